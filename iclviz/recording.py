@@ -1,0 +1,77 @@
+"""A recording: all that one run of one condition leaves, as arrays with named axes.
+
+Letters of the shapes: n items, L blocks, H query heads, d model width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iclviz.spans import Span
+from iclviz.spec import RunSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a model read, wrote, represented and attended to on the items of one condition.
+
+    Attributes
+    ----------
+    spec, key: the resolved spec and its hex digest.
+    item_ids: n strings, the same for the same item under any demonstrations.
+    prompts, responses: n texts, as read and as generated.
+    answers, parsed: n expected answers; n parsed responses, None where unparseable.
+    prompt_ids, response_ids: n lists of token ids without padding; a generated end token counts as response.
+    tokens: n lists of text pieces of prompt + response, which join to what was read and written.
+    spans: n lists of spans of prompt + response; every token lies in exactly one.
+    query_start: (n,) token index at which the item's own query begins.
+    labels, scores: name -> (n,); the main score is defined for every item, others are NaN where unparseable.
+    groups: name of a label or hypothesis -> (n,), the group of each item.
+    covariates: name -> (n,), difficulty and length.
+    hypotheses: name -> (n, n), symmetric; NaN = no prediction.
+    embeddings: pooling -> (n, L + 1, d); layer 0 enters the first block, layer L leaves the last, before the final norm.
+    attention: role -> (n, L, H) float32, attention mass on that role's tokens averaged over response tokens, up to
+        the end of the parsed answer; roles sum to 1.
+    attention_last: the same for the last prompt token's row.
+    span_lengths: role -> (n,) tokens.
+    timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan.
+    """
+
+    spec: RunSpec
+    key: str
+    item_ids: Sequence[str]
+    prompts: Sequence[str]
+    responses: Sequence[str]
+    answers: Sequence[str]
+    parsed: Sequence[str | None]
+    prompt_ids: Sequence[list[int]]
+    response_ids: Sequence[list[int]]
+    tokens: Sequence[list[str]]
+    spans: Sequence[list[Span]]
+    query_start: Array
+    labels: Mapping[str, Array]
+    scores: Mapping[str, Array]
+    groups: Mapping[str, Array]
+    covariates: Mapping[str, Array]
+    hypotheses: Mapping[str, Array]
+    embeddings: Mapping[str, Array]
+    attention: Mapping[str, Array]
+    attention_last: Mapping[str, Array]
+    span_lengths: Mapping[str, Array]
+    timing: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.item_ids)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks, L."""
+        return int(next(iter(self.attention.values())).shape[1])
