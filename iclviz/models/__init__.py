@@ -1,0 +1,1 @@
+"""Models: names to files, files to tokenizers, configurations and loaded models; only `loading` imports torch."""

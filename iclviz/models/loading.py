@@ -1,0 +1,337 @@
+"""Models loaded for running: weights on a device, ready for capture. The one place that calls `from_pretrained`.
+
+Local folders, hub snapshots and `.gguf` files go the same way. On a CPU weights are float32 unless asked otherwise; on
+a GPU they take the preset's type, or the type they are stored in. Code that comes with a model is never run unless
+the option `trust_remote_code` says so.
+"""
+
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import pre_tokenizers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from iclviz.errors import ModelError, unknown
+from iclviz.models.configuration import ModelFacts, model_facts
+from iclviz.models.gguf_header import read_header
+from iclviz.models.identity import identity
+from iclviz.models.locating import LocatedModel, converted_folder, download
+from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+OPTIONS: dict[str, type] = {"trust_remote_code": bool, "device": str}
+# GGUF files whose vocabulary was learned on single digits; read without that split, two spaces before a digit differ.
+_SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run: in evaluation mode, gradients off.
+
+    `dtype` is the name of the weights' type, `seconds` what loading took.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    facts: ModelFacts
+    device: torch.device
+    dtype: str
+    seconds: float
+
+
+def load(
+    located: LocatedModel,
+    dtype: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    memo: MutableMapping[str, Any] | None = None,
+) -> LoadedModel:
+    """Load a model, fetching it from the hub first if it is not on disk.
+
+    Parameters
+    ----------
+    dtype: a name in `DTYPES`; None is float32 on a CPU, and the preset's or the stored type on a GPU.
+    options: `model_options` of a spec; the names in `OPTIONS`.
+    device: "cpu", "cuda", "cuda:1", ...; None is the option's, else a GPU where there is one.
+    memo: remembers the identity of local files.
+
+    Raises
+    ------
+    ModelError: files missing or damaged, an unknown architecture, option, type or device, or too little memory.
+    """
+    start = time.perf_counter()
+    options = check_options(options or {})
+    place = pick_device(device or options.get("device"))
+    trusted = bool(options.get("trust_remote_code", False))
+    located = download(located)
+    facts = model_facts(located)
+    dtype = pick_dtype(dtype, place, located, facts)
+    with quietly(), _one_sentence(located, facts, place):
+        tokenizer = ready_tokenizer(located, memo, trusted)
+        model = _model(located, DTYPES[dtype], place, trusted)
+    model.eval()
+    model.requires_grad_(False)
+    return LoadedModel(model, tokenizer, facts, place, dtype, time.perf_counter() - start)
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, each known and of its type.
+
+    Raises
+    ------
+    ModelError: an unknown option, listing the known ones, or a value of another type.
+    """
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise unknown(ModelError, "model option", name, sorted(OPTIONS))
+        if not isinstance(value, OPTIONS[name]):
+            raise ModelError(
+                f"The model option {name} = {value!r} is no {OPTIONS[name].__name__}.", "Give such a value."
+            )
+    return dict(options)
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device of that name; None is the first GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError: no such device here.
+    """
+    if name is None:
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"There is no device {name!r}.", 'Devices are "cpu", "cuda", "cuda:1" and so on.') from error
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= present.get(device.type, 0):
+        raise ModelError(f"The device {name!r} is not present on this machine.", 'Leave it out, or take "cpu".')
+    return device
+
+
+def pick_dtype(dtype: str | None, device: torch.device, located: LocatedModel, facts: ModelFacts) -> str:
+    """The name of the type to load weights in.
+
+    Raises
+    ------
+    ModelError: a name that is not in `DTYPES`.
+    """
+    if dtype is not None:
+        if dtype not in DTYPES:
+            raise unknown(ModelError, "dtype", dtype, list(DTYPES))
+        return dtype
+    if device.type == "cpu":
+        return "float32"
+    stored = located.preset.dtype if located.preset else facts.dtype
+    return stored if stored in DTYPES else "bfloat16"
+
+
+def _model(located: LocatedModel, dtype: torch.dtype, device: torch.device, trusted: bool) -> PreTrainedModel:
+    assert located.path is not None  # download() saw to it
+    # device_map puts each weight on the GPU as it is read, instead of a whole copy in memory first.
+    placing = {} if device.type == "cpu" else {"device_map": {"": device}}
+    if located.kind == "gguf":
+        return unpacked_gguf(located.path, dtype, **placing)
+    folder = str(located.path)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **placing
+    )
+    _refuse_missing(located, info)
+    return model
+
+
+def unpacked_gguf(path: Path, dtype: torch.dtype = torch.float32, **placing: Any) -> PreTrainedModel:
+    """The model in a `.gguf` file as plain weights of that type: an ordinary model, which can be saved.
+
+    Packed weights would be computed by kernels that exist for some devices only, so results would differ.
+    """
+    model, info = AutoModelForCausalLM.from_pretrained(
+        str(path.parent),
+        gguf_file=path.name,
+        dtype=dtype,
+        quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
+        **placing,
+    )
+    _refuse_missing(LocatedModel(str(path), "gguf", path), info)
+    # What is left of the quantisation refuses saving although nothing is packed any more.
+    model.hf_quantizer = None
+    model.is_quantized = False
+    model.quantization_method = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model
+
+
+def _refuse_missing(located: LocatedModel, info: Mapping[str, Any]) -> None:
+    """Weights that are not in the files would be random numbers."""
+    if missing := sorted(info.get("missing_keys", ())):
+        raise ModelError(
+            f"The files of {located.name} lack {len(missing)} of the model's weights, first {missing[0]}.",
+            "Fetch or save the model again.",
+        )
+
+
+# Tokenizers that have to be converted first
+
+
+def ready_tokenizer(
+    located: LocatedModel, memo: MutableMapping[str, Any] | None = None, trusted: bool = False
+) -> PreTrainedTokenizerFast:
+    """The model's tokenizer, converted to `tokenizer.json` first if it was not yet.
+
+    Raises
+    ------
+    ModelError: the tokenizer cannot be read or converted.
+    """
+    if tokenizer_folder(located, memo) is None:
+        convert_tokenizer(located, memo, trusted)
+    return load_tokenizer(located, memo)
+
+
+def convert_tokenizer(
+    located: LocatedModel, memo: MutableMapping[str, Any] | None = None, trusted: bool = False
+) -> Path:
+    """Write the model's tokenizer as `tokenizer.json` into the cache, under the model's identity; the folder.
+
+    Raises
+    ------
+    ModelError: the model is not on disk, or its tokenizer has no fast form.
+    """
+    if located.path is None:
+        raise ModelError(f"{located.name} is not on disk.", "Its first run fetches it.")
+    if located.kind == "gguf":
+        tokenizer = gguf_tokenizer(located.path)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(str(located.path), trust_remote_code=trusted)
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"The tokenizer of {located.name} has no fast form, which tells each token's place in the text.",
+            "Put a tokenizer.json into the model's folder.",
+        )
+    target = converted_folder() / identity(located, memo)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as work:
+        fresh = Path(work) / target.name
+        tokenizer.save_pretrained(fresh)
+        try:
+            os.replace(fresh, target)
+        except OSError:
+            if not target.is_dir():  # otherwise another process was first, with the same files
+                raise
+    return target
+
+
+def gguf_tokenizer(path: Path) -> Any:
+    """The tokenizer that a `.gguf` file describes, splitting digits where its vocabulary was learned that way."""
+    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    if read_header(path).metadata.get("tokenizer.ggml.pre") in _SINGLE_DIGITS:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
+    return tokenizer
+
+
+# Quiet, and one sentence for each error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Silence progress bars, warnings and log lines of transformers and the hub's client; all is put back."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers import modeling_gguf_pytorch_utils as gguf_utils
+    from transformers.utils import logging
+
+    verbosity, bars, hub_bars = (
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+        not are_progress_bars_disabled(),
+    )
+    gguf_bar = gguf_utils.tqdm
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    gguf_utils.tqdm = logging.tqdm  # its own bar does not obey disable_progress_bar
+    if hub_bars:
+        disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        gguf_utils.tqdm = gguf_bar
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()
+
+
+Sentence = Callable[[LocatedModel, ModelFacts, torch.device], tuple[str, str]]
+
+_SENTENCES: tuple[tuple[str, Sentence], ...] = (
+    (
+        r"out of memory|can't allocate memory|OutOfMemory|MemoryError|not enough memory",
+        lambda located, facts, device: (
+            f"{located.name} does not fit into the memory of {device}.",
+            "Take a smaller model, a 16-bit dtype or another device.",
+        ),
+    ),
+    (
+        r"trust_remote_code",
+        lambda located, facts, device: (
+            f"{located.name} is only usable with code that it brings along.",
+            "If you trust that code, set the model option trust_remote_code = true.",
+        ),
+    ),
+    (
+        r"does not recognize this architecture|Unrecognized model|Unrecognized configuration"
+        r"|GGUF model with architecture|not supported yet|Architecture .* not supported",
+        lambda located, facts, device: (
+            f"{located.name} has the architecture {facts.architecture}, which is not known here as a language model.",
+            "Take another model, or a newer release of transformers.",
+        ),
+    ),
+    (
+        r"size mismatch|mismatched|ignore_mismatched_sizes|SafetensorError|Error while deserializing|unexpected EOF"
+        r"|UnpicklingError|PytorchStreamReader",
+        lambda located, facts, device: (
+            f"The weights of {located.name} do not fit its configuration or are damaged.",
+            "Fetch or save the model again.",
+        ),
+    ),
+)
+
+
+@contextmanager
+def _one_sentence(located: LocatedModel, facts: ModelFacts, device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        for pattern, sentence in _SENTENCES:
+            if re.search(pattern, said):
+                raise ModelError(*sentence(located, facts, device)) from error
+        first = said.strip().splitlines()[0]
+        raise ModelError(
+            f"{located.name} cannot be loaded ({first}).", "Look at its files, or take another model."
+        ) from error

@@ -1,0 +1,296 @@
+"""From a model's name to its files: presets, `.gguf` files, folders, and the hub's cache on this disk.
+
+A name is tried in this order: a preset, a `.gguf` file, a folder, a hub id ("org/name"). Only a hub id whose snapshot
+is not complete on this disk asks the hub, for at most `HUB_SECONDS`. Nothing here imports torch or transformers.
+"""
+
+import difflib
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from iclviz.errors import ModelError
+from iclviz.models.folders import check_folder, check_gguf, is_loadable
+from iclviz.models.presets import DEMO_MODEL, PRESETS, Preset, preset
+
+Kind = Literal["folder", "gguf", "hub"]
+HUB_SECONDS = 5.0
+DEMO_COMMAND = "python -m iclviz.models.demo"
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_PATH_LIKE = re.compile(r"^[~./\\]|^[A-Za-z]:[/\\]|/.*/|\\|/$")
+
+
+@dataclass(frozen=True)
+class LocatedModel:
+    """Where a model is.
+
+    Attributes
+    ----------
+    name: as the user gave it.
+    kind: "folder", "gguf" or "hub".
+    path: the folder or `.gguf` file on this disk; None for a hub model that is still to be downloaded.
+    hub_id: "org/name" of a hub model.
+    commit: the commit of a hub model.
+    preset: the preset that the name, or the hub id, belongs to.
+    """
+
+    name: str
+    kind: Kind
+    path: Path | None
+    hub_id: str | None = None
+    commit: str | None = None
+    preset: Preset | None = None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the model can be loaded without network."""
+        return self.path is not None
+
+    @property
+    def notice(self) -> str | None:
+        """One sentence about what a run has to fetch first; None if nothing."""
+        if self.on_disk:
+            return None
+        size = f" (about {self.preset.memory_gb:g} GB)" if self.preset else ""
+        return f"{self.hub_id} is not on disk{size}; the first run fetches it, as does: hf download {self.hub_id}"
+
+
+def locate(model_name: str) -> LocatedModel:
+    """Where the model of that name is, checked as far as that goes without loading it.
+
+    Raises
+    ------
+    ModelError: no such model, files missing or damaged, a licence to accept first, or a hub that cannot be reached.
+    """
+    name = model_name.strip()
+    if name in PRESETS:
+        return _locate_preset(PRESETS[name])
+    if name.lower().endswith(".gguf"):
+        return _locate_gguf(name)
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        check_folder(folder)
+        return LocatedModel(name, "folder", folder.resolve())
+    if _PATH_LIKE.search(name):
+        raise ModelError(f"There is no folder {name}.", "Give the path of a folder that holds a model.")
+    if _HUB_ID.fullmatch(name):
+        known = next((row for row in PRESETS.values() if row.source == name), None)
+        return _locate_hub(name, name, known)
+    raise _unknown_name(name)
+
+
+def _locate_preset(row: Preset) -> LocatedModel:
+    if not row.local:
+        return _locate_hub(row.name, row.source, row)
+    folder = next((folder for folder in demo_folders() if folder.is_dir()), None)
+    if folder is None:
+        raise ModelError(f"The demo model {row.name} is not on disk.", f"Fetch it once (93 MB): {DEMO_COMMAND}")
+    check_folder(folder)
+    return LocatedModel(row.name, "folder", folder, preset=row)
+
+
+def _locate_gguf(name: str) -> LocatedModel:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ModelError(f"There is no file {name}.", "Give the path of an existing .gguf file.")
+    check_gguf(path)
+    return LocatedModel(name, "gguf", path.resolve())
+
+
+def _locate_hub(name: str, hub_id: str, row: Preset | None) -> LocatedModel:
+    revision = row.revision if row else "main"
+    if cached := _snapshot(hub_id, revision):
+        return LocatedModel(name, "hub", cached, hub_id, cached.name, row)
+    return LocatedModel(name, "hub", None, hub_id, _ask_hub(hub_id, revision), row)
+
+
+def _unknown_name(name: str) -> ModelError:
+    close = difflib.get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Presets: {', '.join(PRESETS)}."
+    return ModelError(
+        f"There is no model {name!r}.", f"{hint} A hub id (org/name), a folder or a .gguf file also does."
+    )
+
+
+# The demo model and the presets on this disk
+
+
+def checkout() -> Path | None:
+    """The source checkout that this package is imported from; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def user_folder() -> Path:
+    """The user's own folder for models and caches, `~/.cache/iclviz`."""
+    return Path.home() / ".cache" / "iclviz"
+
+
+def demo_folders() -> list[Path]:
+    """Where the demo model may lie, the first place first."""
+    parents = [checkout(), user_folder()]
+    return [parent / DEMO_MODEL for parent in parents if parent is not None]
+
+
+def converted_folder() -> Path:
+    """Where tokenizers lie that were converted once: `models/` in the cache folder."""
+    if named := os.environ.get("ICLVIZ_CACHE"):
+        return Path(named).expanduser() / "models"
+    root = checkout()
+    return (root / "cache" if root else user_folder()) / "models"
+
+
+def on_disk(model: Preset | str) -> bool:
+    """Whether a preset's files are complete on this disk; asks no network."""
+    return _files_of(model) is not None
+
+
+def size_on_disk(model: Preset | str) -> int:
+    """Bytes that a preset's files take on this disk; 0 where they are not complete."""
+    folder = _files_of(model)
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder else 0
+
+
+def _files_of(model: Preset | str) -> Path | None:
+    row = preset(model) if isinstance(model, str) else model
+    if not row.local:
+        return _snapshot(row.source, row.revision)
+    return next((folder for folder in demo_folders() if is_loadable(folder)), None)
+
+
+# The hub
+
+
+def _snapshot(hub_id: str, revision: str) -> Path | None:
+    """The complete snapshot of that revision in the hub's cache on this disk, named after its commit."""
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+    reference = repository / "refs" / revision
+    commit = reference.read_text().strip() if reference.is_file() else revision
+    folder = repository / "snapshots" / commit
+    return folder if is_loadable(folder) else None
+
+
+def _ask_hub(hub_id: str, revision: str) -> str:
+    """The commit that the hub holds under that revision, if this user may download it."""
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise ModelError(
+            f"{hub_id} is not on disk, and the hub is switched off by HF_HUB_OFFLINE.",
+            f"Unset HF_HUB_OFFLINE, or fetch it elsewhere: hf download {hub_id}",
+        )
+
+    def ask() -> str:
+        api = HfApi()
+        info = api.model_info(hub_id, revision=revision, timeout=HUB_SECONDS)
+        if info.gated:
+            api.auth_check(hub_id)
+        return str(info.sha)
+
+    try:
+        return _within(HUB_SECONDS, ask)
+    except Exception as error:
+        raise _hub_error(hub_id, revision, error) from error
+
+
+def _within(seconds: float, call: Callable[[], str]) -> str:
+    """The call's result, given up after so many seconds: the hub's own limits hold for each connection, not in all."""
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append(call())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return str(outcome[0])
+
+
+def _hub_error(hub_id: str, revision: str, error: Exception) -> ModelError:
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{hub_id}"
+    sentences: list[tuple[type[Exception], str, str]] = [
+        (
+            errors.GatedRepoError,
+            f"{hub_id} is gated: its licence has to be accepted first.",
+            f"Accept it on {page}, then log in with: hf auth login",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            f"{hub_id} has no revision {revision!r}.",
+            f"See {page} for its branches.",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            f"The hub holds no model {hub_id}, or it is private.",
+            "Check the spelling; for a private model log in with: hf auth login",
+        ),
+        (errors.HfHubHTTPError, f"The hub would not answer for {hub_id} ({_status(error)}).", "Try again later."),
+    ]
+    for kind, problem, remedy in sentences:
+        if isinstance(error, kind):
+            return ModelError(problem, remedy)
+    return ModelError(
+        f"{hub_id} is not on disk, and the hub cannot be reached.",
+        "Connect to the network, or choose a model that is on disk.",
+    )
+
+
+def _status(error: Exception) -> str:
+    code = getattr(getattr(error, "response", None), "status_code", None)
+    return f"status {code}" if code else "no status"
+
+
+def download(located: LocatedModel) -> LocatedModel:
+    """The same model with its files on this disk; a download that was broken off goes on where it stopped.
+
+    Raises
+    ------
+    ModelError: the hub cannot be reached, the licence is not accepted, the disk is full, or files are missing.
+    """
+    if located.path is not None or located.hub_id is None:
+        return located
+    from huggingface_hub import snapshot_download
+
+    try:
+        # Original checkpoints, ONNX and GGUF copies lie beside the weights in many repositories and double the size.
+        folder = Path(
+            snapshot_download(
+                located.hub_id,
+                revision=located.commit,
+                allow_patterns=["*.json", "*.jinja", "*.model", "*.txt", "*.py", _weights_pattern(located)],
+                ignore_patterns=["original/*", "onnx/*", "consolidated*", "*/*"],
+                etag_timeout=HUB_SECONDS,
+            )
+        )
+    except OSError as error:
+        if error.errno is not None and error.filename is not None:
+            raise ModelError(
+                f"{located.hub_id} cannot be written to disk ({error}).", "Make room and try again."
+            ) from error
+        raise _hub_error(located.hub_id, located.commit or "main", error) from error
+    except Exception as error:
+        raise _hub_error(located.hub_id, located.commit or "main", error) from error
+    check_folder(folder)
+    return LocatedModel(located.name, "hub", folder, located.hub_id, folder.name, located.preset)
+
+
+def _weights_pattern(located: LocatedModel) -> str:
+    from huggingface_hub import HfApi
+
+    names = HfApi().list_repo_files(str(located.hub_id), revision=located.commit)
+    return "*.safetensors" if any(name.endswith(".safetensors") for name in names) else "pytorch_model*"
