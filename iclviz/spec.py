@@ -11,9 +11,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from iclviz.errors import SpecError, unknown
+from iclviz.spans import ROLES
 
 PromptStyle = Literal["plain", "chat"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+
+DEFAULT_POOLINGS = ("query_mean", "query_max", "last", "mean", "max")
+"""Pooled embeddings that every recording keeps unless its spec says otherwise."""
+
+POOLINGS = (*DEFAULT_POOLINGS, *(f"{role}_mean" for role in ROLES if role not in ("special", "response")))
+"""Every pooling that can be asked for."""
 
 
 def canonical_json(value: Any) -> str:
@@ -118,9 +125,18 @@ class RunSpec:
             tokens = _whole_number("max_new_tokens", self.max_new_tokens, 1, "Take max_new_tokens >= 1.")
             object.__setattr__(self, "max_new_tokens", tokens)
         if self.poolings is not None:
-            object.__setattr__(self, "poolings", tuple(self.poolings))
+            object.__setattr__(self, "poolings", self._checked_poolings())
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
+
+    def _checked_poolings(self) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(self.poolings or ()))
+        if not names:
+            raise SpecError("The list of poolings is empty.", f"Take some of {', '.join(POOLINGS)}.")
+        for name in names:
+            if name not in POOLINGS:
+                raise unknown(SpecError, "pooling", name, list(POOLINGS))
+        return names
 
     def _check_choice(self, name: str, known: tuple[str, ...]) -> None:
         value = getattr(self, name)

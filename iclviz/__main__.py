@@ -1,0 +1,5 @@
+"""`python -m iclviz` is the command line."""
+
+from iclviz.cli import main
+
+main()

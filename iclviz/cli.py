@@ -1,0 +1,189 @@
+"""The command line: thin over the same functions that notebooks and pages use.
+
+A user's mistake ends with one sentence and a status other than zero; Ctrl-C keeps what is done.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from iclviz.errors import Cancelled, SpecError, UserError
+from iclviz.models.presets import DEMO_MODEL
+from iclviz.spec import Demonstrations, RunSpec
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="See what in-context learning does inside a language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True, highlight=False)
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file.")] = DEMO_MODEL,
+    task: Annotated[str, typer.Option(help="The task's name.")] = "linear_regression",
+    kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
+    k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
+    demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
+    n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
+    option: Annotated[list[str] | None, typer.Option(help="A task option as name=value; repeat for more.")] = None,
+    model_option: Annotated[list[str] | None, typer.Option(help="A model option as name=value.")] = None,
+    prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest response, in tokens.")] = None,
+    pooling: Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")] = None,
+) -> None:
+    """Record one condition, or find it in the cache; prints its key and where to look."""
+    from iclviz.api import run_spec
+    from iclviz.store import cache_folder
+
+    spec = RunSpec(
+        model=model,
+        task=task,
+        demonstrations=Demonstrations(kind, k, demo_seed),
+        n_items=n_items,
+        seed=seed,
+        task_options=_options(option),
+        prompt_style=prompt_style,  # type: ignore[arg-type]
+        dtype=dtype,  # type: ignore[arg-type]
+        max_new_tokens=max_new_tokens,
+        poolings=tuple(pooling) if pooling else None,
+        model_options=_options(model_option),
+    )
+    recording = run_spec(spec)
+    out.print(f"key      {recording.key}")
+    out.print(f"folder   {cache_folder() / 'recordings' / recording.key}")
+    for name, values in recording.scores.items():
+        out.print(f"{name:<22} mean {_mean(values)}")
+    out.print(f'look     iclviz dashboard, or iclviz.load("{recording.key[:8]}") in Python')
+
+
+@app.command()
+def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line a run.")] = False) -> None:
+    """List what the cache holds, newest first."""
+    from iclviz.api import runs as list_runs
+
+    found = list_runs()
+    if as_json:
+        for entry in found:
+            print(json.dumps(entry.to_dict()))
+        return
+    if not found:
+        out.print("The cache holds no runs yet. Make one: iclviz run --task linear_regression --k 8")
+        return
+    table = Table("key", "model", "task", "demonstrations", "items", "main score", "MB", box=None)
+    for entry in found:
+        shown, spec = entry.spec.demonstrations, entry.spec
+        demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
+        score = f"{entry.main_score} {entry.mean_score:.3f}"
+        size = f"{entry.size / 1e6:.1f}"
+        table.add_row(entry.key[:12], spec.model, spec.task, demonstrations, str(spec.n_items), score, size)
+    out.print(table)
+
+
+@app.command()
+def delete(keys: list[str]) -> None:
+    """Remove recordings from the cache."""
+    from iclviz.store import Store
+
+    store = Store()
+    for key in [store.full_key(key) for key in keys]:
+        store.delete(key)
+        out.print(f"deleted {key}")
+
+
+@app.command()
+def export(
+    keys: list[str], to: Annotated[Path, typer.Option(help="A folder, or a file that ends in .zip.")]
+) -> None:
+    """Write recordings with their figures and tables into a folder or a ZIP file."""
+    from iclviz.exporting import export as write
+
+    out.print(f"written  {write(keys, to)}")
+
+
+@app.command()
+def models() -> None:
+    """List the models known by a short name, and which are on this disk."""
+    from iclviz.models.locating import on_disk
+    from iclviz.models.presets import PRESETS
+
+    table = Table("name", "model", "prompt style", "memory", "licence", "here", box=None)
+    for row in PRESETS.values():
+        here = "yes" if on_disk(row) else ("gated" if row.gated else "no")
+        table.add_row(row.name, row.title, row.prompt_style, f"{row.memory_gb:g} GB", row.licence, here)
+    out.print(table)
+    out.print("A hub id (org/name), a folder or a .gguf file also does.")
+
+
+@app.command()
+def worker(
+    idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a job.")] = None,
+    once: Annotated[bool, typer.Option(help="End as soon as the queue is empty.")] = False,
+) -> None:
+    """Compute the jobs that pages queue, until stopped."""
+    from iclviz.jobs.worker import work
+    from iclviz.models.devices import device_kind
+    from iclviz.store import Store
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    work(Store(), device_kind({}), idle_exit, once)
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="The port to serve on.")] = 8501,
+    host: Annotated[str, typer.Option(help="The address to serve on.")] = "localhost",
+) -> None:
+    """Open the dashboard and its worker; stop both with Ctrl-C."""
+    from iclviz.serving import serve
+
+    sys.exit(serve(host, port))
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    """name=value pairs; a value is read as JSON where it is JSON, else as text."""
+    options = {}
+    for pair in pairs or []:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise SpecError(f"The option {pair!r} has no value.", "Write it as name=value.")
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value
+    return options
+
+
+def _mean(values: Any) -> str:
+    known = values[values == values]
+    return f"{known.mean():.3f} over {len(known)} items" if len(known) else "not known for any item"
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on standard error."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, Cancelled):
+        print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,76 @@
+"""The worker: one process for a cache and a device, which takes jobs from the queue and keeps the model loaded.
+
+It holds a lock for as long as it lives. Asked to stop by a signal, it puts its job back; killed, it leaves a job whose
+lease is free, and the next worker goes on from the last finished batch.
+"""
+
+import logging
+import signal
+import time
+from types import FrameType
+
+from iclviz.errors import UserError
+from iclviz.jobs.computing import ModelKeeper
+from iclviz.jobs.local import compute_job
+from iclviz.jobs.queue import Queue
+from iclviz.store import Store
+
+POLL_SECONDS = 0.3
+
+log = logging.getLogger(__name__)
+
+
+def work(store: Store, device: str, idle_exit: float | None = None, once: bool = False) -> None:
+    """Take jobs until told to stop.
+
+    Parameters
+    ----------
+    device: which device this worker stands for, the lock's name.
+    idle_exit: end after so many seconds without a job; None is never.
+    once: end as soon as the queue is empty.
+
+    Raises
+    ------
+    UserError: another worker has this cache's device.
+    """
+    queue = Queue(store)
+    _stop_on_termination()
+    with queue.worker_lease(device) as mine:
+        if not mine:
+            raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
+        log.info("worker ready: %s, %s", device, store.folder)
+        _take_jobs(queue, ModelKeeper(), 0.0 if once else idle_exit)
+
+
+def _take_jobs(queue: Queue, keeper: ModelKeeper, idle_exit: float | None) -> None:
+    last_job = time.monotonic()
+    while True:
+        if _take_one(queue, keeper):
+            last_job = time.monotonic()
+        elif idle_exit is not None and time.monotonic() - last_job >= idle_exit:
+            return
+        else:
+            time.sleep(POLL_SECONDS)
+
+
+def _take_one(queue: Queue, keeper: ModelKeeper) -> bool:
+    """Compute the next job, if there is one that nobody else takes first."""
+    job = queue.next_job()
+    if job is None:
+        return False
+    with queue.lease(job.key) as mine:
+        if not mine:
+            return False
+        log.info("job %s: %s %s", job.key, job.spec.model, job.spec.task)
+        try:
+            compute_job(job, queue, keeper)
+        except Exception:
+            log.exception("job %s failed", job.key)
+    return True
+
+
+def _stop_on_termination() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)

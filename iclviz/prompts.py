@@ -1,0 +1,223 @@
+"""Segments -> text and character spans -> tokens and token spans. The only place that knows offsets.
+
+1. A prompt is a list of segments: instruction, demonstrations, query. Joined, they are the text ("plain") or the one
+   user message of the model's chat template ("chat"), whose markup then has the role `special`.
+2. The whole text is tokenised once. Tokens are laid end to end over the text, so that their pieces join to it exactly
+   also where a tokenizer's offsets leave out blanks or repeat a character that several tokens share.
+3. A token belongs to the segment that holds most of its characters; tokens that the tokenizer adds are `special`.
+
+Nothing here knows torch: any fast tokenizer of `transformers` will do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iclviz.errors import ModelError, SpecError
+from iclviz.spans import Role, Segment, Span
+from iclviz.spec import PromptStyle
+
+CONTEXT_TOKENS = 4
+"""Prompt tokens that are decoded together with a response: SentencePiece drops a blank at the start of a text."""
+
+
+class Tokenizer(Protocol):
+    """What is asked of a fast tokenizer."""
+
+    chat_template: str | None
+    all_special_ids: list[int]
+
+    def __call__(self, text: str, **options: Any) -> Any: ...
+
+    def decode(self, token_ids: Sequence[int], **options: Any) -> str: ...
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is to read for one item, before any tokenizer.
+
+    Attributes
+    ----------
+    context: instruction and demonstrations.
+    query: the item's own text, from the end of the demonstrations to the end of the prompt.
+    candidates: answers whose log-probability is wanted, the right one first, each as it would follow the plain text.
+    """
+
+    context: tuple[Segment, ...]
+    query: tuple[Segment, ...]
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Context and query in reading order."""
+        return self.context + self.query
+
+    @property
+    def text(self) -> str:
+        """The prompt without any chat markup."""
+        return "".join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class RenderedPrompt:
+    """The exact text that the model reads, in labelled pieces.
+
+    Attributes
+    ----------
+    segments: pieces that join to the text, chat markup included.
+    query_index: index of the first segment of the query.
+    candidates: candidate answers as they would follow the text.
+    adds_special: whether the tokenizer adds its own special tokens (it does in plain style; a template brings them).
+    """
+
+    segments: tuple[Segment, ...]
+    query_index: int
+    candidates: tuple[str, ...]
+    adds_special: bool
+
+    @property
+    def text(self) -> str:
+        """The exact text that the model reads."""
+        return "".join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class TokenizedPrompt:
+    """One prompt as the model reads it.
+
+    Attributes
+    ----------
+    ids: T token ids.
+    pieces: T texts that join to the rendered text; "" for a token that the tokenizer added.
+    spans: half-open token ranges; every token lies in exactly one.
+    query_start: index of the query's first token.
+    candidates: for each candidate the ids of prompt + candidate, tokenised as one text.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    spans: list[Span]
+    query_start: int
+    candidates: list[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def roles(self) -> list[Role]:
+        """The role of each of the T tokens."""
+        return [span.role for span in self.spans for _ in range(len(span))]
+
+
+def render(prompt: Prompt, style: PromptStyle, tokenizer: Tokenizer | None = None) -> RenderedPrompt:
+    """The exact text of a prompt in a style; only "chat" needs a tokenizer, for its template.
+
+    Raises
+    ------
+    ModelError: "chat" was asked of a model without a chat template, or its template changes the message.
+    """
+    context = tuple(segment for segment in prompt.context if segment.text)
+    query = tuple(segment for segment in prompt.query if segment.text)
+    if style == "plain":
+        return RenderedPrompt(context + query, len(context), prompt.candidates, adds_special=True)
+    before, after = _chat_markup(prompt.text, tokenizer)
+    opening = (Segment("special", before),) if before else ()
+    closing = (Segment("special", after),) if after else ()
+    candidates = tuple(candidate.lstrip() for candidate in prompt.candidates)
+    segments = opening + context + query + closing
+    return RenderedPrompt(segments, len(opening) + len(context), candidates, adds_special=False)
+
+
+def _chat_markup(message: str, tokenizer: Tokenizer | None) -> tuple[str, str]:
+    if tokenizer is None or not tokenizer.chat_template:
+        raise ModelError("This model has no chat template.", 'Take prompt_style="plain".')
+    conversation = [{"role": "user", "content": message}]
+    text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    start = text.rfind(message)
+    if start < 0:
+        raise ModelError("This model's chat template changes the text of a message.", 'Take prompt_style="plain".')
+    return text[:start], text[start + len(message) :]
+
+
+def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
+    """Tokens and token spans of a rendered prompt, and the tokens of each candidate after it."""
+    ids, ends, added = _encode(rendered.text, tokenizer, rendered.adds_special)
+    starts = np.concatenate([[0], ends[:-1]]).astype(int)
+    owners = _owners(starts, ends, added, rendered.segments)
+    candidates = [_encode(rendered.text + text, tokenizer, rendered.adds_special)[0] for text in rendered.candidates]
+    in_query = np.flatnonzero(owners >= rendered.query_index)
+    return TokenizedPrompt(
+        ids=ids,
+        pieces=[rendered.text[start:end] for start, end in zip(starts, ends, strict=True)],
+        spans=_spans(owners, rendered.segments),
+        query_start=int(in_query[0]) if len(in_query) else len(ids),
+        candidates=candidates,
+    )
+
+
+def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
+    """Ids, the text position (T,) where each token's piece ends, and which tokens (T,) the tokenizer added."""
+    encoding = tokenizer(
+        text, add_special_tokens=adds_special, return_offsets_mapping=True, return_special_tokens_mask=True
+    )
+    offsets = np.asarray(encoding["offset_mapping"], dtype=int).reshape(-1, 2)
+    empty = offsets[:, 0] == offsets[:, 1]
+    added = np.asarray(encoding["special_tokens_mask"], dtype=bool) & empty
+    keep = len(added) if not added.all() else 0
+    while keep and added[keep - 1]:
+        keep -= 1
+    if not keep:
+        raise SpecError("A prompt without text cannot be run.", "Give every item a query.")
+    ends = np.maximum.accumulate(np.where(added, 0, offsets[:, 1])[:keep])
+    ends[-1] = len(text)
+    return list(encoding["input_ids"][:keep]), ends, added[:keep]
+
+
+def _owners(
+    starts: NDArray[Any], ends: NDArray[Any], added: NDArray[Any], segments: tuple[Segment, ...]
+) -> NDArray[Any]:
+    """The index (T,) of the segment that holds most of each token's characters; -1 for tokens that were added."""
+    borders = np.cumsum([0, *(len(segment.text) for segment in segments)])
+    overlap = np.minimum(ends[:, None], borders[1:]) - np.maximum(starts[:, None], borders[:-1])
+    widest = np.argmax(overlap, axis=1)
+    holder = np.searchsorted(borders[1:], np.maximum(ends - 1, 0), side="right")
+    return np.where(added, -1, np.where(ends > starts, widest, holder))
+
+
+def _spans(owners: NDArray[Any], segments: tuple[Segment, ...]) -> list[Span]:
+    cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1), len(owners)]
+    return [
+        Span("special" if owners[start] < 0 else segments[owners[start]].role, int(start), int(end))
+        for start, end in zip(cuts, cuts[1:], strict=False)
+    ]
+
+
+def response_pieces(prompt_ids: Sequence[int], response_ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
+    """The text that each response token adds, "" for special tokens; the pieces join to the response.
+
+    A character that several tokens make together belongs to the token that completes it.
+    """
+    special = set(tokenizer.all_special_ids)
+    context = [token for token in prompt_ids[-CONTEXT_TOKENS:] if token not in special]
+
+    def text(ids: list[int]) -> str:
+        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    written = text(context)
+    pieces = []
+    for position in range(1, len(response_ids) + 1):
+        so_far = text(context + list(response_ids[:position]))
+        unfinished = so_far.endswith("\ufffd") and position < len(response_ids)
+        pieces.append("" if unfinished else so_far[len(written) :])
+        written = written if unfinished else so_far
+    return pieces
+
+
+def tokens_until(pieces: Sequence[str], end: int) -> int:
+    """How many tokens hold the first `end` characters of the text that the pieces join to; at least one."""
+    ends = np.cumsum([len(piece) for piece in pieces])
+    return int(min(np.searchsorted(ends, end, side="left") + 1, len(pieces)))

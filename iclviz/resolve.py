@@ -1,0 +1,150 @@
+"""From what was asked for to what will run: defaults filled in, the key made, the prompts built and checked.
+
+Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from iclviz import versions
+from iclviz.errors import ModelError, SpecError
+from iclviz.models.configuration import ModelFacts, model_facts
+from iclviz.models.devices import device_kind
+from iclviz.models.identity import identity
+from iclviz.models.locating import LocatedModel, locate
+from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
+from iclviz.tasks import Task, TaskData, task
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A spec with every default filled in, its key, its task and where its model lies."""
+
+    spec: RunSpec
+    key: str
+    task: Task
+    located: LocatedModel
+
+
+@dataclass(frozen=True)
+class Built:
+    """The items of a run and their prompts; n items."""
+
+    data: TaskData
+    prompts: Sequence[Prompt]
+
+
+def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
+    """The run that a spec asks for.
+
+    memo: remembers the identity of local files between calls.
+
+    Raises
+    ------
+    SpecError: an unknown task, demonstration kind or option, or a value that does not fit.
+    ModelError: the model is not there, or its files are damaged.
+    """
+    of = task(spec.task)
+    demonstrations = of.check_demonstrations(spec.demonstrations)
+    located = locate(spec.model)
+    style = spec.prompt_style or (located.preset.prompt_style if located.preset else "plain")
+    full = replace(
+        spec,
+        demonstrations=demonstrations,
+        task_options=of.resolve_options(spec.task_options, style),
+        prompt_style=style,
+        dtype=spec.dtype or _default_dtype(spec, located),
+        max_new_tokens=spec.max_new_tokens or of.max_new_tokens[style],
+        poolings=spec.poolings or DEFAULT_POOLINGS,
+    )
+    parts = {
+        "spec": full.to_dict(),
+        "model": identity(located, memo),
+        "versions": {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE},
+    }
+    return Resolved(full, digest(parts), of, located)
+
+
+def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:
+    if device_kind(spec.model_options) == "cpu":
+        return "float32"
+    return located.preset.dtype if located.preset else "bfloat16"
+
+
+def build(resolved: Resolved) -> Built:
+    """Items and prompts of a run, before any tokenizer.
+
+    Raises
+    ------
+    SpecError: more items or demonstrations than the task's options allow.
+    """
+    spec = resolved.spec
+    data = resolved.task.data(spec.n_items, spec.seed, spec.task_options)
+    return Built(data, resolved.task.prompts(data, spec.demonstrations, spec.task_options))
+
+
+def rendered(resolved: Resolved, prompts: Sequence[Prompt], tokenizer: Tokenizer | None) -> list[RenderedPrompt]:
+    """The exact texts of a run; only the chat style needs a tokenizer."""
+    assert resolved.spec.prompt_style is not None
+    return [render(prompt, resolved.spec.prompt_style, tokenizer) for prompt in prompts]
+
+
+def tokenized(resolved: Resolved, built: Built, tokenizer: Tokenizer) -> list[TokenizedPrompt]:
+    """The run's prompts as token ids and spans, checked against what the model can read.
+
+    Raises
+    ------
+    SpecError: the longest prompt and its response do not fit the model's context; says the largest k that does.
+    """
+    prompts = [tokenize(text, tokenizer) for text in rendered(resolved, built.prompts, tokenizer)]
+    facts = model_facts(resolved.located)
+    needed = max(len(prompt) for prompt in prompts) + (resolved.spec.max_new_tokens or 0)
+    if facts.context_length is not None and needed > facts.context_length:
+        raise _too_long(resolved, built, prompts, facts, needed, tokenizer)
+    return prompts
+
+
+def _too_long(
+    resolved: Resolved,
+    built: Built,
+    prompts: Sequence[TokenizedPrompt],
+    facts: ModelFacts,
+    needed: int,
+    tokenizer: Tokenizer,
+) -> SpecError:
+    spec, limit = resolved.spec, facts.context_length
+    k = spec.demonstrations.k
+    longest = max(range(len(prompts)), key=lambda index: len(prompts[index]))
+    fits = _largest_k(resolved, built.data, longest, tokenizer, limit or 0)
+    remedy = f"Take k <= {fits}." if k and fits >= 0 else "Take shorter items or a model that reads more."
+    problem = f"k = {k} needs {needed:,} tokens; {spec.model} reads {limit:,}."
+    return SpecError(problem, remedy)
+
+
+def _largest_k(resolved: Resolved, data: TaskData, index: int, tokenizer: Tokenizer, limit: int) -> int:
+    """The largest k whose prompt of one item fits, by bisection (sets are nested, so length grows with k); -1 if none."""
+    spec = resolved.spec
+
+    def needs(k: int) -> int:
+        shown = replace(spec.demonstrations, k=k) if k else Demonstrations("none", 0)
+        prompt = resolved.task.prompt(data, index, shown, spec.task_options)
+        return len(tokenize(rendered(resolved, [prompt], tokenizer)[0], tokenizer)) + (spec.max_new_tokens or 0)
+
+    low, high = -1, spec.demonstrations.k
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if needs(middle) <= limit else (low, middle)
+    return low
+
+
+def check_model_ready(resolved: Resolved) -> None:
+    """Refuse a model that would have to be fetched first.
+
+    Raises
+    ------
+    ModelError: the model is not on this disk.
+    """
+    if resolved.located.notice:
+        raise ModelError(resolved.located.notice)

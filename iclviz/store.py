@@ -1,0 +1,453 @@
+"""Recordings on disk: one folder each, safetensors and JSON, found through a diskcache index.
+
+    <cache>/index/                 diskcache: key -> summary of a sealed recording; also remembered file identities
+    <cache>/recordings/<key>/      recording.json, arrays.safetensors, embeddings.<pooling>.safetensors, run.json,
+                                   manifest.json (checksums of the others, written last)
+    <cache>/unfinished/<key>/      plan.json and finished batches of a run that is under way
+
+A folder is built under a temporary name and renamed into place, so a reader sees all of it or nothing. Nothing is ever
+unpickled. `run.json` holds timings and environment, outside the bytes that two runs of one spec must share.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diskcache import UNKNOWN, Cache, JSONDisk
+from diskcache.core import MODE_PICKLE
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+from iclviz.errors import StoreError
+from iclviz.places import cache_folder
+from iclviz.recording import Recording
+from iclviz.spans import Span
+from iclviz.spec import RunSpec, canonical_json
+
+Array = NDArray[Any]
+
+TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
+TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "attention_last", "span_lengths")
+LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+
+
+class UnpicklingRefusedError(RuntimeError):
+    """A row of the index is marked as pickled: nobody of ours wrote it."""
+
+
+class PlainJSONDisk(JSONDisk):  # type: ignore[misc]
+    """diskcache's JSON disk, except that a row marked as pickled is refused instead of unpickled."""
+
+    def get(self, key: Any, raw: Any) -> Any:
+        """The key of a row; JSON keys are stored raw."""
+        if not raw:
+            raise UnpicklingRefusedError("the cache index holds a pickled key")
+        return super().get(key, raw)
+
+    def fetch(self, mode: Any, filename: Any, value: Any, read: Any) -> Any:
+        """The value of a row."""
+        if mode == MODE_PICKLE:
+            raise UnpicklingRefusedError("the cache index holds a pickled value")
+        return super().fetch(mode, filename, value, read)
+
+    def store(self, value: Any, read: Any, key: Any = UNKNOWN) -> Any:
+        """Write a value as JSON."""
+        return super().store(value, read, key=key)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What the file system refuses becomes a sentence for the user."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StoreError(
+            f"The cache folder {folder} cannot be written ({reason}).",
+            "Free some space, allow writing, or set ICLVIZ_CACHE to another folder.",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the index holds about a sealed recording: enough to list it."""
+
+    key: str
+    spec: RunSpec
+    created: float
+    size: int
+    n_layers: int
+    main_score: str
+    mean_score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain JSON values."""
+        return {**self.__dict__, "spec": self.spec.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
+        """The summary that `to_dict` wrote."""
+        return cls(**{**values, "spec": RunSpec.from_dict(values["spec"])})
+
+
+class StoredArrays(Mapping[str, Array]):
+    """Arrays that lie in one file each, read when asked for.
+
+    `rows(name, layer)` reads a single layer, so a large recording is never held whole.
+    """
+
+    def __init__(self, files: Mapping[str, Path], check: Any) -> None:
+        self._files = dict(files)
+        self._check = check
+
+    def __getitem__(self, name: str) -> Array:
+        path = self._files[name]
+        self._check(path)
+        return load_file(path)["values"]  # type: ignore[no-any-return]
+
+    def layer(self, name: str, layer: int) -> Array:
+        """(n, d) of one layer of a pooling."""
+        path = self._files[name]
+        self._check(path)
+        with safe_open(path, framework="numpy") as file:
+            return np.asarray(file.get_slice("values")[:, layer])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+class Store:
+    """The recordings of one cache folder."""
+
+    def __init__(self, folder: Path | str | None = None) -> None:
+        self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.index = Cache(
+                str(self.folder / "index"), disk=PlainJSONDisk, eviction_policy="none", size_limit=2**40, timeout=60
+            )
+
+    def __contains__(self, key: str) -> bool:
+        return (self._folder(key) / "manifest.json").exists()
+
+    def summaries(self) -> list[Summary]:
+        """Every sealed recording, newest first."""
+        sealed = [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
+        return sorted((self.summary(key) for key in sealed), key=lambda entry: -entry.created)
+
+    def summary(self, key: str) -> Summary:
+        """What the index holds about a recording; a folder that a crash kept out of the index is listed again."""
+        entry = self.index.get(f"run:{key}")
+        if entry is None:
+            entry = json.loads((self._folder(key) / "run.json").read_text())["summary"]
+            self.index[f"run:{key}"] = entry
+        return Summary.from_dict(entry)
+
+    def load(self, key: str) -> Recording:
+        """The recording with that key; embeddings are read when asked for.
+
+        Raises
+        ------
+        StoreError: no such recording, or damaged files.
+        """
+        folder = self._folder(key)
+        if key not in self:
+            raise StoreError(f"The cache holds no recording {key!r}.", "List what it holds with `iclviz runs`.")
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            check = _Checker(folder, manifest["checksums"])
+            return _read_recording(folder, key, check)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise damaged(folder, error) from error
+
+    def full_key(self, beginning: str) -> str:
+        """The key of the one recording whose key begins so.
+
+        Raises
+        ------
+        StoreError: none does, or several do.
+        """
+        if beginning.isalnum() and beginning in self:
+            return beginning
+        found = [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
+        matching = [key for key in found if beginning and key.startswith(beginning)]
+        if len(matching) == 1:
+            return matching[0]
+        what = f"{len(matching)} recordings whose keys begin with" if matching else "no recording"
+        raise StoreError(f"The cache holds {what} {beginning!r}.", "List what it holds with `iclviz runs`.")
+
+    def export(self, keys: Sequence[str], to: Path) -> Path:
+        """Copy recordings into a folder, one folder each, or into one ZIP file; checked before they are copied.
+
+        Raises
+        ------
+        StoreError: a recording is missing or damaged, or the place cannot be written.
+        """
+        for key in keys:
+            self.verify(key)
+        to = to.expanduser()
+        with writing(to):
+            if to.suffix.lower() != ".zip":
+                for key in keys:
+                    shutil.copytree(self._folder(key), to / key, dirs_exist_ok=True)
+                return to
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+                for key in keys:
+                    for path in sorted(self._folder(key).iterdir()):
+                        archive.write(path, f"{key}/{path.name}")
+        return to
+
+    def verify(self, key: str) -> None:
+        """Compare every file of a recording with its checksum.
+
+        Raises
+        ------
+        StoreError: no such recording, or a file has other bytes than were written.
+        """
+        recording = self.load(key)
+        for pooling in recording.embeddings:
+            recording.embeddings[pooling]
+
+    def save(self, recording: Recording, main_score: str) -> None:
+        """Seal a recording: write it whole, then list it."""
+        with writing(self.folder):
+            folder = self._folder(recording.key)
+            folder.parent.mkdir(exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".sealing-", dir=folder.parent))
+            try:
+                summary = _write_recording(scratch, recording, main_score)
+                if folder.exists():
+                    shutil.rmtree(folder)
+                scratch.rename(folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+            self.index[f"run:{recording.key}"] = summary.to_dict()
+        self.forget_unfinished(recording.key)
+
+    def delete(self, key: str) -> None:
+        """Remove a recording."""
+        with writing(self.folder):
+            self.index.delete(f"run:{key}")
+            shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    @property
+    def memo(self) -> "Memo":
+        """What is remembered about files, so that each is read once."""
+        return Memo(self.index)
+
+    def unfinished(self, key: str) -> "Unfinished":
+        """The finished batches of a run that is under way."""
+        return Unfinished(self.folder / "unfinished" / key)
+
+    def forget_unfinished(self, key: str) -> None:
+        """Remove what a run left that was sealed or given up."""
+        shutil.rmtree(self.folder / "unfinished" / key, ignore_errors=True)
+
+    def _folder(self, key: str) -> Path:
+        # Anything else could name a folder outside the cache.
+        if not (key.isascii() and key.isalnum()):
+            raise StoreError(f"{key!r} is not a key.", "Keys are the hex digits that `iclviz runs` lists.")
+        return self.folder / "recordings" / key
+
+
+class Memo(MutableMapping[str, Any]):
+    """Small JSON facts kept in the index under a prefix of their own."""
+
+    prefix = "file:"
+
+    def __init__(self, index: Cache) -> None:
+        self._index = index
+
+    def __getitem__(self, name: str) -> Any:
+        return self._index[self.prefix + name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._index[self.prefix + name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._index[self.prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(key)[len(self.prefix) :] for key in self._index if str(key).startswith(self.prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Unfinished:
+    """Plan and finished batches of one run, each file written atomically with its checksum inside its name's JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def plan(self) -> dict[str, Any] | None:
+        """The stored plan, None where the run has none yet."""
+        try:
+            return dict(json.loads((self.folder / "plan.json").read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def save_plan(self, plan: dict[str, Any]) -> None:
+        """Keep the plan for whoever goes on with the run."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "plan.json", canonical_json(plan).encode())
+
+    def batch(self, number: int) -> tuple[dict[str, Array], dict[str, Any]] | None:
+        """A finished batch's arrays and facts; None where it is missing or damaged, so that it is run again."""
+        path = self.folder / f"batch-{number:05d}.safetensors"
+        try:
+            facts = json.loads(path.with_suffix(".json").read_text())
+            if facts.pop("checksum") != checksum(path):
+                return None
+            return load_file(path), facts
+        except (OSError, ValueError, KeyError, SafetensorError):
+            return None
+
+    def save_batch(self, number: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+        """Keep a finished batch."""
+        with writing(self.folder):
+            path = self.folder / f"batch-{number:05d}.safetensors"
+            scratch = path.with_suffix(".part")
+            save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, scratch)
+            facts = {**facts, "checksum": checksum(scratch)}
+            scratch.replace(path)
+            write_atomically(path.with_suffix(".json"), json.dumps(facts).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def checksum(path: Path) -> str:
+    """BLAKE2b of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def damaged(folder: Path, reason: object) -> StoreError:
+    """The error for a recording whose files do not hold what was written."""
+    return StoreError(
+        f"The recording in {folder} is damaged ({reason}).",
+        f"Delete it with `iclviz delete {folder.name}` and run its spec again.",
+    )
+
+
+class _Checker:
+    """Compares a file with its checksum the first time it is read."""
+
+    def __init__(self, folder: Path, checksums: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._checksums = checksums
+        self._checked: set[str] = set()
+
+    def __call__(self, path: Path) -> None:
+        if path.name in self._checked:
+            return
+        if checksum(path) != self._checksums[path.name]:
+            raise damaged(self._folder, f"{path.name} has other bytes than were written")
+        self._checked.add(path.name)
+
+
+def _float16_if_it_fits(values: Array) -> Array:
+    finite = np.nan_to_num(np.abs(values), nan=0.0)
+    return values.astype(np.float16 if finite.max(initial=0.0) <= LARGEST_FLOAT16 else np.float32)
+
+
+def _write_recording(folder: Path, recording: Recording, main_score: str) -> Summary:
+    _write_content(folder, recording)
+    summary = _summary(folder, recording, main_score)
+    run = {
+        "timing": dict(recording.timing),
+        "environment": dict(recording.environment),
+        "summary": summary.to_dict(),
+    }
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    checksums = {path.name: checksum(path) for path in sorted(folder.iterdir())}
+    write_atomically(folder / "manifest.json", canonical_json({"checksums": checksums}).encode())
+    return summary
+
+
+def _write_content(folder: Path, recording: Recording) -> None:
+    texts = {name: list(getattr(recording, name)) for name in TEXTS}
+    spans = [[[span.role, span.start, span.end] for span in item] for item in recording.spans]
+    arrays = {"query_start": np.asarray(recording.query_start)}
+    words: dict[str, list[Any]] = {}
+    for table in TABLES:
+        for name, values in getattr(recording, table).items():
+            values = np.asarray(values)
+            if values.dtype.kind in "biuf":
+                arrays[f"{table}/{name}"] = np.ascontiguousarray(values)
+            else:
+                words[f"{table}/{name}"] = values.tolist()
+    content = {"spec": recording.spec.to_dict(), "spans": spans, "words": words, "order": _order(recording), **texts}
+    (folder / "recording.json").write_text(canonical_json(content), encoding="utf-8")
+    save_file(arrays, folder / "arrays.safetensors")
+    for pooling, values in recording.embeddings.items():
+        save_file({"values": _float16_if_it_fits(values)}, folder / f"embeddings.{pooling}.safetensors")
+
+
+def _order(recording: Recording) -> dict[str, list[str]]:
+    """The order of each table's names, which safetensors does not keep."""
+    return {table: list(getattr(recording, table)) for table in (*TABLES, "embeddings")}
+
+
+def _read_recording(folder: Path, key: str, check: _Checker) -> Recording:
+    for name in ("recording.json", "arrays.safetensors", "run.json"):
+        check(folder / name)
+    content = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    arrays: dict[str, Array] = load_file(folder / "arrays.safetensors")
+    arrays |= {name: np.asarray(values) for name, values in content["words"].items()}
+    order = content["order"]
+    tables: dict[str, Any] = {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES}
+    files = {pooling: folder / f"embeddings.{pooling}.safetensors" for pooling in order["embeddings"]}
+    return Recording(
+        spec=RunSpec.from_dict(content["spec"]),
+        key=key,
+        spans=[[Span(*span) for span in item] for item in content["spans"]],
+        query_start=arrays["query_start"],
+        embeddings=StoredArrays(files, check),
+        **{name: content[name] for name in TEXTS},
+        timing=run["timing"],
+        environment=run["environment"],
+        **tables,
+    )
+
+
+def _summary(folder: Path, recording: Recording, main_score: str) -> Summary:
+    return Summary(
+        key=recording.key,
+        spec=recording.spec,
+        created=time.time(),
+        size=sum(path.stat().st_size for path in folder.iterdir()),
+        n_layers=recording.n_layers,
+        main_score=main_score,
+        mean_score=float(np.mean(recording.scores[main_score])),
+    )

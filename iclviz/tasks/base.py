@@ -1,0 +1,296 @@
+"""What a task is: items with answers, labels and hypotheses, the prompts that ask for them, and a scorer.
+
+A task is one class in one file of this package, found by the registry. Everything it draws comes from named seeds, so
+the same spec gives the same text anywhere, and the demonstration set for k + 1 starts with the set for k.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iclviz.errors import SpecError, unknown
+from iclviz.prompts import Prompt
+from iclviz.spans import Segment
+from iclviz.spec import Demonstrations, PromptStyle, digest
+
+Array = NDArray[Any]
+Kind = Literal["none", "correct", "shuffled", "random", "out-of-domain"]
+
+KINDS: Mapping[str, str] = {
+    "none": "No demonstrations.",
+    "correct": "Solved examples with their right answers.",
+    "shuffled": "The same examples, each with the answer of another example, never its own.",
+    "random": "The same examples, each with an answer drawn at random.",
+    "out-of-domain": "Solved examples of another task.",
+}
+"""Every demonstration kind with one sentence for readers."""
+
+
+def generator(*parts: Any) -> np.random.Generator:
+    """A random generator named by its parts: the same parts give the same draws, other parts unrelated ones."""
+    return np.random.default_rng(int(digest(list(parts)), 16))
+
+
+@dataclass(frozen=True)
+class Option:
+    """A parameter of a task, declared as data so that pages build their controls from it.
+
+    Attributes
+    ----------
+    kind: "integer", "number", "switch", "choice", "numbers" (a list) or "text".
+    low, high: inclusive bounds of a number or of every number of a list.
+    choices: the values of a choice.
+    """
+
+    name: str
+    title: str
+    kind: Literal["integer", "number", "switch", "choice", "numbers", "text"]
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> Any:
+        """The value in its written form.
+
+        Raises
+        ------
+        SpecError: the value is of another kind or out of bounds.
+        """
+        return _CHECKS[self.kind](self, value)
+
+    def refuse(self, value: Any, wanted: str) -> SpecError:
+        """The error that says what was given and what is wanted."""
+        return SpecError(f"{self.name} = {value!r} does not fit.", f"Give {wanted}.")
+
+
+def _check_number(option: Option, value: Any) -> float:
+    low = "-inf" if option.low is None else f"{option.low:g}"
+    high = "inf" if option.high is None else f"{option.high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise option.refuse(value, f"a number from {low} to {high}")
+    if not float(low) <= value <= float(high):
+        raise option.refuse(value, f"a number from {low} to {high}")
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _check_integer(option: Option, value: Any) -> int:
+    number = _check_number(option, value)
+    if not isinstance(number, int):
+        raise option.refuse(value, "a whole number")
+    return number
+
+
+def _check_switch(option: Option, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise option.refuse(value, "true or false")
+    return value
+
+
+def _check_choice(option: Option, value: Any) -> str:
+    if value not in option.choices:
+        raise option.refuse(value, f"one of {', '.join(option.choices)}")
+    return str(value)
+
+
+def _check_numbers(option: Option, value: Any) -> list[float]:
+    if not isinstance(value, list | tuple) or not value:
+        raise option.refuse(value, "a list of numbers")
+    numbers = [_check_number(option, number) for number in value]
+    if len(set(numbers)) != len(numbers):
+        raise option.refuse(value, "a list without repeats")
+    return numbers
+
+
+def _check_text(option: Option, value: Any) -> str:
+    if not isinstance(value, str):
+        raise option.refuse(value, "a text")
+    return value
+
+
+_CHECKS = {
+    "number": _check_number,
+    "integer": _check_integer,
+    "switch": _check_switch,
+    "choice": _check_choice,
+    "numbers": _check_numbers,
+    "text": _check_text,
+}
+
+
+INSTRUCTION = Option("instruction", "Instruction", "text", "", "A line before everything else; empty for none.")
+"""The option that every task has beside its own."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One query with its expected answer.
+
+    Attributes
+    ----------
+    id: the same for the same item under any demonstrations.
+    query: its own text as segments, the prompt's end.
+    answer: the expected answer in the form that `parse` gives.
+    candidates: answers to compare by log-probability, the right one first, each as it would follow the query.
+    """
+
+    id: str
+    query: tuple[Segment, ...]
+    answer: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The items of a run and everything known about them before a model reads them; n items.
+
+    Attributes
+    ----------
+    labels: name -> (n,), probe targets: floats are numbers, all else classes.
+    groups: name of a label or hypothesis -> (n,): what folds keep whole, what is permuted and resampled.
+        A label without groups is not probed.
+    hypotheses: name -> (n, n), symmetric.
+    covariates: name -> (n,), difficulty.
+    """
+
+    items: Sequence[Item]
+    labels: Mapping[str, Array]
+    groups: Mapping[str, Array]
+    hypotheses: Mapping[str, Array]
+    covariates: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PrimaryAnalysis:
+    """The one analysis of a task that is fixed before any result."""
+
+    pooling: str
+    metric: str
+    hypothesis: str
+    label: str
+    score: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a response says: the answer (None where unparseable) and the character at which it ends."""
+
+    value: str | None
+    end: int
+
+
+class Task(ABC):
+    """A family of items that a model is asked about; see the module's text."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    version: ClassVar[int]
+    options: ClassVar[tuple[Option, ...]]
+    demonstration_kinds: ClassVar[tuple[Kind, ...]] = ("none", "correct", "shuffled", "random", "out-of-domain")
+    foreign_task: ClassVar[str]
+    primary: ClassVar[PrimaryAnalysis]
+    titles: ClassVar[Mapping[str, str]]
+    stop_text: ClassVar[str] = "\n"
+    max_new_tokens: ClassVar[Mapping[PromptStyle, int]] = {"plain": 8, "chat": 32}
+    instructions: ClassVar[Mapping[PromptStyle, str]]
+
+    def resolve_options(self, given: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
+        """Every option with its value, defaults filled in; the instruction's default depends on the prompt style.
+
+        Raises
+        ------
+        SpecError: an unknown option or a value that does not fit.
+        """
+        instruction = replace(INSTRUCTION, default=self.instructions[style])
+        known = {option.name: option for option in (*self.options, instruction)}
+        for name in given:
+            if name not in known:
+                raise unknown(SpecError, f"option of {self.name}", name, list(known))
+        return {name: option.check(given.get(name, option.default)) for name, option in known.items()}
+
+    def check_demonstrations(self, demonstrations: Demonstrations) -> Demonstrations:
+        """The demonstration set in its one written form.
+
+        Raises
+        ------
+        SpecError: a kind that this task does not have.
+        """
+        if demonstrations.kind not in self.demonstration_kinds:
+            kinds = list(self.demonstration_kinds)
+            raise unknown(SpecError, f"demonstration kind of {self.name}", demonstrations.kind, kinds)
+        return demonstrations.canonical()
+
+    @abstractmethod
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """The items and all that is known about them.
+
+        Raises
+        ------
+        SpecError: more items than the options allow.
+        """
+
+    @abstractmethod
+    def demonstrations(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> tuple[Segment, ...]:
+        """The segments of item `index`'s demonstrations, one a demonstration."""
+
+    @abstractmethod
+    def solved_example(self, rng: np.random.Generator) -> str:
+        """One solved example of this task as text, with the line break that ends it, for another task to show."""
+
+    @abstractmethod
+    def parse(self, response: str) -> Parsed:
+        """The answer that a response gives."""
+
+    @abstractmethod
+    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
+        """Scores, name -> (n,), from parsed answers and the candidates' log-probabilities (n, C), NaN-padded."""
+
+    def first_line(self, response: str) -> str:
+        """The response up to the stop text that follows its first visible character."""
+        visible = len(response) - len(response.lstrip())
+        end = response.find(self.stop_text, visible)
+        return response if end < 0 else response[:end]
+
+    def is_finished(self, response: str) -> bool:
+        """Whether the stop text has followed something visible, so that generation may end."""
+        return len(self.first_line(response)) < len(response)
+
+    def prompt(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> Prompt:
+        """The prompt of one item: instruction, demonstrations, query."""
+        instruction = options["instruction"]
+        opening = (Segment("instruction", instruction + "\n"),) if instruction else ()
+        item = data.items[index]
+        shown = self.demonstrations(data, index, demonstrations, options)
+        return Prompt(opening + shown, item.query, item.candidates)
+
+    def prompts(self, data: TaskData, demonstrations: Demonstrations, options: Mapping[str, Any]) -> list[Prompt]:
+        """The prompt of every item."""
+        return [self.prompt(data, index, demonstrations, options) for index in range(len(data.items))]
+
+    def foreign_demonstrations(self, demonstrations: Demonstrations) -> tuple[Segment, ...]:
+        """k solved examples of another task, nested over k and shared by all items."""
+        from iclviz.tasks import task
+
+        rng = generator("out-of-domain", self.name, demonstrations.seed)
+        other = task(self.foreign_task)
+        return tuple(Segment("demonstration", other.solved_example(rng)) for _ in range(demonstrations.k))
+
+
+def similarity(values: Array) -> Array:
+    """(n, n) negative absolute difference of n numbers."""
+    return -np.abs(np.subtract.outer(values, values)).astype(float)
+
+
+def sameness(values: Array) -> Array:
+    """(n, n) 1 where two items have the same value, else 0."""
+    return np.equal.outer(values, values).astype(float)

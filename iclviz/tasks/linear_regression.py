@@ -1,0 +1,337 @@
+"""Linear regression in text: points of a line y = a x + b, then a query x (science.md, task 1).
+
+Lines lie on a grid of slopes x intercepts. A demonstration is a point of the queried line, role `relevant` whatever
+was done to its answer; with a distractor line, each is paired with a point of another line, role `irrelevant`, in
+seeded order, so that length and distance are equal. k counts the points of the queried line.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from iclviz.errors import SpecError
+from iclviz.spans import Role, Segment
+from iclviz.spec import Demonstrations
+from iclviz.tasks.base import (
+    Array,
+    Item,
+    Option,
+    Parsed,
+    PrimaryAnalysis,
+    Task,
+    TaskData,
+    generator,
+    sameness,
+    similarity,
+)
+
+NUMBER = re.compile(r"[-−–]?\d[\d,]*(?:\.\d+)?|[-−–]?\.\d+")
+ERROR_FLOOR = 0.1
+WORST_SCORE = -2.0
+
+ROW_FORMATS: Mapping[str, tuple[str, str]] = {
+    "equations": ("{line}x = {x}, y =", " {y}"),
+    "function": ("{name}({x}) =", " {y}"),
+    "arrow": ("{line}{x} ->", " {y}"),
+}
+"""Row format -> (query, answer); `line` is "f: " where a distractor line needs names, else empty."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """y = slope x + intercept."""
+
+    slope: float
+    intercept: float
+
+    def at(self, x: float) -> float:
+        """The line's value at x."""
+        return self.slope * x + self.intercept
+
+    def __str__(self) -> str:
+        sign = "-" if self.intercept < 0 else "+"
+        return f"y = {self.slope:g}x {sign} {abs(self.intercept):g}"
+
+
+@dataclass(frozen=True)
+class LineItem(Item):
+    """One query x of a line.
+
+    Attributes
+    ----------
+    own: the queried line.
+    distractor: another line of the grid.
+    x: the query.
+    line_queries: every x that is asked of this line, so that shared points can leave them out.
+    """
+
+    own: Line
+    distractor: Line
+    x: int
+    line_queries: tuple[int, ...]
+
+
+class LinearRegression(Task):
+    """Predict y for a query x from in-context points of the same line."""
+
+    name = "linear_regression"
+    title = "Linear regression"
+    description = "Points of a line y = a·x + b in the prompt, then a query x: the model must infer the line."
+    version = 1
+    foreign_task = "reading_comprehension"
+    primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
+    instructions = {"plain": "", "chat": "Complete the last line. Answer with the number only."}
+    titles = {
+        "line": "Line",
+        "slope": "Slope a",
+        "intercept": "Intercept b",
+        "x": "Query x",
+        "same_line": "Same line",
+        "slope_similarity": "Slope similarity −|Δa|",
+        "intercept_similarity": "Intercept similarity −|Δb|",
+        "log_accuracy": "−log₁₀(|error| + 0.1)",
+        "absolute_error": "Absolute error",
+        "exact": "Exactly right",
+        "answer_logprob": "Log-probability of the right answer (nats)",
+        "answer_size": "Size of the answer |y|",
+    }
+    options = (
+        Option("slopes", "Slopes", "numbers", [1, 2, 3, 4], "Slopes a of the grid of lines.", -100, 100),
+        Option("intercepts", "Intercepts", "numbers", [0, 3, 6, 9], "Intercepts b of the grid of lines.", -1000, 1000),
+        Option("x_max", "Largest x", "integer", 19, "x is a whole number from 0 to this.", 1, 999),
+        Option(
+            "points",
+            "Points",
+            "choice",
+            "per_item",
+            "per_item: every query draws its own points; per_line: the queries of a line share them.",
+            choices=("per_item", "per_line"),
+        ),
+        Option("distractor", "Distractor line", "switch", False, "Interleave as many points of another line g."),
+        Option("noise", "Noise", "number", 0, "Standard deviation added to the y of every shown point.", 0, 1000),
+        Option("decimals", "Decimals", "integer", 0, "Digits after the point in every y.", 0, 4),
+        Option(
+            "row_format",
+            "Row format",
+            "choice",
+            "equations",
+            "equations: x = 3, y = 9; function: f(3) = 9; arrow: 3 -> 9.",
+            choices=tuple(ROW_FORMATS),
+        ),
+    )
+
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """Items spread evenly over the lines of the grid, in an order in which every few hold all slopes."""
+        lines = _grid(options, seed)
+        most = len(lines) * (options["x_max"] + 1)
+        if n_items > most:
+            raise SpecError(
+                f"n_items = {n_items} is more than the {most} queries of {len(lines)} lines.",
+                f"Take n_items <= {most}, or more lines or a larger x_max.",
+            )
+        items = _items(lines, n_items, seed, options)
+        own = np.array([str(item.own) for item in items])
+        slopes = np.array([item.own.slope for item in items])
+        intercepts = np.array([item.own.intercept for item in items])
+        ids = np.array([item.id for item in items])
+        groups = {
+            "slope": own,
+            "intercept": own,
+            "x": own,
+            "same_line": ids,
+            "slope_similarity": own,
+            "intercept_similarity": own,
+        }
+        if options["points"] == "per_item":
+            groups["line"] = ids
+        return TaskData(
+            items=items,
+            labels={
+                "line": own,
+                "slope": _classes(slopes),
+                "intercept": _classes(intercepts),
+                "x": np.array([float(item.x) for item in items]),
+            },
+            groups=groups,
+            hypotheses={
+                "same_line": sameness(own),
+                "slope_similarity": similarity(slopes),
+                "intercept_similarity": similarity(intercepts),
+            },
+            covariates={"answer_size": np.array([abs(item.own.at(item.x)) for item in items])},
+        )
+
+    def demonstrations(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> tuple[Segment, ...]:
+        """Points of the queried line, each beside one of the distractor's where the condition has one."""
+        if demonstrations.kind == "out-of-domain":
+            return self.foreign_demonstrations(demonstrations)
+        item = data.items[index]
+        assert isinstance(item, LineItem)
+        own = _points(item, item.own, "f", "relevant", demonstrations, options)
+        if not options["distractor"]:
+            return own
+        other = _points(item, item.distractor, "g", "irrelevant", demonstrations, options)
+        first = generator("order", _owner(item, options), demonstrations.seed).random(len(own)) < 0.5
+        pairs = [(a, b) if own_first else (b, a) for a, b, own_first in zip(own, other, first, strict=True)]
+        return tuple(segment for pair in pairs for segment in pair)
+
+    def solved_example(self, rng: np.random.Generator) -> str:
+        """One point of a random line."""
+        line = Line(int(rng.integers(1, 5)), int(rng.integers(0, 10)))
+        x = int(rng.integers(0, 20))
+        query, answer = _row("equations", "f", named=False, x=x, y=f"{line.at(x):g}")
+        return f"{query}{answer}\n"
+
+    def parse(self, response: str) -> Parsed:
+        """The first number of the response's first line."""
+        found = NUMBER.search(self.first_line(response))
+        if found is None:
+            return Parsed(None, len(response))
+        value = float(found.group().replace(",", "").replace("−", "-").replace("–", "-"))
+        return Parsed(repr(int(value) if value.is_integer() else value), found.end())
+
+    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
+        """The main score log_accuracy = -log10(|error| + 0.1), clipped below at -2, the value of an unparseable one."""
+        answers = np.array([float(item.answer) for item in data.items])
+        values = np.array([np.nan if value is None else float(value) for value in parsed])
+        error = np.abs(values - answers)
+        accuracy = np.maximum(-np.log10(np.minimum(error, 1e6) + ERROR_FLOOR), WORST_SCORE)
+        return {
+            "log_accuracy": np.where(np.isnan(error), WORST_SCORE, accuracy),
+            "absolute_error": error,
+            "exact": np.where(np.isnan(error), np.nan, (error < 1e-9).astype(float)),
+            "answer_logprob": logprobs[:, 0],
+        }
+
+
+def _classes(values: Array) -> Array:
+    """Grid values as classes: whole numbers where they are, else texts (floats would be probed as numbers)."""
+    whole = np.all(values == np.round(values))
+    return values.astype(int) if whole else np.array([f"{value:g}" for value in values])
+
+
+def _grid(options: Mapping[str, Any], seed: int) -> list[Line]:
+    """All lines, seeded, ordered so that any run of them holds slopes and intercepts about equally often."""
+    rng = generator("lines", seed)
+    slopes = rng.permutation(options["slopes"]).tolist()
+    intercepts = rng.permutation(options["intercepts"]).tolist()
+    return [
+        Line(slope, intercepts[(position + shift) % len(intercepts)])
+        for shift in range(len(intercepts))
+        for position, slope in enumerate(slopes)
+    ]
+
+
+def _items(lines: list[Line], n_items: int, seed: int, options: Mapping[str, Any]) -> list[LineItem]:
+    per_line = -(-n_items // len(lines))
+    queries = {
+        line: generator("queries", seed, str(line)).permutation(options["x_max"] + 1)[:per_line].tolist()
+        for line in lines
+    }
+    items = []
+    for position in range(n_items):
+        line = lines[position % len(lines)]
+        items.append(_item(line, queries[line][position // len(lines)], tuple(queries[line]), lines, seed, options))
+    return items
+
+
+def _item(
+    line: Line, x: int, line_queries: tuple[int, ...], lines: list[Line], seed: int, options: Mapping[str, Any]
+) -> LineItem:
+    others = [other for other in lines if other.slope != line.slope] or [other for other in lines if other != line]
+    if options["distractor"] and not others:
+        raise SpecError("A grid of one line has no distractor line.", "Add a slope, or take distractor = false.")
+    rng = generator("distractor", seed, str(line))
+    answer = _written(line.at(x), options)
+    query, after = _row(options["row_format"], "f", options["distractor"], x=x, y=answer)
+    return LineItem(
+        id=f"{line}, x = {x}",
+        query=(Segment("question", query),),
+        answer=answer,
+        candidates=(f"{after}\n",),
+        own=line,
+        distractor=others[int(rng.integers(len(others)))] if others else line,
+        x=x,
+        line_queries=line_queries,
+    )
+
+
+def _row(row_format: str, name: str, named: bool, x: int, y: str) -> tuple[str, str]:
+    query, answer = ROW_FORMATS[row_format]
+    line = f"{name}: " if named else ""
+    return query.format(line=line, name=name, x=x), answer.format(y=y)
+
+
+def _written(y: float, options: Mapping[str, Any]) -> str:
+    text = f"{y:.{options['decimals']}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def _owner(item: LineItem, options: Mapping[str, Any]) -> str:
+    """Who the shown points belong to: the item, or its line where the queries of a line share them."""
+    return item.id if options["points"] == "per_item" else str(item.own)
+
+
+def _points(
+    item: LineItem, line: Line, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
+) -> tuple[Segment, ...]:
+    """k points of a line as rows, without the queried x; the first k of a sequence that does not depend on k."""
+    asked = {item.x} if options["points"] == "per_item" else set(item.line_queries)
+    free = [x for x in range(options["x_max"] + 1) if x not in asked]
+    if demonstrations.k > len(free):
+        raise SpecError(
+            f"k = {demonstrations.k} needs as many different x, and 0 to {options['x_max']} has {len(free)} "
+            "beside the queried.",
+            f"Take k <= {len(free)}, or a larger x_max.",
+        )
+    owner = _owner(item, options)
+    xs = generator("points", name, owner, demonstrations.seed).permutation(free)[: demonstrations.k].tolist()
+    noise = generator("noise", name, owner, demonstrations.seed).normal(0, options["noise"], len(free))
+    answers = [_written(line.at(x) + error, options) for x, error in zip(xs, noise, strict=False)]
+    shown = _ANSWERS[demonstrations.kind](answers, line, [name, owner, demonstrations.seed], options)
+    rows = [_row(options["row_format"], name, options["distractor"], x=x, y=y) for x, y in zip(xs, shown, strict=True)]
+    return tuple(Segment(role, f"{query}{answer}\n") for query, answer in rows)
+
+
+def _shuffled(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+    """Each answer replaced by one from a fixed pool outside the line's points, different from its own."""
+    pool = _pool(line, tuple(options["slopes"]), tuple(options["intercepts"]), options["x_max"])
+    written = [_written(y, options) for y in generator("shuffled", *names).permutation(pool)]
+    if len(set(written)) == 1:
+        raise SpecError("Every point of this grid has the same y, so no answer can be shuffled.", "Add a slope.")
+    shown = []
+    for answer in answers:
+        drawn = next(index for index, other in enumerate(written) if other != answer)
+        shown.append(written.pop(drawn))
+        written.append(shown[-1])
+    return shown
+
+
+@lru_cache(maxsize=128)
+def _pool(line: Line, slopes: tuple[float, ...], intercepts: tuple[float, ...], x_max: int) -> list[float]:
+    """The y of every point of the grid's other lines; of the line itself beyond x_max where it is the only one."""
+    others = [Line(a, b) for a in slopes for b in intercepts if Line(a, b) != line]
+    beyond = [line.at(x) for x in range(x_max + 1, 2 * x_max + 2)]
+    return [other.at(x) for other in others for x in range(x_max + 1)] or beyond
+
+
+def _random(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+    """Answers drawn evenly from the range that the grid's answers span."""
+    corners = [Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])]
+    rng = generator("random", *names)
+    step = 10 ** -options["decimals"]
+    steps = rng.integers(round(min(corners) / step), round(max(corners) / step) + 1, len(answers))
+    return [_written(number * step, options) for number in steps]
+
+
+def _correct(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+    return answers
+
+
+_ANSWERS = {"none": _correct, "correct": _correct, "shuffled": _shuffled, "random": _random}

@@ -1,0 +1,276 @@
+"""Reading comprehension: statements "NAME is ACTIVITY.", then a question about one name (science.md, task 2).
+
+Each set of statements is asked about each of its names, so every statement is relevant equally often at every
+position. Demonstrations are solved examples over other names and activities, shared by all items; within the query
+the answering statement is `relevant`, the others are `irrelevant`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import perm
+from typing import Any
+
+import numpy as np
+
+from iclviz.errors import SpecError
+from iclviz.spans import Segment
+from iclviz.spec import Demonstrations
+from iclviz.tasks.base import (
+    Array,
+    Item,
+    Option,
+    Parsed,
+    PrimaryAnalysis,
+    Task,
+    TaskData,
+    generator,
+    sameness,
+)
+
+NAMES = (
+    "Mary John Anna Peter Laura Tom Emma Paul Alice David Julia Mark Sarah James Linda Robert "
+    "Kate Daniel Susan George Helen Frank Nina Oscar Ruth Victor Clara Simon Diana Henry Eva Martin"
+).split()
+ACTIVITIES = (
+    "reading cooking swimming painting singing sleeping running writing dancing fishing cleaning drawing "
+    "eating walking talking driving laughing jumping shopping skating climbing sewing studying waiting "
+    "gardening knitting hiking juggling sailing typing camping boxing"
+).split()
+ACTIVITY = re.compile(r"\b[a-z]+ing\b", re.IGNORECASE)
+MOST_NAMES = 16
+POOL_SIZE = 8
+"""Activities kept out of every statement: the fixed pool from which shuffled answers come."""
+
+QUESTION_FORMS: Mapping[str, tuple[str, str]] = {
+    "short": ("\nQ: What is {name} doing?\nA:", " {activity}"),
+    "long": ("\nQuestion: What is {name} doing?\nAnswer: {name} is", " {activity}"),
+}
+"""Question form -> (question after the statements, answer)."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """NAME is ACTIVITY."""
+
+    name: str
+    activity: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.activity}."
+
+
+@dataclass(frozen=True)
+class StatementsItem(Item):
+    """One set of statements asked about one of its names; `position` counts from 0."""
+
+    statements: tuple[Statement, ...]
+    position: int
+
+    @property
+    def asked(self) -> Statement:
+        """The statement that answers."""
+        return self.statements[self.position]
+
+
+class ReadingComprehension(Task):
+    """Say what a named person is doing, from statements about several."""
+
+    name = "reading_comprehension"
+    title = "Reading comprehension"
+    description = "Statements about what people are doing, then a question about one of them."
+    version = 1
+    foreign_task = "linear_regression"
+    primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
+    instructions = {"plain": "", "chat": "Answer the last question with one word."}
+    titles = {
+        "name": "Asked name",
+        "answer": "Answer activity",
+        "position": "Position of the relevant statement",
+        "same_answer": "Same answer activity",
+        "same_name": "Same asked name",
+        "right": "Right answers (share)",
+        "answer_logprob": "Log-probability of the right answer (nats)",
+        "logprob_margin": "Log-probability, right minus best distractor (nats)",
+        "prefers_right": "Right answer more probable than every distractor (share)",
+        "position_index": "Position of the relevant statement",
+    }
+    options = (
+        Option("statements", "Statements", "integer", 2, "Statements in each query.", 2, 8),
+        Option(
+            "question_form",
+            "Question",
+            "choice",
+            "short",
+            "short: Q: What is NAME doing? A:; long: Question: … Answer: NAME is.",
+            choices=tuple(QUESTION_FORMS),
+        ),
+        Option(
+            "position",
+            "Relevant statement",
+            "choice",
+            "balanced",
+            "balanced: each set is asked about each of its names; first or last: only about that one.",
+            choices=("balanced", "first", "last"),
+        ),
+        Option("names", "Names", "integer", 8, "Names that queries are about.", 2, MOST_NAMES),
+        Option("activities", "Activities", "integer", 8, "Activities that queries are about.", 2, MOST_NAMES),
+    )
+
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """Sets of statements, each asked about its names; names and activities used equally often."""
+        sets = _sets(n_items, seed, options)
+        positions = _positions(options)
+        items = [_item(statements, position, options) for statements in sets for position in positions][:n_items]
+        answers = np.array([item.asked.activity for item in items])
+        names = np.array([item.asked.name for item in items])
+        position = np.array([item.position + 1 for item in items])
+        group = np.array([_set_name(item.statements) for item in items])
+        of_a_set = ("name", "answer", "position", "same_answer", "same_name")
+        return TaskData(
+            items=items,
+            labels={"name": names, "answer": answers, "position": position},
+            groups=dict.fromkeys(of_a_set, group),
+            hypotheses={"same_answer": sameness(answers), "same_name": sameness(names)},
+            covariates={"position_index": position.astype(float)},
+        )
+
+    def demonstrations(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> tuple[Segment, ...]:
+        """k solved examples over names and activities that no query uses, the same for every item."""
+        if demonstrations.kind == "out-of-domain":
+            return self.foreign_demonstrations(demonstrations)
+        rng = generator("examples", demonstrations.seed)
+        examples = [_example(rng, options["statements"]) for _ in range(demonstrations.k)]
+        answers = _ANSWERS[demonstrations.kind](examples, demonstrations.seed)
+        return tuple(
+            Segment("demonstration", _solved(example, answer, options["question_form"]))
+            for example, answer in zip(examples, answers, strict=True)
+        )
+
+    def solved_example(self, rng: np.random.Generator) -> str:
+        """Two statements, a question and its right answer."""
+        example = _example(rng, 2)
+        return _solved(example, example.asked.activity, "short")
+
+    def parse(self, response: str) -> Parsed:
+        """The first activity (a word in -ing) of the response's first line."""
+        found = ACTIVITY.search(self.first_line(response))
+        return Parsed(found.group().lower(), found.end()) if found else Parsed(None, len(response))
+
+    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
+        """The main score `right` is 1 or 0, and 0 for an unparseable response."""
+        right = np.array([value == item.answer for value, item in zip(parsed, data.items, strict=True)])
+        margin = logprobs[:, 0] - np.nanmax(logprobs[:, 1:], axis=1)
+        return {
+            "right": right.astype(float),
+            "answer_logprob": logprobs[:, 0],
+            "logprob_margin": margin,
+            "prefers_right": (margin > 0).astype(float),
+        }
+
+
+def _positions(options: Mapping[str, Any]) -> list[int]:
+    last = options["statements"] - 1
+    return {"balanced": list(range(last + 1)), "first": [0], "last": [last]}[options["position"]]
+
+
+def _sets(n_items: int, seed: int, options: Mapping[str, Any]) -> list[tuple[Statement, ...]]:
+    """Different sets of statements, names and activities of each set distinct, all used about equally often."""
+    size, names, activities = options["statements"], options["names"], options["activities"]
+    if size > min(names, activities):
+        raise SpecError(
+            f"{size} statements need as many different names and activities, and there are {min(names, activities)}.",
+            f"Take statements <= {min(names, activities)}, or more names and activities.",
+        )
+    n_sets = -(-n_items // len(_positions(options)))
+    # Half of all sets, so that drawing sets that differ stays quick.
+    most = perm(names, size) * perm(activities, size) // 2
+    if n_sets > most:
+        raise SpecError(
+            f"n_items = {n_items} needs {n_sets} sets of statements, and there are {most}.",
+            f"Take n_items <= {most * len(_positions(options))}, or more names and activities.",
+        )
+    rng = generator("sets", seed)
+    name_counts, activity_counts = np.zeros(names, int), np.zeros(activities, int)
+    sets: dict[tuple[Statement, ...], None] = {}
+    while len(sets) < n_sets:
+        chosen = [_least_used(name_counts, size, rng), _least_used(activity_counts, size, rng)]
+        statements = tuple(Statement(NAMES[a], ACTIVITIES[b]) for a, b in zip(*chosen, strict=True))
+        name_counts[chosen[0]] += 1
+        activity_counts[chosen[1]] += 1
+        sets[statements] = None
+    return list(sets)
+
+
+def _least_used(counts: Array, size: int, rng: np.random.Generator) -> Array:
+    """`size` different indices with the smallest counts, ties broken and order drawn at random."""
+    ties = rng.random(len(counts))
+    return rng.permutation(np.lexsort((ties, counts))[:size])
+
+
+def _set_name(statements: tuple[Statement, ...]) -> str:
+    return " ".join(str(statement) for statement in statements)
+
+
+def _item(statements: tuple[Statement, ...], position: int, options: Mapping[str, Any]) -> StatementsItem:
+    asked = statements[position]
+    question, answer = QUESTION_FORMS[options["question_form"]]
+    pieces = [
+        Segment("relevant" if index == position else "irrelevant", f"{' ' if index else ''}{statement}")
+        for index, statement in enumerate(statements)
+    ]
+    activities = [asked.activity, *(other.activity for other in statements if other != asked)]
+    return StatementsItem(
+        id=f"{_set_name(statements)} {asked.name}?",
+        query=(*pieces, Segment("question", question.format(name=asked.name))),
+        answer=asked.activity,
+        candidates=tuple(answer.format(activity=activity) for activity in activities),
+        statements=statements,
+        position=position,
+    )
+
+
+@dataclass(frozen=True)
+class _Example:
+    statements: tuple[Statement, ...]
+    position: int
+
+    @property
+    def asked(self) -> Statement:
+        return self.statements[self.position]
+
+
+def _example(rng: np.random.Generator, size: int) -> _Example:
+    names = rng.choice(NAMES[MOST_NAMES:], size, replace=False)
+    activities = rng.choice(ACTIVITIES[MOST_NAMES:-POOL_SIZE], size, replace=False)
+    statements = tuple(Statement(str(name), str(activity)) for name, activity in zip(names, activities, strict=True))
+    return _Example(statements, int(rng.integers(size)))
+
+
+def _solved(example: _Example, answer: str, form: str) -> str:
+    question, after = QUESTION_FORMS[form]
+    text = question.format(name=example.asked.name) + after.format(activity=answer)
+    return f"{_set_name(example.statements)}{text}\n\n"
+
+
+def _correct(examples: list[_Example], seed: int) -> list[str]:
+    return [example.asked.activity for example in examples]
+
+
+def _shuffled(examples: list[_Example], seed: int) -> list[str]:
+    """Each the answer of another example from a pool whose activities no shown statement has."""
+    pool = ACTIVITIES[-POOL_SIZE:]
+    order = generator("shuffled", seed).permutation(len(pool))
+    return [pool[order[index % len(pool)]] for index in range(len(examples))]
+
+
+def _random(examples: list[_Example], seed: int) -> list[str]:
+    """Answers drawn at random from all activities that demonstrations can have."""
+    pool = ACTIVITIES[MOST_NAMES:]
+    rng = generator("random", seed)
+    return [pool[int(rng.integers(len(pool)))] for _ in examples]
+
+
+_ANSWERS = {"none": _correct, "correct": _correct, "shuffled": _shuffled, "random": _random}
