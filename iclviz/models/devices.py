@@ -10,7 +10,7 @@ DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 
 
 def device_kind(model_options: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
-    """The kind of device: "cuda" where the options name it, or an NVIDIA driver and a CUDA build of torch are there; else "cpu"."""
+    """The device's kind: "cuda" where the options name it, or a driver and a CUDA build of torch are there."""
     named = model_options.get("device")
     if named is not None:
         return "cuda" if str(named).startswith("cuda") else "cpu"

@@ -13,7 +13,7 @@ from typing import Any
 
 from iclviz.errors import ModelError
 from iclviz.models.folders import safetensors_header, weight_files
-from iclviz.models.gguf_header import read_header
+from iclviz.models.gguf_header import DamagedGguf, read_header
 from iclviz.models.locating import LocatedModel
 
 BLOCKS, BLOCK_BYTES = 128, 8192
@@ -41,8 +41,8 @@ def identity(located: LocatedModel, memo: MutableMapping[str, Any] | None = None
         # A .gguf file is the model whatever it is called; a folder's files are told apart by their names.
         files = {"model.gguf": located.path} if located.kind == "gguf" else {f.name: f for f in _files(located.path)}
         digests = [[name, _remembered(path, memo)] for name, path in sorted(files.items())]
-    except OSError as error:
-        raise ModelError(f"A file of {located.name} cannot be read ({error}).", "Look at its permissions.") from error
+    except (OSError, DamagedGguf) as error:
+        raise ModelError(f"A file of {located.name} cannot be read ({error}).", "Fetch or copy it again.") from error
     return hashlib.blake2b(json.dumps(digests).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 

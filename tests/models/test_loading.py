@@ -1,0 +1,190 @@
+import json
+import shutil
+import warnings
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from iclviz.errors import ModelError
+from iclviz.models import loading
+from iclviz.models.loading import check_options, convert_tokenizer, load, pick_device, pick_dtype, quietly
+from iclviz.models.locating import LocatedModel, locate
+from iclviz.models.presets import preset
+from iclviz.models.tokenizing import load_tokenizer
+
+CPU = torch.device("cpu")
+
+
+def change_config(folder, **values):
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def test_a_folder_loads_ready_to_run(model_folder):
+    loaded = load(locate(str(model_folder)), device="cpu")
+    assert not loaded.model.training
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
+    assert (loaded.dtype, loaded.device, loaded.facts.n_layers) == ("float32", CPU, 2)
+    assert loaded.seconds > 0
+    ids = loaded.tokenizer("the cat", return_tensors="pt").input_ids
+    expected = AutoModelForCausalLM.from_pretrained(model_folder)(ids).logits
+    torch.testing.assert_close(loaded.model(ids).logits, expected)
+
+
+def test_sixteen_bits_only_when_asked(model_folder):
+    assert next(load(locate(str(model_folder)), "bfloat16", device="cpu").model.parameters()).dtype == torch.bfloat16
+
+
+def test_a_hub_snapshot_loads_by_the_same_code(model_folder):
+    located = LocatedModel("org/name", "hub", model_folder, "org/name", "abc")
+    assert load(located, device="cpu").facts.d_model == 32
+
+
+def test_a_gguf_file_loads_as_a_plain_model(gguf_file, tmp_path):
+    loaded = load(locate(str(gguf_file)), device="cpu")
+    assert next(loaded.model.parameters()).dtype == torch.float32
+    loaded.model.save_pretrained(tmp_path / "saved")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    ids = loaded.tokenizer("x = 12", return_tensors="pt").input_ids
+    torch.testing.assert_close(loaded.model(ids).logits, again(ids).logits)
+
+
+def test_a_gguf_tokenizer_is_converted_once_and_found_by_pages(gguf_file):
+    located, memo = locate(str(gguf_file)), {}
+    folder = convert_tokenizer(located, memo)
+    assert convert_tokenizer(located, memo) == folder
+    assert [file.name for file in folder.parent.iterdir()] == [folder.name]
+    tokenizer = load_tokenizer(located, memo)
+    assert tokenizer.chat_template
+    # Each digit apart, and both spaces before one in one piece: as the vocabulary was learned.
+    assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a  12") == [
+        ("a", (0, 1)),
+        ("ĠĠ", (1, 3)),
+        ("1", (3, 4)),
+        ("2", (4, 5)),
+    ]
+
+
+def test_a_sentencepiece_folder_is_converted_once(model_folder, tmp_path):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(["the cat is sleeping on a mat", "x = 3, y = 19", "Anna reads a book"] * 50))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(tmp_path / "spm"),
+        vocab_size=80,
+        model_type="bpe",
+        byte_fallback=False,
+        minloglevel=2,
+    )
+    (model_folder / "tokenizer.json").unlink()
+    shutil.copy(tmp_path / "spm.model", model_folder / "tokenizer.model")
+    (model_folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
+    located = locate(str(model_folder))
+    with pytest.raises(ModelError, match="after the model's first run"):
+        load_tokenizer(located)
+    loaded = load(located, device="cpu")
+    reference = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "spm.model"))
+    text = "the cat is sleeping"
+    assert loaded.tokenizer(text, add_special_tokens=False).input_ids == reference.encode(text)
+    assert load_tokenizer(located)(text).input_ids == loaded.tokenizer(text).input_ids
+
+
+def test_an_unknown_architecture_gets_a_sentence(model_folder):
+    change_config(model_folder, model_type="brandnew", architectures=["BrandNewForCausalLM"])
+    with pytest.raises(ModelError, match="architecture BrandNewForCausalLM, which is not known here"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_a_model_that_writes_no_text_gets_a_sentence(model_folder):
+    change_config(model_folder, model_type="vit", architectures=["ViTModel"])
+    with pytest.raises(ModelError, match="ViTModel, which is not known here as a language model"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_code_that_a_model_brings_is_not_run_unasked(model_folder):
+    (model_folder / "configuration_own.py").write_text("raise SystemExit('code was run')")
+    change_config(model_folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
+    with pytest.raises(ModelError, match="trust_remote_code = true"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_weights_that_are_not_in_the_files_are_refused(model_folder):
+    shard = next(file for file in model_folder.glob("*.safetensors") if "lm_head.weight" not in load_file(file))
+    tensors = load_file(shard)
+    lost = sorted(tensors)[0]
+    save_file({name: tensor for name, tensor in tensors.items() if name != lost}, shard, {"format": "pt"})
+    with pytest.raises(ModelError, match=f"lack 1 of the model's weights, first {lost}"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_weights_of_another_shape_get_a_sentence(model_folder):
+    change_config(model_folder, intermediate_size=48)
+    with pytest.raises(ModelError, match="do not fit its configuration or are damaged"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_too_little_memory_gets_a_sentence(model_folder, monkeypatch):
+    def full(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(loading, "_model", full)
+    with pytest.raises(ModelError, match="does not fit into the memory of cpu"):
+        load(locate(str(model_folder)), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"device_mapp": "auto"}, "Unknown model option 'device_mapp'.*Known: device, trust_remote_code"),
+        ({"trust_remote_code": "yes"}, "trust_remote_code = 'yes' is no bool"),
+        ({"device": 3}, "device = 3 is no str"),
+    ],
+)
+def test_options_are_checked(options, said):
+    with pytest.raises(ModelError, match=said):
+        check_options(options)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
+def test_an_absent_device_gets_a_sentence(name):
+    with pytest.raises(ModelError, match=f"evice .*{name}"):
+        pick_device(name)
+
+
+def test_types_follow_the_device(model_folder):
+    located = locate(str(model_folder))
+    facts = load(located, device="cpu").facts
+    gpu = torch.device("cuda", 0)
+    assert pick_dtype(None, CPU, located, facts) == "float32"
+    assert pick_dtype("float16", CPU, located, facts) == "float16"
+    assert pick_dtype(None, gpu, located, facts) == "float32"
+    known = LocatedModel("llama-2-7b", "hub", model_folder, "x/y", "abc", preset("llama-2-7b"))
+    assert pick_dtype(None, gpu, known, facts) == "float16"
+    with pytest.raises(ModelError, match="Known: float32, bfloat16, float16"):
+        pick_dtype("int8", CPU, located, facts)
+
+
+def test_loading_is_silent_and_changes_nothing_global(model_folder, gguf_file, capfd):
+    before = (logging.get_verbosity(), logging.is_progress_bar_enabled(), list(warnings.filters), torch.get_rng_state())
+    load(locate(str(model_folder)), device="cpu")
+    load(locate(str(gguf_file)), device="cpu")
+    after = (logging.get_verbosity(), logging.is_progress_bar_enabled(), list(warnings.filters), torch.get_rng_state())
+    assert before[:3] == after[:3]
+    assert torch.equal(before[3], after[3])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_quiet_ends_with_an_error():
+    bars = logging.is_progress_bar_enabled()
+    with pytest.raises(KeyError), quietly():
+        raise KeyError
+    assert logging.is_progress_bar_enabled() == bars
+
+
+def test_the_fast_tokenizer_class_is_the_one_pages_use(model_folder):
+    assert isinstance(load(locate(str(model_folder)), device="cpu").tokenizer, PreTrainedTokenizerFast)
