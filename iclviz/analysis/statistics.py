@@ -1,0 +1,214 @@
+"""Permutation, bootstrap and correction over layers, all in independent units (groups of items).
+
+Items made from one thing (a line, a document) are not independent, so labels are permuted and items resampled by
+group. One permutation or resample is shared by all layers; each layer is standardised by its own null before the
+maximum over layers is taken (Westfall and Young 1993), so that a layer with a wide null does not hide the others.
+Fewer than `MIN_UNITS` groups give a reason in words and no p.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+from iclviz.errors import AnalysisError
+from iclviz.recording import Array
+
+MIN_UNITS = 8
+"""The fewest units that get a p: with fewer, hardly a rearrangement is left that the data could surprise."""
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PValues:
+    """One-sided p of each layer: alone, corrected by the maximum over layers, and by Benjamini-Hochberg; each (K,)."""
+
+    p: Array
+    p_corrected: Array
+    p_fdr: Array
+
+    @classmethod
+    def absent(cls, n_layers: int) -> "PValues":
+        """NaN for every layer."""
+        return cls(*(np.full(n_layers, np.nan) for _ in range(3)))
+
+
+@dataclass(frozen=True, eq=False)
+class MeanInterval:
+    """A mean over items with the percentile interval that resampling groups gives; shapes are those of one item.
+
+    Attributes
+    ----------
+    mean, low, high: NaN where no item has a value.
+    n: number of items that have a value.
+    n_units: number of groups.
+    """
+
+    mean: Array
+    low: Array
+    high: Array
+    n: Array
+    n_units: int
+
+
+def unit_codes(groups: Array | Sequence[object] | None, n: int) -> Array:
+    """(n,) the number of each item's group, from 0; without groups every item is its own.
+
+    Raises
+    ------
+    AnalysisError: there is not one group for each item.
+    """
+    if groups is None:
+        return np.arange(n)
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise AnalysisError(f"{names.size} groups were given for {n} items.", "Give one group for each item.")
+    return np.unique(names, return_inverse=True)[1]
+
+
+def too_few(n_units: int) -> str | None:
+    """Why no p is given, or None where there are enough groups."""
+    if n_units >= MIN_UNITS:
+        return None
+    return f"too few groups ({n_units} < {MIN_UNITS}): no p is given"
+
+
+def _arrangements(units: list[int], kinds: Array) -> Iterator[list[int]]:
+    """Every distinguishable order of the units, the given one first."""
+    if not units:
+        yield []
+    seen: set[int] = set()
+    for place, unit in enumerate(units):
+        if kinds[unit] not in seen:
+            seen.add(kinds[unit])
+            for rest in _arrangements(units[:place] + units[place + 1 :], kinds):
+                yield [unit, *rest]
+
+
+def _n_arrangements(kinds: Array) -> int:
+    alike = np.unique(kinds, return_counts=True)[1]
+    return math.factorial(len(kinds)) // math.prod(math.factorial(int(count)) for count in alike)
+
+
+def permutations(kinds: Array, strata: Array, n_permutations: int, rng: np.random.Generator) -> Array:
+    """Rearrangements of units within their strata: all others than the observed one, or a random sample of them.
+
+    Parameters
+    ----------
+    kinds: (U,) units of one stratum and kind are interchangeable: exchanging them changes nothing.
+    strata: (U,) units trade places only within a stratum.
+    n_permutations: how many to draw, if there are not as few or fewer distinct ones.
+
+    Returns
+    -------
+    (B, U) the unit that stands in each place. Empty where the observed arrangement is the only one.
+    """
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    if math.prod(_n_arrangements(kinds[units]) for units in members) <= n_permutations:
+        choices = product(*(list(_arrangements(units.tolist(), kinds)) for units in members))
+        next(choices)
+        orders = [[unit for part in choice for unit in part] for choice in choices]
+        drawn = np.array(orders, dtype=np.intp).reshape(len(orders), len(kinds))
+    else:
+        drawn = np.hstack([rng.permuted(np.tile(units, (n_permutations, 1)), axis=1) for units in members])
+    moved = np.empty_like(drawn)
+    moved[:, np.concatenate(members)] = drawn
+    return moved
+
+
+def p_values(observed: Array, null: Array) -> PValues:
+    """The one-sided p of each layer, (1 + b) / (1 + B), b the permutations that reach what was observed.
+
+    A layer that is NaN stays NaN and out of the correction; a permutation without a value counts as reaching it.
+
+    Parameters
+    ----------
+    observed: (K,) statistic of each layer, larger is stronger.
+    null: (B, K) the same under B permutations, each shared by all layers.
+    """
+    result = PValues.absent(len(observed))
+    valid = np.isfinite(observed)
+    if not valid.any() or not len(null):
+        return result
+    values = np.vstack([observed, null])[:, valid]
+    # The observed row is one of the equally likely arrangements, so it takes part in its own null's mean and width.
+    spread = np.nanstd(values, axis=0)
+    z = (values - np.nanmean(values, axis=0)) / np.where(spread > _ROUNDING, spread, 1.0)
+    z = np.where(np.isnan(z), np.inf, z)
+    result.p[valid] = (z >= z[0] - _ROUNDING).mean(axis=0)
+    result.p_corrected[valid] = (z.max(axis=1)[:, None] >= z[0] - _ROUNDING).mean(axis=0)
+    result.p_fdr[valid] = benjamini_hochberg(result.p[valid])
+    return result
+
+
+def benjamini_hochberg(p: Array) -> Array:
+    """Adjust p for the false discovery rate over all entries; NaN entries stay NaN and are not counted."""
+    adjusted = np.full(np.shape(p), np.nan)
+    known = np.isfinite(p)
+    if known.any():
+        adjusted[known] = false_discovery_control(p[known])
+    return adjusted
+
+
+def bootstrap_weights(n_units: int, n_bootstrap: int, rng: np.random.Generator) -> Array:
+    """(B, U) how often each unit is drawn when U units are drawn with replacement; float, for matrix products."""
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap).astype(float)
+
+
+def percentile_interval(samples: Array, level: float = 0.95) -> tuple[Array, Array]:
+    """The central interval of samples (B, ...) over their first axis, NaN left out."""
+    if not len(samples):
+        absent = np.full(samples.shape[1:], np.nan)
+        return absent, absent.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN has no percentile, and stays NaN
+        low, high = np.nanpercentile(samples, [50 * (1 - level), 50 * (1 + level)], axis=0)
+    return low, high
+
+
+def sums_by_unit(values: Array, codes: Array, n_units: int) -> Array:
+    """(U, ...) the sum over each unit's items of values (n, ...)."""
+    sums = np.zeros((n_units, *values.shape[1:]))
+    np.add.at(sums, codes, values)
+    return sums
+
+
+def quotient(above: Array, below: Array) -> Array:
+    """Above over below of one shape, NaN where below is not positive."""
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))
+
+
+def ratio_samples(numerator: Array, denominator: Array, weights: Array) -> Array:
+    """(B, ...) resampled sum of numerators over that of denominators, both (U, ...), NaN where nothing was drawn."""
+    above, below = (np.tensordot(weights, part, axes=1) for part in (numerator, denominator))
+    return quotient(above, below)
+
+
+def mean_interval(
+    values: Array,
+    groups: Array | Sequence[object] | None = None,
+    *,
+    n_bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> MeanInterval:
+    """The mean over items of values (n, ...), NaN left out, with the interval from resampling groups.
+
+    With one group there is nothing to resample and the interval is NaN.
+    """
+    values = np.asarray(values, dtype=float)
+    codes = unit_codes(groups, len(values))
+    n_units = int(codes.max(initial=-1)) + 1
+    present = np.isfinite(values)
+    totals = sums_by_unit(np.where(present, values, 0.0), codes, n_units)
+    counts = sums_by_unit(present, codes, n_units)
+    mean = ratio_samples(totals, counts, np.ones((1, n_units)))[0]
+    n_resamples = n_bootstrap if n_units > 1 else 0
+    weights = bootstrap_weights(max(n_units, 1), n_resamples, np.random.default_rng(seed))[:, :n_units]
+    low, high = percentile_interval(ratio_samples(totals, counts, weights), level)
+    return MeanInterval(mean, low, high, present.sum(axis=0), n_units)
