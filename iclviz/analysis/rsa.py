@@ -1,0 +1,208 @@
+"""Representational similarity: RSMs of a layer's embeddings and their alignment with a hypothesis.
+
+The alignment is the correlation of an RSM's pairs of items (upper triangle, no diagonal) with those of a hypothesis
+matrix. `alignment_test` asks, for all layers together,
+
+1. which arrangements of the hypothesis are equally likely if it says nothing (`arrangements`);
+2. how often one of them aligns as well as the real one: p, and p corrected over layers (`statistics.p_values`);
+3. how far the alignment moves when units are drawn anew (`resampling`): a percentile interval.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
+
+from iclviz.analysis.arrangements import Arrangement, arrangement
+from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
+from iclviz.analysis.resampling import resamples
+from iclviz.analysis.statistics import PValues, bootstrap_weights, p_values, percentile_interval, too_few, unit_codes
+from iclviz.errors import AnalysisError, unknown
+from iclviz.recording import Array
+
+Metric = Literal["cosine", "pearson", "spearman", "euclidean"]
+
+_BLOCK = 4_000_000
+"""Numbers in the largest temporary array of a permutation test: 32 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentTest:
+    """Alignment of each layer's RSM with a hypothesis; arrays (L + 1,), NaN for a layer whose RSM is constant.
+
+    Attributes
+    ----------
+    estimate, low, high: the alignment and its 95 % bootstrap interval.
+    p, p_corrected, p_fdr: one-sided; alone, by the maximum over layers, by Benjamini-Hochberg.
+    n_permutations: permutations used: as asked, or all others than the observed one where there are fewer.
+    n_bootstrap: resamples asked for.
+    n_units: independent units: groups, or items where no groups were given.
+    unit: what was permuted: "items", "groups", "blocks" (groups among those of equal size) or "items within groups".
+    method: the correlation.
+    reason: why there is no p, or None.
+    """
+
+    estimate: Array
+    low: Array
+    high: Array
+    p: Array
+    p_corrected: Array
+    p_fdr: Array
+    n_permutations: int
+    n_bootstrap: int
+    n_units: int
+    unit: str
+    method: Method
+    reason: str | None
+
+
+def _cosine(x: Array) -> Array:
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    directions = np.divide(x, norms, out=np.full(x.shape, np.nan), where=norms > 0)
+    return np.asarray(np.clip(directions @ directions.T, -1.0, 1.0))
+
+
+def _pearson(x: Array) -> Array:
+    return _cosine(_centred(x, axis=1))
+
+
+def _spearman(x: Array) -> Array:
+    return _pearson(rankdata(x, axis=1))
+
+
+def _euclidean(x: Array) -> Array:
+    return np.asarray(-cdist(x, x))
+
+
+METRICS: dict[str, Callable[[Array], Array]] = {
+    "cosine": _cosine,
+    "pearson": _pearson,
+    "spearman": _spearman,
+    "euclidean": _euclidean,
+}
+
+
+def _centred(x: Array, axis: int) -> Array:
+    """Subtract the mean; what only rounding keeps from zero becomes zero, so that it gives NaN and not noise."""
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return np.where(np.abs(centred) <= 1e-12 * np.abs(x).max(axis=axis, keepdims=True), 0.0, centred)
+
+
+def rsm(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: float = 0.0) -> Array:
+    """The similarity of every pair of items, (n, n) float64.
+
+    Parameters
+    ----------
+    x: (n, d) embeddings of one layer.
+    metric: "cosine", "pearson" or "spearman" over the d dimensions, or "euclidean", the negative distance.
+    center: subtract the mean over items first. A mean that all items share makes every cosine nearly 1.
+    drop_largest: share of the dimensions, those of largest variance over items, to leave out: 0.01 checks that a few
+        outlier dimensions do not carry the result.
+
+    Returns
+    -------
+    Similarities; NaN in the row and column of an item that has no direction (a zero vector).
+    """
+    if metric not in METRICS:
+        raise unknown(AnalysisError, "metric", metric, list(METRICS))
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 2:
+        raise AnalysisError(f"An RSM is made from (items, dimensions), not from shape {x.shape}.", "Choose one layer.")
+    if drop_largest:
+        keep = x.shape[1] - int(np.ceil(drop_largest * x.shape[1]))
+        x = x[:, np.sort(np.argsort(x.var(axis=0), kind="stable")[:keep])]
+    return METRICS[metric](_centred(x, axis=0) if center else x)
+
+
+def rsms(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: float = 0.0) -> Array:
+    """The RSM of every layer, (L + 1, n, n) float32, of embeddings (n, L + 1, d)."""
+    layers = (rsm(x[:, layer], metric, center, drop_largest) for layer in range(x.shape[1]))
+    return np.stack([layer.astype(np.float32) for layer in layers])
+
+
+def _check(matrices: Array, hypothesis: Array, method: str) -> None:
+    if method not in CORRELATIONS:
+        raise unknown(AnalysisError, "method", method, list(CORRELATIONS))
+    if matrices.shape[-2:] != hypothesis.shape or hypothesis.shape[0] != hypothesis.shape[-1]:
+        raise AnalysisError(
+            f"RSMs of shape {matrices.shape} do not fit a hypothesis of shape {hypothesis.shape}.",
+            "Both must be square, over the same items in the same order.",
+        )
+
+
+def alignment(rsm: Array, hypothesis: Array, method: Method = "spearman") -> float:
+    """The correlation of an RSM (n, n) with a hypothesis (n, n) over pairs of items; NaN where one is constant."""
+    rsm, hypothesis = np.asarray(rsm, dtype=float), np.asarray(hypothesis, dtype=float)
+    _check(rsm, hypothesis, method)
+    return float(align(pairs_of(rsm)[None], pairs_of(hypothesis)[None], method)[0, 0])
+
+
+def _null(x: Array, units: Arrangement, method: Method, places: Array) -> Array:
+    """(B, K) the alignment of x (K, m) with each permuted hypothesis."""
+    rows, columns = np.triu_indices(places.shape[1], 1)
+    step = max(1, _BLOCK // len(rows))
+    blocks = (places[start : start + step] for start in range(0, len(places), step))
+    return np.vstack(
+        [align(x, units.matrix[block[:, rows], block[:, columns]], method) for block in blocks]
+        or [np.empty((0, len(x)))]
+    )
+
+
+def alignment_test(
+    rsms: Array,
+    hypothesis: Array,
+    groups: Array | Sequence[object] | None = None,
+    *,
+    method: Method = "spearman",
+    n_permutations: int = 1000,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> AlignmentTest:
+    """How well each layer's RSM agrees with a hypothesis, with interval, p and correction over layers.
+
+    "tau-a" takes its time: it has no short cut, so take fewer permutations and resamples.
+
+    Parameters
+    ----------
+    rsms: (L + 1, n, n), see `rsms`.
+    hypothesis: (n, n), NaN = no prediction.
+    groups: (n,) the independent unit of permutation and bootstrap; None = single items, which is right only for a
+        hypothesis about group membership itself.
+    seed: draws permutations and resamples.
+
+    Raises
+    ------
+    AnalysisError: shapes do not fit, or the method is unknown.
+    """
+    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    _check(similarities, said, method)
+    codes = unit_codes(groups, len(said))
+    x, h = pairs_of(similarities), pairs_of(said)
+    permuting, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
+    estimate = align(x, h[None], method)[0]
+    units = arrangement(said, codes)
+    reason = too_few(units.n_units)
+    if not reason and not units.changes:
+        reason = "every permutation of these units leaves the hypothesis as it is: no p is given"
+    places = units.places(0 if reason else n_permutations, permuting)
+    n_units = int(codes.max()) + 1
+    weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, resampling)
+    low, high = percentile_interval(resamples(x, h, codes, method, weights))
+    p = PValues.absent(len(x)) if reason else p_values(estimate, _null(x, units, method, places))
+    return AlignmentTest(
+        estimate=estimate,
+        low=low,
+        high=high,
+        p=p.p,
+        p_corrected=p.p_corrected,
+        p_fdr=p.p_fdr,
+        n_permutations=len(places),
+        n_bootstrap=n_bootstrap,
+        n_units=n_units,
+        unit=units.unit,
+        method=method,
+        reason=reason,
+    )
