@@ -1,0 +1,467 @@
+"""Parametric probes: what a linear read-out of each layer can tell of a label, on items it has not seen.
+
+1. Folds never split a group. The probe is multinomial logistic regression (L2), or ridge where the label is a number;
+   its strength of regularisation is chosen by inner folds of the training fold alone.
+2. Embeddings are centred on the training fold's mean and divided by one scale, its items' root mean squared norm.
+3. With n items and d >> n the solution lies in the span of the training items, so everything happens in the
+   n-dimensional row space, in the eigenvectors of the training fold's Gram matrix: the same solution, at a cost that
+   does not depend on d. The unpenalised intercept is one more direction, orthogonal to the others.
+4. Chance and p come from a least-squares probe of one strength that is set without looking at labels, on folds that do
+   not look at them either: it is one linear map from labels to predictions, the same for observed and permuted ones.
+   Either probe names the class that gains most over its share of the training fold. Else, where embeddings say
+   little, it would name the commonest class, which is the rarest among those held out, and fall far below 1 / classes.
+5. Labels are permuted in their own unit: between groups where every group has one label, else within groups.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+from iclviz.analysis.statistics import (
+    PValues,
+    bootstrap_weights,
+    p_values,
+    percentile_interval,
+    permutations,
+    ratio_samples,
+    sums_by_unit,
+    too_few,
+    unit_codes,
+)
+from iclviz.errors import AnalysisError
+from iclviz.recording import Array
+
+STRENGTHS = 10.0 ** np.arange(1, -4, -1)
+"""Candidate penalties, strongest first; the loss is summed over items whose mean squared norm is 1."""
+
+INNER_FOLDS = 3
+_LEAST_SQUARES_STRENGTH = 1.0
+_TOLERANCE = 1e-4
+_INNER_TOLERANCE = 1e-2
+_MAX_STEPS = 1000
+_BLOCK = 4_000_000
+
+Folds = list[tuple[Array, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """How well a label is read from each layer; arrays (L + 1,), NaN for a layer in which all items are the same.
+
+    Attributes
+    ----------
+    measure: "accuracy" or "R2".
+    score: held-out accuracy, or R2 against the training fold's mean.
+    low, high: its 95 % interval, from resampling held-out scores by group.
+    balanced: held-out accuracy as the mean over classes; None for a number.
+    chance: mean score of the least-squares probe over permuted labels.
+    p, p_corrected, p_fdr: one-sided, of the least-squares probe; alone, by the maximum over layers, by
+        Benjamini-Hochberg.
+    n_permutations: permutations used; n_units: groups; n_folds: folds; n_classes: 0 for a number.
+    unit: what was permuted: "groups" or "items within groups" ("items" without groups).
+    reason: why values are missing, or None.
+    """
+
+    measure: Literal["accuracy", "R2"]
+    score: Array
+    low: Array
+    high: Array
+    balanced: Array | None
+    chance: Array
+    p: Array
+    p_corrected: Array
+    p_fdr: Array
+    n_permutations: int
+    n_units: int
+    n_folds: int
+    n_classes: int
+    unit: str
+    reason: str | None
+
+
+# --- Folds --------------------------------------------------------------------------------------------------------
+
+
+def _stratified(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
+    """Folds of whole groups with the classes spread as evenly as groups allow."""
+    folds = min(n_folds, len(np.unique(codes)), int(np.unique(y, return_counts=True)[1].max()))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a rare class cannot be in every fold
+        return [(train, test) for train, test in splitter.split(y, y, codes) if len(train) and len(test)]
+
+
+def _blind(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
+    """Folds of whole groups, without a look at the labels."""
+    splitter = GroupKFold(min(n_folds, len(np.unique(codes))), shuffle=True, random_state=seed)
+    return list(splitter.split(y, y, codes))
+
+
+def _can_split(y: Array, codes: Array, is_number: bool) -> bool:
+    counts = np.unique(y, return_counts=True)[1]
+    return len(np.unique(codes)) > 1 and (is_number or (len(counts) > 1 and int(counts.max()) > 1))
+
+
+# --- Row space ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A fold's items in the row space of its training items, for K layers, r <= t training items' directions.
+
+    train (K, t, r + 1), test (K, s, r + 1): coordinates, the last one the intercept's 1; squares (K, r + 1): the sum
+    of squares of each training coordinate; kept (K, r + 1): 1 for a penalised direction, 0 for the intercept.
+    """
+
+    train: Array
+    test: Array
+    squares: Array
+    kept: Array
+
+
+def _gram(x: Array) -> Array:
+    """(K, n, n) inner products of the items of each layer of x (n, K, d), around the mean of all items.
+
+    The shift changes nothing after a fold's own centring, but keeps a large common mean from costing digits.
+    """
+    layers = (x[:, layer].astype(np.float64) for layer in range(x.shape[1]))
+    return np.stack([centred @ centred.T for centred in (layer - layer.mean(axis=0) for layer in layers)])
+
+
+def _centred_gram(gram: Array, train: Array, rows: Array) -> Array:
+    """(K, rows, train) inner products around the training items' mean, whose mean squared norm becomes 1."""
+    inside = gram[:, train[:, None], train]
+    means = inside.mean(axis=2)
+    centre = means.mean(axis=1)[:, None, None]
+    scale = np.trace(inside, axis1=1, axis2=2) / len(train) - centre[:, 0, 0]
+    crossed = gram[:, rows[:, None], train]
+    centred = crossed - crossed.mean(axis=2, keepdims=True) - means[:, None, :] + centre
+    return np.asarray(centred / np.where(scale > 0, scale, 1.0)[:, None, None])
+
+
+def _with_intercept(coordinates: Array) -> Array:
+    return np.concatenate([coordinates, np.ones((*coordinates.shape[:2], 1))], axis=2)
+
+
+def _rows(gram: Array, train: Array, test: Array) -> _Rows:
+    values, vectors = np.linalg.eigh(_centred_gram(gram, train, train))
+    kept = values > 1e-10 * values.max(axis=1, keepdims=True)
+    squares = np.where(kept, values, 0.0)
+    roots = np.sqrt(squares)[:, None, :]
+    inverse = np.divide(1.0, roots, out=np.zeros_like(roots), where=roots > 0)
+    inside, outside = vectors * roots, _centred_gram(gram, train, test) @ vectors * inverse
+    intercept = np.full((len(gram), 1), float(len(train)))
+    return _Rows(
+        train=_with_intercept(inside),
+        test=_with_intercept(outside),
+        squares=np.hstack([squares, intercept]),
+        kept=np.hstack([np.ones_like(squares), np.zeros_like(intercept)]),
+    )
+
+
+# --- The two probes -----------------------------------------------------------------------------------------------
+
+
+def _softmax(logits: Array) -> Array:
+    """Probabilities over the last axis."""
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+
+
+def _logistic(rows: _Rows, targets: Array, strengths: Array, tolerance: float) -> Array:
+    """Held-out class probabilities (K, P, s, C) of L2 multinomial logistic regression with strengths (K, P).
+
+    Minimises the summed cross-entropy + strength / 2 * squared weights by accelerated steps against Boehning's bound
+    of the curvature (1992), which is diagonal in these coordinates, with a restart where momentum runs uphill.
+
+    Parameters
+    ----------
+    targets: (t, C) one-hot labels of the training items; a class without a training item gets probability 0.
+    tolerance: largest slope of the loss, summed over items, at which to stop.
+    """
+    inputs, held_out = rows.train[:, None], rows.test[:, None]
+    transposed = np.ascontiguousarray(np.swapaxes(rows.train, 1, 2))[:, None]
+    penalty = strengths[:, :, None, None] * rows.kept[:, None, :, None]
+    curvature = np.maximum(rows.squares[:, None, :, None] / 2 + penalty, 1e-12)
+    unseen = np.where(targets.any(axis=0), 0.0, -np.inf)
+    weights = np.zeros((*strengths.shape, inputs.shape[-1], targets.shape[1]))
+    ahead, pace = weights, np.ones((*strengths.shape, 1, 1))
+    for _ in range(_MAX_STEPS):
+        gradient = transposed @ (_softmax(inputs @ ahead + unseen) - targets) + penalty * ahead
+        moved = ahead - gradient / curvature
+        step = moved - weights
+        if np.abs(gradient).max() < tolerance:
+            break
+        uphill = (gradient * step).sum(axis=(2, 3), keepdims=True) > 0
+        pace = np.where(uphill, 1.0, pace)
+        next_pace = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead, weights, pace = moved + np.where(uphill, 0.0, (pace - 1) / next_pace) * step, moved, next_pace
+    return _softmax(held_out @ moved + unseen)
+
+
+def _ridge(rows: _Rows, targets: Array, strengths: Array, tolerance: float) -> Array:
+    """Held-out predictions (K, P, s, 1) of ridge regression on targets (t, 1) with strengths (K, P); exact."""
+    pulled = np.swapaxes(rows.train, 1, 2) @ targets
+    shrunk = rows.squares[:, None, :] + strengths[:, :, None] * rows.kept[:, None, :]
+    inverse = np.divide(1.0, shrunk, out=np.zeros_like(shrunk), where=shrunk > 0)
+    return np.asarray(rows.test[:, None] @ (pulled[:, None] * inverse[..., None]))
+
+
+def _cross_entropy(predicted: Array, targets: Array) -> Array:
+    """(K, P) summed over held-out items."""
+    return np.asarray(-(targets * np.log(np.maximum(predicted, 1e-12))).sum(axis=(2, 3)))
+
+
+def _squared_error(predicted: Array, targets: Array) -> Array:
+    """(K, P) summed over held-out items."""
+    return np.asarray(((predicted - targets) ** 2).sum(axis=(2, 3)))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A probe: how it predicts, what its inner folds minimise, and how folds are drawn for it."""
+
+    fit: Callable[[_Rows, Array, Array, float], Array]
+    loss: Callable[[Array, Array], Array]
+    split: Callable[[Array, Array, int, int], Folds]
+
+
+_CLASSIFIER = _Model(_logistic, _cross_entropy, _stratified)
+_REGRESSOR = _Model(_ridge, _squared_error, _blind)
+
+
+def _chosen_strengths(model: _Model, gram: Array, train: Array, inner: Folds, targets: Array) -> Array:
+    """(K, 1) the strength with the least loss on the inner folds, the strongest of equals."""
+    candidates = np.tile(STRENGTHS, (len(gram), 1))
+    losses = np.zeros(candidates.shape)
+    for fitted, held_out in inner:
+        rows = _rows(gram, train[fitted], train[held_out])
+        predicted = model.fit(rows, targets[train[fitted]], candidates, _INNER_TOLERANCE)
+        losses += model.loss(predicted, targets[train[held_out]])
+    return np.take_along_axis(candidates, np.argmin(losses, axis=1)[:, None], axis=1)
+
+
+def _held_out(model: _Model, gram: Array, y: Array, targets: Array, codes: Array, folds: Folds, seed: int) -> Array:
+    """(K, n, C) what the probe that has not seen its group says of each item: its number, or each class's gain."""
+    predicted = np.empty((len(gram), *targets.shape))
+    for train, test in folds:
+        can_split = _can_split(y[train], codes[train], model is _REGRESSOR)
+        inner = model.split(y[train], codes[train], INNER_FOLDS, seed) if can_split else []
+        strengths = _chosen_strengths(model, gram, train, inner, targets)
+        predicted[:, test] = model.fit(_rows(gram, train, test), targets[train], strengths, _TOLERANCE)[:, 0]
+        if model is _CLASSIFIER:
+            predicted[:, test] /= np.maximum(targets[train].mean(axis=0), 1e-12)
+    return predicted
+
+
+# --- Chance -------------------------------------------------------------------------------------------------------
+
+
+def _hat(gram: Array, folds: Folds) -> tuple[Array, Array]:
+    """The least-squares probe as linear maps of labels (n,), for every item held out.
+
+    Returns
+    -------
+    (K, n, n) to the prediction less the training mean; (n, n) to the training mean.
+    """
+    hat, means = np.zeros(gram.shape), np.zeros(gram.shape[1:])
+    for train, test in folds:
+        inside = _centred_gram(gram, train, train) + _LEAST_SQUARES_STRENGTH * np.eye(len(train))
+        slopes = np.linalg.solve(inside, np.swapaxes(_centred_gram(gram, train, test), 1, 2))
+        hat[:, test[:, None], train] = np.swapaxes(slopes - slopes.mean(axis=1, keepdims=True), 1, 2)
+        means[np.ix_(test, train)] = 1 / len(train)
+    return hat, means
+
+
+def _accuracies(hat: Array, means: Array, labels: Array) -> Array:
+    """(B, K) held-out accuracy of the least-squares probe for labels (B, n), numbers of classes."""
+    one_hot = np.eye(int(labels.max()) + 1)[labels]
+    flat = one_hot.transpose(1, 0, 2).reshape(labels.shape[1], -1)
+    said = ((layer @ flat).reshape(*labels.T.shape, -1).argmax(axis=2).T for layer in hat)
+    return np.stack([(classes == labels).mean(axis=1) for classes in said], axis=1)
+
+
+def _r_squares(hat: Array, means: Array, labels: Array) -> Array:
+    """(B, K) held-out R2 of the least-squares probe for labels (B, n), numbers."""
+    around = labels - labels @ means.T
+    total = (around**2).sum(axis=1)
+    return np.stack([1 - ((around - labels @ layer.T) ** 2).sum(axis=1) / total for layer in hat], axis=1)
+
+
+def _permuted_labels(y: Array, codes: Array, n_permutations: int, seed: int) -> tuple[Array, str, int]:
+    """Labels (B, n) permuted in their own unit, the unit's name, and how many units can move."""
+    rng = np.random.default_rng(seed)
+    n_groups = int(codes.max()) + 1
+    values = np.unique(y, return_inverse=True)[1]
+    first = np.unique(codes, return_index=True)[1]
+    if np.array_equal(values, values[first][codes]):
+        moved = first[permutations(values[first], np.zeros(n_groups, dtype=int), n_permutations, rng)]
+        return y[moved[:, codes]], "items" if n_groups == len(y) else "groups", n_groups
+    varied = sum(len(np.unique(values[codes == code])) > 1 for code in range(n_groups))
+    return y[permutations(values, codes, n_permutations, rng)], "items within groups", varied
+
+
+@dataclass(frozen=True, eq=False)
+class _Chance:
+    """What labels that mean nothing reach: mean score (K,), p, permutations used, their unit, why there is no p."""
+
+    score: Array
+    p: PValues
+    n_permutations: int
+    unit: str
+    reason: str | None
+
+
+def _chance(
+    gram: Array, y: Array, codes: Array, n_classes: int, folds: Folds, n_permutations: int, seed: int
+) -> _Chance:
+    labels, unit, n_units = _permuted_labels(y, codes, n_permutations, seed)
+    statistic = _accuracies if n_classes else _r_squares
+    hat, means = _hat(gram, folds)
+    step = max(1, _BLOCK // (len(y) * max(n_classes, 1)))
+    parts = [statistic(hat, means, labels[start : start + step]) for start in range(0, len(labels), step)]
+    if not parts:
+        return _Chance(np.full(len(gram), np.nan), PValues.absent(len(gram)), 0, unit, too_few(n_units))
+    null, reason = np.vstack(parts), too_few(n_units)
+    p = PValues.absent(len(gram)) if reason else p_values(statistic(hat, means, y[None])[0], null)
+    return _Chance(null.mean(axis=0), p, len(labels), unit, reason)
+
+
+# --- The probe ----------------------------------------------------------------------------------------------------
+
+
+def _score_parts(predicted: Array, y: Array, targets: Array, folds: Folds) -> tuple[Array, Array]:
+    """Each item's share (n, K) above and below the fraction line of the held-out score."""
+    if targets.shape[1] > 1:
+        right = (predicted.argmax(axis=2) == y).T.astype(float)
+        return right, np.ones_like(right)
+    baseline = np.empty(len(y))
+    for train, test in folds:
+        baseline[test] = y[train].mean()
+    total = np.tile(((y - baseline) ** 2)[:, None], (1, len(predicted)))
+    return total - ((predicted[:, :, 0] - y) ** 2).T, total
+
+
+def _score(parts: tuple[Array, Array], codes: Array, n_bootstrap: int, seed: int) -> tuple[Array, Array, Array]:
+    """Score, low and high, each (K,), from parts (n, K): groups are resampled after all folds were fitted."""
+    n_units = int(codes.max()) + 1
+    above, below = (sums_by_unit(part, codes, n_units) for part in parts)
+    weights = bootstrap_weights(n_units, n_bootstrap, np.random.default_rng(seed))
+    score = ratio_samples(above, below, np.ones((1, n_units)))[0]
+    return score, *percentile_interval(ratio_samples(above, below, weights))
+
+
+def _balanced(right: Array, y: Array) -> Array:
+    """(K,) the mean over classes of the share of right answers (n, K)."""
+    return np.asarray(np.mean([right[y == label].mean(axis=0) for label in np.unique(y)], axis=0))
+
+
+def _usable(x: Array, y: Array, codes: Array, is_number: bool) -> tuple[Array, str | None]:
+    """(L + 1,) layers in which items differ, and why no layer can be probed (or None)."""
+    if len(np.unique(y)) < 2:
+        return np.zeros(x.shape[1], dtype=bool), "the label has one value only: there is nothing to tell apart"
+    if not _can_split(y, codes, is_number):
+        short = "fewer than 2 groups" if len(np.unique(codes)) < 2 else "every item has a class of its own"
+        return np.zeros(x.shape[1], dtype=bool), f"{short}: no item can be held out"
+    finite = np.isfinite(x).all(axis=(0, 2))
+    varied = np.ptp(x, axis=0).max(axis=1) > 0
+    return finite & varied, None if (finite & varied).any() else "all items have the same embedding in every layer"
+
+
+def probe(
+    x: Array,
+    y: Array | Sequence[object],
+    groups: Array | Sequence[object] | None = None,
+    *,
+    n_folds: int = 5,
+    n_permutations: int = 1000,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> Probe:
+    """How well a label is read from each layer's embeddings, on held-out groups.
+
+    Parameters
+    ----------
+    x: (n, L + 1, d) embeddings.
+    y: (n,) labels; floats are numbers (ridge, R2; items with NaN are left out), all else are classes.
+    groups: (n,) what folds keep whole; None = single items, right only where items share no text.
+    n_folds: at most; fewer where there are fewer groups.
+    n_permutations: label permutations for chance and p.
+    n_bootstrap: resamples of groups for the interval.
+    seed: draws folds, permutations and resamples.
+
+    Raises
+    ------
+    AnalysisError: shapes do not fit.
+    """
+    x, labels = np.asarray(x), np.asarray(y)
+    if x.ndim != 3 or labels.shape != x.shape[:1]:
+        raise AnalysisError(
+            f"Embeddings of shape {x.shape} do not fit labels of shape {labels.shape}.",
+            "Give (items, layers, dimensions) and one label for each item.",
+        )
+    is_number = np.issubdtype(labels.dtype, np.floating)
+    known = np.isfinite(labels) if is_number else np.ones(len(labels), dtype=bool)
+    codes = unit_codes(None if groups is None else np.asarray(groups)[known], int(known.sum()))
+    x, labels = x[known], labels[known]
+    classes = 0 if is_number else len(np.unique(labels))
+    numbers = labels.astype(float) if is_number else np.unique(labels, return_inverse=True)[1]
+    layers, reason = _usable(x, numbers, codes, is_number)
+    if reason:
+        return _absent(x.shape[1], is_number, codes, classes, reason)
+    gram = _gram(x[:, layers])
+    model = _REGRESSOR if is_number else _CLASSIFIER
+    targets = numbers[:, None] if is_number else np.eye(classes)[numbers]
+    folds = model.split(numbers, codes, n_folds, seed)
+    parts = _score_parts(_held_out(model, gram, numbers, targets, codes, folds, seed), numbers, targets, folds)
+    score, low, high = _score(parts, codes, n_bootstrap, seed)
+    blind = _blind(numbers, codes, n_folds, seed)
+    chance = _chance(gram, numbers, codes, classes, blind, n_permutations, seed)
+
+    def everywhere(values: Array) -> Array:
+        filled = np.full(len(layers), np.nan)
+        filled[layers] = values
+        return filled
+
+    return Probe(
+        measure="R2" if is_number else "accuracy",
+        score=everywhere(score),
+        low=everywhere(low),
+        high=everywhere(high),
+        balanced=None if is_number else everywhere(_balanced(parts[0], numbers)),
+        chance=everywhere(chance.score),
+        p=everywhere(chance.p.p),
+        p_corrected=everywhere(chance.p.p_corrected),
+        p_fdr=everywhere(chance.p.p_fdr),
+        n_permutations=chance.n_permutations,
+        n_units=int(codes.max()) + 1,
+        n_folds=len(folds),
+        n_classes=classes,
+        unit=chance.unit,
+        reason=chance.reason,
+    )
+
+
+def _absent(n_layers: int, is_number: bool, codes: Array, n_classes: int, reason: str) -> Probe:
+    nothing = np.full(n_layers, np.nan)
+    return Probe(
+        measure="R2" if is_number else "accuracy",
+        score=nothing,
+        low=nothing,
+        high=nothing,
+        balanced=None if is_number else nothing,
+        chance=nothing,
+        p=nothing,
+        p_corrected=nothing,
+        p_fdr=nothing,
+        n_permutations=0,
+        n_units=len(np.unique(codes)),
+        n_folds=0,
+        n_classes=n_classes,
+        unit="",
+        reason=reason,
+    )
