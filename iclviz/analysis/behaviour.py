@@ -1,0 +1,86 @@
+"""Behaviour: a condition's scores with the interval that resampling groups of items gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iclviz.analysis.statistics import mean_interval
+from iclviz.errors import AnalysisError, unknown
+from iclviz.recording import Array, Recording
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSummary:
+    """A score's mean over items and its 95 % interval.
+
+    Attributes
+    ----------
+    score: the score's name.
+    mean, low, high: over the items that have a value; NaN where none has.
+    n: items that have a value.
+    n_unparsed: items whose response could not be read; a main score counts them with its worst value.
+    n_units: groups that were resampled.
+    values: (m,) the score of each item, NaN where it has none.
+    item_ids: m ids.
+    """
+
+    score: str
+    mean: float
+    low: float
+    high: float
+    n: int
+    n_unparsed: int
+    n_units: int
+    values: Array
+    item_ids: tuple[str, ...]
+
+
+def coarsest_groups(recording: Recording) -> Array | None:
+    """(n,) the groups of the label or hypothesis that has the fewest: what no two independent items share."""
+    if not recording.groups:
+        return None
+    return min(recording.groups.values(), key=lambda groups: len(np.unique(groups)))
+
+
+def score_summary(
+    recording: Recording,
+    score: str,
+    *,
+    groups: Array | Sequence[object] | None = None,
+    items: Array | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> ScoreSummary:
+    """A score of one condition.
+
+    Parameters
+    ----------
+    recording: the condition.
+    score: name of one of its scores.
+    groups: (n,) what to resample; None = the recording's coarsest groups.
+    items: which items to keep, such as those of a `join`; None = all.
+    n_bootstrap: resamples for the interval.
+    seed: draws them.
+
+    Raises
+    ------
+    AnalysisError: the recording has no such score.
+    """
+    if score not in recording.scores:
+        raise unknown(AnalysisError, "score", score, list(recording.scores))
+    kept = np.arange(recording.n_items) if items is None else np.asarray(items)
+    units = coarsest_groups(recording) if groups is None else np.asarray(groups)
+    values = np.asarray(recording.scores[score], dtype=float)[kept]
+    summary = mean_interval(values, None if units is None else units[kept], n_bootstrap=n_bootstrap, seed=seed)
+    return ScoreSummary(
+        score=score,
+        mean=float(summary.mean),
+        low=float(summary.low),
+        high=float(summary.high),
+        n=int(summary.n),
+        n_unparsed=sum(recording.parsed[index] is None for index in kept),
+        n_units=summary.n_units,
+        values=values,
+        item_ids=tuple(recording.item_ids[index] for index in kept),
+    )
