@@ -5,7 +5,6 @@ is not complete on this disk asks the hub, for at most `HUB_SECONDS`. Nothing he
 """
 
 import difflib
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from iclviz import places
 from iclviz.errors import ModelError
 from iclviz.models.folders import check_folder, check_gguf, is_loadable
 from iclviz.models.presets import DEMO_MODEL, PRESETS, Preset, preset
@@ -119,29 +119,15 @@ def _unknown_name(name: str) -> ModelError:
 # The demo model and the presets on this disk
 
 
-def checkout() -> Path | None:
-    """The source checkout that this package is imported from; None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
-    return root if (root / "pyproject.toml").is_file() else None
-
-
-def user_folder() -> Path:
-    """The user's own folder for models and caches, `~/.cache/iclviz`."""
-    return Path.home() / ".cache" / "iclviz"
-
-
 def demo_folders() -> list[Path]:
     """Where the demo model may lie, the first place first."""
-    parents = [checkout(), user_folder()]
+    parents = [places.checkout(), places.user_folder()]
     return [parent / DEMO_MODEL for parent in parents if parent is not None]
 
 
 def converted_folder() -> Path:
     """Where tokenizers lie that were converted once: `models/` in the cache folder."""
-    if named := os.environ.get("ICLVIZ_CACHE"):
-        return Path(named).expanduser() / "models"
-    root = checkout()
-    return (root / "cache" if root else user_folder()) / "models"
+    return places.cache_folder() / "models"
 
 
 def on_disk(model: Preset | str) -> bool:

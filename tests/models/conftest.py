@@ -10,7 +10,7 @@ from gguf import GGUFWriter
 from huggingface_hub import constants
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from iclviz.models import locating
+from iclviz import places
 
 TEXT = ["the cat is sleeping.", "Q: what is 12 + 34?\nA: 46", "x = 3, y = 19", "Anna is reading a book.", "hello world"]
 WIDTH, LAYERS, HEADS, INNER, CONTEXT = 32, 2, 4, 64, 128
@@ -25,7 +25,7 @@ def own_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("ICLVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(locating, "checkout", lambda: None)
+    monkeypatch.setattr(places, "checkout", lambda: None)
     return home
 
 
