@@ -3,6 +3,7 @@ import shutil
 import warnings
 
 import pytest
+import sentencepiece
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -70,7 +71,6 @@ def test_a_gguf_tokenizer_is_converted_once_and_found_by_pages(gguf_file):
 
 
 def test_a_sentencepiece_folder_is_converted_once(model_folder, tmp_path):
-    sentencepiece = pytest.importorskip("sentencepiece")
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("\n".join(["the cat is sleeping on a mat", "x = 3, y = 19", "Anna reads a book"] * 50))
     sentencepiece.SentencePieceTrainer.train(
