@@ -1,0 +1,155 @@
+"""Attention: the log attention ratio by layer and head, and where all of the attention goes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from iclviz.analysis.attention import LogRatioSummary
+from iclviz.figures import theme
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+_RATIO = "Log attention ratio (natural log)"
+
+
+@named("attention-ratio-by-layer")
+def attention_ratio_by_layer(
+    conditions: Mapping[str, LogRatioSummary], *, over: str = "relevant", under: str = "irrelevant"
+) -> go.Figure:
+    """Mean log attention ratio of each block as bars.
+
+    Parameters
+    ----------
+    conditions: label -> its summary over layers (L,), A first.
+    over, under: the roles above and below the fraction line.
+    """
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=np.arange(1, len(summary.mean) + 1),
+                y=summary.mean,
+                name=label,
+                marker={"color": colour},
+                error_y={
+                    "array": summary.high - summary.mean,
+                    "arrayminus": summary.mean - summary.low,
+                    "color": theme.INTERVAL,
+                    "thickness": 1.5 * theme.THIN,
+                    "width": 2,
+                },
+                customdata=np.column_stack([summary.low, summary.high, summary.n]),
+                meta={"columns": ["low", "high", "items"]},
+                hovertemplate="log ratio %{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+                "%{customdata[2]} items",
+            )
+            for label, summary, colour in theme.coloured(conditions)
+        ]
+    )
+    figure.update_xaxes(title="Block (number)", tickformat="d")
+    figure.update_yaxes(title=_RATIO, zeroline=True)
+    caption = (
+        f"Mean log ratio of attention per token to {over} over that to {under} text, heads joined, by block, with 95 % "
+        "intervals from resampling groups of items. Above zero more attention goes to a "
+        f"{over} token; zero is no null, since nearness alone moves it, so compare conditions."
+    )
+    return theme.finish(
+        figure,
+        f"Attention to {over} over {under} text by block",
+        "Mean over items, 95 % interval",
+        caption,
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+@named("attention-ratio-by-head")
+def attention_ratio_by_head(
+    conditions: Mapping[str, LogRatioSummary], *, over: str = "relevant", under: str = "irrelevant"
+) -> go.Figure:
+    """Mean log attention ratio of each block and head, conditions side by side on one scale around zero.
+
+    Parameters
+    ----------
+    conditions: label -> its summary over layers and heads (L, H), A first.
+    over, under: the roles above and below the fraction line.
+    """
+    titles = list(conditions)
+    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.06, shared_yaxes=True)
+    for column, (label, summary) in enumerate(conditions.items(), start=1):
+        figure.add_heatmap(
+            x=np.arange(summary.mean.shape[1]),
+            y=np.arange(1, len(summary.mean) + 1),
+            z=summary.mean,
+            name=label,
+            coloraxis="coloraxis",
+            meta={"columns": [_RATIO]},
+            hovertemplate="block %{y}, head %{x}: log ratio %{z:.3f}<extra>%{fullData.name}</extra>",
+            row=1,
+            col=column,
+        )
+    means = np.concatenate([summary.mean.ravel() for summary in conditions.values()])
+    most = float(np.nanmax(np.abs(means))) if np.isfinite(means).any() else 1.0
+    figure.update_xaxes(title="Head (number)", tickformat="d", showgrid=False)
+    figure.update_yaxes(tickformat="d", showgrid=False)
+    figure.update_yaxes(title="Block (number)", row=1, col=1)
+    figure.update_layout(
+        coloraxis={
+            "colorscale": list(theme.DIVERGING),
+            "cmin": -most,
+            "cmax": most,
+            "cmid": 0,
+            "colorbar": {"title": {"text": "Log ratio", "side": "right"}, "thickness": 12},
+        }
+    )
+    caption = (
+        f"Mean log ratio of attention per token to {over} over that to {under} text, for each head of each block. "
+        "Colours diverge at zero, on one scale for all conditions; heads that do not reach both spans are left empty."
+    )
+    return theme.finish(figure, f"Attention to {over} over {under} text by head", "Mean over items", caption)
+
+
+@named("attention-split")
+def attention_split(conditions: Mapping[str, Mapping[str, Array]]) -> go.Figure:
+    """The share of all attention that each role of text gets, by block.
+
+    Parameters
+    ----------
+    conditions: label -> (role -> (L,) share), A first.
+    """
+    titles = list(conditions)
+    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.06, shared_yaxes=True)
+    for column, (label, split) in enumerate(conditions.items(), start=1):
+        for role, share in split.items():
+            figure.add_bar(
+                x=np.arange(1, len(share) + 1),
+                y=share,
+                name=role,
+                marker={"color": theme.ROLES[role], "line": {"width": 0}},
+                legendgroup=role,
+                showlegend=column == 1,
+                meta={"columns": [], "panel": label},
+                hovertemplate=f"%{{y:.1%}} to {role} tokens<extra></extra>",
+                row=1,
+                col=column,
+            )
+    figure.update_xaxes(title="Block (number)", tickformat="d", showgrid=False)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(title="Share of attention (%)", row=1, col=1)
+    caption = (
+        "How all attention is shared among the roles of text, by block, as the mean over items and heads. "
+        "Each bar sums to 100 %; special tokens often take most of it, as attention sinks."
+    )
+    return theme.finish(
+        figure,
+        "Where attention goes, by block",
+        "Mean over items and heads",
+        caption,
+        barmode="stack",
+        bargap=0.1,
+        hovermode="x unified",
+        legend={"traceorder": "normal", "y": theme.ABOVE_PANEL_TITLES},
+        margin={"t": theme.MARGIN["t"] + theme.PANEL_TITLE},
+        height=theme.HEIGHT + theme.PANEL_TITLE,
+    )

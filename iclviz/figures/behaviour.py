@@ -1,0 +1,124 @@
+"""Behaviour: scores by condition, over the number of demonstrations, and item by item."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.behaviour import ScoreSummary
+from iclviz.figures import theme
+from iclviz.figures.registry import named
+
+_COLUMNS = ["low", "high", "items", "unreadable responses"]
+_HOVER = (
+    "%{{y:.3f}}{unit} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})<br>"
+    "%{{customdata[2]}} items, %{{customdata[3]}} unreadable<extra>%{{fullData.name}}</extra>"
+)
+
+
+def _numbers(*summaries: ScoreSummary) -> dict[str, object]:
+    """The parts of a trace that a series of summaries gives: means, bars of their intervals, numbers for the hover."""
+    mean, low, high = (np.array([getattr(one, name) for one in summaries]) for name in ("mean", "low", "high"))
+    return {
+        "y": mean,
+        "error_y": {"array": high - mean, "arrayminus": mean - low, "thickness": theme.LINE_WIDTH, "width": 5},
+        "customdata": [[one.low, one.high, one.n, one.n_unparsed] for one in summaries],
+        "meta": {"columns": _COLUMNS},
+    }
+
+
+@named("score-by-condition")
+def score_by_condition(conditions: Mapping[str, ScoreSummary], *, score: str, unit: str = "") -> go.Figure:
+    """The mean score of each condition with its interval.
+
+    Parameters
+    ----------
+    conditions: label -> its summary, A first.
+    score: the score's title; unit: its unit, if it has one.
+    """
+    axis = f"{score} ({unit})" if unit else score
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=[label],
+                name=label,
+                mode="markers",
+                marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE},
+                hovertemplate=_HOVER.format(unit=f" {unit}" if unit else ""),
+                **_numbers(summary),
+            )
+            for label, summary, colour in theme.coloured(conditions)
+        ]
+    )
+    figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
+    figure.update_yaxes(title=axis)
+    caption = (
+        f"Mean {score.lower()} over items in each condition, with 95 % intervals from resampling groups of items. "
+        "Higher is better; overlapping intervals of the same items are no test of their difference."
+    )
+    return theme.finish(figure, f"{score} by condition", "Mean over items, 95 % interval", caption, showlegend=False)
+
+
+@named("score-over-k")
+def score_over_k(series: Mapping[str, Mapping[int, ScoreSummary]], *, score: str, unit: str = "") -> go.Figure:
+    """The mean score over the number of demonstrations, a line for each kind of demonstration.
+
+    Parameters
+    ----------
+    series: label -> (k -> summary).
+    score: the score's title; unit: its unit, if it has one.
+    """
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=sorted(summaries),
+                name=label,
+                mode="lines+markers",
+                line={"color": colour, "width": theme.LINE_WIDTH},
+                marker={"size": theme.MARKER_SIZE},
+                hovertemplate="k = %{x}: " + _HOVER.format(unit=f" {unit}" if unit else ""),
+                **_numbers(*(summaries[k] for k in sorted(summaries))),
+            )
+            for label, summaries, colour in theme.coloured(series)
+        ]
+    )
+    figure.update_xaxes(title="Demonstrations k (number)", tickvals=sorted({k for one in series.values() for k in one}))
+    figure.update_yaxes(title=f"{score} ({unit})" if unit else score)
+    caption = (
+        f"Mean {score.lower()} over the number k of demonstrations, with 95 % intervals from resampling groups of "
+        "items. The set for k + 1 holds the set for k, so neighbouring points are not independent."
+    )
+    return theme.finish(
+        figure, f"{score} over demonstrations", "Mean over items, 95 % interval", caption, showlegend=True
+    )
+
+
+@named("score-distribution")
+def score_distribution(conditions: Mapping[str, ScoreSummary], *, score: str, unit: str = "") -> go.Figure:
+    """How the items' scores are spread in each condition.
+
+    Parameters
+    ----------
+    conditions: label -> its summary, A first.
+    score: the score's title; unit: its unit, if it has one.
+    """
+    figure = go.Figure(
+        [
+            go.Histogram(
+                x=summary.values[np.isfinite(summary.values)],
+                name=label,
+                bingroup="score",
+                marker={"color": theme.translucent(colour, 0.5), "line": {"color": colour, "width": theme.THIN}},
+                hovertemplate="%{x}: %{y} items<extra>%{fullData.name}</extra>",
+            )
+            for label, summary, colour in theme.coloured(conditions)
+        ]
+    )
+    figure.update_xaxes(title=f"{score} ({unit})" if unit else score)
+    figure.update_yaxes(title="Items (number)")
+    caption = (
+        f"The {score.lower()} of every item in each condition, counted in bins of one width. "
+        "Conditions lie over each other; what moves to the right has become better."
+    )
+    subtitle = "Items that have a score"
+    return theme.finish(figure, f"Distribution of {score.lower()}", subtitle, caption, barmode="overlay", bargap=0.02)

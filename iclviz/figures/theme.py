@@ -1,0 +1,138 @@
+"""How every figure looks: all colours, fonts and sizes, and the two templates, light and dark.
+
+Colours of traces are mid-tones that keep 3:1 contrast on both backgrounds, so that one figure serves both. Hues stay
+apart for colour-blind readers. Scales are perceptually uniform: cividis (Nunez et al. 2018) for amounts, vik (Crameri
+2018, doi:10.5281/zenodo.1243862) for values around zero.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+Mode = Literal["light", "dark"]
+
+FONT = "Source Sans 3, Source Sans Pro, Inter, Helvetica Neue, Arial, sans-serif"
+TEXT_SIZE, TITLE_SIZE, SUBTITLE_SIZE, PANEL_SIZE = 13, 17, 13, 14
+HEIGHT = 420
+LINE_WIDTH, MARKER_SIZE, THIN = 2, 7, 1
+PANEL_TITLE, ABOVE_PANEL_TITLES = 28, 1.1
+"""Height of the titles over side-by-side panels, and where a legend clears them."""
+MARGIN = {"l": 72, "r": 24, "t": 112, "b": 64}
+
+CONDITIONS = ("#1F77B4", "#C75B12")
+"""Condition A, condition B."""
+
+SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640")
+"""Further series of one figure, after A and B."""
+
+HYPOTHESIS = "#BA0E92"
+CHANCE = "#7C828C"
+INTERVAL = "#8A919C"
+"""Error bars on coloured bars."""
+
+ROLES: Mapping[str, str] = {
+    "special": "#868C96",
+    "instruction": "#A559DE",
+    "demonstration": "#4B689B",
+    "relevant": "#05A86F",
+    "irrelevant": "#FF3659",
+    "question": "#DF7800",
+    "response": "#9A5100",
+}
+
+SEQUENTIAL = "Cividis"
+DIVERGING = (
+    "#001261",
+    "#033E7D",
+    "#1E6F9D",
+    "#71A8C4",
+    "#C9DDE7",
+    "#EACEBD",
+    "#D39774",
+    "#BE6533",
+    "#8B2706",
+    "#590008",
+)
+
+BACKGROUND: Mapping[Mode, str] = {"light": "#FFFFFF", "dark": "#14171C"}
+_INK: Mapping[Mode, str] = {"light": "#22262C", "dark": "#E6E8EB"}
+_FAINT_INK: Mapping[Mode, str] = {"light": "#5B626C", "dark": "#A4ABB5"}
+_GRID: Mapping[Mode, str] = {"light": "#E9EBEE", "dark": "#2A2F37"}
+_AXIS: Mapping[Mode, str] = {"light": "#B5BBC3", "dark": "#4A515C"}
+GROUP_LINE = "rgba(128, 134, 144, 0.7)"
+
+
+def translucent(colour: str, opacity: float = 0.18) -> str:
+    """A hex colour as rgba, for the band of an interval."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def _template(mode: Mode) -> go.layout.Template:
+    axis = {
+        "gridcolor": _GRID[mode],
+        "linecolor": _AXIS[mode],
+        "tickcolor": _AXIS[mode],
+        "zerolinecolor": _AXIS[mode],
+        "zerolinewidth": THIN,
+        "showline": True,
+        "ticks": "outside",
+        "ticklen": 4,
+        "title": {"standoff": 10, "font": {"color": _FAINT_INK[mode]}},
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": TEXT_SIZE, "color": _INK[mode]},
+            "paper_bgcolor": BACKGROUND[mode],
+            "plot_bgcolor": BACKGROUND[mode],
+            "colorway": list(SERIES),
+            "title": {
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"l": 16, "t": 16},
+                "font": {"size": TITLE_SIZE},
+                "subtitle": {"font": {"size": SUBTITLE_SIZE, "color": _FAINT_INK[mode]}},
+            },
+            "xaxis": {**axis, "zeroline": False},
+            "yaxis": axis,
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+            "hoverlabel": {"font": {"family": FONT, "size": TEXT_SIZE}, "align": "left", "namelength": -1},
+            "margin": MARGIN,
+            "bargap": 0.25,
+            "bargroupgap": 0.05,
+        }
+    )
+
+
+TEMPLATES: Mapping[Mode, go.layout.Template] = {"light": _template("light"), "dark": _template("dark")}
+
+
+def apply(figure: go.Figure, mode: Mode) -> go.Figure:
+    """A copy of the figure in the light or the dark template."""
+    copy = go.Figure(figure)
+    copy.update_layout(template=TEMPLATES[mode])
+    return copy
+
+
+def finish(figure: go.Figure, title: str, subtitle: str, caption: str, **layout: Any) -> go.Figure:
+    """Give a figure its title, its caption (two sentences: what is seen, how to read it) and the light template."""
+    figure.update_annotations(font_size=PANEL_SIZE)
+    figure.update_layout(
+        template=TEMPLATES["light"],
+        title={"text": title, "subtitle": {"text": subtitle}},
+        meta={"caption": caption},
+        **{"height": HEIGHT, **layout},
+    )
+    return figure
+
+
+def coloured(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Label, result and colour of each condition, in order: A, B, and what follows."""
+    for place, (label, result) in enumerate(conditions.items()):
+        yield label, result, SERIES[place % len(SERIES)]
