@@ -1,6 +1,6 @@
 """Analyses: arrays or recordings in, small frozen results out; no torch, no Streamlit.
 
-Names are resolved when first used, so that a page that draws attention does not wait for scikit-learn.
+Names are resolved when first used, so that importing the package costs nothing.
 """
 
 from importlib import import_module

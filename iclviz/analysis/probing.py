@@ -14,12 +14,11 @@
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from iclviz.analysis.statistics import (
     PValues,
@@ -88,6 +87,8 @@ class Probe:
 
 def _stratified(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
     """Folds of whole groups with the classes spread as evenly as groups allow."""
+    from sklearn.model_selection import StratifiedGroupKFold  # here, since whoever draws a probe need not wait for it
+
     folds = min(n_folds, len(np.unique(codes)), int(np.unique(y, return_counts=True)[1].max()))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -97,6 +98,8 @@ def _stratified(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
 
 def _blind(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
     """Folds of whole groups, without a look at the labels."""
+    from sklearn.model_selection import GroupKFold
+
     splitter = GroupKFold(min(n_folds, len(np.unique(codes))), shuffle=True, random_state=seed)
     return list(splitter.split(y, y, codes))
 
@@ -360,16 +363,60 @@ def _balanced(right: Array, y: Array) -> Array:
     return np.asarray(np.mean([right[y == label].mean(axis=0) for label in np.unique(y)], axis=0))
 
 
-def _usable(x: Array, y: Array, codes: Array, is_number: bool) -> tuple[Array, str | None]:
-    """(L + 1,) layers in which items differ, and why no layer can be probed (or None)."""
-    if len(np.unique(y)) < 2:
-        return np.zeros(x.shape[1], dtype=bool), "the label has one value only: there is nothing to tell apart"
-    if not _can_split(y, codes, is_number):
+@dataclass(frozen=True, eq=False)
+class _Label:
+    """A label as numbers: which items have it, their values, and what a probe is fitted to (m, C)."""
+
+    known: Array
+    values: Array
+    targets: Array
+    n_classes: int
+
+    @classmethod
+    def of(cls, y: Array) -> "_Label":
+        if np.issubdtype(y.dtype, np.floating):
+            known = np.isfinite(y)
+            return cls(known, y[known].astype(float), y[known, None].astype(float), 0)
+        names, values = np.unique(y, return_inverse=True)
+        return cls(np.ones(len(y), dtype=bool), values, np.eye(len(names))[values], len(names))
+
+    @property
+    def model(self) -> _Model:
+        return _CLASSIFIER if self.n_classes else _REGRESSOR
+
+
+def _unusable(label: _Label, codes: Array, layers: Array) -> str | None:
+    """Why nothing can be probed, or None; layers (L + 1,) are those in which items differ."""
+    if len(np.unique(label.values)) < 2:
+        return "the label has one value only: there is nothing to tell apart"
+    if not _can_split(label.values, codes, not label.n_classes):
         short = "fewer than 2 groups" if len(np.unique(codes)) < 2 else "every item has a class of its own"
-        return np.zeros(x.shape[1], dtype=bool), f"{short}: no item can be held out"
-    finite = np.isfinite(x).all(axis=(0, 2))
-    varied = np.ptp(x, axis=0).max(axis=1) > 0
-    return finite & varied, None if (finite & varied).any() else "all items have the same embedding in every layer"
+        return f"{short}: no item can be held out"
+    return None if layers.any() else "all items have the same embedding in every layer"
+
+
+def _result(label: _Label, codes: Array, layers: Array, arrays: Mapping[str, Array], **facts: Any) -> Probe:
+    """The probe's result; a layer that was not probed is NaN in every array."""
+
+    def filled(name: str) -> Array:
+        values = np.full(len(layers), np.nan)
+        values[layers] = arrays.get(name, np.nan)
+        return values
+
+    return Probe(
+        measure="accuracy" if label.n_classes else "R2",
+        score=filled("score"),
+        low=filled("low"),
+        high=filled("high"),
+        balanced=filled("balanced") if label.n_classes else None,
+        chance=filled("chance"),
+        p=filled("p"),
+        p_corrected=filled("p_corrected"),
+        p_fdr=filled("p_fdr"),
+        n_units=len(np.unique(codes)),
+        n_classes=label.n_classes,
+        **facts,
+    )
 
 
 def probe(
@@ -404,64 +451,31 @@ def probe(
             f"Embeddings of shape {x.shape} do not fit labels of shape {labels.shape}.",
             "Give (items, layers, dimensions) and one label for each item.",
         )
-    is_number = np.issubdtype(labels.dtype, np.floating)
-    known = np.isfinite(labels) if is_number else np.ones(len(labels), dtype=bool)
-    codes = unit_codes(None if groups is None else np.asarray(groups)[known], int(known.sum()))
-    x, labels = x[known], labels[known]
-    classes = 0 if is_number else len(np.unique(labels))
-    numbers = labels.astype(float) if is_number else np.unique(labels, return_inverse=True)[1]
-    layers, reason = _usable(x, numbers, codes, is_number)
-    if reason:
-        return _absent(x.shape[1], is_number, codes, classes, reason)
-    gram = _gram(x[:, layers])
-    model = _REGRESSOR if is_number else _CLASSIFIER
-    targets = numbers[:, None] if is_number else np.eye(classes)[numbers]
-    folds = model.split(numbers, codes, n_folds, seed)
-    parts = _score_parts(_held_out(model, gram, numbers, targets, codes, folds, seed), numbers, targets, folds)
+    label = _Label.of(labels)
+    x, codes = x[label.known], unit_codes(unit_codes(groups, len(x))[label.known], int(label.known.sum()))
+    layers = np.isfinite(x).all(axis=(0, 2)) & (x != x[:1]).any(axis=(0, 2))
+    if reason := _unusable(label, codes, layers):
+        return _result(label, codes, layers, {}, n_permutations=0, n_folds=0, unit="", reason=reason)
+    gram, y = _gram(x[:, layers]), label.values
+    folds = label.model.split(y, codes, n_folds, seed)
+    predicted = _held_out(label.model, gram, y, label.targets, codes, folds, seed)
+    parts = _score_parts(predicted, y, label.targets, folds)
     score, low, high = _score(parts, codes, n_bootstrap, seed)
-    blind = _blind(numbers, codes, n_folds, seed)
-    chance = _chance(gram, numbers, codes, classes, blind, n_permutations, seed)
-
-    def everywhere(values: Array) -> Array:
-        filled = np.full(len(layers), np.nan)
-        filled[layers] = values
-        return filled
-
-    return Probe(
-        measure="R2" if is_number else "accuracy",
-        score=everywhere(score),
-        low=everywhere(low),
-        high=everywhere(high),
-        balanced=None if is_number else everywhere(_balanced(parts[0], numbers)),
-        chance=everywhere(chance.score),
-        p=everywhere(chance.p.p),
-        p_corrected=everywhere(chance.p.p_corrected),
-        p_fdr=everywhere(chance.p.p_fdr),
+    chance = _chance(gram, y, codes, label.n_classes, _blind(y, codes, n_folds, seed), n_permutations, seed)
+    return _result(
+        label,
+        codes,
+        layers,
+        {
+            "score": score,
+            "low": low,
+            "high": high,
+            "balanced": _balanced(parts[0], y),
+            "chance": chance.score,
+            **vars(chance.p),
+        },
         n_permutations=chance.n_permutations,
-        n_units=int(codes.max()) + 1,
         n_folds=len(folds),
-        n_classes=classes,
         unit=chance.unit,
         reason=chance.reason,
-    )
-
-
-def _absent(n_layers: int, is_number: bool, codes: Array, n_classes: int, reason: str) -> Probe:
-    nothing = np.full(n_layers, np.nan)
-    return Probe(
-        measure="R2" if is_number else "accuracy",
-        score=nothing,
-        low=nothing,
-        high=nothing,
-        balanced=None if is_number else nothing,
-        chance=nothing,
-        p=nothing,
-        p_corrected=nothing,
-        p_fdr=nothing,
-        n_permutations=0,
-        n_units=len(np.unique(codes)),
-        n_folds=0,
-        n_classes=n_classes,
-        unit="",
-        reason=reason,
     )
