@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iclviz.errors import Cancelled, UserError
@@ -96,17 +95,6 @@ def load(key: str) -> Recording:
     """
     store = Store()
     return store.load(store.full_key(key))
-
-
-def export(keys: Iterable[str], to: Path) -> Path:
-    """Write recordings as folders under `to`, or as one file where that ends in `.zip`; the path written.
-
-    Raises
-    ------
-    StoreError: no such recording, or the place cannot be written.
-    """
-    store = Store()
-    return store.export([store.full_key(key) for key in keys], to)
 
 
 @cache

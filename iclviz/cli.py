@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 400)
 
 
 @app.command()
@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
-    from iclviz.store import cache_folder
+    from iclviz.places import cache_folder
 
     spec = RunSpec(
         model=model,
@@ -83,7 +83,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one l
     if not found:
         out.print("The cache holds no runs yet. Make one: iclviz run --task linear_regression --k 8")
         return
-    table = Table("key", "model", "task", "demonstrations", "items", "main score", "MB", box=None)
+    table = _table("key", "model", "task", "demonstrations", "items", "main score", "MB")
     for entry in found:
         shown, spec = entry.spec.demonstrations, entry.spec
         demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
@@ -105,9 +105,7 @@ def delete(keys: list[str]) -> None:
 
 
 @app.command()
-def export(
-    keys: list[str], to: Annotated[Path, typer.Option(help="A folder, or a file that ends in .zip.")]
-) -> None:
+def export(keys: list[str], to: Annotated[Path, typer.Option(help="A folder, or a file that ends in .zip.")]) -> None:
     """Write recordings with their figures and tables into a folder or a ZIP file."""
     from iclviz.exporting import export as write
 
@@ -120,7 +118,7 @@ def models() -> None:
     from iclviz.models.locating import on_disk
     from iclviz.models.presets import PRESETS
 
-    table = Table("name", "model", "prompt style", "memory", "licence", "here", box=None)
+    table = _table("name", "model", "prompt style", "memory", "licence", "here")
     for row in PRESETS.values():
         here = "yes" if on_disk(row) else ("gated" if row.gated else "no")
         table.add_row(row.name, row.title, row.prompt_style, f"{row.memory_gb:g} GB", row.licence, here)
@@ -151,6 +149,14 @@ def dashboard(
     from iclviz.serving import serve
 
     sys.exit(serve(host, port))
+
+
+def _table(*columns: str) -> Table:
+    """A table that is never cut: its output is also read by other programs."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    return table
 
 
 def _options(pairs: list[str] | None) -> dict[str, Any]:

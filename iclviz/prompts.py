@@ -11,6 +11,7 @@ Nothing here knows torch: any fast tokenizer of `transformers` will do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,11 +31,14 @@ class Tokenizer(Protocol):
     chat_template: str | None
     all_special_ids: list[int]
 
-    def __call__(self, text: str, **options: Any) -> Any: ...
+    def __call__(self, text: str, **options: Any) -> Any:
+        """Tokenise a text."""
 
-    def decode(self, token_ids: Sequence[int], **options: Any) -> str: ...
+    def decode(self, token_ids: Sequence[int], **options: Any) -> str:
+        """The text of token ids."""
 
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+        """The text that a conversation becomes."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,12 @@ def _chat_markup(message: str, tokenizer: Tokenizer | None) -> tuple[str, str]:
     if tokenizer is None or not tokenizer.chat_template:
         raise ModelError("This model has no chat template.", 'Take prompt_style="plain".')
     conversation = [{"role": "user", "content": message}]
-    text = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(
+        conversation,
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=False,  # Qwen 3 would think first; other templates ignore it
+    )
     start = text.rfind(message)
     if start < 0:
         raise ModelError("This model's chat template changes the text of a message.", 'Take prompt_style="plain".')
@@ -147,14 +156,13 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     """Tokens and token spans of a rendered prompt, and the tokens of each candidate after it."""
     ids, ends, added = _encode(rendered.text, tokenizer, rendered.adds_special)
     starts = np.concatenate([[0], ends[:-1]]).astype(int)
-    owners = _owners(starts, ends, added, rendered.segments)
+    owners = _with_query(_owners(starts, ends, added, rendered.segments), rendered)
     candidates = [_encode(rendered.text + text, tokenizer, rendered.adds_special)[0] for text in rendered.candidates]
-    in_query = np.flatnonzero(owners >= rendered.query_index)
     return TokenizedPrompt(
         ids=ids,
         pieces=[rendered.text[start:end] for start, end in zip(starts, ends, strict=True)],
         spans=_spans(owners, rendered.segments),
-        query_start=int(in_query[0]) if len(in_query) else len(ids),
+        query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
         candidates=candidates,
     )
 
@@ -180,19 +188,29 @@ def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> tuple[list[i
 def _owners(
     starts: NDArray[Any], ends: NDArray[Any], added: NDArray[Any], segments: tuple[Segment, ...]
 ) -> NDArray[Any]:
-    """The index (T,) of the segment that holds most of each token's characters; -1 for tokens that were added."""
+    """The index (T,) of the segment that holds most of each token's characters, the later one of two that hold equally
+    many; -1 for tokens that were added."""
     borders = np.cumsum([0, *(len(segment.text) for segment in segments)])
     overlap = np.minimum(ends[:, None], borders[1:]) - np.maximum(starts[:, None], borders[:-1])
-    widest = np.argmax(overlap, axis=1)
+    widest = len(segments) - 1 - np.argmax(overlap[:, ::-1], axis=1)
     holder = np.searchsorted(borders[1:], np.maximum(ends - 1, 0), side="right")
     return np.where(added, -1, np.where(ends > starts, widest, holder))
+
+
+def _with_query(owners: NDArray[Any], rendered: RenderedPrompt) -> NDArray[Any]:
+    """The same owners, but a query that is all in one token with the text before it gets that token."""
+    is_text = np.array([segment.role != "special" for segment in rendered.segments])
+    content = np.flatnonzero((owners >= 0) & is_text[owners])
+    if not (owners[content] >= rendered.query_index).any():
+        owners[content[-1]] = rendered.query_index
+    return owners
 
 
 def _spans(owners: NDArray[Any], segments: tuple[Segment, ...]) -> list[Span]:
     cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1), len(owners)]
     return [
         Span("special" if owners[start] < 0 else segments[owners[start]].role, int(start), int(end))
-        for start, end in zip(cuts, cuts[1:], strict=False)
+        for start, end in pairwise(cuts)
     ]
 
 
@@ -220,4 +238,4 @@ def response_pieces(prompt_ids: Sequence[int], response_ids: Sequence[int], toke
 def tokens_until(pieces: Sequence[str], end: int) -> int:
     """How many tokens hold the first `end` characters of the text that the pieces join to; at least one."""
     ends = np.cumsum([len(piece) for piece in pieces])
-    return int(min(np.searchsorted(ends, end, side="left") + 1, len(pieces)))
+    return min(int(np.searchsorted(ends, end, side="left")) + 1, len(pieces))

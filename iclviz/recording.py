@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.spans import Span
@@ -34,7 +33,8 @@ class Recording:
     groups: name of a label or hypothesis -> (n,), the group of each item.
     covariates: name -> (n,), difficulty and length.
     hypotheses: name -> (n, n), symmetric; NaN = no prediction.
-    embeddings: pooling -> (n, L + 1, d); layer 0 enters the first block, layer L leaves the last, before the final norm.
+    embeddings: pooling -> (n, L + 1, d); layer 0 enters the first block, layer L leaves the last, before the final
+        norm.
     attention: role -> (n, L, H) float32, attention mass on that role's tokens averaged over response tokens, up to
         the end of the parsed answer; roles sum to 1.
     attention_last: the same for the last prompt token's row.

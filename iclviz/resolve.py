@@ -124,7 +124,7 @@ def _too_long(
 
 
 def _largest_k(resolved: Resolved, data: TaskData, index: int, tokenizer: Tokenizer, limit: int) -> int:
-    """The largest k whose prompt of one item fits, by bisection (sets are nested, so length grows with k); -1 if none."""
+    """The largest k whose prompt of one item fits, -1 if none; by bisection, since nested sets grow with k."""
     spec = resolved.spec
 
     def needs(k: int) -> int:

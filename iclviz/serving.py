@@ -74,10 +74,10 @@ def _streamlit(host: str, port: int) -> list[str]:
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
         "server.fileWatcherType": "none",
-        "global.developmentMode": "false",
+        "server.showEmailPrompt": "false",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(dashboard_folder() / "app.py"), *flags]
+    return [sys.executable, "-m", "iclviz.ui.server", str(dashboard_folder() / "app.py"), *flags]
 
 
 def _environment(queue: Queue) -> dict[str, str]:

@@ -48,7 +48,9 @@ def _options(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(canonical_json(dict(value))))
     except (TypeError, ValueError) as error:
-        raise SpecError(f"{name} holds a value that JSON cannot hold ({error}).", "Use numbers, texts and lists.") from error
+        raise SpecError(
+            f"{name} holds a value that JSON cannot hold ({error}).", "Use numbers, texts and lists."
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import shutil
 import sqlite3
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,8 +190,8 @@ class Store:
         what = f"{len(matching)} recordings whose keys begin with" if matching else "no recording"
         raise StoreError(f"The cache holds {what} {beginning!r}.", "List what it holds with `iclviz runs`.")
 
-    def export(self, keys: Sequence[str], to: Path) -> Path:
-        """Copy recordings into a folder, one folder each, or into one ZIP file; checked before they are copied.
+    def export(self, keys: Sequence[str], to: Path) -> None:
+        """Copy recordings into a folder, one folder each; every file is checked before it is copied.
 
         Raises
         ------
@@ -200,18 +199,9 @@ class Store:
         """
         for key in keys:
             self.verify(key)
-        to = to.expanduser()
         with writing(to):
-            if to.suffix.lower() != ".zip":
-                for key in keys:
-                    shutil.copytree(self._folder(key), to / key, dirs_exist_ok=True)
-                return to
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
-                for key in keys:
-                    for path in sorted(self._folder(key).iterdir()):
-                        archive.write(path, f"{key}/{path.name}")
-        return to
+            for key in keys:
+                shutil.copytree(self._folder(key), to / key, dirs_exist_ok=True)
 
     def verify(self, key: str) -> None:
         """Compare every file of a recording with its checksum.
@@ -323,6 +313,7 @@ class Unfinished:
     def save_batch(self, number: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
         """Keep a finished batch."""
         with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"batch-{number:05d}.safetensors"
             scratch = path.with_suffix(".part")
             save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, scratch)

@@ -23,7 +23,8 @@ NAME = "iclviz_rows"
 class RowSink(Protocol):
     """Takes the attention weights (B, H, K) of one layer's single query row."""
 
-    def __call__(self, layer: int, weights: torch.Tensor) -> None: ...
+    def __call__(self, layer: int, weights: torch.Tensor) -> None:
+        """Take one layer's row."""
 
 
 _sink: ContextVar[RowSink | None] = ContextVar("row_sink", default=None)
@@ -67,7 +68,7 @@ def _attend_and_record(
 ) -> tuple[torch.Tensor, None]:
     sink = _sink.get()
     if sink is not None and query.shape[2] == 1:
-        sink(int(module.layer_idx), row_weights(query, key, attention_mask, scaling, options.get("s_aux")))  # type: ignore[arg-type]
+        sink(int(module.layer_idx), row_weights(query, key, attention_mask, scaling, options.get("s_aux")))
     return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
 
 

@@ -192,14 +192,14 @@ class _Batch:
         if not reads_prompt:
             self.mask = torch.cat([self.mask, torch.ones_like(ids)], dim=1)
         if not self.recording:
-            return self._forward(ids, self.mask).logits[:, -1]  # type: ignore[no-any-return]
+            return self._forward(ids, self.mask).logits[:, -1]
         with rows_to(self.mass):
             output = self._read(ids, self.mask) if reads_prompt else self._forward(ids, self.mask)
         if self.engine.way == "eager":
             for layer, weights in enumerate(output.attentions):
                 self.mass(layer, weights[:, :, -1].float())
         self.mass.end_step()
-        return output.logits[:, -1]  # type: ignore[no-any-return]
+        return output.logits[:, -1]
 
     def _read(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
         """A forward pass over prompt tokens, whose hidden states are pooled."""
@@ -226,13 +226,13 @@ class _Batch:
         most = max(len(prompt.candidates) for prompt in self.prompts)
         scored = [self._score_candidate(number) for number in range(most)]
         return [
-            [scored[number][row] for number in range(len(prompt.candidates))]
-            for row, prompt in enumerate(self.prompts)
+            [scored[number][row] for number in range(len(prompt.candidates))] for row, prompt in enumerate(self.prompts)
         ]
 
     def _score_candidate(self, number: int) -> list[float]:
         """Tokens are cut from the whole text, so a candidate may change the prompt's last tokens: the batch goes back
-        to where all rows still agree and reads on from there, padded on the right."""
+        to where all rows still agree and reads on from there, padded on the right.
+        """
         wholes = [p.candidates[number] if number < len(p.candidates) else p.ids for p in self.prompts]
         lengths = [len(prompt) for prompt in self.prompts]
         shared = [_common_prefix(prompt.ids, whole) for prompt, whole in zip(self.prompts, wholes, strict=True)]

@@ -1,5 +1,6 @@
 """The batch plan: which prompts run together. Made once with a job and kept with it, so that a resumed job, or the
-same job on another machine, computes in the same shapes and gives the same bytes."""
+same job on another machine, computes in the same shapes and gives the same bytes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -13,6 +13,7 @@ import torch
 from iclviz.errors import SpecError
 from iclviz.spans import ROLES
 
+
 def pool_masks(names: Sequence[str], roles: torch.Tensor, query_start: torch.Tensor) -> dict[str, torch.Tensor]:
     """Which prompt positions each pooling takes: name -> (B, T) boolean.
 

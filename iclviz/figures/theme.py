@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 Mode = Literal["light", "dark"]
 
-FONT = "Source Sans 3, Source Sans Pro, Inter, Helvetica Neue, Arial, sans-serif"
+FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
 TEXT_SIZE, TITLE_SIZE, SUBTITLE_SIZE, PANEL_SIZE = 13, 17, 13, 14
 HEIGHT = 420
 LINE_WIDTH, MARKER_SIZE, THIN = 2, 7, 1

@@ -207,7 +207,7 @@ class _Run:
         ]
         resolved, data = self.resolved, self.built.data
         parsed = [resolved.task.parse(text).value for text, _ in written]
-        lengths = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
+        lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
         attention = {kind: _by_role(arrays[kind]) for kind in ("attention", "attention_last")}
         embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
         return Recording(
@@ -316,4 +316,3 @@ class _Meter:
         elapsed = time.perf_counter() - self._start
         rate = self._tokens / elapsed if self._tokens else None
         return Progress("running", self._items, len(self._lengths), rate, self._left / rate if rate else None)
-

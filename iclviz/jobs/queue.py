@@ -1,8 +1,8 @@
 """The queue on disk: one job for each run that was asked for, whoever asked, wherever it is computed.
 
-A job is data: its spec and its state. Its id is its recording's key, so two jobs of one spec are one. Whoever computes a
-job holds its lease, a lock that the operating system lets go when the process ends: a job that says "running" and whose
-lease is free was left by a crash, and is taken up again.
+A job is data: its spec and its state. Its id is its recording's key, so two jobs of one spec are one. Whoever computes
+a job holds its lease, a lock that the operating system lets go when the process ends: a job that says "running" and
+whose lease is free was left by a crash, and is taken up again.
 """
 
 import time

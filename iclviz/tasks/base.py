@@ -185,7 +185,20 @@ class Parsed:
 
 
 class Task(ABC):
-    """A family of items that a model is asked about; see the module's text."""
+    """A family of items that a model is asked about; see the module's text.
+
+    Attributes
+    ----------
+    name, title, description: the name in specs; what readers see.
+    version: raised when the task's results change; part of every key.
+    options: its parameters, beside the instruction that every task has.
+    demonstration_kinds: the kinds that make sense for it.
+    foreign_task: whose solved examples are its "out-of-domain" demonstrations.
+    primary: its one primary analysis.
+    titles: what readers see for each label, hypothesis, score and covariate.
+    hypothesis_labels: hypothesis -> the label that it is about, by which its matrix is sorted.
+    stop_text, max_new_tokens, instructions: where responses end, and defaults by prompt style.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -196,6 +209,7 @@ class Task(ABC):
     foreign_task: ClassVar[str]
     primary: ClassVar[PrimaryAnalysis]
     titles: ClassVar[Mapping[str, str]]
+    hypothesis_labels: ClassVar[Mapping[str, str]]
     stop_text: ClassVar[str] = "\n"
     max_new_tokens: ClassVar[Mapping[PromptStyle, int]] = {"plain": 8, "chat": 32}
     instructions: ClassVar[Mapping[PromptStyle, str]]
@@ -222,7 +236,7 @@ class Task(ABC):
         SpecError: a kind that this task does not have.
         """
         if demonstrations.kind not in self.demonstration_kinds:
-            kinds = list(self.demonstration_kinds)
+            kinds: list[str] = list(self.demonstration_kinds)
             raise unknown(SpecError, f"demonstration kind of {self.name}", demonstrations.kind, kinds)
         return demonstrations.canonical()
 
@@ -263,9 +277,7 @@ class Task(ABC):
         """Whether the stop text has followed something visible, so that generation may end."""
         return len(self.first_line(response)) < len(response)
 
-    def prompt(
-        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
-    ) -> Prompt:
+    def prompt(self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]) -> Prompt:
         """The prompt of one item: instruction, demonstrations, query."""
         instruction = options["instruction"]
         opening = (Segment("instruction", instruction + "\n"),) if instruction else ()
@@ -278,7 +290,7 @@ class Task(ABC):
         return [self.prompt(data, index, demonstrations, options) for index in range(len(data.items))]
 
     def foreign_demonstrations(self, demonstrations: Demonstrations) -> tuple[Segment, ...]:
-        """k solved examples of another task, nested over k and shared by all items."""
+        """K solved examples of another task, nested over k and shared by all items."""
         from iclviz.tasks import task
 
         rng = generator("out-of-domain", self.name, demonstrations.seed)

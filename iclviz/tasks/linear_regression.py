@@ -85,6 +85,7 @@ class LinearRegression(Task):
     foreign_task = "reading_comprehension"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
     instructions = {"plain": "", "chat": "Complete the last line. Answer with the number only."}
+    hypothesis_labels = {"same_line": "line", "slope_similarity": "slope", "intercept_similarity": "intercept"}
     titles = {
         "line": "Line",
         "slope": "Slope a",
@@ -281,7 +282,7 @@ def _owner(item: LineItem, options: Mapping[str, Any]) -> str:
 def _points(
     item: LineItem, line: Line, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
 ) -> tuple[Segment, ...]:
-    """k points of a line as rows, without the queried x; the first k of a sequence that does not depend on k."""
+    """K points of a line as rows, without the queried x; the first k of a sequence that does not depend on k."""
     asked = {item.x} if options["points"] == "per_item" else set(item.line_queries)
     free = [x for x in range(options["x_max"] + 1) if x not in asked]
     if demonstrations.k > len(free):
@@ -323,7 +324,9 @@ def _pool(line: Line, slopes: tuple[float, ...], intercepts: tuple[float, ...], 
 
 def _random(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
     """Answers drawn evenly from the range that the grid's answers span."""
-    corners = [Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])]
+    corners = [
+        Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])
+    ]
     rng = generator("random", *names)
     step = 10 ** -options["decimals"]
     steps = rng.integers(round(min(corners) / step), round(max(corners) / step) + 1, len(answers))

@@ -28,15 +28,19 @@ from iclviz.tasks.base import (
     sameness,
 )
 
+# fmt: off
 NAMES = (
-    "Mary John Anna Peter Laura Tom Emma Paul Alice David Julia Mark Sarah James Linda Robert "
-    "Kate Daniel Susan George Helen Frank Nina Oscar Ruth Victor Clara Simon Diana Henry Eva Martin"
-).split()
+    "Mary", "John", "Anna", "Peter", "Laura", "Tom", "Emma", "Paul", "Alice", "David", "Julia", "Mark", "Sarah",
+    "James", "Linda", "Robert", "Kate", "Daniel", "Susan", "George", "Helen", "Frank", "Nina", "Oscar", "Ruth",
+    "Victor", "Clara", "Simon", "Diana", "Henry", "Eva", "Martin",
+)
 ACTIVITIES = (
-    "reading cooking swimming painting singing sleeping running writing dancing fishing cleaning drawing "
-    "eating walking talking driving laughing jumping shopping skating climbing sewing studying waiting "
-    "gardening knitting hiking juggling sailing typing camping boxing"
-).split()
+    "reading", "cooking", "swimming", "painting", "singing", "sleeping", "running", "writing", "dancing",
+    "fishing", "cleaning", "drawing", "eating", "walking", "talking", "driving", "laughing", "jumping",
+    "shopping", "skating", "climbing", "sewing", "studying", "waiting", "gardening", "knitting", "hiking",
+    "sailing", "typing", "camping", "boxing", "cycling",
+)
+# fmt: on
 ACTIVITY = re.compile(r"\b[a-z]+ing\b", re.IGNORECASE)
 MOST_NAMES = 16
 POOL_SIZE = 8
@@ -83,6 +87,7 @@ class ReadingComprehension(Task):
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
     instructions = {"plain": "", "chat": "Answer the last question with one word."}
+    hypothesis_labels = {"same_answer": "answer", "same_name": "name"}
     titles = {
         "name": "Asked name",
         "answer": "Answer activity",
@@ -138,7 +143,7 @@ class ReadingComprehension(Task):
     def demonstrations(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
-        """k solved examples over names and activities that no query uses, the same for every item."""
+        """K solved examples over names and activities that no query uses, the same for every item."""
         if demonstrations.kind == "out-of-domain":
             return self.foreign_demonstrations(demonstrations)
         rng = generator("examples", demonstrations.seed)

@@ -1,0 +1,1 @@
+"""What pages share in Streamlit: the choice of A and B, cached loaders, the queue, figures and their buttons."""

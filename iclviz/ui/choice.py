@@ -1,0 +1,266 @@
+"""The choice of condition A and condition B: the sidebar on every page, kept in the URL, so a link reproduces the view.
+
+Choices live in one dictionary of the session, under their URL names, because Streamlit drops the state of a control
+that a page does not draw. `bound` ties a control to a choice. The URL is read once, when a session begins; after that
+`write_url` writes every choice on each run, on every page. Defaults are constants (the demo comparison), never "the
+latest run": a link must mean the same tomorrow.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.models.locating import on_disk
+from iclviz.models.presets import DEMO_MODEL, PRESETS
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.tasks import KINDS, Task, task, tasks
+
+SIDES = ("a", "b")
+COLOURS = {"a": "blue", "b": "orange"}
+MOST_ITEMS = 4096
+MOST_K = 1000
+MOST_SEED = 2**31 - 1
+
+DEMO_OPTIONS = {"linear_regression": {"distractor": True}}
+"""Task options of the demo comparison, by task; everything else is the task's own default."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The two conditions that pages compare."""
+
+    a: RunSpec
+    b: RunSpec
+
+    def side(self, name: str) -> RunSpec:
+        """Condition "a" or "b"."""
+        return self.a if name == "a" else self.b
+
+
+DEFAULTS: dict[str, Any] = {
+    **{f"{side}_model": DEMO_MODEL for side in SIDES},
+    **{f"{side}_task": "linear_regression" for side in SIDES},
+    **{f"{side}_kind": "correct" for side in SIDES},
+    "a_k": 2,
+    "b_k": 16,
+    "a_seed": 0,
+    "b_seed": 0,
+    "items": 32,
+    "items_seed": 0,
+    "style": "preset",
+    "options": DEMO_OPTIONS,
+    "layer": 15,
+    "hypothesis": "",
+    "label": "",
+    "score": "",
+    "pooling": "query_mean",
+    "metric": "cosine",
+    "heads": "mean",
+    "rows": "response",
+    "item": 0,
+}
+"""Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
+
+DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:14]}
+"""Linear regression with the distractor line, few points against many."""
+
+CONTROL: Mapping[str, Any] = {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16}
+"""The demo's control: as many points, with shuffled against right answers."""
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise ValueError(f"not from {least} to {most}")
+        return number
+
+    return read
+
+
+def _one_of(known: Callable[[], Any]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known():
+            raise ValueError("unknown")
+        return text
+
+    return read
+
+
+def _options(text: str) -> dict[str, dict[str, Any]]:
+    given = json.loads(text)
+    for name, values in given.items():
+        task(name).resolve_options(values, "plain")
+    return {name: dict(values) for name, values in given.items()}
+
+
+def _text(text: str) -> str:
+    return text[:200]
+
+
+READERS: dict[str, Callable[[str], Any]] = {
+    **{f"{side}_model": _text for side in SIDES},
+    **{f"{side}_task": _one_of(tasks) for side in SIDES},
+    **{f"{side}_kind": _one_of(lambda: KINDS) for side in SIDES},
+    **{f"{side}_k": _whole(0, MOST_K) for side in SIDES},
+    **{f"{side}_seed": _whole(0, MOST_SEED) for side in SIDES},
+    "items": _whole(2, MOST_ITEMS),
+    "items_seed": _whole(0, MOST_SEED),
+    "style": _one_of(lambda: ("preset", "plain", "chat")),
+    "options": _options,
+    "layer": _whole(0, 1000),
+    "item": _whole(0, MOST_ITEMS),
+}
+"""How a URL's text becomes a choice; names without an entry are short texts."""
+
+
+def choices() -> dict[str, Any]:
+    """Every choice of this session by its URL name."""
+    return st.session_state.setdefault("choices", dict(DEFAULTS))  # type: ignore[no-any-return]
+
+
+def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, **options: Any) -> Any:
+    """A Streamlit control that shows a choice and changes it."""
+    key = f"choice-{name}"
+    st.session_state[key] = choices()[name]
+    return control(title, *arguments, key=key, on_change=_take, args=(name,), **options)
+
+
+def _take(name: str) -> None:
+    choices()[name] = st.session_state[f"choice-{name}"]
+
+
+def read_url() -> None:
+    """At the start of a session, take every choice from the URL; what cannot be used stays at its default."""
+    if "choices" in st.session_state:
+        return
+    refused = []
+    for name in DEFAULTS:
+        text = st.query_params.get(name)
+        if text is None:
+            continue
+        try:
+            choices()[name] = READERS.get(name, _text)(text)
+        except (ValueError, TypeError, AttributeError, RecursionError, UserError):
+            refused.append(f"{name} = {text[:60]}")
+    st.session_state["refused"] = refused
+
+
+def write_url() -> None:
+    """Put every choice that is not at its default into the URL."""
+    shown = {}
+    for name, default in DEFAULTS.items():
+        value = choices()[name]
+        if value != default:
+            shown[name] = json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)
+    if shown != st.query_params.to_dict():
+        st.query_params.from_dict(shown)
+
+
+def say_refused() -> None:
+    """One sentence about what in the link could not be used, until the next choice."""
+    refused = st.session_state.pop("refused", None)
+    if refused:
+        values = ", ".join(f"`{entry.replace('`', '')}`" for entry in refused)
+        st.warning(f"This link holds values that cannot be used, so their defaults were taken: {values}.")
+
+
+def choose(values: Mapping[str, Any]) -> None:
+    """Set several choices at once; for callbacks of buttons."""
+    choices().update(values)
+
+
+def choice() -> Choice:
+    """The two conditions as they are chosen now."""
+    return Choice(*(_spec(side) for side in SIDES))
+
+
+def _spec(side: str) -> RunSpec:
+    state = choices()
+    style = state["style"]
+    name = state[f"{side}_task"]
+    return RunSpec(
+        model=state[f"{side}_model"] or DEMO_MODEL,
+        task=name,
+        demonstrations=Demonstrations(state[f"{side}_kind"], state[f"{side}_k"], state[f"{side}_seed"]),
+        n_items=state["items"],
+        seed=state["items_seed"],
+        task_options=state["options"].get(name, {}),
+        prompt_style=None if style == "preset" else style,
+    )
+
+
+def swap() -> None:
+    """A becomes B and B becomes A."""
+    for field in ("model", "task", "kind", "k", "seed"):
+        a, b = choices()[f"a_{field}"], choices()[f"b_{field}"]
+        choose({f"a_{field}": b, f"b_{field}": a})
+
+
+def sidebar() -> Choice:
+    """The sidebar's controls for A and B, on every page."""
+    with st.sidebar:
+        _side_controls("a")
+        st.button("Swap A and B", on_click=swap, icon=":material/swap_vert:", width="stretch")
+        _side_controls("b")
+        n_items, seed = st.columns(2)
+        same = "Queries of the task, the same for A and B."
+        bound(n_items.number_input, "Items", "items", 2, MOST_ITEMS, help=same)
+        bound(seed.number_input, "Item seed", "items_seed", 0, MOST_SEED, help="Draws the queries.")
+    return choice()
+
+
+def _side_controls(side: str) -> None:
+    chosen = choices()
+    of = task(chosen[f"{side}_task"])
+    st.markdown(f"##### :{COLOURS[side]}-badge[{side.upper()}] Condition {side.upper()}")
+    bound(
+        st.selectbox,
+        "Model",
+        f"{side}_model",
+        _models(chosen[f"{side}_model"]),
+        accept_new_options=True,
+        format_func=lambda name: PRESETS[name].title if name in PRESETS else name,
+        help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
+    )
+    titles = {name: one.title for name, one in tasks().items()}
+    bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=of.description)
+    kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
+    meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
+    kinds = _kinds(of, chosen[f"{side}_kind"])
+    bound(kind.selectbox, "Shown", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
+    bound(k.number_input, "k", f"{side}_k", 0, MOST_K, help="Number of demonstrations.")
+    bound(seed.number_input, "Seed", f"{side}_seed", 0, MOST_SEED, help="Draws the demonstrations.")
+
+
+def _models(chosen: str) -> list[str]:
+    here = [name for name, row in PRESETS.items() if on_disk(row)]
+    return list(dict.fromkeys([DEMO_MODEL, *here, chosen]))
+
+
+def _kinds(of: Task, chosen: str) -> list[str]:
+    return list(dict.fromkeys([*of.demonstration_kinds, chosen]))
+
+
+def show_item_control(n_items: int) -> int:
+    """The control that chooses one of n items; the item's number."""
+    choices()["item"] = min(choices()["item"], n_items - 1)
+    number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
+    return number
+
+
+def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
+    """A condition in a few words: its demonstrations, and what else tells it from the other."""
+    shown = spec.demonstrations.canonical()
+    words = ["no demonstrations"] if shown.kind == "none" else [f"{shown.kind}, k = {shown.k}"]
+    if other is None or other.task != spec.task:
+        words.insert(0, task(spec.task).title)
+    if other is None or other.model != spec.model:
+        words.insert(0, PRESETS[spec.model].title if spec.model in PRESETS else spec.model)
+    if other is not None and other.demonstrations.seed != spec.demonstrations.seed:
+        words.append(f"seed {shown.seed}")
+    return " · ".join(words)

@@ -1,0 +1,80 @@
+"""Conditions A and B as a page needs them: their recordings, or a sentence and a button where there is none yet."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.recording import Recording
+from iclviz.resolve import Resolved
+from iclviz.ui import jobs, loading
+from iclviz.ui.choice import COLOURS, SIDES, choice, describe
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One side of the comparison.
+
+    Attributes
+    ----------
+    side: "a" or "b".
+    title: a few words that tell it from the other.
+    resolved: its spec with every default, None where it cannot be run.
+    recording: its recording, None where it has not run.
+    problem: why it cannot be run or read.
+    """
+
+    side: str
+    title: str
+    resolved: Resolved | None
+    recording: Recording | None
+    problem: str = ""
+
+    @property
+    def label(self) -> str:
+        """Letter and title, as legends print them."""
+        return f"{self.side.upper()}: {self.title}"
+
+
+def conditions() -> list[Condition]:
+    """A and B as they are chosen now."""
+    chosen = choice()
+    titles = {"a": describe(chosen.a, chosen.b), "b": describe(chosen.b, chosen.a)}
+    return [_condition(side, titles[side]) for side in SIDES]
+
+
+def _condition(side: str, title: str) -> Condition:
+    try:
+        resolved = loading.resolved(choice().side(side))
+    except UserError as error:
+        return Condition(side, title, None, None, str(error))
+    try:
+        return Condition(side, title, resolved, loading.recording(resolved.key))
+    except UserError as error:
+        return Condition(side, title, resolved, None, str(error))
+
+
+def recorded() -> list[Condition]:
+    """The conditions that have a recording; says what is missing and how to get it, and ends the page if all is."""
+    found = conditions()
+    _header(found)
+    ready = [condition for condition in found if condition.recording is not None]
+    missing = [condition for condition in found if condition.recording is None]
+    for condition in missing:
+        if condition.problem:
+            st.error(f"{condition.side.upper()}: {condition.problem}")
+    runnable = [condition for condition in missing if condition.resolved is not None]
+    if runnable:
+        names = " and ".join(condition.side.upper() for condition in runnable)
+        what = "have not been run yet. Run them" if len(runnable) > 1 else "has not been run yet. Run it"
+        st.info(f"{names} {what} here, or choose other conditions in the sidebar.")
+        jobs.run_button(f"Run {names}", [condition.resolved for condition in runnable if condition.resolved])
+        jobs.progress()
+    if not ready:
+        st.stop()
+    return ready
+
+
+def _header(found: list[Condition]) -> None:
+    badges = [f":{COLOURS[one.side]}-badge[{one.side.upper()}] {one.title}" for one in found]
+    st.markdown("  ·vs·  ".join(badges).replace("·vs·", "against"))

@@ -1,0 +1,110 @@
+"""The queue in the browser: buttons that ask for runs, progress that reads the queue every second and ends with it."""
+
+import time
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.jobs.queue import Job, Queue
+from iclviz.jobs.starting import ensure_worker
+from iclviz.resolve import Resolved, check_model_ready
+from iclviz.terminal import note
+from iclviz.ui import loading
+from iclviz.ui.choice import describe
+
+REFRESH_SECONDS = 1.0
+SHOWN_ENDED = 6
+
+ICONS = {
+    "queued": ":material/schedule:",
+    "running": ":material/progress_activity:",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+    "cancelled": ":material/cancel:",
+}
+
+
+def ask_for(runs: list[Resolved]) -> None:
+    """Queue runs that are not in the cache, and see that a worker lives; a problem is said on the next run."""
+    queue = loading.queue()
+    try:
+        for resolved in runs:
+            if resolved.key not in queue.store:
+                check_model_ready(resolved)
+                queue.submit(resolved.spec, resolved.key)
+                ensure_worker(queue, resolved.spec.model_options)
+    except (UserError, OSError) as error:
+        st.session_state["job_problem"] = str(error)
+
+
+def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
+    """A button that asks for runs; it says so where their jobs already wait or run."""
+    queue = loading.queue()
+    waiting = bool(runs) and all((job := queue.get(run.key)) is not None and job.is_open for run in runs)
+    st.button(
+        label,
+        on_click=ask_for,
+        args=(runs,),
+        type="primary" if primary else "secondary",
+        icon=":material/play_arrow:",
+        disabled=waiting or not runs,
+    )
+    problem = st.session_state.pop("job_problem", None)
+    if problem:
+        st.error(problem)
+
+
+def progress(everything: bool = False) -> None:
+    """Open jobs with their progress; `everything` also lists the last that ended. When one ends the page reruns."""
+    open_now = [job.key for job in loading.queue().jobs() if job.is_open]
+    _watch(open_now, everything, run_every=REFRESH_SECONDS if open_now else None)
+
+
+def _watch(open_before: list[str], everything: bool, run_every: float | None) -> None:
+    @st.fragment(run_every=run_every)
+    def watch() -> None:
+        queue = loading.queue()
+        jobs = queue.jobs()
+        if [job.key for job in jobs if job.is_open] != open_before:
+            st.rerun()
+        for job in jobs:
+            if job.is_open:
+                _open_job(job, queue)
+        if everything:
+            _ended_jobs([job for job in jobs if not job.is_open], queue)
+
+    watch()
+
+
+def _open_job(job: Job, queue: Queue) -> None:
+    line, button = st.columns([6, 1], vertical_alignment="center")
+    share = job.progress.items_done / max(job.progress.items_total, 1)
+    state = "waiting for its turn" if job.state == "queued" else note(job.progress)
+    counted = f"{job.progress.items_done} of {job.progress.items_total} items"
+    line.progress(min(share, 1.0), text=f"{describe(job.spec)} — {counted} · {state}")
+    if job.cancel_requested:
+        button.caption("Stopping …")
+    else:
+        button.button("Cancel", key=f"cancel-{job.key}", on_click=queue.cancel, args=(job.key,))
+
+
+def _ended_jobs(jobs: list[Job], queue: Queue) -> None:
+    for job in sorted(jobs, key=lambda job: -(job.finished or 0))[:SHOWN_ENDED]:
+        line, button = st.columns([6, 1], vertical_alignment="center")
+        took = f" in {job.finished - job.started:.0f} s" if job.finished and job.started else ""
+        ended = time.strftime("%H:%M", time.localtime(job.finished or job.created))
+        line.markdown(f"{ICONS[job.state]} {describe(job.spec)} — {job.state}{took}, {ended}")
+        if job.error:
+            line.error(job.error)
+        if job.state in ("failed", "cancelled"):
+            button.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
+        else:
+            button.button("Clear", key=f"clear-{job.key}", on_click=queue.remove, args=(job.key,))
+
+
+def _again(job: Job, queue: Queue) -> None:
+    try:
+        queue.submit(job.spec, job.key)
+        ensure_worker(queue, job.spec.model_options)
+    except (UserError, OSError) as error:
+        st.session_state["job_problem"] = str(error)

@@ -1,0 +1,98 @@
+"""Cached loaders: the store, the queue, resolved specs, recordings and tokenizers, shared by all sessions."""
+
+from typing import Any
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.jobs.queue import Queue
+from iclviz.models.locating import LocatedModel
+from iclviz.models.tokenizing import load_tokenizer
+from iclviz.places import cache_folder
+from iclviz.recording import Recording
+from iclviz.resolve import Resolved, resolve
+from iclviz.spec import RunSpec, canonical_json
+from iclviz.store import Store
+
+RESOLVE_SECONDS = 30
+"""How long a resolved spec is believed: a model's files may change, and a hub id costs a question to the hub."""
+
+
+@st.cache_resource(show_spinner=False)
+def _store(folder: str) -> Store:
+    return Store(folder)
+
+
+def store() -> Store:
+    """The store of this cache folder.
+
+    Raises
+    ------
+    StoreError: the folder cannot be written.
+    """
+    return _store(str(cache_folder()))
+
+
+@st.cache_resource(show_spinner=False)
+def _queue(folder: str) -> Queue:
+    return Queue(_store(folder))
+
+
+def queue() -> Queue:
+    """The queue of this cache folder."""
+    return _queue(str(cache_folder()))
+
+
+@st.cache_data(show_spinner=False, ttl=RESOLVE_SECONDS, max_entries=256)
+def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | None, str]:
+    """The resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
+    try:
+        resolved = resolve(_spec, _store(folder).memo)
+    except UserError as error:
+        return None, str(error)
+    return resolved, ""
+
+
+def resolved(spec: RunSpec) -> Resolved:
+    """A spec with its key, at most half a minute old.
+
+    Raises
+    ------
+    UserError: the spec cannot be run.
+    """
+    found, problem = _resolved(canonical_json(spec.to_dict()), spec, str(cache_folder()))
+    if found is None:
+        raise UserError(problem)
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _recording(folder: str, key: str, sealed: float) -> Recording:
+    return _store(folder).load(key)
+
+
+def recording(key: str) -> Recording | None:
+    """A sealed recording, None where there is none.
+
+    Raises
+    ------
+    StoreError: its files are damaged.
+    """
+    if key not in store():
+        return None
+    return _recording(str(cache_folder()), key, store().summary(key).created)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _tokenizer(name: str, path: str, _located: LocatedModel) -> Any:
+    return load_tokenizer(_located, store().memo)
+
+
+def tokenizer(located: LocatedModel) -> Any:
+    """A model's tokenizer, without torch.
+
+    Raises
+    ------
+    ModelError: it is not on this disk yet.
+    """
+    return _tokenizer(located.name, str(located.path), located)

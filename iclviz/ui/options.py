@@ -1,0 +1,39 @@
+"""Controls of an analysis that live in the link: the chosen score, hypothesis, label, pooling and the like."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from iclviz.ui.choice import bound, choices
+
+HELP = {
+    "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
+    "hypothesis": "The matrix that says which items should be represented alike.",
+    "label": "What the probe tries to read from the embeddings.",
+    "pooling": "Over which prompt tokens hidden states are averaged. query_mean: the item's own query, the same text "
+    "with and without demonstrations; last: the last token; mean and max: the whole prompt, where a shared beginning "
+    "makes all items alike.",
+    "metric": "How two items' embeddings are compared; the mean over items is subtracted first.",
+    "heads": "mean: masses are averaged over heads before the ratio; max: the one head with the most mass on both.",
+    "rows": "response: attention of the response's tokens; last: of the prompt's last token, which decides the first "
+    "response token.",
+}
+
+
+def select(
+    name: str, title: str, values: Sequence[str], titles: Mapping[str, str] | None = None, default: str = ""
+) -> str:
+    """A choice kept in the link under its name; one that this page does not have falls back to the default."""
+    fallback = default if default in values else values[0]
+    if choices()[name] not in values:
+        choices()[name] = fallback
+    shown = titles or {}
+    chosen: str = bound(
+        st.selectbox,
+        title,
+        name,
+        list(values),
+        format_func=lambda value: shown.get(value, value),
+        help=HELP.get(name),
+    )
+    return chosen

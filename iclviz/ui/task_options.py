@@ -1,0 +1,78 @@
+"""A form of a task's options, its controls built from what the task declares."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.tasks import Option, task
+from iclviz.ui.choice import choices, choose
+
+COLUMNS = 4
+
+Control = Callable[[Option, Any, str], Any]
+
+
+def _integer(option: Option, value: Any, key: str) -> Any:
+    low, high = int(option.low or 0), int(option.high or 10**6)
+    return st.number_input(option.title, low, high, int(value), key=key, help=option.help)
+
+
+def _number(option: Option, value: Any, key: str) -> Any:
+    low, high = float(option.low or 0), float(option.high or 1e6)
+    typed = st.number_input(option.title, low, high, float(value), key=key, help=option.help)
+    return int(typed) if typed.is_integer() else typed
+
+
+def _switch(option: Option, value: Any, key: str) -> Any:
+    return st.toggle(option.title, value, key=key, help=option.help)
+
+
+def _choice(option: Option, value: Any, key: str) -> Any:
+    return st.selectbox(option.title, option.choices, option.choices.index(value), key=key, help=option.help)
+
+
+def _numbers(option: Option, value: Any, key: str) -> Any:
+    typed = st.text_input(option.title, ", ".join(f"{number:g}" for number in value), key=key, help=option.help)
+    try:
+        return [float(part) for part in typed.replace(";", ",").split(",") if part.strip()]
+    except ValueError:
+        return typed
+
+
+def _text(option: Option, value: Any, key: str) -> Any:
+    return st.text_input(option.title, value, key=key, help=option.help)
+
+
+CONTROLS: dict[str, Control] = {
+    "integer": _integer,
+    "number": _number,
+    "switch": _switch,
+    "choice": _choice,
+    "numbers": _numbers,
+    "text": _text,
+}
+
+
+def form(name: str) -> None:
+    """The form; what is applied goes into the link, as far as it differs from the task's defaults."""
+    of = task(name)
+    kept = choices()["options"].get(name, {})
+    with st.form(f"options-{name}", border=False):
+        columns = st.columns(COLUMNS)
+        typed = {}
+        for position, option in enumerate(of.options):
+            with columns[position % COLUMNS]:
+                value = kept.get(option.name, option.default)
+                typed[option.name] = CONTROLS[option.kind](option, value, f"option-{name}-{option.name}")
+        if not st.form_submit_button("Apply"):
+            return
+    try:
+        values = {option.name: option.check(typed[option.name]) for option in of.options}
+    except UserError as error:
+        st.error(str(error))
+        return
+    changed = {option.name: values[option.name] for option in of.options if values[option.name] != option.default}
+    choose({"options": {**choices()["options"], name: changed}})
+    st.rerun()

@@ -1,0 +1,61 @@
+"""How well the model does: scores by condition, over the number of demonstrations, and over items."""
+
+import streamlit as st
+
+from iclviz.analysis.behaviour import ScoreSummary
+from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
+from iclviz.recording import Recording
+from iclviz.tasks import task
+from iclviz.ui import analyses, loading, options
+from iclviz.ui.conditions import recorded
+from iclviz.ui.figure import show
+
+
+def parse_lines(recordings: dict[str, Recording]) -> None:
+    """How many responses could not be read, beside every score."""
+    for column, (label, recording) in zip(st.columns(len(recordings)), recordings.items(), strict=True):
+        unparsed = sum(value is None for value in recording.parsed)
+        column.metric(
+            f"{label}: responses read",
+            f"{recording.n_items - unparsed} of {recording.n_items}",
+            help="An unparseable response gets the worst value of the main score, and none of the others.",
+        )
+
+
+def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int, ScoreSummary]]:
+    """Summaries of every run in the cache that differs from A or B in its demonstrations alone."""
+    series: dict[str, dict[int, ScoreSummary]] = {}
+    for chosen in recordings.values():
+        kind, seed = chosen.spec.demonstrations.kind, chosen.spec.demonstrations.seed
+        name = f"{kind}, seed {seed}" if kind != "none" else "none"
+        series.setdefault(name, {})[chosen.spec.demonstrations.k] = analyses.score(chosen.key, score, chosen)
+        for entry in loading.store().summaries():
+            shown = entry.spec.demonstrations
+            alike = entry.spec.with_(demonstrations=chosen.spec.demonstrations) == chosen.spec
+            if alike and (shown.kind, shown.seed) == (kind, seed) and (found := loading.recording(entry.key)):
+                series[name][shown.k] = analyses.score(entry.key, score, found)
+    return series
+
+
+st.title("Behaviour")
+pairs = {condition.label: condition.recording for condition in recorded() if condition.recording is not None}
+tasks = {recording.spec.task for recording in pairs.values()}
+if len(tasks) > 1:
+    st.info("A and B are different tasks, so their scores do not compare; each is shown by its own main score.")
+first = next(iter(pairs.values()))
+names = [name for name in first.scores if all(name in recording.scores for recording in pairs.values())]
+of = task(first.spec.task)
+score = options.select("score", "Score", names or list(first.scores), of.titles, of.primary.score)
+comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
+summaries = {label: analyses.score(recording.key, score, recording) for label, recording in comparable.items()}
+parse_lines(pairs)
+left, right = st.columns(2)
+with left:
+    show(score_by_condition(summaries, score=of.titles[score]))
+with right:
+    show(score_distribution(summaries, score=of.titles[score]))
+show(score_over_k(k_curve(comparable, score), score=of.titles[score]))
+st.caption(
+    "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
+    "run more values of k to fill it."
+)

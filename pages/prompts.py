@@ -1,0 +1,60 @@
+"""Any item's prompt, response, expected answer and score, A beside B."""
+
+import numpy as np
+import streamlit as st
+
+from iclviz.recording import Recording
+from iclviz.tasks import task
+from iclviz.ui.choice import show_item_control
+from iclviz.ui.conditions import Condition, recorded
+from iclviz.ui.prompt_text import show_tokens
+
+
+def item_table(recording: Recording) -> None:
+    """Every item with its response and main score; a click on a row shows its prompt."""
+    name = task(recording.spec.task).primary.score
+    rows = {
+        "item": list(recording.item_ids),
+        "expected": list(recording.answers),
+        "response": [text.strip() for text in recording.responses],
+        "parsed": list(recording.parsed),
+        task(recording.spec.task).titles[name]: np.round(recording.scores[name], 3),
+    }
+    st.dataframe(rows, height=320, hide_index=False)
+
+
+def one_item(condition: Condition, recording: Recording, item_id: str) -> None:
+    """Prompt, response and scores of an item under one condition."""
+    st.markdown(f"**{condition.label}**")
+    if item_id not in recording.item_ids:
+        st.info("This condition has other items.")
+        return
+    number = list(recording.item_ids).index(item_id)
+    ids = recording.prompt_ids[number] + recording.response_ids[number]
+    show_tokens(recording.tokens[number], ids, recording.spans[number])
+    parsed = recording.parsed[number]
+    titles = task(recording.spec.task).titles
+    facts = {
+        "Expected": recording.answers[number],
+        "Response": repr(recording.responses[number]),
+        "Parsed": "unparseable" if parsed is None else parsed,
+        "Tokens read": str(len(recording.prompt_ids[number])),
+        **{titles.get(name, name): f"{values[number]:.3f}" for name, values in recording.scores.items()},
+    }
+    st.table({"": list(facts), "value": list(facts.values())}, border="horizontal", hide_index=True, hide_header=True)
+
+
+st.title("Prompts")
+shown = recorded()
+pairs = [(condition, condition.recording) for condition in shown if condition.recording is not None]
+first = pairs[0][1]
+number = show_item_control(first.n_items)
+item_id = first.item_ids[number]
+st.markdown(f"Item **{item_id}**")
+for column, (condition, recording) in zip(st.columns(len(pairs)), pairs, strict=True):
+    with column:
+        one_item(condition, recording, item_id)
+st.subheader("All items")
+for tab, (_, recording) in zip(st.tabs([condition.label for condition, _ in pairs]), pairs, strict=True):
+    with tab:
+        item_table(recording)

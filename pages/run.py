@@ -1,0 +1,117 @@
+"""Choose what to run, see the exact prompt before it runs, run A, B or both, and watch the queue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.models.configuration import model_facts
+from iclviz.resolve import Resolved, build, rendered, tokenized
+from iclviz.tasks import task
+from iclviz.ui import choice, jobs, loading, task_options
+from iclviz.ui.conditions import Condition, conditions
+from iclviz.ui.prompt_text import show_segments
+
+
+def examples() -> None:
+    """The demo comparison and its control, each at one click."""
+    with st.container(border=True):
+        st.markdown(
+            "##### See in-context learning in a small model\n"
+            "SmolLM2 135M reads points of a line y = a·x + b, among points of a distractor line, and predicts the "
+            "next y. **Demo**: 2 points against 16. **Control**: 16 points with shuffled against right answers."
+        )
+        with st.container(horizontal=True):
+            st.button("Run the demo comparison", on_click=start, args=(choice.DEMO,), type="primary")
+            st.button("Run its control", on_click=start, args=(choice.CONTROL,))
+
+
+def start(values: Mapping[str, Any]) -> None:
+    """Choose an example's A and B, and ask for both."""
+    choice.choose(values)
+    chosen = choice.choice()
+    try:
+        jobs.ask_for([loading.resolved(chosen.a), loading.resolved(chosen.b)])
+    except UserError as error:
+        st.session_state["job_problem"] = str(error)
+
+
+def state_line(condition: Condition) -> None:
+    """Where a condition stands."""
+    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {condition.title}"
+    if condition.problem:
+        st.error(f"{condition.side.upper()}: {condition.problem}")
+    elif condition.recording is not None:
+        st.markdown(f"{badge} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
+    else:
+        st.markdown(f"{badge} — not run yet")
+
+
+def preview(resolved: Resolved) -> None:
+    """The exact prompt of one item, with its size."""
+    built = build(resolved)
+    number = min(choice.choices()["item"], len(built.data.items) - 1)
+    item = built.data.items[number]
+    needs_template = resolved.spec.prompt_style == "chat"
+    try:
+        tokenizer = loading.tokenizer(resolved.located)
+        prompts = tokenized(resolved, built, tokenizer)
+    except UserError as error:
+        st.warning(str(error))
+        if needs_template:
+            return
+        tokenizer, prompts = None, None
+    show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
+    facts = [f"expected answer **{item.answer}**"]
+    if prompts:
+        limit = model_facts(resolved.located).context_length
+        total = sum(len(prompt) for prompt in prompts)
+        facts.append(
+            f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit"
+        )
+        facts.append(f"{total:,} tokens in all {len(prompts)} prompts")
+    st.caption(" · ".join(facts))
+
+
+st.title("Run")
+found = conditions()
+if all(condition.recording is None for condition in found):
+    examples()
+for condition in found:
+    state_line(condition)
+waiting = [one for one in found if one.resolved is not None and one.recording is None and not one.problem]
+with st.container(horizontal=True):
+    for condition in waiting:
+        jobs.run_button(f"Run {condition.side.upper()}", [condition.resolved] if condition.resolved else [], False)
+    if len(waiting) > 1:
+        jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved])
+jobs.progress(everything=True)
+
+st.subheader("The exact prompt")
+choice.show_item_control(choice.choices()["items"])
+for tab, condition in zip(st.tabs([f"{one.side.upper()}: {one.title}" for one in found]), found, strict=True):
+    with tab:
+        if condition.resolved is None:
+            st.error(condition.problem)
+            continue
+        try:
+            preview(condition.resolved)
+        except UserError as error:
+            st.error(str(error))
+
+with st.expander("Task options and prompt style"):
+    choice.bound(
+        st.segmented_control,
+        "Prompt style",
+        "style",
+        ["preset", "plain", "chat"],
+        required=True,
+        help="plain: the bare text; chat: one user message in the model's chat template; preset: the model's default.",
+    )
+    for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
+        st.markdown(f"**{task(name).title}**")
+        task_options.form(name)
+if any(condition.recording is not None for condition in found):
+    with st.expander("Example comparisons"):
+        examples()

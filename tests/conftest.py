@@ -1,0 +1,83 @@
+"""Every test has a cache of its own; tiny random models and a tokenizer that tests make themselves."""
+
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from iclviz.places import checkout
+from iclviz.tasks import tasks
+
+WIDTH, LAYERS, HEADS, CONTEXT = 32, 3, 4, 256
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ICLVIZ_CACHE", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+def corpus() -> list[str]:
+    texts = []
+    for task in tasks().values():
+        options = task.resolve_options({}, "plain")
+        texts += [item.query[-1].text + item.candidates[0] for item in task.data(16, 0, options).items]
+    return [*texts, "Mary is reading. John is cooking. f: x = 12, y = 30\ng: x = 7, y = 5\n"]
+
+
+def byte_level_tokenizer(**post) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(**post) if post else None
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator(corpus(), trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=byte_level_tokenizer(trim_offsets=True), bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory, tokenizer) -> Path:
+    """A tiny random Llama-shaped model as an ordinary Hugging Face folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=64,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The real demo model, which `make setup` puts into the checkout."""
+    root = checkout()
+    assert root is not None
+    folder = root / "smollm2-135m-instruct"
+    assert folder.is_dir(), "run `make setup` first: it fetches the demo model"
+    return folder

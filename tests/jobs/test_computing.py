@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+
+from iclviz.errors import Cancelled, SpecError, UserError
+from iclviz.jobs import computing
+from iclviz.jobs.computing import ModelKeeper, compute, token_budget
+from iclviz.jobs.local import compute_job
+from iclviz.jobs.queue import Queue
+from iclviz.jobs.worker import work
+from iclviz.resolve import resolve
+from iclviz.spans import ROLES
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
+from iclviz.store import Store
+
+
+@pytest.fixture
+def store(own_cache):
+    return Store(own_cache)
+
+
+@pytest.fixture(scope="module")
+def keeper():
+    return ModelKeeper()
+
+
+@pytest.fixture
+def spec(tiny_model):
+    return RunSpec(
+        str(tiny_model), "linear_regression", Demonstrations("correct", 3), 12, task_options={"distractor": True}
+    )
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", "300")
+
+
+def files(store, key):
+    folder = store.folder / "recordings" / key
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("run.json", "manifest.json")}
+
+
+def test_a_recording_holds_what_the_contract_says(store, keeper, spec):
+    recording = compute(resolve(spec), store, keeper)
+    n, layers, heads, width = 12, 3, 4, 32
+    assert tuple(recording.embeddings) == DEFAULT_POOLINGS
+    for values in recording.embeddings.values():
+        assert values.shape == (n, layers + 1, width)
+    for table in (recording.attention, recording.attention_last):
+        assert tuple(table) == ROLES
+        assert all(mass.shape == (n, layers, heads) and mass.dtype == np.float32 for mass in table.values())
+        np.testing.assert_allclose(sum(table.values()), 1, atol=1e-5)
+    for i in range(n):
+        assert "".join(recording.tokens[i]) == recording.prompts[i] + recording.responses[i]
+        total = len(recording.prompt_ids[i]) + len(recording.response_ids[i])
+        assert len(recording.tokens[i]) == total
+        assert [p for span in recording.spans[i] for p in range(span.start, span.end)] == list(range(total))
+        query = "".join(recording.tokens[i][recording.query_start[i] : len(recording.prompt_ids[i])])
+        assert query.startswith("f: x = ")
+        assert sum(recording.span_lengths[role][i] for role in ROLES) == total
+    for table in (recording.labels, recording.scores, recording.groups, recording.covariates):
+        assert all(values.shape == (n,) for values in table.values())
+    assert recording.environment["attention"] == "interface"
+
+
+def test_attention_is_averaged_up_to_the_end_of_the_parsed_answer(store, keeper, spec, monkeypatch):
+    resolved = resolve(spec)
+    whole = compute(resolved, store, keeper)
+    store.delete(resolved.key)
+    monkeypatch.setattr(computing, "tokens_until", lambda pieces, end: 1)
+    first = compute(resolved, store, keeper)
+    assert any(len(ids) > 1 for ids in whole.response_ids)
+    assert not np.allclose(whole.attention["response"], first.attention["response"])
+    np.testing.assert_array_equal(whole.attention_last["response"], first.attention_last["response"])
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, keeper, spec, tmp_path):
+    resolved = resolve(spec)
+    other = Store(tmp_path / "other")
+    compute(resolved, other, keeper)
+    asked = iter(range(1000))
+    with pytest.raises(Cancelled):
+        compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 12)
+    unfinished = store.unfinished(resolved.key)
+    done = sum(unfinished.batch(number) is not None for number in range(20))
+    assert 0 < done < len(unfinished.plan()["batches"])
+    seen = []
+    compute(resolved, store, keeper, report=seen.append)
+    assert max(progress.items_done for progress in seen if progress.stage == "running") == 12
+    assert files(store, resolved.key) == files(other, resolved.key)
+    assert not unfinished.folder.exists()
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_damaged_batch_is_run_again(store, keeper, spec):
+    resolved = resolve(spec)
+    asked = iter(range(1000))
+    with pytest.raises(Cancelled):
+        compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 12)
+    batch = store.unfinished(resolved.key).folder / "batch-00000.safetensors"
+    batch.write_bytes(b"damaged")
+    assert compute(resolved, store, keeper).n_items == 12
+
+
+def test_the_same_spec_gives_the_same_bytes_again(store, keeper, spec, tmp_path):
+    resolved, other = resolve(spec), Store(tmp_path / "other")
+    compute(resolved, store, keeper)
+    compute(resolved, other, keeper)
+    assert files(store, resolved.key) == files(other, resolved.key)
+
+
+def test_a_prompt_longer_than_the_context_says_the_largest_k(store, keeper, spec):
+    resolved = resolve(spec.with_(demonstrations=Demonstrations("correct", 19)))
+    with pytest.raises(SpecError, match=r"k = 19 needs \d+ tokens; .* reads 256. Take k <= \d+") as error:
+        compute(resolved, store, keeper)
+    fits = int(str(error.value).rstrip(".").split()[-1])
+    compute(resolve(spec.with_(demonstrations=Demonstrations("correct", fits))), store, keeper)
+
+
+def test_the_model_is_kept_between_runs(store, spec, monkeypatch):
+    loads = []
+    original = computing.load
+    monkeypatch.setattr(computing, "load", lambda *args, **kwargs: loads.append(1) or original(*args, **kwargs))
+    own = ModelKeeper()
+    compute(resolve(spec), store, own)
+    compute(resolve(spec.with_(seed=1)), store, own)
+    assert len(loads) == 1
+
+
+def test_a_worker_does_every_job_and_says_why_one_failed(store, spec):
+    queue = Queue(store)
+    good, bad = resolve(spec), resolve(spec.with_(demonstrations=Demonstrations("correct", 19)))
+    for resolved in (bad, good):
+        queue.submit(resolved.spec, resolved.key)
+    work(store, "cpu", once=True)
+    assert queue.get(good.key).state == "done"
+    assert queue.get(bad.key).state == "failed"
+    assert "reads 256" in queue.get(bad.key).error
+    assert good.key in store
+
+
+def test_a_fault_of_the_program_marks_the_job_and_the_worker_goes_on(store, spec, monkeypatch):
+    queue = Queue(store)
+    first, second = resolve(spec), resolve(spec.with_(seed=3))
+    for resolved in (first, second):
+        queue.submit(resolved.spec, resolved.key)
+    original = computing.build
+    monkeypatch.setattr(computing, "build", lambda resolved: 1 / 0 if resolved.key == first.key else original(resolved))
+    work(store, "cpu", once=True)
+    assert "ZeroDivisionError" in queue.get(first.key).error
+    assert queue.get(second.key).state == "done"
+
+
+def test_a_cancelled_job_stops_and_says_so(store, keeper, spec, monkeypatch):
+    queue, resolved = Queue(store), resolve(spec)
+    job = queue.submit(resolved.spec, resolved.key)
+    queue.change(job.key, cancel_requested=True)
+    assert compute_job(job, queue, keeper) is None
+    assert queue.get(job.key).state == "cancelled"
+
+
+def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
+    queue, resolved = Queue(store), resolve(spec)
+    job = queue.submit(resolved.spec, resolved.key)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iclviz.jobs.local.compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compute_job(job, queue, keeper)
+    assert queue.get(job.key).state == "queued"
+
+
+def test_a_second_worker_is_refused(store):
+    with Queue(store).worker_lease("cpu"), pytest.raises(UserError, match="Another worker"):
+        work(store, "cpu", once=True)
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-4"])
+def test_a_nonsense_token_budget_is_refused(monkeypatch, value):
+    import torch
+
+    monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", value)
+    with pytest.raises(UserError, match="ICLVIZ_TOKEN_BUDGET"):
+        token_budget(torch.device("cpu"))

@@ -1,0 +1,112 @@
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from iclviz.jobs.queue import Progress, Queue
+from iclviz.spec import Demonstrations, RunSpec, digest
+from iclviz.store import Store
+
+
+@pytest.fixture
+def queue(own_cache):
+    return Queue(Store(own_cache))
+
+
+def spec(k=2):
+    return RunSpec("m", "linear_regression", Demonstrations("correct", k), 8)
+
+
+def test_two_jobs_of_one_spec_are_one(queue):
+    first, second = queue.submit(spec(), digest("a")), queue.submit(spec(), digest("a"))
+    assert first == second
+    assert len(queue.jobs()) == 1
+
+
+def test_jobs_are_taken_in_the_order_they_were_asked_for(queue):
+    for name in ("c", "a", "b"):
+        queue.submit(spec(), digest(name))
+    assert [job.key for job in queue.jobs()] == [digest(name) for name in ("c", "a", "b")]
+    assert queue.next_job().key == digest("c")
+
+
+def test_a_leased_job_is_not_taken_by_another(queue, own_cache):
+    queue.submit(spec(), digest("a"))
+    other = Queue(Store(own_cache))
+    with queue.lease(digest("a")) as mine:
+        assert mine
+        with other.lease(digest("a")) as theirs:
+            assert not theirs
+        assert other.next_job() is None
+    assert other.next_job().key == digest("a")
+
+
+def test_a_job_left_running_is_taken_up_again(queue):
+    queue.submit(spec(), digest("a"))
+    queue.start(digest("a"))
+    assert queue.next_job().key == digest("a")
+
+
+def test_an_ended_job_can_be_asked_for_again(queue):
+    queue.submit(spec(), digest("a"))
+    queue.finish(digest("a"), "failed", "no memory")
+    assert queue.next_job() is None
+    assert queue.submit(spec(), digest("a")).state == "queued"
+    assert queue.get(digest("a")).error is None
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_asked_to_stop(queue, own_cache):
+    queue.submit(spec(), digest("a"))
+    queue.cancel(digest("a"))
+    assert queue.get(digest("a")).state == "cancelled"
+    queue.submit(spec(), digest("b"))
+    with queue.lease(digest("b")):
+        queue.start(digest("b"))
+        Queue(Store(own_cache)).cancel(digest("b"))
+    assert queue.get(digest("b")).state == "running"
+    assert queue.get(digest("b")).cancel_requested
+
+
+def test_progress_survives_the_disk(queue, own_cache):
+    queue.submit(spec(), digest("a"))
+    queue.change(digest("a"), progress=Progress("running", 3, 8, 120.5, 7.0))
+    assert Queue(Store(own_cache)).get(digest("a")).progress == Progress("running", 3, 8, 120.5, 7.0)
+
+
+def test_only_ended_jobs_are_forgotten(queue):
+    queue.submit(spec(), digest("a"))
+    queue.remove(digest("a"))
+    assert queue.jobs()
+    queue.finish(digest("a"), "done")
+    queue.remove(digest("a"))
+    assert not queue.jobs()
+
+
+def test_there_is_one_worker_for_a_device(queue, own_cache):
+    other = Queue(Store(own_cache))
+    assert not other.worker_lives("cpu")
+    with queue.worker_lease("cpu") as mine:
+        assert mine
+        assert other.worker_lives("cpu")
+        with other.worker_lease("cuda") as theirs:
+            assert theirs
+    assert not other.worker_lives("cpu")
+
+
+def hold(folder, key, ready):
+    with Queue(Store(folder)).lease(key):
+        ready.set()
+        signal.pause()
+
+
+def test_a_killed_process_lets_its_lease_go(queue, own_cache):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=hold, args=(own_cache, digest("a"), ready))
+    process.start()
+    assert ready.wait(30)
+    assert queue.is_leased(digest("a"))
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+    assert not queue.is_leased(digest("a"))

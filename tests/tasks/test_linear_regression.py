@@ -1,0 +1,188 @@
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from iclviz.errors import SpecError
+from iclviz.spec import Demonstrations
+from iclviz.tasks import task
+
+ROW = re.compile(r"(?:(f|g): )?x = (\d+), y = (-?[\d.]+)\n")
+TASK = task("linear_regression")
+
+
+def made(n_items=32, seed=0, **options):
+    resolved = TASK.resolve_options(options, "plain")
+    return TASK.data(n_items, seed, resolved), resolved
+
+
+def rows(data, options, index, kind="correct", k=8, seed=0):
+    """(role, line, x, y) of each shown row."""
+    segments = TASK.demonstrations(data, index, Demonstrations(kind, k, seed), options)
+    found = [(segment.role, ROW.fullmatch(segment.text)) for segment in segments]
+    return [(role, match[1], int(match[2]), float(match[3])) for role, match in found]
+
+
+def test_items_cover_slopes_and_intercepts_equally():
+    data, _ = made(32)
+    assert set(Counter(data.labels["slope"].tolist()).values()) == {8}
+    assert set(Counter(data.labels["intercept"].tolist()).values()) == {8}
+    assert set(Counter(data.labels["line"].tolist()).values()) == {2}
+
+
+def test_a_few_items_still_hold_every_slope():
+    data, _ = made(4)
+    assert sorted(data.labels["slope"]) == [1, 2, 3, 4]
+
+
+def test_correct_points_lie_on_the_queried_line_and_leave_the_query_out():
+    data, options = made()
+    for index, item in enumerate(data.items):
+        shown = rows(data, options, index, k=12)
+        assert all(y == item.own.at(x) for _, _, x, y in shown)
+        assert item.x not in [x for _, _, x, _ in shown]
+        assert len({x for _, _, x, _ in shown}) == 12
+
+
+def test_a_shuffled_answer_is_never_right():
+    data, options = made()
+    for index, item in enumerate(data.items):
+        assert all(y != item.own.at(x) for _, _, x, y in rows(data, options, index, "shuffled", 16))
+
+
+def test_shuffled_answers_come_from_outside_the_shown_line():
+    data, options = made()
+    lines = {item.own for item in data.items}
+    for index, item in enumerate(data.items):
+        others = {line.at(x) for line in lines - {item.own} for x in range(20)}
+        assert {y for *_, y in rows(data, options, index, "shuffled", 16)} <= others
+
+
+def test_shuffled_points_ask_the_same_queries_in_the_same_order():
+    data, options = made(distractor=True)
+    right, wrong = (rows(data, options, 3, kind) for kind in ("correct", "shuffled"))
+    assert [row[:3] for row in right] == [row[:3] for row in wrong]
+
+
+def test_the_distractor_line_has_as_many_points_interleaved_and_another_slope():
+    data, options = made(distractor=True)
+    for index, item in enumerate(data.items):
+        shown = rows(data, options, index, k=8)
+        assert Counter(role for role, *_ in shown) == {"relevant": 8, "irrelevant": 8}
+        pairs = [{shown[i][0], shown[i + 1][0]} for i in range(0, 16, 2)]
+        assert all(pair == {"relevant", "irrelevant"} for pair in pairs)
+        assert {(role, line) for role, line, *_ in shown} == {("relevant", "f"), ("irrelevant", "g")}
+        assert item.distractor.slope != item.own.slope
+
+
+def test_either_line_comes_first_about_equally_often():
+    data, options = made(64, distractor=True)
+    firsts = [row[0] for index in range(64) for row in rows(data, options, index, k=8)[::2]]
+    assert 0.4 < np.mean([role == "relevant" for role in firsts]) < 0.6
+
+
+def test_items_of_a_line_draw_their_own_points_by_default():
+    data, options = made()
+    first, second = [i for i, line in enumerate(data.labels["line"]) if line == data.labels["line"][0]]
+    assert rows(data, options, first) != rows(data, options, second)
+
+
+def test_points_per_line_are_shared_and_leave_out_every_query_of_the_line():
+    data, options = made(points="per_line")
+    first, second = [i for i, line in enumerate(data.labels["line"]) if line == data.labels["line"][0]]
+    shown = rows(data, options, first)
+    assert shown == rows(data, options, second)
+    assert not {data.items[first].x, data.items[second].x} & {x for _, _, x, _ in shown}
+
+
+def test_shared_points_make_the_line_unprobeable():
+    assert "line" not in made(points="per_line")[0].groups
+    assert "line" in made()[0].groups
+
+
+def test_hypotheses_are_what_they_say():
+    data, _ = made()
+    slopes = data.labels["slope"]
+    assert data.hypotheses["slope_similarity"][0, 1] == -abs(slopes[0] - slopes[1])
+    same = data.labels["line"][0] == data.labels["line"]
+    np.testing.assert_array_equal(data.hypotheses["same_line"][0], same)
+
+
+def test_noise_moves_the_shown_points_and_not_the_answer():
+    quiet, _ = made(16)
+    data, options = made(16, noise=3)
+    assert [item.answer for item in data.items] == [item.answer for item in quiet.items]
+    assert any(y != data.items[0].own.at(x) for _, _, x, y in rows(data, options, 0))
+
+
+def test_random_answers_stay_in_the_range_of_the_grid():
+    data, options = made()
+    values = [y for index in range(32) for *_, y in rows(data, options, index, "random", 16)]
+    assert min(values) >= 0
+    assert max(values) <= 4 * 19 + 9
+    assert len(set(values)) > 60
+
+
+@pytest.mark.parametrize(("row_format", "query"), [("function", "f({x}) ="), ("arrow", "{x} ->")])
+def test_row_formats(row_format, query):
+    data, _ = made(row_format=row_format)
+    item = data.items[0]
+    assert item.query[0].text == query.format(x=item.x)
+
+
+def test_decimals_are_written():
+    data, _ = made(decimals=2)
+    assert re.fullmatch(r"\d+\.\d\d", data.items[0].answer)
+    assert TASK.parse(data.items[0].candidates[0]).value is not None
+    scores = TASK.score(data, [item.answer for item in data.items], np.zeros((32, 1)))
+    assert scores["exact"].all()
+
+
+def test_more_points_than_different_x_says_the_largest_k():
+    data, options = made()
+    with pytest.raises(SpecError, match="Take k <= 19"):
+        TASK.demonstrations(data, 0, Demonstrations("correct", 20), options)
+
+
+def test_a_grid_of_one_line_has_no_distractor():
+    with pytest.raises(SpecError, match="one line"):
+        made(4, slopes=[2], intercepts=[1], distractor=True)
+
+
+def test_a_grid_of_one_line_can_still_be_shuffled():
+    data, options = made(4, slopes=[2], intercepts=[1])
+    shown = rows(data, options, 0, "shuffled", 8)
+    assert all(y != 2 * x + 1 for _, _, x, y in shown)
+
+
+@pytest.mark.parametrize(
+    ("response", "value"),
+    [
+        (" 42\n", "42"),
+        (" -3", "-3"),
+        ("−7", "-7"),
+        (" 4.50", "4.5"),
+        ("The answer is 12.", "12"),
+        (" 1,234\n", "1234"),
+        ("\n 5\n6", "5"),
+        ("x", None),
+        ("no number\n12", None),
+        (" .5", "0.5"),
+        ("17 apples", "17"),
+    ],
+)
+def test_parsing(response, value):
+    assert TASK.parse(response).value == value
+
+
+def test_scores_follow_the_error():
+    data, _ = made(4)
+    right = [item.answer for item in data.items]
+    off = [str(float(right[0]) + 5), right[1], None, str(float(right[3]) + 1e9)]
+    scores = TASK.score(data, off, np.full((4, 1), -2.0))
+    np.testing.assert_allclose(scores["absolute_error"][:2], [5, 0])
+    np.testing.assert_allclose(scores["log_accuracy"][:2], [-np.log10(5.1), 1.0])
+    assert scores["log_accuracy"][2] == scores["log_accuracy"][3] == -2
+    assert np.isnan(scores["absolute_error"][2])
+    assert np.isnan(scores["exact"][2])

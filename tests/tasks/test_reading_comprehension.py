@@ -1,0 +1,110 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from iclviz.errors import SpecError
+from iclviz.spec import Demonstrations
+from iclviz.tasks import task
+
+TASK = task("reading_comprehension")
+
+
+def made(n_items=64, seed=0, **options):
+    resolved = TASK.resolve_options(options, "plain")
+    return TASK.data(n_items, seed, resolved), resolved
+
+
+@pytest.mark.parametrize("statements", [2, 3, 4])
+def test_every_statement_is_relevant_equally_often_at_every_position(statements):
+    data, _ = made(60, statements=statements)
+    counts = Counter(data.labels["position"].tolist())
+    assert set(counts) == set(range(1, statements + 1))
+    assert len(set(counts.values())) == 1
+
+
+def test_names_and_activities_are_used_equally_often():
+    data, _ = made(64)
+    for label in ("name", "answer"):
+        assert set(Counter(data.labels[label].tolist()).values()) == {8}
+
+
+def test_the_relevant_statement_answers_and_the_others_do_not():
+    data, _ = made()
+    for item in data.items:
+        relevant = [segment.text for segment in item.query if segment.role == "relevant"]
+        others = [segment.text for segment in item.query if segment.role == "irrelevant"]
+        assert len(relevant) == 1
+        assert item.answer in relevant[0]
+        assert item.asked.name in relevant[0]
+        assert not any(item.answer in text for text in others)
+
+
+def test_candidates_start_with_the_right_answer_and_hold_the_distractors():
+    data, _ = made(statements=3)
+    for item in data.items:
+        assert item.candidates[0].strip() == item.answer
+        assert {text.strip() for text in item.candidates} == {s.activity for s in item.statements}
+
+
+def test_items_of_a_set_are_one_group():
+    data, _ = made(64)
+    assert set(Counter(data.groups["answer"].tolist()).values()) == {2}
+
+
+@pytest.mark.parametrize("kind", ["correct", "shuffled", "random"])
+def test_nothing_of_a_queried_item_leaks_into_the_demonstrations(kind):
+    data, options = made()
+    shown = "".join(s.text for s in TASK.demonstrations(data, 0, Demonstrations(kind, 16, 0), options))
+    used = {s.name for item in data.items for s in item.statements} | set(data.labels["answer"].tolist())
+    assert not [word for word in used if word in shown]
+
+
+def test_a_shuffled_answer_is_never_right_and_never_in_its_statements():
+    data, options = made()
+    right = TASK.demonstrations(data, 0, Demonstrations("correct", 16, 0), options)
+    wrong = TASK.demonstrations(data, 0, Demonstrations("shuffled", 16, 0), options)
+    for good, bad in zip(right, wrong, strict=True):
+        body, answer = bad.text.rstrip().rsplit("A:", 1)
+        assert good.text.startswith(body)
+        assert answer.strip() not in body
+
+
+def test_demonstrations_are_shared_by_all_items():
+    data, options = made()
+    first, last = (TASK.demonstrations(data, i, Demonstrations("correct", 4, 0), options) for i in (0, 63))
+    assert first == last
+
+
+@pytest.mark.parametrize(("position", "expected"), [("first", {1}), ("last", {3})])
+def test_the_relevant_position_can_be_fixed(position, expected):
+    data, _ = made(16, statements=3, position=position)
+    assert set(data.labels["position"].tolist()) == expected
+
+
+def test_more_statements_than_names_is_refused():
+    with pytest.raises(SpecError, match="Take statements <= 3"):
+        made(8, statements=4, names=3)
+
+
+@pytest.mark.parametrize(
+    ("response", "value"),
+    [
+        (" reading\n", "reading"),
+        (" Mary is Reading.", "reading"),
+        ("She was cooking and singing", "cooking"),
+        ("\nswimming\nno", "swimming"),
+        ("a book", None),
+    ],
+)
+def test_parsing(response, value):
+    assert TASK.parse(response).value == value
+
+
+def test_margin_compares_with_the_best_distractor():
+    data, _ = made(2, statements=3)
+    logprobs = np.array([[-1.0, -2.0, -0.5], [-1.0, -3.0, np.nan]])
+    scores = TASK.score(data, [data.items[0].answer, "flying"], logprobs)
+    np.testing.assert_allclose(scores["logprob_margin"], [-0.5, 2.0])
+    np.testing.assert_array_equal(scores["prefers_right"], [0, 1])
+    np.testing.assert_array_equal(scores["right"], [1, 0])

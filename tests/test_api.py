@@ -1,0 +1,133 @@
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import iclviz
+from iclviz.errors import UserError
+from iclviz.jobs.queue import Queue
+from iclviz.resolve import resolve
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.store import Store
+
+SMALL = {"task": "reading_comprehension", "demonstrations": Demonstrations("correct", 1), "n_items": 6}
+
+
+@pytest.fixture
+def model(tiny_model):
+    return str(tiny_model)
+
+
+def test_the_same_spec_again_is_answered_from_the_cache(model, monkeypatch):
+    first = iclviz.run(model, **SMALL)
+    monkeypatch.setattr("iclviz.api._compute_or_wait", lambda *arguments: pytest.fail("computed again"))
+    assert iclviz.run(model, **SMALL).key == first.key
+
+
+def test_defaults_and_their_written_values_have_one_key(model):
+    assert iclviz.run(model, **SMALL).key == iclviz.run(model, **SMALL, prompt_style="plain", max_new_tokens=8).key
+
+
+def test_k_zero_and_no_demonstrations_have_one_key(model):
+    without = [Demonstrations("none"), Demonstrations("correct", 0), Demonstrations("shuffled", 0, 4)]
+    keys = {resolve(RunSpec(model, "reading_comprehension", shown, 6)).key for shown in without}
+    assert len(keys) == 1
+
+
+def test_items_pair_over_conditions(model):
+    shown = iclviz.run(model, **SMALL)
+    bare = iclviz.run(model, **{**SMALL, "demonstrations": Demonstrations("none")})
+    assert shown.item_ids == bare.item_ids
+    assert shown.key != bare.key
+
+
+def test_a_changed_weight_file_changes_the_key(tiny_model, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    spec = RunSpec(str(copy), **SMALL)
+    before = resolve(spec).key
+    config = copy / "config.json"
+    config.write_text(config.read_text().replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 2e-06'))
+    assert resolve(spec).key != before
+
+
+def test_runs_and_load_find_what_was_run(model):
+    recording = iclviz.run(model, **SMALL)
+    assert [entry.key for entry in iclviz.runs()] == [recording.key]
+    assert iclviz.load(recording.key[:8]).item_ids == recording.item_ids
+
+
+def test_a_sweep_answers_in_the_order_asked_and_checks_all_first(model):
+    specs = [RunSpec(model, **{**SMALL, "seed": seed}) for seed in (1, 0)]
+    assert [recording.spec.seed for recording in iclviz.sweep(specs)] == [1, 0]
+    with pytest.raises(UserError):
+        iclviz.sweep([RunSpec(model, **{**SMALL, "seed": 7}), RunSpec("nonsense", **SMALL)])
+    assert all(entry.spec.seed != 7 for entry in iclviz.runs())
+
+
+def test_a_run_that_another_process_computes_is_waited_for(model):
+    recording = iclviz.run(model, **SMALL)
+    store = Store()
+    queue = Queue(store)
+    sealed = store.folder / "recordings" / recording.key
+    aside = sealed.rename(store.folder / "aside")
+
+    def finish():
+        time.sleep(1.0)
+        aside.rename(sealed)
+
+    with queue.lease(recording.key):
+        queue.submit(recording.spec, recording.key)
+        threading.Thread(target=finish).start()
+        waited = iclviz.run(model, **SMALL)
+    assert waited.responses == recording.responses
+
+
+def test_a_failed_run_of_another_process_says_why(model):
+    queue = Queue(Store())
+    resolved = resolve(RunSpec(model, **SMALL))
+    with queue.lease(resolved.key):
+        queue.submit(resolved.spec, resolved.key)
+        queue.finish(resolved.key, "failed", "the disk is full")
+        with pytest.raises(UserError, match="the disk is full"):
+            iclviz.run(model, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model": "nonsense"}, "nonsense"),
+        ({"task": "nonsense"}, "linear_regression"),
+        ({"demonstrations": Demonstrations("nonsense", 2)}, "shuffled"),
+        ({"n_items": 10**7}, "Take n_items <="),
+        ({"task_options": {"nonsense": 1}}, "statements"),
+        ({"task": "mine.csv"}, "reads no task files"),
+        ({"prompt_style": "chat"}, "no chat template"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_leaves_no_run(model, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        iclviz.run(**{"model": model, **SMALL, **changes})
+    assert iclviz.runs() == []
+
+
+def test_importing_is_light():
+    code = """
+import sys, time
+start = time.perf_counter()
+import iclviz
+print(time.perf_counter() - start)
+assert not {"torch", "streamlit", "transformers", "numpy"} & set(sys.modules)
+"""
+    seconds = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert seconds < 0.3
+
+
+def test_every_public_name_is_there():
+    for name in iclviz.__all__:
+        assert getattr(iclviz, name) is not None
+    with pytest.raises(AttributeError):
+        _ = iclviz.nonsense

@@ -1,0 +1,79 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SMALL = ["--task", "reading_comprehension", "--k", "1", "--n-items", "6"]
+
+
+def iclviz(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "iclviz", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_model, tmp_path):
+    made = iclviz("run", "--model", str(tiny_model), *SMALL)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.split()[1]
+    assert f"recordings/{key}" in made.stdout
+    listed = json.loads(iclviz("runs", "--json").stdout)
+    assert listed["key"] == key
+    assert key[:12] in iclviz("runs").stdout
+    exported = iclviz("export", key[:10], "--to", str(tmp_path / "out"))
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "out" / key / "recording.json").exists()
+    assert iclviz("delete", key).returncode == 0
+    assert "no runs yet" in iclviz("runs").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--model", "nonsense"], "nonsense"),
+        (["run", "--task", "nonsense"], "linear_regression"),
+        (["run", "--kind", "nonsense"], "shuffled"),
+        (["run", "--n-items", "0"], "n_items >= 2"),
+        (["run", "--option", "slopes"], "name=value"),
+        (["run", "--option", "slopes=[1,1]"], "without repeats"),
+        (["export", "abc", "--to", "out"], "no recording"),
+        (["delete", "abc"], "no recording"),
+        (["dashboard", "--port", "99999"], "99999"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_a_status(arguments, sentence):
+    ended = iclviz(*arguments)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    ended = iclviz("runs", ICLVIZ_CACHE=str(tmp_path / "file"))
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_models_lists_the_presets():
+    listed = iclviz("models").stdout
+    assert "smollm2-135m-instruct" in listed
+    assert "gated" in listed
+
+
+def test_a_taken_port_is_one_sentence():
+    import socket
+
+    with socket.create_server(("localhost", 0)) as server:
+        ended = iclviz("dashboard", "--port", str(server.getsockname()[1]))
+    assert ended.returncode == 1
+    assert "another port with --port" in ended.stderr

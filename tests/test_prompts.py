@@ -1,0 +1,153 @@
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import processors
+
+from iclviz.errors import ModelError
+from iclviz.prompts import Prompt, render, response_pieces, tokenize, tokens_until
+from iclviz.spans import ROLES, Segment
+from tests.conftest import byte_level_tokenizer
+
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+EXAMPLE = Prompt(
+    context=(Segment("instruction", "Answer.\n"), Segment("demonstration", "x = 1, y = 2\n")),
+    query=(Segment("relevant", "Mary is reading."), Segment("question", "\nQ: What is Mary doing?\nA:")),
+    candidates=(" reading", " cooking"),
+)
+
+
+def with_template(tokenizer, template=TEMPLATE):
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="<s>", eos_token="</s>", chat_template=template
+    )
+
+
+def with_bos(tokenizer):
+    from transformers import PreTrainedTokenizerFast
+
+    backend = byte_level_tokenizer(trim_offsets=True)
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+
+
+def check_spans(tokenized, segments):
+    """Roles partition the tokens, and no role that has text is lost."""
+    positions = [i for span in tokenized.spans for i in range(span.start, span.end)]
+    assert positions == list(range(len(tokenized.ids)))
+    assert all(span.role in ROLES for span in tokenized.spans)
+
+
+def test_ids_are_those_of_the_whole_text(tokenizer):
+    tokenized = tokenize(render(EXAMPLE, "plain"), tokenizer)
+    assert tokenized.ids == tokenizer(EXAMPLE.text)["input_ids"]
+    assert "".join(tokenized.pieces) == EXAMPLE.text
+
+
+def test_query_starts_where_the_demonstrations_end(tokenizer):
+    tokenized = tokenize(render(EXAMPLE, "plain"), tokenizer)
+    assert "".join(tokenized.pieces[tokenized.query_start :]) == "".join(part.text for part in EXAMPLE.query)
+
+
+def test_without_demonstrations_the_query_starts_at_the_first_token(tokenizer):
+    assert tokenize(render(Prompt((), EXAMPLE.query), "plain"), tokenizer).query_start == 0
+
+
+def test_a_begin_token_is_special_and_has_no_text(tokenizer):
+    tokenized = tokenize(render(Prompt((), EXAMPLE.query), "plain"), with_bos(tokenizer))
+    assert tokenized.spans[0].role == "special"
+    assert tokenized.pieces[0] == ""
+    assert tokenized.query_start == 1
+
+
+def test_a_straddling_token_belongs_to_the_span_with_most_of_its_characters(tokenizer):
+    prompt = Prompt(
+        (Segment("demonstration", "x = 1, y ="),), (Segment("question", " 2 is readin"), Segment("relevant", "g."))
+    )
+    tokenized = tokenize(render(prompt, "plain"), tokenizer)
+    held = Counter()
+    start = 0
+    for piece, role in zip(tokenized.pieces, tokenized.roles(), strict=True):
+        shares = Counter()
+        offset = 0
+        for segment in prompt.segments:
+            overlap = min(start + len(piece), offset + len(segment.text)) - max(start, offset)
+            shares[segment.role] = max(overlap, 0)
+            offset += len(segment.text)
+        assert shares[role] == max(shares.values())
+        held[role] += 1
+        start += len(piece)
+    assert held["demonstration"] > 0
+    assert held["question"] > 0
+
+
+def test_chat_puts_everything_into_one_user_message(tokenizer):
+    rendered = render(EXAMPLE, "chat", with_template(tokenizer))
+    assert rendered.text == f"<|user|>\n{EXAMPLE.text}</s>\n<|assistant|>\n"
+    assert rendered.segments[0].role == rendered.segments[-1].role == "special"
+
+
+def test_chat_candidates_follow_the_markup_without_a_blank(tokenizer):
+    chat = with_template(tokenizer)
+    tokenized = tokenize(render(EXAMPLE, "chat", chat), chat)
+    assert chat.decode(tokenized.candidates[0]).endswith("<|assistant|>\nreading")
+
+
+def test_chat_without_a_template_says_so(tokenizer):
+    with pytest.raises(ModelError, match="no chat template"):
+        render(EXAMPLE, "chat", tokenizer)
+
+
+def test_a_template_that_changes_the_message_is_refused(tokenizer):
+    shouting = TEMPLATE.replace("m['content']", "m['content'] | upper")
+    with pytest.raises(ModelError, match="changes the text"):
+        render(EXAMPLE, "chat", with_template(tokenizer, shouting))
+
+
+def test_candidates_are_tokenised_as_one_text_with_the_prompt(tokenizer):
+    tokenized = tokenize(render(EXAMPLE, "plain"), tokenizer)
+    assert tokenized.candidates == [tokenizer(EXAMPLE.text + text)["input_ids"] for text in EXAMPLE.candidates]
+
+
+TEXTS = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
+    ["", " ", "\n", "😀", "👩‍👩‍👧", "שלום", "مرحبا", "x = 3, y =", "é", "日本語"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, min_size=3, max_size=6))
+def test_any_text_keeps_tokens_and_roles_consistent(tokenizer, texts):
+    roles = ["instruction", "demonstration", "demonstration", "relevant", "irrelevant", "question"]
+    segments = [Segment(role, text) for role, text in zip(roles, texts, strict=False)]
+    prompt = Prompt(tuple(segments[:2]), (*segments[2:], Segment("question", "?")))
+    tokenized = tokenize(render(prompt, "plain"), tokenizer)
+    assert "".join(tokenized.pieces) == prompt.text
+    check_spans(tokenized, prompt.segments)
+    assert 0 <= tokenized.query_start < len(tokenized.ids)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(prompt=st.text(min_size=1, max_size=8), response=st.text(min_size=1, max_size=12))
+def test_response_pieces_join_to_the_response(tokenizer, prompt, response):
+    prompt, response = prompt.encode("utf-8", "ignore").decode(), response.encode("utf-8", "ignore").decode()
+    ids = tokenizer(response)["input_ids"]
+    pieces = response_pieces(tokenizer(prompt)["input_ids"], ids, tokenizer)
+    assert len(pieces) == len(ids)
+    expected = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert "".join(pieces) == expected
+
+
+def test_an_end_token_has_no_text(tokenizer):
+    ids = tokenizer(" reading")["input_ids"] + [tokenizer.eos_token_id]
+    assert response_pieces([5, 6], ids, tokenizer)[-1] == ""
+
+
+@pytest.mark.parametrize(("end", "tokens"), [(0, 1), (1, 1), (2, 1), (3, 2), (5, 3), (9, 3)])
+def test_tokens_until_counts_the_tokens_that_hold_the_answer(end, tokens):
+    assert tokens_until(["ab", "c", "de"], end) == tokens

@@ -1,0 +1,208 @@
+import json
+import pickle
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from iclviz.errors import StoreError
+from iclviz.recording import Recording
+from iclviz.spans import Span
+from iclviz.spec import Demonstrations, RunSpec, digest
+from iclviz.store import Store, UnpicklingRefusedError
+
+KEY = digest("a run")
+
+
+def recording(key=KEY, **changes):
+    rng = np.random.default_rng(0)
+    values = {
+        "spec": RunSpec("m", "linear_regression", Demonstrations("correct", 2), 2),
+        "key": key,
+        "item_ids": ["one", "two"],
+        "prompts": ["a 😀", "b"],
+        "responses": [" 1\n", " x"],
+        "answers": ["1", "2"],
+        "parsed": ["1", None],
+        "prompt_ids": [[1, 2], [3]],
+        "response_ids": [[4, 5], [6]],
+        "tokens": [["a", " 😀", " 1", "\n"], ["b", " x"]],
+        "spans": [[Span("question", 0, 2), Span("response", 2, 4)], [Span("question", 0, 1), Span("response", 1, 2)]],
+        "query_start": np.array([0, 0]),
+        "labels": {"line": np.array(["p", "q"]), "x": np.array([1.0, 2.0])},
+        "scores": {"log_accuracy": np.array([1.0, -2.0]), "absolute_error": np.array([0.0, np.nan])},
+        "groups": {"line": np.array(["one", "two"])},
+        "covariates": {"size": np.array([1.0, 2.0])},
+        "hypotheses": {"same": np.eye(2)},
+        "embeddings": {"mean": rng.normal(size=(2, 3, 4)).astype(np.float32)},
+        "attention": {"question": np.ones((2, 2, 2), np.float32)},
+        "attention_last": {"question": np.ones((2, 2, 2), np.float32)},
+        "span_lengths": {"question": np.array([2, 1])},
+        "timing": {"total": 1.5},
+        "environment": {"device": "cpu"},
+    }
+    return Recording(**{**values, **changes})
+
+
+@pytest.fixture
+def store(own_cache):
+    return Store(own_cache)
+
+
+def test_a_recording_comes_back_as_it_was_saved(store):
+    saved = recording()
+    store.save(saved, "log_accuracy")
+    back = store.load(KEY)
+    assert back.spec == saved.spec
+    for name in ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "tokens", "spans", "timing"):
+        assert getattr(back, name) == getattr(saved, name), name
+    for table in ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "span_lengths"):
+        for name, values in getattr(saved, table).items():
+            np.testing.assert_array_equal(getattr(back, table)[name], values)
+            assert getattr(back, table)[name].dtype.kind == values.dtype.kind
+    np.testing.assert_allclose(back.embeddings["mean"], saved.embeddings["mean"], rtol=1e-3)
+    assert back.embeddings["mean"].dtype == np.float16
+
+
+def test_one_layer_can_be_read_alone(store):
+    store.save(recording(), "log_accuracy")
+    stored = store.load(KEY).embeddings
+    np.testing.assert_array_equal(stored.layer("mean", 1), stored["mean"][:, 1])
+
+
+def test_what_float16_cannot_hold_is_kept_in_float32(store):
+    large = np.full((2, 3, 4), 1e5, np.float32)
+    store.save(recording(embeddings={"mean": large}), "log_accuracy")
+    np.testing.assert_array_equal(store.load(KEY).embeddings["mean"], large)
+
+
+def test_the_same_recording_gives_the_same_bytes(store, tmp_path):
+    other = Store(tmp_path / "other")
+    store.save(recording(), "log_accuracy")
+    other.save(recording(timing={"total": 99.0}), "log_accuracy")
+    for name in ("recording.json", "arrays.safetensors", "embeddings.mean.safetensors"):
+        files = [s.folder / "recordings" / KEY / name for s in (store, other)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["recording.json", "arrays.safetensors", "run.json", "embeddings.mean.safetensors"])
+def test_a_flipped_byte_is_noticed(store, name):
+    store.save(recording(), "log_accuracy")
+    path = store.folder / "recordings" / KEY / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged"):
+        store.load(KEY).embeddings["mean"]
+
+
+def test_a_missing_recording_says_how_to_list_them(store):
+    with pytest.raises(StoreError, match="iclviz runs"):
+        store.load(digest("another"))
+
+
+@pytest.mark.parametrize("key", ["../../etc", "", "a/b", "é"])
+def test_a_key_cannot_name_a_folder_outside(store, key):
+    with pytest.raises(StoreError):
+        store.load(key)
+
+
+def test_a_short_key_is_enough_where_it_is_unambiguous(store):
+    store.save(recording(), "log_accuracy")
+    assert store.full_key(KEY[:6]) == KEY
+    with pytest.raises(StoreError):
+        store.full_key("")
+
+
+def test_an_interrupted_save_leaves_no_recording(store, monkeypatch):
+    monkeypatch.setattr("iclviz.store.write_atomically", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.save(recording(), "log_accuracy")
+    assert KEY not in store
+    assert list((store.folder / "recordings").iterdir()) == []
+
+
+def test_a_recording_that_is_not_in_the_index_is_listed_again(store):
+    store.save(recording(), "log_accuracy")
+    store.index.delete(f"run:{KEY}")
+    assert [entry.key for entry in store.summaries()] == [KEY]
+
+
+def test_summaries_tell_the_main_score(store):
+    store.save(recording(), "log_accuracy")
+    assert store.summaries()[0].mean_score == -0.5
+
+
+def test_a_deleted_recording_is_gone(store):
+    store.save(recording(), "log_accuracy")
+    store.delete(KEY)
+    assert KEY not in store
+    assert store.summaries() == []
+
+
+class Trap:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize("column", ["value", "key"])
+def test_a_pickled_row_of_the_index_is_refused(store, column):
+    store.index["bait"] = 1
+    poison = sqlite3.Binary(pickle.dumps(Trap()))
+    with sqlite3.connect(store.folder / "index" / "cache.db") as database:
+        if column == "value":
+            database.execute("UPDATE Cache SET mode = 4, value = ?", (poison,))
+        else:
+            database.execute("UPDATE Cache SET raw = 0, key = ?", (poison,))
+    with pytest.raises(UnpicklingRefusedError):
+        store.index["bait"] if column == "value" else list(store.index)
+
+
+def test_finished_batches_come_back_and_damaged_ones_do_not(store):
+    unfinished = store.unfinished(KEY)
+    unfinished.save_batch(0, {"a": np.arange(4)}, {"ids": [[1]]})
+    arrays, facts = unfinished.batch(0)
+    np.testing.assert_array_equal(arrays["a"], np.arange(4))
+    assert facts == {"ids": [[1]]}
+    path = unfinished.folder / "batch-00000.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert unfinished.batch(0) is None
+    assert unfinished.batch(1) is None
+
+
+def test_export_copies_checked_recordings(store, tmp_path):
+    store.save(recording(), "log_accuracy")
+    store.export([KEY], tmp_path / "out")
+    assert json.loads((tmp_path / "out" / KEY / "recording.json").read_text())["item_ids"] == ["one", "two"]
+    (store.folder / "recordings" / KEY / "embeddings.mean.safetensors").write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="damaged"):
+        store.export([KEY], tmp_path / "again")
+
+
+def test_a_cache_folder_that_is_a_file_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file")
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(store, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("iclviz.store.save_file", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        store.save(recording(), "log_accuracy")
+    assert KEY not in store
+
+
+def test_loading_needs_no_torch(store):
+    store.save(recording(), "log_accuracy")
+    code = f"""
+import sys, iclviz
+recording = iclviz.load({KEY!r})
+assert recording.embeddings["mean"].shape == (2, 3, 4)
+assert not {{"torch", "transformers", "streamlit"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
