@@ -1,6 +1,7 @@
 # make run     set up what is missing, then start the dashboard
 # make setup   the environment, the demo model, a browser for saving images
 # make test    everything that has to pass           make check-long   the checks that take longer
+# make screenshots   the pictures of the README and the docs, from the real dashboard
 # make lint    style, and who may import whom        make types        types
 #
 # TORCH_INDEX=URL   where to get torch from instead of the usual index, such as PyTorch's CPU builds
@@ -40,7 +41,7 @@ command.chmod(0o755)
 endef
 export LINK_CHECKOUT
 
-.PHONY: help setup run test check-long lint types dev demo browser
+.PHONY: help setup run test check-long screenshots lint types dev demo browser
 .DEFAULT_GOAL := help
 
 help:
@@ -106,7 +107,11 @@ types: dev
 
 # One thread each: two test processes share two cores.
 test: dev demo lint types
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --ignore=tests/browser
+	$(PY) -m pytest tests/browser
+
+screenshots: dev demo
+	$(PY) -m tests.browser.screenshots docs/images
 
 check-long: dev demo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m long

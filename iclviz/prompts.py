@@ -189,7 +189,8 @@ def _owners(
     starts: NDArray[Any], ends: NDArray[Any], added: NDArray[Any], segments: tuple[Segment, ...]
 ) -> NDArray[Any]:
     """The index (T,) of the segment that holds most of each token's characters, the later one of two that hold equally
-    many; -1 for tokens that were added."""
+    many; -1 for tokens that were added.
+    """
     borders = np.cumsum([0, *(len(segment.text) for segment in segments)])
     overlap = np.minimum(ends[:, None], borders[1:]) - np.maximum(starts[:, None], borders[:-1])
     widest = len(segments) - 1 - np.argmax(overlap[:, ::-1], axis=1)

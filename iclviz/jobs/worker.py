@@ -1,19 +1,22 @@
 """The worker: one process for a cache and a device, which takes jobs from the queue and keeps the model loaded.
 
-It holds a lock for as long as it lives. Asked to stop by a signal, it puts its job back; killed, it leaves a job whose
-lease is free, and the next worker goes on from the last finished batch.
+It holds a lock for as long as it lives, and takes it before it loads torch, so that nobody starts a second one
+meanwhile. Asked to stop by a signal, it puts its job back; killed, it leaves a job whose lease is free, and the next
+worker goes on from the last finished batch.
 """
 
 import logging
 import signal
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from iclviz.errors import UserError
-from iclviz.jobs.computing import ModelKeeper
-from iclviz.jobs.local import compute_job
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
+
+if TYPE_CHECKING:
+    from iclviz.jobs.computing import ModelKeeper
 
 POLL_SECONDS = 0.3
 
@@ -39,10 +42,13 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
         if not mine:
             raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
         log.info("worker ready: %s, %s", device, store.folder)
-        _take_jobs(queue, ModelKeeper(), 0.0 if once else idle_exit)
+        _take_jobs(queue, 0.0 if once else idle_exit)
 
 
-def _take_jobs(queue: Queue, keeper: ModelKeeper, idle_exit: float | None) -> None:
+def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
+    from iclviz.jobs.computing import ModelKeeper
+
+    keeper = ModelKeeper()
     last_job = time.monotonic()
     while True:
         if _take_one(queue, keeper):
@@ -53,8 +59,10 @@ def _take_jobs(queue: Queue, keeper: ModelKeeper, idle_exit: float | None) -> No
             time.sleep(POLL_SECONDS)
 
 
-def _take_one(queue: Queue, keeper: ModelKeeper) -> bool:
+def _take_one(queue: Queue, keeper: "ModelKeeper") -> bool:
     """Compute the next job, if there is one that nobody else takes first."""
+    from iclviz.jobs.local import compute_job
+
     job = queue.next_job()
     if job is None:
         return False

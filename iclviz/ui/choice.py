@@ -132,6 +132,7 @@ def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, *
 
 def _take(name: str) -> None:
     choices()[name] = st.session_state[f"choice-{name}"]
+    write_url()  # a fragment reruns without the app around it
 
 
 def read_url() -> None:

@@ -1,0 +1,39 @@
+"""The real dashboard with its worker and the demo model, in a real Chromium."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from iclviz.saving import browser as installed_browser
+from tests.browser.dashboard import SIZE, running
+
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, demo_model):
+    """A dashboard with an empty cache."""
+    with running(tmp_path_factory.mktemp("dashboard")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    assert installed_browser(), "install Chromium first: make setup"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=installed_browser(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(viewport=SIZE, accept_downloads=True)
+    yield context.new_page()
+    context.close()
+
+
+def picture(page, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")

@@ -1,0 +1,57 @@
+"""Starting the real dashboard and waiting for its pages, for the browser tests and the screenshots."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SIZE = {"width": 1280, "height": 720}
+LONGEST_RUN = 300
+BUSY = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
+
+
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def running(cache: Path) -> Iterator[str]:
+    """The dashboard over a cache, as `make run` starts it; its address. It has to end without an error."""
+    port = free_port()
+    command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)]
+    environment = {**os.environ, "ICLVIZ_CACHE": str(cache)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        while "iclviz is ready" not in (line := process.stdout.readline()):
+            assert line, "the dashboard ended before it was ready"
+        yield f"http://localhost:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def settled(page) -> None:
+    """Wait until the script has run and every figure is drawn."""
+    page.wait_for_selector("h1")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(400)
+        if page.locator(BUSY).count() == 0:
+            return
+    raise AssertionError("the page is still running after a minute")
+
+
+def run_demo(page, address: str) -> None:
+    """Click the demo comparison, and wait until both conditions are recorded."""
+    page.goto(address)
+    page.get_by_role("button", name="Run the demo comparison").click()
+    both = "document.body.innerText.split('recorded, key').length >= 3"
+    page.wait_for_function(both, timeout=LONGEST_RUN * 1000)
+    settled(page)

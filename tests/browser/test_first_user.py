@@ -1,0 +1,133 @@
+"""The way of a first user: start, run the demo, see six pages, move a slider, save a picture, share a link."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import picture
+from tests.browser.dashboard import SIZE, run_demo, settled
+
+PAGES = {
+    "Prompts": ".iclviz-prompt",
+    "Behaviour": ".js-plotly-plot .scatterlayer",
+    "RSA": ".js-plotly-plot .heatmaplayer",
+    "Probing": ".js-plotly-plot .scatterlayer",
+    "Attention": ".js-plotly-plot .barlayer",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(address, chromium):
+    """The demo comparison, run by its button."""
+    page = chromium.new_context(viewport=SIZE).new_page()
+    run_demo(page, address)
+    picture(page, "run")
+    page.context.close()
+    return address
+
+
+def no_traceback(page) -> None:
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert "Traceback" not in page.inner_text("body")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_shows_its_figures_in_both_themes(demo, chromium, name, scheme):
+    page = chromium.new_context(viewport=SIZE, color_scheme=scheme).new_page()
+    page.goto(f"{demo}/{name.lower()}")
+    page.wait_for_selector(PAGES[name])
+    settled(page)
+    no_traceback(page)
+    picture(page, f"{name.lower()}-{scheme}")
+    page.context.close()
+
+
+def test_moving_the_layer_slider_redraws_the_matrices(demo, page):
+    page.goto(f"{demo}/rsa")
+    page.wait_for_selector(PAGES["RSA"])
+    settled(page)
+    page.get_by_role("slider", name="Layer").press("ArrowRight")
+    page.get_by_text("Layer 16, items sorted").wait_for()
+    settled(page)
+    page.wait_for_function("location.search.includes('layer=16')")
+    no_traceback(page)
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("PDF", b"%PDF"), ("CSV", b"series,")]
+)
+def test_a_figure_is_saved_under_the_name_of_what_it_shows(demo, page, kind, start, tmp_path):
+    page.goto(f"{demo}/probing")
+    page.wait_for_selector(PAGES["Probing"])
+    settled(page)
+    with page.expect_download(timeout=60000) as download:
+        page.get_by_role("button", name=kind).first.click()
+    assert download.value.suggested_filename == f"probe-by-layer.{kind.lower()}"
+    download.value.save_as(tmp_path / "figure")
+    assert (tmp_path / "figure").read_bytes().startswith(start)
+
+
+def test_a_link_reproduces_the_view_after_changing_the_page_and_reloading(demo, page):
+    page.goto(f"{demo}/rsa?a_k=4&hypothesis=slope_similarity&layer=7")
+    settled(page)
+    page.get_by_role("link", name="Behaviour").click()
+    page.get_by_role("heading", name="Behaviour").wait_for()
+    settled(page)
+    assert "a_k=4" in page.url
+    assert "hypothesis=slope_similarity" in page.url
+    page.reload()
+    settled(page)
+    expect(page.get_by_role("spinbutton", name="k", exact=True).first).to_have_value("4")
+    assert "a_k=4" in page.url
+    page.get_by_role("link", name="RSA").click()
+    page.get_by_role("heading", name="RSA").wait_for()
+    settled(page)
+    assert "layer=7" in page.url
+
+
+def test_what_is_changed_in_the_sidebar_is_in_the_link(demo, page):
+    page.goto(f"{demo}/behaviour")
+    settled(page)
+    page.get_by_role("spinbutton", name="k", exact=True).first.fill("3")
+    page.get_by_role("spinbutton", name="k", exact=True).first.press("Enter")
+    page.wait_for_function("location.search.includes('a_k=3')")
+    page.get_by_role("button", name="Swap A and B").click()
+    page.wait_for_function("location.search.includes('b_k=3') && location.search.includes('a_k=16')")
+
+
+def test_nonsense_in_a_link_is_one_sentence(demo, page):
+    page.goto(f"{demo}/rsa?a_k=banana&items=-3&options=%7B")
+    page.get_by_text("This link holds values that cannot be used").wait_for()
+    settled(page)
+    no_traceback(page)
+
+
+def test_two_sessions_do_not_disturb_each_other(demo, page, chromium):
+    other = chromium.new_context().new_page()
+    page.goto(f"{demo}/rsa?layer=3")
+    other.goto(f"{demo}/rsa?layer=9")
+    settled(page)
+    settled(other)
+    page.get_by_text("Layer 3, items sorted").wait_for()
+    other.get_by_text("Layer 9, items sorted").wait_for()
+    other.context.close()
+
+
+def test_tokens_show_their_id_on_hover(demo, page):
+    page.goto(f"{demo}/prompts")
+    page.wait_for_selector(".iclviz-prompt span[title]")
+    assert "id " in (page.locator(".iclviz-prompt span[title]").first.get_attribute("title") or "")
+
+
+def test_task_options_are_applied_and_kept_in_the_link(demo, page):
+    page.goto(demo)
+    settled(page)
+    page.get_by_text("Task options and prompt style").click()
+    page.get_by_role("spinbutton", name="Largest x").fill("30")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_function("decodeURIComponent(location.search).includes('\"x_max\":30')")
+    settled(page)
+    options = page.evaluate("new URLSearchParams(location.search).get('options')")
+    assert json.loads(options) == {"linear_regression": {"distractor": True, "x_max": 30}}
