@@ -196,6 +196,7 @@ class Task(ABC):
     foreign_task: whose solved examples are its "out-of-domain" demonstrations.
     primary: its one primary analysis.
     titles: what readers see for each label, hypothesis, score and covariate.
+    lower_is_better: names of scores that fall when the model does better.
     hypothesis_labels: hypothesis -> the label that it is about, by which its matrix is sorted.
     stop_text, max_new_tokens, instructions: where responses end, and defaults by prompt style.
     """
@@ -209,6 +210,7 @@ class Task(ABC):
     foreign_task: ClassVar[str]
     primary: ClassVar[PrimaryAnalysis]
     titles: ClassVar[Mapping[str, str]]
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
     hypothesis_labels: ClassVar[Mapping[str, str]]
     stop_text: ClassVar[str] = "\n"
     max_new_tokens: ClassVar[Mapping[PromptStyle, int]] = {"plain": 8, "chat": 32}

@@ -29,8 +29,9 @@ from iclviz.tasks.base import (
     similarity,
 )
 
-NUMBER = re.compile(r"[-−–]?\d[\d,]*(?:\.\d+)?|[-−–]?\.\d+")
+NUMBER = re.compile(r"[-−–]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[-−–]?\.\d+")
 ERROR_FLOOR = 0.1
+SAME = 1e-9
 WORST_SCORE = -2.0
 
 ROW_FORMATS: Mapping[str, tuple[str, str]] = {
@@ -81,10 +82,11 @@ class LinearRegression(Task):
     name = "linear_regression"
     title = "Linear regression"
     description = "Points of a line y = a·x + b in the prompt, then a query x: the model must infer the line."
-    version = 1
+    version = 2
     foreign_task = "reading_comprehension"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
     instructions = {"plain": "", "chat": "Complete the last line. Answer with the number only."}
+    lower_is_better = frozenset({"absolute_error"})
     hypothesis_labels = {"same_line": "line", "slope_similarity": "slope", "intercept_similarity": "intercept"}
     titles = {
         "line": "Line",
@@ -143,12 +145,14 @@ class LinearRegression(Task):
             "slope": own,
             "intercept": own,
             "x": own,
-            "same_line": ids,
             "slope_similarity": own,
             "intercept_similarity": own,
         }
+        hypotheses = {"slope_similarity": similarity(slopes), "intercept_similarity": similarity(intercepts)}
         if options["points"] == "per_item":
-            groups["line"] = ids
+            # Where the queries of a line share their points, its identity could be read off the shared text.
+            groups |= {"line": ids, "same_line": ids}
+            hypotheses = {"same_line": sameness(own), **hypotheses}
         return TaskData(
             items=items,
             labels={
@@ -158,11 +162,7 @@ class LinearRegression(Task):
                 "x": np.array([float(item.x) for item in items]),
             },
             groups=groups,
-            hypotheses={
-                "same_line": sameness(own),
-                "slope_similarity": similarity(slopes),
-                "intercept_similarity": similarity(intercepts),
-            },
+            hypotheses=hypotheses,
             covariates={"answer_size": np.array([abs(item.own.at(item.x)) for item in items])},
         )
 
@@ -206,7 +206,7 @@ class LinearRegression(Task):
         return {
             "log_accuracy": np.where(np.isnan(error), WORST_SCORE, accuracy),
             "absolute_error": error,
-            "exact": np.where(np.isnan(error), np.nan, (error < 1e-9).astype(float)),
+            "exact": (error < SAME).astype(float),
             "answer_logprob": logprobs[:, 0],
         }
 
@@ -248,7 +248,9 @@ def _item(
     others = [other for other in lines if other.slope != line.slope] or [other for other in lines if other != line]
     if options["distractor"] and not others:
         raise SpecError("A grid of one line has no distractor line.", "Add a slope, or take distractor = false.")
-    rng = generator("distractor", seed, str(line))
+    # Queries that draw their own points draw their own distractor too, or "same line" could be read off it.
+    owner = [str(line), x] if options["points"] == "per_item" else [str(line)]
+    rng = generator("distractor", seed, *owner)
     answer = _written(line.at(x), options)
     query, after = _row(options["row_format"], "f", options["distractor"], x=x, y=answer)
     return LineItem(
@@ -282,7 +284,7 @@ def _owner(item: LineItem, options: Mapping[str, Any]) -> str:
 def _points(
     item: LineItem, line: Line, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
 ) -> tuple[Segment, ...]:
-    """K points of a line as rows, without the queried x; the first k of a sequence that does not depend on k."""
+    """The rows of k points of a line, without the queried x; the first k of a sequence that does not depend on k."""
     asked = {item.x} if options["points"] == "per_item" else set(item.line_queries)
     free = [x for x in range(options["x_max"] + 1) if x not in asked]
     if demonstrations.k > len(free):
@@ -294,21 +296,24 @@ def _points(
     owner = _owner(item, options)
     xs = generator("points", name, owner, demonstrations.seed).permutation(free)[: demonstrations.k].tolist()
     noise = generator("noise", name, owner, demonstrations.seed).normal(0, options["noise"], len(free))
-    answers = [_written(line.at(x) + error, options) for x, error in zip(xs, noise, strict=False)]
-    shown = _ANSWERS[demonstrations.kind](answers, line, [name, owner, demonstrations.seed], options)
+    exact = [_written(line.at(x), options) for x in xs]
+    noisy = [_written(line.at(x) + error, options) for x, error in zip(xs, noise, strict=False)]
+    shown = _ANSWERS[demonstrations.kind](exact, noisy, line, [name, owner, demonstrations.seed], options)
     rows = [_row(options["row_format"], name, options["distractor"], x=x, y=y) for x, y in zip(xs, shown, strict=True)]
     return tuple(Segment(role, f"{query}{answer}\n") for query, answer in rows)
 
 
-def _shuffled(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+def _shuffled(
+    exact: list[str], noisy: list[str], line: Line, names: list[Any], options: Mapping[str, Any]
+) -> list[str]:
     """Each answer replaced by one from a fixed pool outside the line's points, different from its own."""
     pool = _pool(line, tuple(options["slopes"]), tuple(options["intercepts"]), options["x_max"])
     written = [_written(y, options) for y in generator("shuffled", *names).permutation(pool)]
-    if len(set(written)) == 1:
-        raise SpecError("Every point of this grid has the same y, so no answer can be shuffled.", "Add a slope.")
     shown = []
-    for answer in answers:
-        drawn = next(index for index, other in enumerate(written) if other != answer)
+    for own in zip(exact, noisy, strict=True):
+        drawn = next((index for index, other in enumerate(written) if other not in own), None)
+        if drawn is None:
+            raise SpecError(f"No other point of the grid has another y than {own[0]} of {line}.", "Add a slope.")
         shown.append(written.pop(drawn))
         written.append(shown[-1])
     return shown
@@ -322,19 +327,19 @@ def _pool(line: Line, slopes: tuple[float, ...], intercepts: tuple[float, ...], 
     return [other.at(x) for other in others for x in range(x_max + 1)] or beyond
 
 
-def _random(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+def _random(exact: list[str], noisy: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
     """Answers drawn evenly from the range that the grid's answers span."""
     corners = [
         Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])
     ]
     rng = generator("random", *names)
     step = 10 ** -options["decimals"]
-    steps = rng.integers(round(min(corners) / step), round(max(corners) / step) + 1, len(answers))
+    steps = rng.integers(round(min(corners) / step), round(max(corners) / step) + 1, len(exact))
     return [_written(number * step, options) for number in steps]
 
 
-def _correct(answers: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
-    return answers
+def _correct(exact: list[str], noisy: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
+    return noisy
 
 
 _ANSWERS = {"none": _correct, "correct": _correct, "shuffled": _shuffled, "random": _random}

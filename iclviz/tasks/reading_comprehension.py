@@ -12,6 +12,7 @@ from math import perm
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from iclviz.errors import SpecError
 from iclviz.spans import Segment
@@ -83,7 +84,7 @@ class ReadingComprehension(Task):
     name = "reading_comprehension"
     title = "Reading comprehension"
     description = "Statements about what people are doing, then a question about one of them."
-    version = 1
+    version = 2
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
     instructions = {"plain": "", "chat": "Answer the last question with one word."}
@@ -190,29 +191,49 @@ def _sets(n_items: int, seed: int, options: Mapping[str, Any]) -> list[tuple[Sta
             f"Take statements <= {min(names, activities)}, or more names and activities.",
         )
     n_sets = -(-n_items // len(_positions(options)))
-    # Half of all sets, so that drawing sets that differ stays quick.
-    most = perm(names, size) * perm(activities, size) // 2
+    # A quarter of all sets, so that drawing sets that differ stays quick.
+    most = perm(names, size) * perm(activities, size) // 4
     if n_sets > most:
         raise SpecError(
             f"n_items = {n_items} needs {n_sets} sets of statements, and there are {most}.",
             f"Take n_items <= {most * len(_positions(options))}, or more names and activities.",
         )
     rng = generator("sets", seed)
-    name_counts, activity_counts = np.zeros(names, int), np.zeros(activities, int)
-    sets: dict[tuple[Statement, ...], None] = {}
-    while len(sets) < n_sets:
-        chosen = [_least_used(name_counts, size, rng), _least_used(activity_counts, size, rng)]
-        statements = tuple(Statement(NAMES[a], ACTIVITIES[b]) for a, b in zip(*chosen, strict=True))
-        name_counts[chosen[0]] += 1
-        activity_counts[chosen[1]] += 1
-        sets[statements] = None
-    return list(sets)
+    chosen_names = _balanced_rows(n_sets, size, names, rng)
+    chosen_activities = _balanced_rows(n_sets, size, activities, rng)
+    _make_distinct(chosen_names, chosen_activities, rng)
+    return [
+        tuple(Statement(NAMES[a], ACTIVITIES[b]) for a, b in zip(*chosen, strict=True))
+        for chosen in zip(chosen_names, chosen_activities, strict=True)
+    ]
 
 
-def _least_used(counts: Array, size: int, rng: np.random.Generator) -> Array:
-    """`size` different indices with the smallest counts, ties broken and order drawn at random."""
-    ties = rng.random(len(counts))
-    return rng.permutation(np.lexsort((ties, counts))[:size])
+def _balanced_rows(n_rows: int, size: int, n_values: int, rng: np.random.Generator) -> Array:
+    """(n_rows, size) values, each row's different, each column holding every value about equally often.
+
+    Balance holds over all rows at once: drawing in cycles would let no two sets of a cycle share a value, a pattern
+    that names and activities would have in common and that no permutation of sets keeps.
+    """
+    rows = np.empty((n_rows, 0), dtype=int)
+    while rows.shape[1] < size:
+        values = np.concatenate([np.tile(np.arange(n_values), n_rows // n_values), rng.permutation(n_values)])[:n_rows]
+        taken = (rows[:, :, None] == values).any(axis=1)
+        row, place = linear_sum_assignment(rng.random((n_rows, n_rows)) + n_rows * taken)
+        if not taken[row, place].any():
+            rows = np.column_stack([rows, values[place]])
+    return rows
+
+
+def _make_distinct(names: Array, activities: Array, rng: np.random.Generator) -> None:
+    """Exchange rows of activities until no two sets are the same."""
+    while True:
+        first = np.unique(np.column_stack([names, activities]), axis=0, return_index=True)[1]
+        repeated = np.setdiff1d(np.arange(len(names)), first)
+        if not len(repeated):
+            return
+        for row in repeated:
+            other = int(rng.integers(len(names)))
+            activities[[row, other]] = activities[[other, row]]
 
 
 def _set_name(statements: tuple[Statement, ...]) -> str:

@@ -96,9 +96,32 @@ def test_points_per_line_are_shared_and_leave_out_every_query_of_the_line():
     assert not {data.items[first].x, data.items[second].x} & {x for _, _, x, _ in shown}
 
 
-def test_shared_points_make_the_line_unprobeable():
-    assert "line" not in made(points="per_line")[0].groups
-    assert "line" in made()[0].groups
+def test_shared_points_leave_the_line_out_of_probes_and_hypotheses():
+    shared, own = made(points="per_line")[0], made()[0]
+    assert "line" not in shared.groups
+    assert "same_line" not in shared.hypotheses
+    assert "line" in own.groups
+    assert "same_line" in own.hypotheses
+
+
+def test_queries_of_a_line_do_not_share_their_distractor():
+    data, _ = made(64, distractor=True)
+    same = np.equal.outer(data.labels["line"], data.labels["line"]) & ~np.eye(64, dtype=bool)
+    distractors = np.array([str(item.distractor) for item in data.items])
+    shared = np.equal.outer(distractors, distractors)
+    assert abs(shared[same].mean() - shared[~same].mean()) < 0.1
+
+
+def test_a_shuffled_answer_is_not_even_the_right_one_without_noise():
+    data, options = made(noise=2)
+    for index, item in enumerate(data.items):
+        assert all(y != item.own.at(x) for _, _, x, y in rows(data, options, index, "shuffled", 16))
+
+
+def test_a_grid_that_leaves_nothing_to_shuffle_is_refused():
+    data, options = made(2, slopes=[0], intercepts=[5])
+    with pytest.raises(SpecError, match="Add a slope"):
+        TASK.demonstrations(data, 0, Demonstrations("shuffled", 2), options)
 
 
 def test_hypotheses_are_what_they_say():
@@ -170,6 +193,8 @@ def test_a_grid_of_one_line_can_still_be_shuffled():
         ("no number\n12", None),
         (" .5", "0.5"),
         ("17 apples", "17"),
+        ("12,15", "12"),
+        ("12,345.5", "12345.5"),
     ],
 )
 def test_parsing(response, value):
@@ -185,4 +210,4 @@ def test_scores_follow_the_error():
     np.testing.assert_allclose(scores["log_accuracy"][:2], [-np.log10(5.1), 1.0])
     assert scores["log_accuracy"][2] == scores["log_accuracy"][3] == -2
     assert np.isnan(scores["absolute_error"][2])
-    assert np.isnan(scores["exact"][2])
+    assert scores["exact"].tolist() == [0, 1, 0, 0]

@@ -29,6 +29,36 @@ def test_names_and_activities_are_used_equally_often():
         assert set(Counter(data.labels[label].tolist()).values()) == {8}
 
 
+@pytest.mark.parametrize("position", ["first", "last"])
+def test_asked_names_and_answers_are_balanced_also_at_one_position(position):
+    data, _ = made(32, position=position)
+    for label in ("name", "answer"):
+        assert set(Counter(data.labels[label].tolist()).values()) == {4}
+
+
+def test_sets_share_names_independently_of_activities():
+    """A pattern common to both would align an embedding of names with the hypothesis about answers."""
+    together = []
+    for seed in range(20):
+        data, _ = made(32, seed=seed)
+        sets = list({id(item.statements): item.statements for item in data.items}.values())
+        pairs = [(a, b) for i, a in enumerate(sets) for b in sets[:i]]
+        names = [bool({s.name for s in a} & {s.name for s in b}) for a, b in pairs]
+        activities = [bool({s.activity for s in a} & {s.activity for s in b}) for a, b in pairs]
+        together.append(np.corrcoef(names, activities)[0, 1])
+    assert abs(np.mean(together)) < 3 * np.std(together) / np.sqrt(20)
+
+
+def test_many_sets_are_all_different():
+    data, _ = made(1500)
+    assert len({item.id for item in data.items}) == 1500
+
+
+def test_as_many_statements_as_names_still_fill_every_set():
+    data, _ = made(24, statements=3, names=3, activities=3)
+    assert all(len({s.name for s in item.statements}) == 3 for item in data.items)
+
+
 def test_the_relevant_statement_answers_and_the_others_do_not():
     data, _ = made()
     for item in data.items:
