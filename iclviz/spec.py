@@ -6,9 +6,13 @@ so two ways of asking for the same run have the same key.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+import math
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
+from typing import Any, Literal, NoReturn, get_args
 
 from iclviz.errors import SpecError, unknown
 from iclviz.spans import ROLES
@@ -20,7 +24,12 @@ DEFAULT_POOLINGS = ("query_mean", "query_max", "last", "mean", "max")
 """Pooled embeddings that every recording keeps unless its spec says otherwise."""
 
 POOLINGS = (*DEFAULT_POOLINGS, *(f"{role}_mean" for role in ROLES if role not in ("special", "response")))
-"""Every pooling that can be asked for."""
+"""Every pooling that can be asked for, in the order in which a spec keeps them."""
+
+MOST_ITEMS = 10_000
+MOST_NEW_TOKENS = 100_000
+MOST = 2**31 - 1
+"""The largest seed and k: what every generator and array index takes."""
 
 
 def canonical_json(value: Any) -> str:
@@ -33,24 +42,92 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
 
 
-def _whole_number(name: str, value: Any, least: int, remedy: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise SpecError(f"{name} = {value!r} is not a whole number.", remedy)
-    number = int(value.__index__())
+class Options(dict[str, Any]):
+    """A table of options that cannot be changed: lists in it are tuples, so that its spec keeps one hash.
+
+    It is a dict, so that it copies, compares and goes to JSON as one does.
+    """
+
+    def _refuse(self, *values: Any, **named: Any) -> NoReturn:
+        raise TypeError("the options of a spec are frozen; make another spec with RunSpec.with_(...)")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Options, (dict(self),)
+
+
+def _frozen(where: str, value: Any) -> Any:
+    """The value as JSON could hold it, out of reach of changes: lists as tuples, tables as `Options`."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(where, value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return Options((_text(where, name), _frozen(f"{where}[{name!r}]", value[name])) for name in sorted(value))
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(where, item) for item in value)
+    if hasattr(value, "tolist"):  # NumPy's arrays
+        return _frozen(where, value.tolist())
+    raise SpecError(f"{where} = {value!r} is a value that JSON cannot hold.", "Use finite numbers, texts and lists.")
+
+
+def _plain(value: Any) -> Any:
+    """The frozen value as JSON gives it back: tables as dicts, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(f"{name} = {value!r} is not a text in Unicode.", "Write it without stray bytes.") from error
+    return str(value)
+
+
+def _whole_number(name: str, value: Any, least: int, remedy: str, most: int = MOST, limit: str = "") -> int:
+    """The value as an int from `least` to `most`.
+
+    remedy: what to do about one that is too small or no whole number.
+    limit: why there is a largest value.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError as error:
+        raise SpecError(f"{name} = {value!r} is not a whole number.", remedy) from error
     if number < least:
-        raise SpecError(f"{name} = {number} is too small.", remedy)
+        raise SpecError(f"{name} = {_short(number)} is too small.", remedy)
+    if number > most:
+        raise SpecError(f"{name} = {_short(number)} is too large.", f"{limit}Take {name.lower()} <= {most:,}.")
     return number
 
 
-def _options(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+def _short(number: int) -> str:
+    """The number; not its digits where there are so many that nobody reads them and Python refuses to write them."""
+    return str(number) if number.bit_length() <= 128 else f"{'-' if number < 0 else ''}(more than 38 digits)"
+
+
+def _options(name: str, value: Any) -> Options:
     if not isinstance(value, Mapping):
         raise SpecError(f"{name} = {value!r} is not a table of options.", f'Give {name} as {{"name": value}}.')
     try:
-        return dict(json.loads(canonical_json(dict(value))))
-    except (TypeError, ValueError) as error:
-        raise SpecError(
-            f"{name} holds a value that JSON cannot hold ({error}).", "Use numbers, texts and lists."
-        ) from error
+        options: Options = _frozen(name, value)
+        canonical_json(options)
+    except (RecursionError, ValueError) as error:  # a list that holds itself, a number of thousands of digits
+        raise SpecError(f"{name} holds a value that JSON cannot hold.", "Use numbers, texts and lists.") from error
+    return options
 
 
 @dataclass(frozen=True)
@@ -67,6 +144,7 @@ class Demonstrations:
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str):
             raise SpecError(f"Demonstration kind {self.kind!r} is not a name.", 'Give a name such as "correct".')
+        object.__setattr__(self, "kind", _text("Demonstration kind", self.kind))
         object.__setattr__(self, "k", _whole_number("k", self.k, 0, "Take k >= 0; k = 0 is no demonstrations."))
         object.__setattr__(self, "seed", _whole_number("Demonstration seed", self.seed, 0, "Take a seed >= 0."))
 
@@ -112,59 +190,88 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
-            value = str(getattr(self, name)).strip()
-            if not value:
-                raise SpecError(f"The {name} is empty.", f"Give the {name}'s name.")
-            object.__setattr__(self, name, value)
-        if isinstance(self.demonstrations, Mapping):
-            object.__setattr__(self, "demonstrations", Demonstrations(**self.demonstrations))
-        two = "RSA compares pairs of items: take n_items >= 2, better 32 or more."
-        object.__setattr__(self, "n_items", _whole_number("n_items", self.n_items, 2, two))
+            object.__setattr__(self, name, self._checked_name(name))
+        object.__setattr__(self, "demonstrations", _demonstrations(self.demonstrations))
+        two, squares = "RSA compares pairs of items: take n_items >= 2, better 32 or more.", "Hypotheses are n x n. "
+        object.__setattr__(self, "n_items", _whole_number("n_items", self.n_items, 2, two, MOST_ITEMS, squares))
         object.__setattr__(self, "seed", _whole_number("seed", self.seed, 0, "Take a seed >= 0."))
         object.__setattr__(self, "task_options", _options("task_options", self.task_options))
         object.__setattr__(self, "model_options", _options("model_options", self.model_options))
         if self.max_new_tokens is not None:
-            tokens = _whole_number("max_new_tokens", self.max_new_tokens, 1, "Take max_new_tokens >= 1.")
+            one = "Take max_new_tokens >= 1."
+            tokens = _whole_number("max_new_tokens", self.max_new_tokens, 1, one, MOST_NEW_TOKENS)
             object.__setattr__(self, "max_new_tokens", tokens)
         if self.poolings is not None:
-            object.__setattr__(self, "poolings", self._checked_poolings())
+            object.__setattr__(self, "poolings", _poolings(self.poolings))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
 
-    def _checked_poolings(self) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(self.poolings or ()))
-        if not names:
-            raise SpecError("The list of poolings is empty.", f"Take some of {', '.join(POOLINGS)}.")
-        for name in names:
-            if name not in POOLINGS:
-                raise unknown(SpecError, "pooling", name, list(POOLINGS))
-        return names
+    def _checked_name(self, name: str) -> str:
+        value = getattr(self, name)
+        if not isinstance(value, str | os.PathLike):
+            raise SpecError(f"The {name} {value!r} is not a name.", f"Give the {name}'s name as a text.")
+        text = _text(f"The {name}", os.fsdecode(value)).strip()
+        if not text:
+            raise SpecError(f"The {name} is empty.", f"Give the {name}'s name.")
+        return text
 
     def _check_choice(self, name: str, known: tuple[str, ...]) -> None:
         value = getattr(self, name)
-        if value is not None and value not in known:
+        if value is not None and not (isinstance(value, str) and value in known):
             raise unknown(SpecError, name, value, list(known))
 
-    def __hash__(self) -> int:
-        return hash(canonical_json(self.to_dict()))
-
     def to_dict(self) -> dict[str, Any]:
-        """The spec as plain JSON values."""
-        return asdict(self)
+        """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
+        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {**values, "demonstrations": asdict(self.demonstrations)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunSpec":
-        """The spec that `to_dict` wrote.
+        """The spec that `to_dict` wrote; fields that are left out take their defaults.
 
         Raises
         ------
-        SpecError: a field is missing or unknown.
+        SpecError: a field is missing, unknown or impossible.
         """
-        try:
-            return cls(**{**values, "demonstrations": Demonstrations(**values.get("demonstrations", {}))})
-        except TypeError as error:
-            raise SpecError(f"The spec cannot be read ({error}).", "See RunSpec for its fields.") from error
+        return cls(**_checked_fields(cls, "the spec", values))
 
     def with_(self, **changes: Any) -> "RunSpec":
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:
+    """The values by field, none of them unknown and none missing."""
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{values!r} is not {what}.", f"Give a table of {what}'s fields.")
+    known = {entry.name: entry for entry in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise unknown(SpecError, f"field of {what}", name, list(known))
+    for name, entry in known.items():
+        if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
+            raise SpecError(f"The field {name} of {what} is missing.", f"Give the {name}.")
+    return dict(values)
+
+
+def _demonstrations(value: Any) -> Demonstrations:
+    if isinstance(value, Demonstrations):
+        return value
+    if isinstance(value, Mapping):
+        return Demonstrations(**_checked_fields(Demonstrations, "the demonstrations", value))
+    example = 'Give Demonstrations(kind="correct", k=8, seed=0), or a table with these fields.'
+    raise SpecError(f"demonstrations = {value!r} is no demonstration set.", example)
+
+
+def _poolings(value: Any) -> tuple[str, ...]:
+    """The names, each once and in the order of `POOLINGS`: the order of asking changes no result."""
+    asked = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else None
+    known = f"Take some of {', '.join(POOLINGS)}."
+    if asked is None:
+        raise SpecError(f"poolings = {value!r} is not a list of names.", known)
+    if not asked:
+        raise SpecError("The list of poolings is empty.", known)
+    for name in asked:
+        if not isinstance(name, str) or name not in POOLINGS:
+            raise unknown(SpecError, "pooling", name, list(POOLINGS))
+    return tuple(name for name in POOLINGS if name in asked)

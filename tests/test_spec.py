@@ -1,9 +1,14 @@
+import copy
 import json
+import pickle
+from collections import OrderedDict
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from iclviz.errors import SpecError
-from iclviz.spec import Demonstrations, RunSpec, canonical_json, digest
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, canonical_json, digest
 
 
 def spec(**changes):
@@ -53,6 +58,25 @@ def test_too_few_items_are_refused_with_a_way_on(n_items):
         {"task_options": {"slopes": {1, 2}}},
         {"task_options": {"noise": float("nan")}},
         {"task_options": "distractor"},
+        {"task_options": {"x": float("inf")}},
+        {"task_options": {"x": b"bytes"}},
+        {"task_options": {"x": object()}},
+        {"task_options": {"x": 10**5000}},
+        {"task_options": {"x": np.array(["2020-01-01"], dtype="datetime64[D]")}},
+        {"task_options": {3: 1}},
+        {"task_options": None},
+        {"model": None},
+        {"model": b"m"},
+        {"task": 3},
+        {"seed": np.array([1, 2])},
+        {"prompt_style": ["plain"]},
+        {"dtype": np.array(["float32", "float16"])},
+        {"poolings": 5},
+        {"poolings": (["last"],)},
+        {"poolings": "nonsense"},
+        {"demonstrations": "correct"},
+        {"demonstrations": None},
+        {"demonstrations": 8},
     ],
 )
 def test_impossible_values_are_refused(changes):
@@ -66,7 +90,161 @@ def test_impossible_demonstrations_are_refused(arguments):
         Demonstrations(**arguments)
 
 
-def test_numpy_integers_are_whole_numbers():
-    import numpy as np
+def test_a_list_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+    with pytest.raises(SpecError, match="JSON cannot hold"):
+        spec(task_options={"x": endless})
 
-    assert spec(n_items=np.int64(8)).n_items == 8
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"n_items": 10_001}, "n_items = 10001 is too large. Hypotheses are n x n. Take n_items <= 10,000."),
+        ({"max_new_tokens": 100_001}, "max_new_tokens = 100001 is too large. Take max_new_tokens <= 100,000."),
+        ({"seed": 2**31}, "seed = 2147483648 is too large. Take seed <= 2,147,483,647."),
+        ({"seed": 10**5000}, "seed = (more than 38 digits) is too large. Take seed <= 2,147,483,647."),
+        ({"seed": -(10**5000)}, "seed = -(more than 38 digits) is too small. Take a seed >= 0."),
+        ({"demonstrations": {"k": 2**31}}, "k = 2147483648 is too large. Take k <= 2,147,483,647."),
+        ({"demonstrations": {"seed": 2**31}}, "Demonstration seed = 2147483648 is too large."),
+        ({"demonstrations": {"kindd": 1}}, "Unknown field of the demonstrations 'kindd'. Known: kind, k, seed."),
+    ],
+)
+def test_a_refusal_names_the_value_and_the_way_on(changes, said):
+    with pytest.raises(SpecError) as refusal:
+        spec(**changes)
+    assert str(refusal.value).startswith(said)
+
+
+def test_the_largest_values_are_taken():
+    largest = spec(n_items=10_000, max_new_tokens=100_000, seed=2**31 - 1, demonstrations={"k": 2**31 - 1})
+    assert largest.n_items == 10_000
+
+
+STRAY = "a\udcff"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": STRAY},
+        {"task": STRAY},
+        {"demonstrations": {"kind": STRAY}},
+        {"task_options": {"instruction": STRAY}},
+        {"task_options": {"words": ["a", STRAY]}},
+        {"task_options": {STRAY: 1}},
+        {"model_options": {"device": STRAY}},
+        {"poolings": (STRAY,)},
+        {"prompt_style": STRAY},
+    ],
+)
+def test_text_that_is_no_unicode_is_refused(changes):
+    with pytest.raises(SpecError):
+        spec(**changes)
+
+
+def test_numpy_values_are_plain_values():
+    assert spec(n_items=np.int64(8), seed=np.array(3)).n_items == 8
+    given = {
+        "slopes": np.array([[1, 2], [3, 4]]),
+        "noise": np.float32(0.5),
+        "x_max": np.int64(9),
+        "distractor": np.bool_(True),
+        "row_format": np.str_("arrow"),
+        "words": [np.float64(1.5), (np.int8(2),)],
+    }
+    plain = {
+        "slopes": [[1, 2], [3, 4]],
+        "noise": 0.5,
+        "x_max": 9,
+        "distractor": True,
+        "row_format": "arrow",
+        "words": [1.5, [2]],
+    }
+    assert spec(task_options=given) == spec(task_options=plain)
+    assert spec(task_options=given).to_dict()["task_options"] == plain
+    assert json.loads(canonical_json(spec(task_options=given).to_dict()))["task_options"] == plain
+
+
+def test_a_path_names_a_model():
+    assert spec(model=Path("models") / "tiny") == spec(model="models/tiny")
+
+
+def test_demonstrations_may_be_a_table():
+    assert spec(demonstrations={"k": 3}) == spec(demonstrations=Demonstrations(k=3))
+
+
+def test_poolings_have_one_order_and_no_repeats():
+    assert spec(poolings="last").poolings == ("last",)
+    assert spec(poolings=["max", "last", "max"]) == spec(poolings=np.array(["last", "max"]))
+    assert spec(poolings=reversed(DEFAULT_POOLINGS)).poolings == DEFAULT_POOLINGS
+
+
+def test_options_cannot_be_changed_from_outside():
+    slopes = [1, 2]
+    given = {"slopes": slopes, "nested": {"deep": [1]}}
+    made = spec(task_options=given)
+    before, written = hash(made), made.to_dict()
+    slopes.append(3)
+    given["more"] = 1
+    made.to_dict()["task_options"]["slopes"].append(3)
+    for change in (
+        lambda options: options.update(x=1),
+        lambda options: options.pop("slopes"),
+        lambda options: options.setdefault("x", 1),
+        lambda options: options.clear(),
+        lambda options: options.__setitem__("x", 1),
+        lambda options: options.__delitem__("slopes"),
+        lambda options: options.__ior__({"x": 1}),
+        lambda options: options["nested"].update(x=1),
+    ):
+        with pytest.raises(TypeError, match="frozen"):
+            change(made.task_options)
+    assert (hash(made), made.to_dict()) == (before, written)
+
+
+def test_options_behave_as_a_table():
+    options = spec(task_options=OrderedDict(slopes=[1, 2], noise=0.5)).task_options
+    assert (options["noise"], options.get("slopes"), options.get("none")) == (0.5, (1, 2), None)
+    changeable = dict(options)
+    changeable["noise"] = 1
+    assert {**options, "noise": 1} == options | {"noise": 1} == changeable
+    assert options == {"noise": 0.5, "slopes": (1, 2)}
+    assert str(options) == "{'noise': 0.5, 'slopes': (1, 2)}"
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda value: pickle.loads(pickle.dumps(value)),
+        lambda value: value.with_(),
+        lambda value: RunSpec.from_dict(value.to_dict()),
+    ],
+)
+def test_a_copy_is_the_same_spec_and_as_frozen(copied):
+    made = spec(task_options={"slopes": [1, 2], "nested": {"deep": [1]}}, poolings=("last",))
+    again = copied(made)
+    assert (again, hash(again), again.to_dict()) == (made, hash(made), made.to_dict())
+    with pytest.raises(TypeError, match="frozen"):
+        again.task_options["x"] = 1
+
+
+def test_equal_numbers_make_equal_hashes():
+    assert spec(task_options={"noise": 1.0}) == spec(task_options={"noise": 1})
+    assert hash(spec(task_options={"noise": 1.0})) == hash(spec(task_options={"noise": 1}))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"task": "t"}, "The field model of the spec is missing"),
+        ({"model": "m", "task": "t", "itmes": 3}, "Unknown field of the spec 'itmes'"),
+        ({"model": "m", "task": "t", "demonstrations": [1]}, r"demonstrations = \[1\] is no demonstration set"),
+        ([1], "is not the spec"),
+    ],
+)
+def test_a_written_spec_that_cannot_be_read_says_why(values, said):
+    with pytest.raises(SpecError, match=said):
+        RunSpec.from_dict(values)
