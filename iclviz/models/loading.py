@@ -32,10 +32,10 @@ from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.gguf_header import read_header
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, converted_folder, download
+from iclviz.models.options import check_options
 from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-OPTIONS: dict[str, type] = {"trust_remote_code": bool, "device": str}
 # GGUF files whose vocabulary was learned on single digits; read without that split, two spaces before a digit differ.
 _SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}
 
@@ -67,7 +67,7 @@ def load(
     Parameters
     ----------
     dtype: a name in `DTYPES`; None is float32 on a CPU, and the preset's or the stored type on a GPU.
-    options: `model_options` of a spec; the names in `OPTIONS`.
+    options: `model_options` of a spec; see `iclviz.models.options`.
     device: "cpu", "cuda", "cuda:1", ...; None is the option's, else a GPU where there is one.
     memo: remembers the identity of local files.
 
@@ -88,23 +88,6 @@ def load(
     model.eval()
     model.requires_grad_(False)
     return LoadedModel(model, tokenizer, facts, place, dtype, time.perf_counter() - start)
-
-
-def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, each known and of its type.
-
-    Raises
-    ------
-    ModelError: an unknown option, listing the known ones, or a value of another type.
-    """
-    for name, value in options.items():
-        if name not in OPTIONS:
-            raise unknown(ModelError, "model option", name, sorted(OPTIONS))
-        if not isinstance(value, OPTIONS[name]):
-            raise ModelError(
-                f"The model option {name} = {value!r} is no {OPTIONS[name].__name__}.", "Give such a value."
-            )
-    return dict(options)
 
 
 def pick_device(name: str | None = None) -> torch.device:

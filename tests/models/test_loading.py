@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from iclviz.errors import ModelError
 from iclviz.models import loading
-from iclviz.models.loading import check_options, convert_tokenizer, load, pick_device, pick_dtype, quietly
+from iclviz.models.loading import convert_tokenizer, load, pick_device, pick_dtype, quietly
 from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.presets import preset
 from iclviz.models.tokenizing import load_tokenizer
@@ -137,17 +137,10 @@ def test_too_little_memory_gets_a_sentence(model_folder, monkeypatch):
         load(locate(str(model_folder)), device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"device_mapp": "auto"}, "Unknown model option 'device_mapp'.*Known: device, trust_remote_code"),
-        ({"trust_remote_code": "yes"}, "trust_remote_code = 'yes' is no bool"),
-        ({"device": 3}, "device = 3 is no str"),
-    ],
-)
-def test_options_are_checked(options, said):
-    with pytest.raises(ModelError, match=said):
-        check_options(options)
+def test_options_are_checked_before_anything_is_loaded(model_folder, monkeypatch):
+    monkeypatch.setattr(loading, "_model", lambda *arguments: pytest.fail("the model was loaded"))
+    with pytest.raises(ModelError, match="device = 'gpu' does not fit"):
+        load(locate(str(model_folder)), options={"device": "gpu"})
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])

@@ -1,0 +1,62 @@
+"""The options of loading a model, `model_options` of a spec: a table, and its check. Needs no torch.
+
+Options at their defaults say nothing, so they are dropped: with and without them it is the same run.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iclviz.errors import ModelError, unknown
+
+_DEVICE = re.compile(r"cpu|mps|cuda(:(0|[1-9]\d{0,2}))?")
+
+
+@dataclass(frozen=True)
+class ModelOption:
+    """One option.
+
+    Attributes
+    ----------
+    kind: the type of its values.
+    default: what leaving it out, or None, means.
+    wanted: the values it takes, in words.
+    fits: whether a value of the right type is one of them.
+    """
+
+    kind: type
+    default: Any
+    wanted: str
+    fits: Callable[[Any], bool] = lambda value: True
+
+
+OPTIONS: Mapping[str, ModelOption] = {
+    "device": ModelOption(
+        str, None, '"cpu", "cuda", "cuda:1" and so on, or "mps"', lambda name: _DEVICE.fullmatch(name) is not None
+    ),
+    "trust_remote_code": ModelOption(bool, False, "true or false"),
+}
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from their defaults, sorted by name, each known and of its form.
+
+    Whether a device is there is not asked here.
+
+    Raises
+    ------
+    ModelError: an unknown option, listing the known ones, or a value that it does not take.
+    """
+    told = {}
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise unknown(ModelError, "model option", name, sorted(OPTIONS))
+        option = OPTIONS[name]
+        if value is None:
+            continue
+        if not isinstance(value, option.kind) or not option.fits(value):
+            raise ModelError(f"The model option {name} = {value!r} does not fit.", f"Give {option.wanted}.")
+        if value != option.default:
+            told[name] = value
+    return dict(sorted(told.items()))
