@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.queue import Job, Progress, Queue
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, resolve
+from iclviz.resolve import Resolved, build, resolve
 from iclviz.spec import Demonstrations, Dtype, PromptStyle, RunSpec
 from iclviz.store import Store, Summary
 from iclviz.terminal import showing
@@ -75,7 +75,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     asked = list(specs)
     memo = Store().memo
     for spec in asked:
-        resolve(spec, memo)
+        build(resolve(spec, memo))
     by_model = sorted(range(len(asked)), key=lambda index: asked[index].model)
     done = {index: run_spec(asked[index], progress=progress) for index in by_model}
     return [done[index] for index in range(len(asked))]
@@ -108,8 +108,10 @@ def _keeper() -> "ModelKeeper":
 def _compute_or_wait(resolved: Resolved, queue: Queue, report: Report) -> Recording:
     while True:
         with queue.lease(resolved.key) as mine:
+            if mine and resolved.key in queue.store:
+                return queue.store.load(resolved.key)
             if mine:
-                return _compute(queue.submit(resolved.spec, resolved.key), queue, report)
+                return _compute(queue.submit(resolved.spec, resolved.key, mine=True), queue, report)
         job = queue.get(resolved.key)
         if job is not None:
             report(job.progress)
@@ -120,11 +122,9 @@ def _compute_or_wait(resolved: Resolved, queue: Queue, report: Report) -> Record
 
 
 def _compute(job: Job, queue: Queue, report: Report) -> Recording:
-    if job.key in queue.store:
-        return queue.store.load(job.key)
     from iclviz.jobs.local import compute_job
 
-    recording = compute_job(job, queue, _keeper(), report)
+    recording = compute_job(job, queue, _keeper(), report, interrupted="cancelled")
     if recording is None:
         _raise_if_ended(queue.get(job.key))
         raise Cancelled

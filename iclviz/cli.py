@@ -19,6 +19,7 @@ from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 
 INTERRUPTED = 130
+STOPPED = "Stopped. What is finished is kept; the same command goes on from there."
 
 app = typer.Typer(
     help="See what in-context learning does inside a language model.",
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 400)
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 400)
 
 
 @app.command()
@@ -105,11 +106,16 @@ def delete(keys: list[str]) -> None:
 
 
 @app.command()
-def export(keys: list[str], to: Annotated[Path, typer.Option(help="A folder, or a file that ends in .zip.")]) -> None:
+def export(keys: list[str], to: Annotated[str, typer.Option(help="A folder, or a file that ends in .zip.")]) -> None:
     """Write recordings with their figures and tables into a folder or a ZIP file."""
     from iclviz.exporting import export as write
+    from iclviz.terminal import showing
 
-    out.print(f"written  {write(keys, to)}")
+    if not to.strip():
+        raise SpecError("--to is empty.", "Name a folder, or a file that ends in .zip.")
+    with showing("exporting") as report:
+        written = write(keys, Path(os.path.expanduser(to)), report)
+    out.print(f"written  {written}")
 
 
 @app.command()
@@ -187,8 +193,13 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, Cancelled):
-        print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except SystemExit as ended:
+        # Typer turns Ctrl-C into this status before it reaches us.
+        if ended.code == INTERRUPTED:
+            print(STOPPED, file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ figures/<task>/        the figures over all exported recordings of a task, each 
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +17,21 @@ from iclviz import saving
 from iclviz.analysis import of_recording
 from iclviz.analysis.attention import role_split
 from iclviz.analysis.behaviour import score_summary
+from iclviz.errors import StoreError
 from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
 from iclviz.figures.behaviour import score_by_condition, score_distribution
 from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
+from iclviz.jobs.queue import Progress
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
 from iclviz.tasks import Task, task
 
+Report = Callable[[Progress], None]
+FIGURES_A_TASK = 8
 
-def export(keys: Sequence[str], to: Path) -> Path:
+
+def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None) -> Path:
     """Write recordings, tables and figures into a folder, or into one file where `to` ends in `.zip`; what was written.
 
     Images are made where a Chromium is installed; HTML and CSV always.
@@ -37,30 +42,33 @@ def export(keys: Sequence[str], to: Path) -> Path:
     """
     store = Store()
     whole = list(dict.fromkeys(store.full_key(key) for key in keys))
-    to = to.expanduser()
-    with writing(to):
+    if to.resolve().is_relative_to(store.folder):
+        raise StoreError(f"The place {to} lies in the cache folder itself.", "Choose another one.")
+    with writing(to, "The place", "Choose another one."):
         if to.suffix.lower() != ".zip":
-            _write(store, whole, to)
+            _write(store, whole, to, report)
             return to
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
-            _write(store, whole, Path(scratch, "content"))
+            _write(store, whole, Path(scratch, "content"), report)
             archive = shutil.make_archive(str(Path(scratch, "archive")), "zip", Path(scratch, "content"))
             Path(archive).replace(to)
     return to
 
 
-def _write(store: Store, keys: Sequence[str], folder: Path) -> None:
+def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> None:
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
     (folder / "tables").mkdir(exist_ok=True)
     for recording in recordings:
         items(recording).to_csv(folder / "tables" / f"{recording.key}.csv", index=False)
-    for name in dict.fromkeys(recording.spec.task for recording in recordings):
+    names = list(dict.fromkeys(recording.spec.task for recording in recordings))
+    for number, name in enumerate(names):
         of_task = {named(one): one for one in recordings if one.spec.task == name}
         place = folder / "figures" / name
         place.mkdir(parents=True, exist_ok=True)
-        for figure in figures(of_task):
+        for drawn, figure in enumerate(figures(of_task), start=number * FIGURES_A_TASK):
+            report(Progress("drawing figures", drawn, len(names) * FIGURES_A_TASK))
             _write_figure(figure, place)
 
 
@@ -117,17 +125,23 @@ def _representation(recordings: dict[str, Recording], of: Task) -> Iterator[go.F
     first = next(iter(kept.values()))
     alike = {name: one for name, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
     layer = min(one.n_layers for one in alike.values()) // 2
-    label = of.hypothesis_labels[primary.hypothesis]
+    # Options can leave the primary hypothesis out, such as "same line" where the queries of a line share their points.
+    hypothesis = primary.hypothesis if primary.hypothesis in first.hypotheses else next(iter(first.hypotheses))
+    label = of.hypothesis_labels[hypothesis]
     yield similarity_matrices(
         {name: of_recording.recording_rsms(one, primary.pooling)[layer] for name, one in alike.items()},
-        first.hypotheses[primary.hypothesis],
+        first.hypotheses[hypothesis],
         item_ids=first.item_ids,
         groups=first.labels[label],
-        hypothesis_title=titles[primary.hypothesis],
+        hypothesis_title=titles[hypothesis],
         group_title=titles[label],
         layer=layer,
     )
-    alignments = {name: of_recording.recording_alignment(one, primary.hypothesis) for name, one in kept.items()}
-    yield alignment_by_layer(alignments, hypothesis=titles[primary.hypothesis])
+    alignments = {
+        name: of_recording.recording_alignment(one, hypothesis)
+        for name, one in kept.items()
+        if hypothesis in one.hypotheses
+    }
+    yield alignment_by_layer(alignments, hypothesis=titles[hypothesis])
     probes = {name: of_recording.recording_probe(one, primary.label) for name, one in kept.items()}
     yield probe_by_layer(probes, label=titles[primary.label])

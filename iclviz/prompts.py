@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 
 from iclviz.errors import ModelError, SpecError
@@ -140,12 +141,15 @@ def _chat_markup(message: str, tokenizer: Tokenizer | None) -> tuple[str, str]:
     if tokenizer is None or not tokenizer.chat_template:
         raise ModelError("This model has no chat template.", 'Take prompt_style="plain".')
     conversation = [{"role": "user", "content": message}]
-    text = tokenizer.apply_chat_template(
-        conversation,
-        tokenize=False,
-        add_generation_prompt=True,
-        enable_thinking=False,  # Qwen 3 would think first; other templates ignore it
-    )
+    try:
+        text = tokenizer.apply_chat_template(
+            conversation,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,  # Qwen 3 would think first; other templates ignore it
+        )
+    except TemplateError as error:
+        raise ModelError(f"This model's chat template fails ({error}).", 'Take prompt_style="plain".') from error
     start = text.rfind(message)
     if start < 0:
         raise ModelError("This model's chat template changes the text of a message.", 'Take prompt_style="plain".')
@@ -165,6 +169,11 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
         query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
         candidates=candidates,
     )
+
+
+def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer) -> int:
+    """How many tokens a prompt has, without their spans."""
+    return len(_encode(rendered.text, tokenizer, rendered.adds_special)[0])
 
 
 def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
@@ -192,10 +201,14 @@ def _owners(
     many; -1 for tokens that were added.
     """
     borders = np.cumsum([0, *(len(segment.text) for segment in segments)])
-    overlap = np.minimum(ends[:, None], borders[1:]) - np.maximum(starts[:, None], borders[:-1])
-    widest = len(segments) - 1 - np.argmax(overlap[:, ::-1], axis=1)
-    holder = np.searchsorted(borders[1:], np.maximum(ends - 1, 0), side="right")
-    return np.where(added, -1, np.where(ends > starts, widest, holder))
+    last = np.searchsorted(borders[1:], np.maximum(ends - 1, 0), side="right")
+    first = np.where(ends > starts, np.searchsorted(borders[1:], starts, side="right"), last)
+    owners = last.copy()
+    for token in np.flatnonzero(first < last):
+        touched = np.arange(first[token], last[token] + 1)
+        overlap = np.minimum(ends[token], borders[touched + 1]) - np.maximum(starts[token], borders[touched])
+        owners[token] = touched[np.flatnonzero(overlap == overlap.max())[-1]]
+    return np.where(added, -1, owners)
 
 
 def _with_query(owners: NDArray[Any], rendered: RenderedPrompt) -> NDArray[Any]:

@@ -3,17 +3,17 @@
 Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from iclviz import versions
 from iclviz.errors import ModelError, SpecError
-from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, locate
-from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
+from iclviz.models.options import check_options
+from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
 from iclviz.tasks import Task, TaskData, task
 
@@ -50,21 +50,30 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
     demonstrations = of.check_demonstrations(spec.demonstrations)
     located = locate(spec.model)
     style = spec.prompt_style or (located.preset.prompt_style if located.preset else "plain")
+    # Another way of writing the same path is the same run, also for a worker that starts in another folder.
+    local = located.preset is None and located.kind != "hub"
     full = replace(
         spec,
+        model=str(located.path) if local else spec.model,
         demonstrations=demonstrations,
         task_options=of.resolve_options(spec.task_options, style),
         prompt_style=style,
         dtype=spec.dtype or _default_dtype(spec, located),
         max_new_tokens=spec.max_new_tokens or of.max_new_tokens[style],
         poolings=spec.poolings or DEFAULT_POOLINGS,
+        model_options=check_options(spec.model_options),
     )
     parts = {
-        "spec": full.to_dict(),
+        "spec": {**full.to_dict(), "model_options": _without_device(full.model_options)},
         "model": identity(located, memo),
         "versions": {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE},
     }
     return Resolved(full, digest(parts), of, located)
+
+
+def _without_device(model_options: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run was computed is no part of what it is."""
+    return {name: value for name, value in model_options.items() if name != "device"}
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:
@@ -91,36 +100,41 @@ def rendered(resolved: Resolved, prompts: Sequence[Prompt], tokenizer: Tokenizer
     return [render(prompt, resolved.spec.prompt_style, tokenizer) for prompt in prompts]
 
 
-def tokenized(resolved: Resolved, built: Built, tokenizer: Tokenizer) -> list[TokenizedPrompt]:
+def tokenized(
+    resolved: Resolved, built: Built, tokenizer: Tokenizer, context_length: int | None
+) -> list[TokenizedPrompt]:
     """The run's prompts as token ids and spans, checked against what the model can read.
 
     Raises
     ------
-    SpecError: the longest prompt and its response do not fit the model's context; says the largest k that does.
+    SpecError: the longest prompt and its response do not fit the model's context; says what does.
     """
-    prompts = [tokenize(text, tokenizer) for text in rendered(resolved, built.prompts, tokenizer)]
-    facts = model_facts(resolved.located)
-    needed = max(len(prompt) for prompt in prompts) + (resolved.spec.max_new_tokens or 0)
-    if facts.context_length is not None and needed > facts.context_length:
-        raise _too_long(resolved, built, prompts, facts, needed, tokenizer)
+    texts = rendered(resolved, built.prompts, tokenizer)
+    by_length = sorted(range(len(texts)), key=lambda index: -len(texts[index].text))
+    tokens = count_tokens(texts[by_length[0]], tokenizer)
+    _check_length(resolved, built, by_length[0], tokens, tokenizer, context_length)
+    prompts = [tokenize(text, tokenizer) for text in texts]
+    longest = max(range(len(prompts)), key=lambda index: len(prompts[index]))
+    _check_length(resolved, built, longest, len(prompts[longest]), tokenizer, context_length)
     return prompts
 
 
-def _too_long(
-    resolved: Resolved,
-    built: Built,
-    prompts: Sequence[TokenizedPrompt],
-    facts: ModelFacts,
-    needed: int,
-    tokenizer: Tokenizer,
-) -> SpecError:
-    spec, limit = resolved.spec, facts.context_length
+def _check_length(
+    resolved: Resolved, built: Built, index: int, tokens: int, tokenizer: Tokenizer, context_length: int | None
+) -> None:
+    """Refuse a run whose item `index` with so many prompt tokens does not fit."""
+    spec, response = resolved.spec, resolved.spec.max_new_tokens or 0
+    if context_length is None or tokens + response <= context_length:
+        return
     k = spec.demonstrations.k
-    longest = max(range(len(prompts)), key=lambda index: len(prompts[index]))
-    fits = _largest_k(resolved, built.data, longest, tokenizer, limit or 0)
-    remedy = f"Take k <= {fits}." if k and fits >= 0 else "Take shorter items or a model that reads more."
-    problem = f"k = {k} needs {needed:,} tokens; {spec.model} reads {limit:,}."
-    return SpecError(problem, remedy)
+    problem = f"k = {k} needs {tokens + response:,} tokens; {spec.model} reads {context_length:,}."
+    fits = _largest_k(resolved, built.data, index, tokenizer, context_length)
+    if fits >= 0 and tokens > response:
+        raise SpecError(problem, f"Take k <= {fits}.")
+    asked = f"A prompt of {tokens:,} tokens and {response:,} new ones"
+    problem = f"{asked} are more than {spec.model} reads: {context_length:,}."
+    fewer = context_length - tokens
+    raise SpecError(problem, f"Take max_new_tokens <= {fewer}." if fewer > 0 else "Take shorter items.")
 
 
 def _largest_k(resolved: Resolved, data: TaskData, index: int, tokenizer: Tokenizer, limit: int) -> int:
@@ -130,7 +144,7 @@ def _largest_k(resolved: Resolved, data: TaskData, index: int, tokenizer: Tokeni
     def needs(k: int) -> int:
         shown = replace(spec.demonstrations, k=k) if k else Demonstrations("none", 0)
         prompt = resolved.task.prompt(data, index, shown, spec.task_options)
-        return len(tokenize(rendered(resolved, [prompt], tokenizer)[0], tokenizer)) + (spec.max_new_tokens or 0)
+        return count_tokens(rendered(resolved, [prompt], tokenizer)[0], tokenizer) + (spec.max_new_tokens or 0)
 
     low, high = -1, spec.demonstrations.k
     while high - low > 1:

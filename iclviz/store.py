@@ -11,14 +11,16 @@ unpickled. `run.json` holds timings and environment, outside the bytes that two 
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,11 @@ Array = NDArray[Any]
 
 TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
 TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "attention_last", "span_lengths")
+SCRATCH_SECONDS = 86400
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+
+
+log = logging.getLogger(__name__)
 
 
 class UnpicklingRefusedError(RuntimeError):
@@ -66,17 +72,22 @@ class PlainJSONDisk(JSONDisk):  # type: ignore[misc]
         return super().store(value, read, key=key)
 
 
+CACHE_REMEDY = "Free some space, allow writing, or set ICLVIZ_CACHE to another folder."
+
+
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, what: str = "The cache folder", remedy: str = CACHE_REMEDY) -> Iterator[None]:
     """What the file system refuses becomes a sentence for the user."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StoreError(
-            f"The cache folder {folder} cannot be written ({reason}).",
-            "Free some space, allow writing, or set ICLVIZ_CACHE to another folder.",
-        ) from error
+    except (OSError, sqlite3.Error, SafetensorError) as error:
+        raise StoreError(f"{what} {folder} cannot be written ({_reason(error)}).", remedy) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, shutil.Error):
+        return str(error.args[0][0][2])
+    return str(getattr(error, "strerror", None) or error)
 
 
 @dataclass(frozen=True)
@@ -135,27 +146,54 @@ class Store:
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
+
+    @cached_property
+    def index(self) -> Cache:
+        """The diskcache index, made when first needed: a full or read-only cache can still be read without it.
+
+        Raises
+        ------
+        StoreError: it cannot be opened for writing.
+        """
         with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.index = Cache(
-                str(self.folder / "index"), disk=PlainJSONDisk, eviction_policy="none", size_limit=2**40, timeout=60
-            )
+            return open_cache(self.folder / "index")
 
     def __contains__(self, key: str) -> bool:
         return (self._folder(key) / "manifest.json").exists()
 
     def summaries(self) -> list[Summary]:
         """Every sealed recording, newest first."""
-        sealed = [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
-        return sorted((self.summary(key) for key in sealed), key=lambda entry: -entry.created)
+        found = []
+        for key in self._sealed():
+            try:
+                found.append(self.summary(key))
+            except StoreError as error:
+                log.warning("%s", error)
+        return sorted(found, key=lambda entry: -entry.created)
 
     def summary(self, key: str) -> Summary:
-        """What the index holds about a recording; a folder that a crash kept out of the index is listed again."""
-        entry = self.index.get(f"run:{key}")
-        if entry is None:
-            entry = json.loads((self._folder(key) / "run.json").read_text())["summary"]
-            self.index[f"run:{key}"] = entry
-        return Summary.from_dict(entry)
+        """What the index holds about a recording; a folder that a crash kept out of the index is listed again.
+
+        Raises
+        ------
+        StoreError: the recording's files are damaged.
+        """
+        entry = None
+        with suppress(StoreError, sqlite3.Error):
+            entry = self.index.get(f"run:{key}")
+        try:
+            if entry is None:
+                entry = json.loads((self._folder(key) / "run.json").read_text())["summary"]
+                with suppress(StoreError, sqlite3.Error):
+                    self.index[f"run:{key}"] = entry
+            return Summary.from_dict(entry)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise damaged(self._folder(key), error) from error
+
+    def _sealed(self) -> list[str]:
+        return [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
 
     def load(self, key: str) -> Recording:
         """The recording with that key; embeddings are read when asked for.
@@ -171,20 +209,19 @@ class Store:
             manifest = json.loads((folder / "manifest.json").read_text())
             check = _Checker(folder, manifest["checksums"])
             return _read_recording(folder, key, check)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise damaged(folder, error) from error
 
     def full_key(self, beginning: str) -> str:
-        """The key of the one recording whose key begins so.
+        """The key of the one recording whose key begins so; unfinished runs are known by their whole key.
 
         Raises
         ------
         StoreError: none does, or several do.
         """
-        if beginning.isalnum() and beginning in self:
+        if beginning.isalnum() and (beginning in self or self.unfinished(beginning).folder.exists()):
             return beginning
-        found = [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
-        matching = [key for key in found if beginning and key.startswith(beginning)]
+        matching = [key for key in self._sealed() if beginning and key.startswith(beginning)]
         if len(matching) == 1:
             return matching[0]
         what = f"{len(matching)} recordings whose keys begin with" if matching else "no recording"
@@ -199,7 +236,7 @@ class Store:
         """
         for key in keys:
             self.verify(key)
-        with writing(to):
+        with writing(to, "The place", "Choose another one."):
             for key in keys:
                 shutil.copytree(self._folder(key), to / key, dirs_exist_ok=True)
 
@@ -218,7 +255,7 @@ class Store:
         """Seal a recording: write it whole, then list it."""
         with writing(self.folder):
             folder = self._folder(recording.key)
-            folder.parent.mkdir(exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=".sealing-", dir=folder.parent))
             try:
                 summary = _write_recording(scratch, recording, main_score)
@@ -231,15 +268,24 @@ class Store:
         self.forget_unfinished(recording.key)
 
     def delete(self, key: str) -> None:
-        """Remove a recording."""
+        """Remove a recording and what an unfinished run of it left; the files first, since they take the space."""
         with writing(self.folder):
+            if self._folder(key).exists():
+                shutil.rmtree(self._folder(key))
+        self.forget_unfinished(key)
+        with suppress(StoreError, sqlite3.Error):
             self.index.delete(f"run:{key}")
-            shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what writers left that were killed more than a day ago."""
+        for scratch in (self.folder / "recordings").glob(".sealing-*"):
+            if time.time() - scratch.stat().st_mtime > SCRATCH_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
 
     @property
     def memo(self) -> "Memo":
         """What is remembered about files, so that each is read once."""
-        return Memo(self.index)
+        return Memo(self)
 
     def unfinished(self, key: str) -> "Unfinished":
         """The finished batches of a run that is under way."""
@@ -247,7 +293,7 @@ class Store:
 
     def forget_unfinished(self, key: str) -> None:
         """Remove what a run left that was sealed or given up."""
-        shutil.rmtree(self.folder / "unfinished" / key, ignore_errors=True)
+        self.unfinished(key).forget()
 
     def _folder(self, key: str) -> Path:
         # Anything else could name a folder outside the cache.
@@ -257,18 +303,26 @@ class Store:
 
 
 class Memo(MutableMapping[str, Any]):
-    """Small JSON facts kept in the index under a prefix of their own."""
+    """Small JSON facts kept in the index under a prefix of their own; where it cannot be written nothing is kept."""
 
     prefix = "file:"
 
-    def __init__(self, index: Cache) -> None:
-        self._index = index
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def _index(self) -> Any:
+        try:
+            return self._store.index
+        except StoreError:
+            return {}
 
     def __getitem__(self, name: str) -> Any:
         return self._index[self.prefix + name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._index[self.prefix + name] = value
+        with suppress(sqlite3.Error, OSError):
+            self._index[self.prefix + name] = value
 
     def __delitem__(self, name: str) -> None:
         del self._index[self.prefix + name]
@@ -285,6 +339,10 @@ class Unfinished:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def forget(self) -> None:
+        """Remove the plan and every batch."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def plan(self) -> dict[str, Any] | None:
         """The stored plan, None where the run has none yet."""
@@ -320,6 +378,18 @@ class Unfinished:
             facts = {**facts, "checksum": checksum(scratch)}
             scratch.replace(path)
             write_atomically(path.with_suffix(".json"), json.dumps(facts).encode())
+
+
+def open_cache(folder: Path) -> Cache:
+    """A diskcache that keeps everything and unpickles nothing; one that is no database any more is set aside."""
+    options = {"disk": PlainJSONDisk, "eviction_policy": "none", "size_limit": 2**40, "timeout": 60}
+    try:
+        return Cache(str(folder), **options)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+        return Cache(str(folder), **options)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -361,7 +431,11 @@ class _Checker:
     def __call__(self, path: Path) -> None:
         if path.name in self._checked:
             return
-        if checksum(path) != self._checksums[path.name]:
+        try:
+            same = checksum(path) == self._checksums[path.name]
+        except (OSError, KeyError) as error:
+            raise damaged(self._folder, f"{path.name} is missing") from error
+        if not same:
             raise damaged(self._folder, f"{path.name} has other bytes than were written")
         self._checked.add(path.name)
 

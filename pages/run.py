@@ -55,8 +55,9 @@ def preview(resolved: Resolved) -> None:
     item = built.data.items[number]
     needs_template = resolved.spec.prompt_style == "chat"
     try:
+        limit = model_facts(resolved.located).context_length
         tokenizer = loading.tokenizer(resolved.located)
-        prompts = tokenized(resolved, built, tokenizer)
+        prompts = tokenized(resolved, built, tokenizer, limit)
     except UserError as error:
         st.warning(str(error))
         if needs_template:
@@ -65,7 +66,6 @@ def preview(resolved: Resolved) -> None:
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
     facts = [f"expected answer **{item.answer}**"]
     if prompts:
-        limit = model_facts(resolved.located).context_length
         total = sum(len(prompt) for prompt in prompts)
         facts.append(
             f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit"

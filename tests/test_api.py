@@ -63,8 +63,10 @@ def test_runs_and_load_find_what_was_run(model):
 def test_a_sweep_answers_in_the_order_asked_and_checks_all_first(model):
     specs = [RunSpec(model, **{**SMALL, "seed": seed}) for seed in (1, 0)]
     assert [recording.spec.seed for recording in iclviz.sweep(specs)] == [1, 0]
-    with pytest.raises(UserError):
-        iclviz.sweep([RunSpec(model, **{**SMALL, "seed": 7}), RunSpec("nonsense", **SMALL)])
+    impossible = {**SMALL, "task": "linear_regression", "demonstrations": Demonstrations("correct", 100)}
+    for wrong in (RunSpec("nonsense", **SMALL), RunSpec(model, **impossible)):
+        with pytest.raises(UserError):
+            iclviz.sweep([RunSpec(model, **{**SMALL, "seed": 7}), wrong])
     assert all(entry.spec.seed != 7 for entry in iclviz.runs())
 
 
@@ -84,6 +86,26 @@ def test_a_run_that_another_process_computes_is_waited_for(model):
         threading.Thread(target=finish).start()
         waited = iclviz.run(model, **SMALL)
     assert waited.responses == recording.responses
+
+
+def test_a_path_written_in_two_ways_is_one_run(model, monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.chdir(Path(model).parent)
+    keys = {resolve(RunSpec(name, **SMALL)).key for name in (model, f"{model}/", f"./{Path(model).name}")}
+    assert len(keys) == 1
+
+
+def test_where_a_run_is_computed_is_no_part_of_its_key(model):
+    plain = resolve(RunSpec(model, **SMALL))
+    placed = resolve(RunSpec(model, **SMALL, model_options={"device": "cpu"}))
+    assert plain.key == placed.key
+
+
+def test_an_unknown_model_option_is_refused_before_anything_is_queued(model):
+    with pytest.raises(UserError, match="nope"):
+        iclviz.run(model, **SMALL, model_options={"nope": 1})
+    assert not Queue(Store()).jobs()
 
 
 def test_a_failed_run_of_another_process_says_why(model):

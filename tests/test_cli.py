@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -62,6 +64,28 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
     assert ended.returncode == 1
     assert "cannot be written" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_empty_place_is_refused(tiny_model):
+    ended = iclviz("export", "abc", "--to", " ")
+    assert ended.returncode == 1
+    assert "--to is empty" in ended.stderr
+
+
+def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model):
+    command = [sys.executable, "-m", "iclviz", "run", "--model", str(tiny_model), *SMALL, "--n-items", "2000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines() == ["Stopped. What is finished is kept; the same command goes on from there."]
+
+
+def test_paths_are_printed_as_they_are(tiny_model, tmp_path):
+    cache = tmp_path / "c[red]x"
+    made = iclviz("run", "--model", str(tiny_model), *SMALL, ICLVIZ_CACHE=str(cache))
+    assert str(cache) in made.stdout
 
 
 def test_models_lists_the_presets():

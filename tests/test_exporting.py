@@ -72,8 +72,14 @@ def test_without_a_browser_an_image_says_what_to_install(keys):
 @pytest.mark.usefixtures("no_browser")
 def test_a_place_that_cannot_be_written_is_one_sentence(keys, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match=r"The place .* cannot be written"):
         export(keys, tmp_path / "file")
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_the_cache_itself_is_no_place_to_export_to(keys, own_cache):
+    with pytest.raises(StoreError, match="lies in the cache folder"):
+        export(keys, own_cache / "recordings")
 
 
 @pytest.mark.usefixtures("no_browser")

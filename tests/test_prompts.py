@@ -104,6 +104,17 @@ def test_chat_without_a_template_says_so(tokenizer):
         render(EXAMPLE, "chat", tokenizer)
 
 
+def test_a_template_that_fails_is_one_sentence(tokenizer):
+    for template in ("{{ raise_exception('no') }}", "{% for %}", "{{ nothing.here }}"):
+        with pytest.raises(ModelError, match="chat template fails"):
+            render(EXAMPLE, "chat", with_template(tokenizer, template))
+
+
+def test_a_long_prompt_is_tokenised_in_no_time(tokenizer):
+    many = tuple(Segment("demonstration", f"x = {i}, y = {i}\n") for i in range(20000))
+    assert len(tokenize(render(Prompt(many, EXAMPLE.query), "plain"), tokenizer).spans) > 20000
+
+
 def test_a_template_that_changes_the_message_is_refused(tokenizer):
     shouting = TEMPLATE.replace("m['content']", "m['content'] | upper")
     with pytest.raises(ModelError, match="changes the text"):

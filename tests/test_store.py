@@ -197,6 +197,56 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(store, monkeypatch)
     assert KEY not in store
 
 
+@pytest.fixture
+def read_only(store, monkeypatch):
+    """A cache whose index cannot be opened, as on a read-only or full disk."""
+    store.save(recording(), "log_accuracy")
+
+    def refuse(*arguments, **options):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr("iclviz.store.Cache", refuse)
+    return Store(store.folder)
+
+
+def test_a_cache_that_cannot_be_written_can_still_be_read(read_only):
+    assert [entry.key for entry in read_only.summaries()] == [KEY]
+    assert read_only.load(KEY).item_ids == ["one", "two"]
+    read_only.memo["file"] = 1
+    assert read_only.memo.get("file") is None
+
+
+def test_a_recording_can_be_deleted_where_the_index_cannot_be_written(read_only):
+    read_only.delete(KEY)
+    assert KEY not in read_only
+
+
+def test_an_index_that_is_no_database_is_set_aside(store):
+    store.save(recording(), "log_accuracy")
+    store.index.close()
+    (store.folder / "index" / "cache.db").write_bytes(b"garbage" * 100)
+    assert [entry.key for entry in Store(store.folder).summaries()] == [KEY]
+
+
+@pytest.mark.parametrize("name", ["run.json", "manifest.json"])
+def test_one_damaged_recording_does_not_hide_the_others(store, name):
+    store.save(recording(), "log_accuracy")
+    other = digest("another")
+    store.save(recording(other), "log_accuracy")
+    (store.folder / "recordings" / KEY / name).write_text("[]")
+    store.index.delete(f"run:{KEY}")
+    assert other in [entry.key for entry in store.summaries()]
+    with pytest.raises(StoreError, match="damaged"):
+        store.load(KEY)
+
+
+def test_a_missing_file_of_a_recording_is_one_sentence(store):
+    store.save(recording(), "log_accuracy")
+    (store.folder / "recordings" / KEY / "embeddings.mean.safetensors").unlink()
+    with pytest.raises(StoreError, match="damaged"):
+        store.load(KEY).embeddings["mean"]
+
+
 def test_loading_needs_no_torch(store):
     store.save(recording(), "log_accuracy")
     code = f"""

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -22,8 +22,10 @@ from iclviz.capture.engine import Captured, Decoding, Engine
 from iclviz.capture.plan import TOKEN_BUDGETS, BatchPlan, plan_batches
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.queue import Progress
+from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
-from iclviz.models.loading import LoadedModel, load
+from iclviz.models.loading import LoadedModel, load, ready_tokenizer
+from iclviz.models.locating import download
 from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved, build, tokenized
@@ -83,12 +85,17 @@ def compute(
     n_items = resolved.spec.n_items
     report(Progress("building the prompts", 0, n_items))
     built = build(resolved)
+    resolved = replace(resolved, located=download(resolved.located))
+    trusted = bool(resolved.spec.model_options.get("trust_remote_code", False))
+    tokenizer = ready_tokenizer(resolved.located, store.memo, trusted)
+    prompts = tokenized(resolved, built, tokenizer, model_facts(resolved.located).context_length)
+    _stop_if(should_stop)
     report(Progress("loading the model", 0, n_items))
     ready = keeper.get(resolved, store.memo)
-    prompts = tokenized(resolved, built, ready.loaded.tokenizer)
+    _stop_if(should_stop)
     loading = time.perf_counter() - start
     unfinished = store.unfinished(resolved.key)
-    plan = _plan(unfinished, prompts, ready.loaded.device)
+    plan = _plan(unfinished, prompts, ready.loaded)
     run = _Run(resolved, built, prompts, ready, plan, unfinished)
     with _threads(plan.threads):
         run.all_batches(report, should_stop)
@@ -98,13 +105,26 @@ def compute(
     return store.load(resolved.key)
 
 
-def _plan(unfinished: Unfinished, prompts: list[TokenizedPrompt], device: torch.device) -> BatchPlan:
+def _stop_if(should_stop: Callable[[], bool]) -> None:
+    if should_stop():
+        raise Cancelled
+
+
+def _plan(unfinished: Unfinished, prompts: list[TokenizedPrompt], loaded: LoadedModel) -> BatchPlan:
+    """The stored plan, or a new one where there is none or its batches come from other libraries or another device."""
+    makers = {"versions": _versions(), "device": loaded.device.type}
     stored = unfinished.plan()
-    if stored:
-        return BatchPlan.from_dict(stored)
-    plan = plan_batches([len(prompt) for prompt in prompts], token_budget(device), torch.get_num_threads())
-    unfinished.save_plan(plan.to_dict())
+    if stored and stored.get("makers") == makers:
+        return BatchPlan.from_dict(stored["plan"])
+    unfinished.forget()
+    lengths = [len(prompt) for prompt in prompts]
+    plan = plan_batches(lengths, token_budget(loaded.device), torch.get_num_threads())
+    unfinished.save_plan({"plan": plan.to_dict(), "makers": makers})
     return plan
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def token_budget(device: torch.device) -> int:
@@ -115,8 +135,8 @@ def token_budget(device: torch.device) -> int:
     UserError: the setting is not a positive whole number.
     """
     named = os.environ.get("ICLVIZ_TOKEN_BUDGET")
-    if named is not None:
-        if not named.isdigit() or int(named) == 0:
+    if named:
+        if not named.isdecimal() or int(named) == 0:
             raise UserError(f"ICLVIZ_TOKEN_BUDGET = {named!r} is not a number of tokens.", "Set it to 4096, say.")
         return int(named)
     if device.type != "cuda":
@@ -156,8 +176,7 @@ class _Run:
         meter = _Meter(self.plan, self.prompts)
         engine = self.ready.engine()
         for number, batch in enumerate(self.plan.batches):
-            if should_stop():
-                raise Cancelled
+            _stop_if(should_stop)
             found = self.unfinished.batch(number) is not None
             if not found:
                 report(meter.progress())
@@ -256,8 +275,7 @@ class _Run:
         loaded = self.ready.loaded
         on_gpu = loaded.device.type == "cuda"
         return {
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
+            **_versions(),
             "device": str(loaded.device),
             "device_name": torch.cuda.get_device_name(loaded.device) if on_gpu else platform.machine(),
             "dtype": loaded.dtype,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.computing import ModelKeeper, Report, compute
-from iclviz.jobs.queue import Job, Progress, Queue
+from iclviz.jobs.queue import Job, Progress, Queue, State
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolve
 
@@ -13,16 +13,24 @@ CANCEL_CHECK_SECONDS = 0.5
 
 
 def compute_job(
-    job: Job, queue: Queue, keeper: ModelKeeper, report: Report = lambda progress: None
+    job: Job,
+    queue: Queue,
+    keeper: ModelKeeper,
+    report: Report = lambda progress: None,
+    interrupted: State = "queued",
 ) -> Recording | None:
-    """Compute a job whose lease is held, keeping its state in the queue up to date.
+    """Compute a job whose lease is held, keeping its state in the queue up to date; a sealed one is only marked done.
 
-    None where it was cancelled or failed for a reason the user can mend; the job then says why.
+    None where it was cancelled or failed for a reason the user can mend; the job then says why. `interrupted` is the
+    state in which Ctrl-C leaves it: waiting for the next worker, or cancelled where the user meant this very run.
 
     Raises
     ------
     Exception: any fault of the program, after the job was marked as failed.
     """
+    if job.key in queue.store:
+        queue.finish(job.key, "done")
+        return queue.store.load(job.key)
     queue.start(job.key)
 
     def tell(progress: Progress) -> None:
@@ -40,7 +48,7 @@ def compute_job(
         queue.finish(job.key, "failed", str(error))
         return None
     except KeyboardInterrupt:
-        queue.change(job.key, state="queued")
+        queue.change(job.key, state=interrupted)
         raise
     except BaseException as error:
         queue.finish(job.key, "failed", f"The program failed: {type(error).__name__}: {error}")

@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from diskcache import Cache
 from filelock import FileLock, Timeout
 
 from iclviz.errors import StoreError
 from iclviz.spec import RunSpec
-from iclviz.store import PlainJSONDisk, Store, writing
+from iclviz.store import Store, open_cache, writing
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -82,9 +81,7 @@ class Queue:
         self.folder = store.folder / "queue"
         with writing(store.folder):
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
-            self._jobs = Cache(
-                str(self.folder), disk=PlainJSONDisk, eviction_policy="none", size_limit=2**40, timeout=60
-            )
+            self._jobs = open_cache(self.folder)
 
     def jobs(self) -> list[Job]:
         """Every job, oldest first."""
@@ -96,15 +93,21 @@ class Queue:
         values = self._jobs.get(key)
         return Job.from_dict(values) if values else None
 
-    def submit(self, spec: RunSpec, key: str) -> Job:
-        """Ask for a run; a job of the same key that waits or runs is returned as it is, any other is asked for anew."""
+    def submit(self, spec: RunSpec, key: str, mine: bool = False) -> Job:
+        """Ask for a run; a job of the same key that waits or runs is returned as it is, any other is asked for anew.
+
+        mine: the caller holds the lease, so whatever an open job says was left by a process that is gone.
+        """
         with writing(self.store.folder), self._jobs.transact():
             known = self.get(key)
-            if known and known.is_open:
+            if known and known.is_open and not mine and not self._left_while_stopping(known):
                 return known
             job = Job(key, spec, created=time.time(), progress=Progress(items_total=spec.n_items))
             self._jobs[key] = job.to_dict()
             return job
+
+    def _left_while_stopping(self, job: Job) -> bool:
+        return job.cancel_requested and not self.is_leased(job.key)
 
     def change(self, key: str, **changes: Any) -> Job | None:
         """Change fields of a job."""
@@ -135,14 +138,16 @@ class Queue:
                     self.change(key, cancel_requested=True)
 
     def remove(self, key: str) -> None:
-        """Forget a job that has ended."""
+        """Forget a job that has ended, and the batches that it finished."""
         job = self.get(key)
         if job and not job.is_open:
             self._jobs.delete(key)
+            self.store.forget_unfinished(key)
 
-    def next_job(self) -> Job | None:
+    def next_job(self, but: frozenset[str] = frozenset()) -> Job | None:
         """The oldest job that nobody computes: waiting, or left running by a process that is gone."""
-        return next((job for job in self.jobs() if job.is_open and not self.is_leased(job.key)), None)
+        waiting = (job for job in self.jobs() if job.is_open and job.key not in but)
+        return next((job for job in waiting if not self.is_leased(job.key)), None)
 
     @contextmanager
     def lease(self, key: str) -> Iterator[bool]:

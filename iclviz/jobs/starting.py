@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
@@ -24,7 +22,7 @@ def start_worker(queue: Queue, idle_exit: float | None = None) -> "subprocess.Po
         )
 
 
-def ensure_worker(queue: Queue, model_options: Mapping[str, Any]) -> None:
+def ensure_worker(queue: Queue) -> None:
     """Start a worker where none lives; it ends by itself after half an hour without a job."""
-    if not queue.worker_lives(device_kind(model_options)):
+    if not queue.worker_lives(device_kind({})):
         start_worker(queue, IDLE_EXIT_SECONDS)

@@ -41,6 +41,7 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
     with queue.worker_lease(device) as mine:
         if not mine:
             raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
+        store.sweep()
         log.info("worker ready: %s, %s", device, store.folder)
         _take_jobs(queue, 0.0 if once else idle_exit)
 
@@ -49,9 +50,10 @@ def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
     from iclviz.jobs.computing import ModelKeeper
 
     keeper = ModelKeeper()
+    given_up: set[str] = set()
     last_job = time.monotonic()
     while True:
-        if _take_one(queue, keeper):
+        if _take_one(queue, keeper, given_up):
             last_job = time.monotonic()
         elif idle_exit is not None and time.monotonic() - last_job >= idle_exit:
             return
@@ -59,11 +61,14 @@ def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _take_one(queue: Queue, keeper: "ModelKeeper") -> bool:
-    """Compute the next job, if there is one that nobody else takes first."""
+def _take_one(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
+    """Compute the next job, if there is one that nobody else takes first.
+
+    given_up: keys of jobs that broke; on a full disk the queue cannot be told, and they would come again for ever.
+    """
     from iclviz.jobs.local import compute_job
 
-    job = queue.next_job()
+    job = queue.next_job(but=frozenset(given_up))
     if job is None:
         return False
     with queue.lease(job.key) as mine:
@@ -74,6 +79,7 @@ def _take_one(queue: Queue, keeper: "ModelKeeper") -> bool:
             compute_job(job, queue, keeper)
         except Exception:
             log.exception("job %s failed", job.key)
+            given_up.add(job.key)
     return True
 
 

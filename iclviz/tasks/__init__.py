@@ -10,6 +10,9 @@ from iclviz.tasks.base import KINDS, Item, Option, Parsed, PrimaryAnalysis, Task
 __all__ = ["KINDS", "Item", "Option", "Parsed", "PrimaryAnalysis", "Task", "TaskData", "task", "tasks"]
 
 
+FILE_ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".py", ".txt")
+
+
 @cache
 def tasks() -> dict[str, Task]:
     """Every task by name, in alphabetical order."""
@@ -27,7 +30,7 @@ def task(name: str) -> Task:
     """
     if name in tasks():
         return tasks()[name]
-    if any(mark in name for mark in ("/", "\\", ".json", ".csv")):
+    if any(mark in name for mark in ("/", "\\")) or name.lower().endswith(FILE_ENDINGS):
         raise SpecError(
             f"The task {name!r} is a path, and this version reads no task files.",
             f"Take one of: {', '.join(tasks())}.",

@@ -7,6 +7,7 @@ the same spec gives the same text anywhere, and the demonstration set for k + 1 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -33,6 +34,10 @@ KINDS: Mapping[str, str] = {
 def generator(*parts: Any) -> np.random.Generator:
     """A random generator named by its parts: the same parts give the same draws, other parts unrelated ones."""
     return np.random.default_rng(int(digest(list(parts)), 16))
+
+
+SHOWN = 80
+"""Characters of a wrong value that its error repeats."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,16 @@ class Option:
 
     def refuse(self, value: Any, wanted: str) -> SpecError:
         """The error that says what was given and what is wanted."""
-        return SpecError(f"{self.name} = {value!r} does not fit.", f"Give {wanted}.")
+        shown = repr(value) if len(repr(value)) <= SHOWN else f"{repr(value)[:SHOWN]}…"
+        return SpecError(f"{self.name} = {shown} does not fit.", f"Give {wanted}.")
 
 
 def _check_number(option: Option, value: Any) -> float:
     low = "-inf" if option.low is None else f"{option.low:g}"
     high = "inf" if option.high is None else f"{option.high:g}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise option.refuse(value, f"a number from {low} to {high}")
-    if not float(low) <= value <= float(high):
+    if not float(low) <= value <= float(high) or value in (float("inf"), float("-inf")):
         raise option.refuse(value, f"a number from {low} to {high}")
     return int(value) if float(value).is_integer() else float(value)
 
@@ -292,12 +298,17 @@ class Task(ABC):
         return [self.prompt(data, index, demonstrations, options) for index in range(len(data.items))]
 
     def foreign_demonstrations(self, demonstrations: Demonstrations) -> tuple[Segment, ...]:
-        """K solved examples of another task, nested over k and shared by all items."""
-        from iclviz.tasks import task
+        """The k solved examples of another task, nested over k and shared by all items."""
+        return _foreign(self.name, self.foreign_task, demonstrations.k, demonstrations.seed)
 
-        rng = generator("out-of-domain", self.name, demonstrations.seed)
-        other = task(self.foreign_task)
-        return tuple(Segment("demonstration", other.solved_example(rng)) for _ in range(demonstrations.k))
+
+@lru_cache(maxsize=32)
+def _foreign(name: str, foreign_task: str, k: int, seed: int) -> tuple[Segment, ...]:
+    from iclviz.tasks import task
+
+    rng = generator("out-of-domain", name, seed)
+    other = task(foreign_task)
+    return tuple(Segment("demonstration", other.solved_example(rng)) for _ in range(k))
 
 
 def similarity(values: Array) -> Array:

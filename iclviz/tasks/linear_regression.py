@@ -55,7 +55,7 @@ class Line:
 
     def __str__(self) -> str:
         sign = "-" if self.intercept < 0 else "+"
-        return f"y = {self.slope:g}x {sign} {abs(self.intercept):g}"
+        return f"y = {self.slope}x {sign} {abs(self.intercept)}"
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class LinearRegression(Task):
 def _classes(values: Array) -> Array:
     """Grid values as classes: whole numbers where they are, else texts (floats would be probed as numbers)."""
     whole = np.all(values == np.round(values))
-    return values.astype(int) if whole else np.array([f"{value:g}" for value in values])
+    return values.astype(int) if whole else np.array([str(value) for value in values])
 
 
 def _grid(options: Mapping[str, Any], seed: int) -> list[Line]:

@@ -8,6 +8,7 @@ the answering statement is `relevant`, the others are `irrelevant`.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import perm
 from typing import Any
 
@@ -147,8 +148,7 @@ class ReadingComprehension(Task):
         """K solved examples over names and activities that no query uses, the same for every item."""
         if demonstrations.kind == "out-of-domain":
             return self.foreign_demonstrations(demonstrations)
-        rng = generator("examples", demonstrations.seed)
-        examples = [_example(rng, options["statements"]) for _ in range(demonstrations.k)]
+        examples = _examples(demonstrations.seed, options["statements"], demonstrations.k)
         answers = _ANSWERS[demonstrations.kind](examples, demonstrations.seed)
         return tuple(
             Segment("demonstration", _solved(example, answer, options["question_form"]))
@@ -273,6 +273,12 @@ def _example(rng: np.random.Generator, size: int) -> _Example:
     activities = rng.choice(ACTIVITIES[MOST_NAMES:-POOL_SIZE], size, replace=False)
     statements = tuple(Statement(str(name), str(activity)) for name, activity in zip(names, activities, strict=True))
     return _Example(statements, int(rng.integers(size)))
+
+
+@lru_cache(maxsize=32)
+def _examples(seed: int, size: int, k: int) -> list[_Example]:
+    rng = generator("examples", seed)
+    return [_example(rng, size) for _ in range(k)]
 
 
 def _solved(example: _Example, answer: str, form: str) -> str:

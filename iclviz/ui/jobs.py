@@ -32,7 +32,7 @@ def ask_for(runs: list[Resolved]) -> None:
             if resolved.key not in queue.store:
                 check_model_ready(resolved)
                 queue.submit(resolved.spec, resolved.key)
-                ensure_worker(queue, resolved.spec.model_options)
+                ensure_worker(queue)
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)
 
@@ -105,6 +105,6 @@ def _ended_jobs(jobs: list[Job], queue: Queue) -> None:
 def _again(job: Job, queue: Queue) -> None:
     try:
         queue.submit(job.spec, job.key)
-        ensure_worker(queue, job.spec.model_options)
+        ensure_worker(queue)
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)

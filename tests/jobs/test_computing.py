@@ -84,7 +84,7 @@ def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, ke
         compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 12)
     unfinished = store.unfinished(resolved.key)
     done = sum(unfinished.batch(number) is not None for number in range(20))
-    assert 0 < done < len(unfinished.plan()["batches"])
+    assert 0 < done < len(unfinished.plan()["plan"]["batches"])
     seen = []
     compute(resolved, store, keeper, report=seen.append)
     assert max(progress.items_done for progress in seen if progress.stage == "running") == 12
@@ -171,6 +171,55 @@ def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         compute_job(job, queue, keeper)
     assert queue.get(job.key).state == "queued"
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_batches_of_other_libraries_are_not_joined_with_these(store, keeper, spec):
+    resolved = resolve(spec)
+    asked = iter(range(1000))
+    with pytest.raises(Cancelled):
+        compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 14)
+    unfinished = store.unfinished(resolved.key)
+    plan = unfinished.plan()
+    unfinished.save_plan({**plan, "makers": {**plan["makers"], "device": "cuda"}})
+    seen = []
+    compute(resolved, store, keeper, report=seen.append)
+    assert min(progress.items_done for progress in seen if progress.stage == "running") == 0
+
+
+def test_a_sealed_recording_is_not_computed_again(store, keeper, spec, monkeypatch):
+    queue, resolved = Queue(store), resolve(spec)
+    compute(resolved, store, keeper)
+    job = queue.submit(resolved.spec, resolved.key)
+    monkeypatch.setattr("iclviz.jobs.local.compute", lambda *arguments: pytest.fail("computed again"))
+    assert compute_job(job, queue, keeper).n_items == 12
+    assert queue.get(job.key).state == "done"
+
+
+def test_a_worker_does_not_take_a_broken_job_again_where_the_queue_cannot_be_told(store, spec, monkeypatch):
+    queue, resolved = Queue(store), resolve(spec)
+    queue.submit(resolved.spec, resolved.key)
+    tries = []
+
+    def full_disk(*arguments):
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("iclviz.jobs.local.compute_job", full_disk)
+    work(store, "cpu", once=True)
+    assert len(tries) == 1
+
+
+def test_a_spec_that_never_fits_is_refused_before_the_model_is_loaded(store, spec, monkeypatch):
+    monkeypatch.setattr(computing, "load", lambda *args, **kwargs: pytest.fail("loaded"))
+    for demonstrations in (Demonstrations("out-of-domain", 3000), Demonstrations("correct", 19)):
+        with pytest.raises(SpecError, match="Take k <="):
+            compute(resolve(spec.with_(demonstrations=demonstrations)), store, ModelKeeper())
+
+
+def test_too_many_new_tokens_are_named_as_the_cause(store, keeper, spec):
+    with pytest.raises(SpecError, match="Take max_new_tokens <="):
+        compute(resolve(spec.with_(max_new_tokens=250)), store, keeper)
 
 
 def test_a_second_worker_is_refused(store):

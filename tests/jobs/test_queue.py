@@ -68,6 +68,23 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_asked_to_stop(q
     assert queue.get(digest("b")).cancel_requested
 
 
+def test_asking_again_after_a_stopping_process_was_killed_asks_anew(queue):
+    queue.submit(spec(), digest("a"))
+    queue.start(digest("a"))
+    queue.change(digest("a"), cancel_requested=True)
+    assert queue.submit(spec(), digest("a")).state == "queued"
+    assert not queue.get(digest("a")).cancel_requested
+
+
+def test_clearing_an_ended_job_removes_its_batches(queue):
+    queue.submit(spec(), digest("a"))
+    unfinished = queue.store.unfinished(digest("a"))
+    unfinished.save_plan({})
+    queue.finish(digest("a"), "cancelled")
+    queue.remove(digest("a"))
+    assert not unfinished.folder.exists()
+
+
 def test_progress_survives_the_disk(queue, own_cache):
     queue.submit(spec(), digest("a"))
     queue.change(digest("a"), progress=Progress("running", 3, 8, 120.5, 7.0))

@@ -140,6 +140,12 @@ def test_a_path_says_that_own_tasks_are_not_read():
         task("my_tasks/items.csv")
 
 
+@pytest.mark.parametrize("name", ["items.csv", "mine.py", "a/b"])
+def test_a_file_name_is_taken_for_a_path(name):
+    with pytest.raises(SpecError, match="reads no task files"):
+        task(name)
+
+
 def test_an_unknown_task_lists_the_known_ones():
     with pytest.raises(SpecError, match="linear_regression"):
         task("nonsense")

@@ -118,6 +118,19 @@ def test_a_shuffled_answer_is_not_even_the_right_one_without_noise():
         assert all(y != item.own.at(x) for _, _, x, y in rows(data, options, index, "shuffled", 16))
 
 
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), "x" * 500, None])
+def test_an_impossible_number_is_one_short_sentence(value):
+    with pytest.raises(SpecError) as error:
+        made(noise=value)
+    assert len(str(error.value)) < 200
+
+
+def test_lines_that_differ_in_a_far_digit_are_two():
+    data, _ = made(8, slopes=[1.0000001, 1.0000002], intercepts=[0])
+    assert len({item.id for item in data.items}) == 8
+    assert len(set(data.labels["line"].tolist())) == 2
+
+
 def test_a_grid_that_leaves_nothing_to_shuffle_is_refused():
     data, options = made(2, slopes=[0], intercepts=[5])
     with pytest.raises(SpecError, match="Add a slope"):
