@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iclviz.errors import ModelError
-from iclviz.models.gguf_header import DamagedGguf, read_header
+from iclviz.models.gguf_header import DamagedGguf, GgufHeader, read_header
 
 FAST_TOKENIZER = "tokenizer.json"
 SLOW_TOKENIZERS = (
@@ -25,6 +25,7 @@ SLOW_TOKENIZERS = (
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
+_GGUF_BLOCK = re.compile(r"blk\.(\d+)\.")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -34,11 +35,11 @@ def read_json(path: Path) -> dict[str, Any]:
     ------
     ModelError: the file is missing or holds no JSON object.
     """
-    if not path.is_file():
-        raise ModelError(
-            f"The model folder {path.parent} has no {path.name}.", "Give a folder saved by save_pretrained."
-        )
     try:
+        if not path.is_file():
+            raise ModelError(
+                f"The model folder {path.parent} has no {path.name}.", "Give a folder saved by save_pretrained."
+            )
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise ModelError(f"{path} cannot be read ({error}).", "Fetch or save the model again.") from error
@@ -111,8 +112,8 @@ def safetensors_header(file: Path) -> bytes:
     ------
     ModelError: the header cannot be read, or the file ends before the tensors that it lists.
     """
-    size = file.stat().st_size
     try:
+        size = file.stat().st_size
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > size:
@@ -122,7 +123,7 @@ def safetensors_header(file: Path) -> bytes:
         end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
         if end > size:
             raise ValueError(f"it holds {size:,} bytes where its tensors end at byte {end:,}")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
         raise ModelError(f"The weight file {file} is damaged: {error}.", "Fetch or copy it again.") from error
     return header
 
@@ -141,3 +142,14 @@ def check_gguf(path: Path) -> None:
     for key, what in (("general.architecture", "architecture"), ("tokenizer.ggml.model", "tokenizer")):
         if key not in header.metadata:
             raise ModelError(f"The file {path} names no {what}.", "Take a .gguf file of a whole language model.")
+    _check_block_count(path, header)
+
+
+def _check_block_count(path: Path, header: GgufHeader) -> None:
+    """Refuse weights of blocks that the metadata do not count: loading would leave them out and say nothing."""
+    counted = header.get("block_count")
+    numbers = [int(found[1]) for tensor in header.tensors if (found := _GGUF_BLOCK.match(tensor.name))]
+    if isinstance(counted, int) and max(numbers, default=-1) >= counted:
+        raise ModelError(
+            f"The file {path} counts {counted} blocks and holds weights of {max(numbers) + 1}.", "Fetch it again."
+        )

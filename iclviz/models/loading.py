@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from tokenizers import pre_tokenizers
 from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -38,6 +40,8 @@ from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # GGUF files whose vocabulary was learned on single digits; read without that split, two spaces before a digit differ.
 _SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}
+_OTHER_PURPOSE = re.compile(r"For(MaskedLM|MultipleChoice|QuestionAnswering|\w*Classification)$")
+_CONSTANT = re.compile(r"\.(inv_freq|masked_bias)$")
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,23 @@ def _model(located: LocatedModel, dtype: torch.dtype, device: torch.device, trus
         return unpacked_gguf(located.path, dtype, **placing)
     folder = str(located.path)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
+    _refuse_other_purposes(located, config)
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **placing
     )
-    _refuse_missing(located, info)
+    _refuse_misfit(located, model, info)
     return model
+
+
+def _refuse_other_purposes(located: LocatedModel, config: PreTrainedConfig) -> None:
+    """Models that do not continue text: loaded as one that does, they would lack a head or see what comes later."""
+    made_for = next(iter(config.architectures or ()), type(config).__name__)
+    both_ways = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    if both_ways or _OTHER_PURPOSE.search(made_for):
+        raise ModelError(
+            f"{located.name} is a {made_for}, which was not trained to continue a text from left to right.",
+            "Take a causal language model.",
+        )
 
 
 def unpacked_gguf(path: Path, dtype: torch.dtype = torch.float32, **placing: Any) -> PreTrainedModel:
@@ -154,7 +170,7 @@ def unpacked_gguf(path: Path, dtype: torch.dtype = torch.float32, **placing: Any
         output_loading_info=True,
         **placing,
     )
-    _refuse_missing(LocatedModel(str(path), "gguf", path), info)
+    _refuse_misfit(LocatedModel(str(path), "gguf", path), model, info)
     # What is left of the quantisation refuses saving although nothing is packed any more.
     model.hf_quantizer = None
     model.is_quantized = False
@@ -164,13 +180,31 @@ def unpacked_gguf(path: Path, dtype: torch.dtype = torch.float32, **placing: Any
     return model
 
 
-def _refuse_missing(located: LocatedModel, info: Mapping[str, Any]) -> None:
-    """Weights that are not in the files would be random numbers."""
+def _refuse_misfit(located: LocatedModel, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Weights that are not in the files would be random numbers; those of blocks left out would be another model."""
     if missing := sorted(info.get("missing_keys", ())):
         raise ModelError(
             f"The files of {located.name} lack {len(missing)} of the model's weights, first {missing[0]}.",
             "Fetch or save the model again.",
         )
+    blocks = [f".{name}" for name, part in model.named_modules() if isinstance(part, torch.nn.ModuleList)]
+    unused = [name for name in sorted(info.get("unexpected_keys", ())) if _in_block(name, blocks)]
+    if unused:
+        raise ModelError(
+            f"The configuration of {located.name} leaves out {len(unused)} of the weights in its blocks, "
+            f"first {unused[0]}.",
+            "Fetch the model again, or put its own config.json beside its weights.",
+        )
+
+
+def _in_block(weight: str, blocks: list[str]) -> bool:
+    """Whether a weight that the model has no place for lies in one of its lists of blocks.
+
+    Files saved without the head leave out the first part of the lists' names. Constants that older releases saved
+    beside the weights are no loss.
+    """
+    inside = re.match(r"(.+?)\.\d+\.", weight)
+    return inside is not None and not _CONSTANT.search(weight) and any(b.endswith(f".{inside[1]}") for b in blocks)
 
 
 # Tokenizers that have to be converted first

@@ -19,8 +19,9 @@ from iclviz.models.presets import DEMO_MODEL, PRESETS, Preset, preset
 
 Kind = Literal["folder", "gguf", "hub"]
 HUB_SECONDS = 5.0
+SHOWN = 80
 DEMO_COMMAND = "python -m iclviz.models.demo"
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)  # the hub's own limit is 96
 _PATH_LIKE = re.compile(r"^[~./\\]|^[A-Za-z]:[/\\]|/.*/|\\|/$")
 
 
@@ -71,32 +72,49 @@ def locate(model_name: str) -> LocatedModel:
         return _locate_preset(PRESETS[name])
     if name.lower().endswith(".gguf"):
         return _locate_gguf(name)
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
+    if name and (folder := _existing(name, Path.is_dir)):
         check_folder(folder)
         return LocatedModel(name, "folder", folder.resolve())
     if _PATH_LIKE.search(name):
-        raise ModelError(f"There is no folder {name}.", "Give the path of a folder that holds a model.")
+        raise ModelError(f"There is no folder {_shown(name)}.", "Give the path of a folder that holds a model.")
     if _HUB_ID.fullmatch(name):
         known = next((row for row in PRESETS.values() if row.source == name), None)
         return _locate_hub(name, name, known)
     raise _unknown_name(name)
 
 
+def _existing(name: str, is_there: Callable[[Path], bool]) -> Path | None:
+    """The path of that name; None where there is nothing, or where no path can have that name.
+
+    The home of an unknown user and a name longer than the file system takes raise errors of their own.
+    """
+    try:
+        path = Path(name).expanduser()
+        return path if is_there(path) else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def _shown(name: str) -> str:
+    """The name as messages show it: a long one cut."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]} …"
+
+
 def _locate_preset(row: Preset) -> LocatedModel:
     if not row.local:
         return _locate_hub(row.name, row.source, row)
-    folder = next((folder for folder in demo_folders() if folder.is_dir()), None)
+    folder = _files_of(row)
     if folder is None:
+        for damaged in filter(Path.is_dir, demo_folders()):
+            check_folder(damaged)  # says what is wrong with it
         raise ModelError(f"The demo model {row.name} is not on disk.", f"Fetch it once (93 MB): {DEMO_COMMAND}")
-    check_folder(folder)
     return LocatedModel(row.name, "folder", folder, preset=row)
 
 
 def _locate_gguf(name: str) -> LocatedModel:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ModelError(f"There is no file {name}.", "Give the path of an existing .gguf file.")
+    path = _existing(name, Path.is_file)
+    if path is None:
+        raise ModelError(f"There is no file {_shown(name)}.", "Give the path of an existing .gguf file.")
     check_gguf(path)
     return LocatedModel(name, "gguf", path.resolve())
 
@@ -110,9 +128,11 @@ def _locate_hub(name: str, hub_id: str, row: Preset | None) -> LocatedModel:
 
 def _unknown_name(name: str) -> ModelError:
     close = difflib.get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Presets: {', '.join(PRESETS)}."
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return ModelError(
-        f"There is no model {name!r}.", f"{hint} A hub id (org/name), a folder or a .gguf file also does."
+        f"There is no model {_shown(name)!r}.",
+        f"{hint}`iclviz models` lists those known by a short name; "
+        "a hub id (org/name), a folder or a .gguf file also does.",
     )
 
 
@@ -225,6 +245,7 @@ def _hub_error(hub_id: str, revision: str, error: Exception) -> ModelError:
             f"The hub holds no model {hub_id}, or it is private.",
             "Check the spelling; for a private model log in with: hf auth login",
         ),
+        (errors.HFValidationError, f"{hub_id} is not a name that the hub takes.", "Check the spelling."),
         (errors.HfHubHTTPError, f"The hub would not answer for {hub_id} ({_status(error)}).", "Try again later."),
     ]
     for kind, problem, remedy in sentences:

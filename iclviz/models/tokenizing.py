@@ -40,7 +40,8 @@ def load_tokenizer(located: LocatedModel, memo: MutableMapping[str, Any] | None 
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:  # the tokenizers package raises bare Exceptions for files it cannot read
         raise ModelError(
-            f"The tokenizer in {folder} cannot be read ({error}).", "Fetch or copy the model again."
+            f"The tokenizer in {folder} cannot be read: its files are damaged, or of a newer form than is known here.",
+            "Fetch or copy the model again.",
         ) from error
     if not tokenizer.chat_template and located.preset and located.preset.chat_template:
         tokenizer.chat_template = located.preset.chat_template.read_text(encoding="utf-8")

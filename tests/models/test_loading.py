@@ -122,6 +122,54 @@ def test_weights_that_are_not_in_the_files_are_refused(model_folder):
         load(locate(str(model_folder)), device="cpu")
 
 
+def rename_weights(folder, renamed):
+    """Save the folder's weights again as one file, each under the name that `renamed` gives it."""
+    tensors = {}
+    for file in [*folder.glob("*.safetensors"), folder / "model.safetensors.index.json"]:
+        if file.suffix == ".safetensors":
+            tensors |= load_file(file)
+        file.unlink()
+    save_file(
+        {renamed(name): tensor for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+
+
+@pytest.mark.parametrize("prefix", ["model.", ""])
+def test_a_configuration_with_fewer_blocks_than_the_weights_is_refused(model_folder, prefix):
+    rename_weights(model_folder, lambda name: name.replace("model.", prefix))
+    change_config(model_folder, num_hidden_layers=1)
+    said = rf"leaves out 9 of the weights in its blocks, first {prefix}layers\.1\..*its own config\.json"
+    with pytest.raises(ModelError, match=said):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_a_bias_that_the_configuration_leaves_out_is_refused(model_folder):
+    shard = next(model_folder.glob("*.safetensors"))
+    save_file({**load_file(shard), "model.layers.0.self_attn.q_proj.bias": torch.ones(32)}, shard, {"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"1 of the weights in its blocks, first model\.layers\.0\.self_attn\.q_proj\.bias"
+    ):
+        load(locate(str(model_folder)), device="cpu")
+
+
+def test_weights_beside_the_blocks_and_old_constants_are_no_loss(model_folder):
+    shard = next(model_folder.glob("*.safetensors"))
+    others = ("vision_tower.encoder.layers.5.weight", "model.layers.0.self_attn.masked_bias", "value_head.0.weight")
+    save_file({**load_file(shard), **{name: torch.ones(1) for name in others}}, shard, {"format": "pt"})
+    assert load(locate(str(model_folder)), device="cpu").facts.n_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture"),
+    [("bert", "BertModel"), ("bert", "BertForMaskedLM"), ("roberta", "RobertaForMaskedLM"),
+     ("llama", "LlamaForSequenceClassification"), ("qwen2", "Qwen2ForTokenClassification")],
+)  # fmt: skip
+def test_a_model_that_does_not_continue_text_gets_a_sentence(model_folder, model_type, architecture):
+    change_config(model_folder, model_type=model_type, architectures=[architecture])
+    with pytest.raises(ModelError, match=f"is a {architecture}, which was not trained to continue a text"):
+        load(locate(str(model_folder)), device="cpu")
+
+
 def test_weights_of_another_shape_get_a_sentence(model_folder):
     change_config(model_folder, intermediate_size=48)
     with pytest.raises(ModelError, match="do not fit its configuration or are damaged"):

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi, constants, errors
 
+from iclviz import places
 from iclviz.errors import ModelError
 from iclviz.models import locating
 from iclviz.models.locating import LocatedModel, download, locate, on_disk, size_on_disk
@@ -65,11 +66,19 @@ def test_a_folder_named_like_a_hub_id_comes_before_the_hub(model_folder, monkeyp
     ("name", "said"),
     [
         ("smollm2-135m-instrukt", "Did you mean smollm2-135m-instruct"),
-        ("zzz", "Presets: smollm2-135m-instruct, llama-2-7b"),
+        ("zzz", "There is no model 'zzz'. `iclviz models` lists those known by a short name; a hub id"),
         ("/no/such/folder", "There is no folder /no/such/folder"),
         ("~/nothing", "There is no folder ~/nothing"),
         ("nothing.gguf", "There is no file nothing.gguf"),
         ("", "There is no model ''"),
+        ("~nosuchuser/x", "There is no folder ~nosuchuser/x"),
+        ("~nosuchuser/x.gguf", "There is no file ~nosuchuser/x.gguf"),
+        ("a" * 300, f"There is no model '{'a' * 80} …'"),
+        ("a/" + "b" * 5000, f"There is no model 'a/{'b' * 78} …'"),
+        ("/" + "b" * 5000, f"There is no folder /{'b' * 79} …"),
+        ("b" * 5000 + ".gguf", f"There is no file {'b' * 80} …"),
+        ("ä" * 90 + "/" + "ä" * 90, "There is no model 'ä"),
+        ("a\0b", r"There is no model 'a\\x00b'"),
     ],
 )
 def test_an_unknown_name_gets_a_sentence(name, said):
@@ -138,6 +147,15 @@ def test_a_damaged_gguf_gets_a_sentence(gguf_file, damage, said):
         locate(str(gguf_file))
 
 
+def test_a_gguf_that_counts_fewer_blocks_than_it_holds_gets_a_sentence(gguf_file):
+    data = gguf_file.read_bytes()
+    at = data.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    assert data[at] == 2
+    gguf_file.write_bytes(data[:at] + b"\1" + data[at + 1 :])
+    with pytest.raises(ModelError, match="counts 1 blocks and holds weights of 2"):
+        locate(str(gguf_file))
+
+
 def test_a_preset_in_the_hub_cache_needs_no_network(model_folder):
     folder = in_hub_cache(model_folder, "Qwen/Qwen3-0.6B")
     located = locate("qwen3-0.6b")
@@ -172,6 +190,7 @@ def test_an_incomplete_snapshot_is_not_on_disk(model_folder, monkeypatch):
         (refusal(errors.HfHubHTTPError, 503), "status 503"),
         (httpx2.ConnectError("no route"), "the hub cannot be reached"),
         (OSError("name resolution"), "the hub cannot be reached"),
+        (errors.HFValidationError("two dots"), "org/name is not a name that the hub takes"),
     ],
 )
 def test_what_the_hub_says_becomes_a_sentence(monkeypatch, answer, said):
@@ -243,6 +262,28 @@ def test_the_demo_model_is_found_in_the_users_folder(model_folder, own_machine):
     model_folder.rename(target)
     assert locate(DEMO_MODEL) == LocatedModel(DEMO_MODEL, "folder", target, preset=preset(DEMO_MODEL))
     assert on_disk(DEMO_MODEL)
+
+
+def test_a_damaged_demo_model_does_not_hide_a_whole_one(model_folder, own_machine, monkeypatch, tmp_path):
+    monkeypatch.setattr(places, "checkout", lambda: tmp_path / "checkout")
+    damaged = tmp_path / "checkout" / DEMO_MODEL
+    damaged.mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"smollm2-135m-instruct has no config\.json"):
+        locate(DEMO_MODEL)
+    assert not on_disk(DEMO_MODEL)
+    target = own_machine / ".cache" / "iclviz" / DEMO_MODEL
+    target.parent.mkdir(parents=True)
+    model_folder.rename(target)
+    assert locate(DEMO_MODEL).path == target
+    assert on_disk(DEMO_MODEL)
+
+
+def test_a_link_to_a_weight_file_that_is_gone_gets_a_sentence(model_folder):
+    shard = sorted(model_folder.glob("*.safetensors"))[0]
+    shard.unlink()
+    shard.symlink_to(model_folder / "gone")
+    with pytest.raises(ModelError, match=f"{shard.name} is damaged"):
+        locate(str(model_folder))
 
 
 def test_presets_are_consistent():

@@ -46,9 +46,12 @@ def test_a_tokenizer_gives_offsets(model_folder):
     assert encoded["offset_mapping"][-1][1] == len("the cat")
 
 
-def test_a_damaged_tokenizer_gets_a_sentence(model_folder):
-    (model_folder / "tokenizer.json").write_text('{"model": 3')
-    with pytest.raises(ModelError, match="cannot be read"):
+@pytest.mark.parametrize("content", ['{"model": 3', "{}", '{"model": 3, "added_tokens": []}', "[]", ""])
+def test_a_damaged_tokenizer_gets_a_sentence(model_folder, content):
+    (model_folder / "tokenizer.json").write_text(content)
+    with pytest.raises(
+        ModelError, match=r"tiny cannot be read: its files are damaged.*Fetch or copy the model again\."
+    ):
         load_tokenizer(locate(str(model_folder)))
 
 
