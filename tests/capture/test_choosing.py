@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import BertConfig, BertLMHeadModel, MambaConfig, MambaForCausalLM
 
 from iclviz.capture import choosing
 from iclviz.capture.choosing import choose_way
@@ -27,3 +28,35 @@ def test_a_model_that_no_way_records_exactly_is_refused(monkeypatch):
     monkeypatch.setattr(choosing, "_rows_of", lambda *arguments: None)
     with pytest.raises(ModelError, match="LlamaForCausalLM cannot be recorded exactly"):
         choose_way(tiny("llama"), LAYERS)
+
+
+def test_a_model_that_reads_both_ways_is_known_by_its_attention():
+    config = BertConfig(
+        vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=LAYERS, num_attention_heads=4
+    )
+    with pytest.raises(ModelError, match=r"BertLMHeadModel reads later tokens too.*Take a causal language model"):
+        choose_way(BertLMHeadModel(config).eval(), LAYERS)
+
+
+def test_blocks_without_attention_are_refused():
+    config = MambaConfig(vocab_size=100, hidden_size=32, num_hidden_layers=2, state_size=4)
+    with pytest.raises(ModelError, match="MambaForCausalLM has attention in 0 of its 2 blocks"):
+        choose_way(MambaForCausalLM(config).eval(), 2)
+
+
+@pytest.mark.parametrize("part", ["model.layers.1.self_attn.q_proj", "lm_head"])
+def test_weights_that_are_no_numbers_are_named_as_the_reason(part):
+    model = tiny("llama")
+    with torch.no_grad():
+        model.get_submodule(part).weight[0, 0] = float("nan")
+    with pytest.raises(ModelError, match=r"no numbers in float32: its weights are damaged\. Fetch or save the model"):
+        choose_way(model, LAYERS)
+
+
+def test_a_dtype_that_the_weights_overflow_is_named_as_the_reason():
+    model = tiny("llama")
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight *= 1e9
+    choose_way(model, LAYERS)
+    with pytest.raises(ModelError, match=r"no numbers in float16: its weights are too large.*Take the dtype float32"):
+        choose_way(model.half(), LAYERS)
