@@ -1,23 +1,54 @@
-"""The dashboard as processes: Streamlit for the pages, and a worker beside it; both end together."""
+"""The dashboard as processes: Streamlit for the pages, and a worker beside it; both end with this one.
 
+Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) end all three. Killed without asking, this process
+leaves a worker that ends by itself when it has had no job for a while; pages start one again when they need it.
+"""
+
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.starting import start_worker
+from iclviz.jobs.starting import IDLE_EXIT_SECONDS, start_worker
 from iclviz.models.devices import device_kind
 from iclviz.places import checkout
 from iclviz.store import Store
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
+POLL_SECONDS = 0.2
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+_OTHER_PORT = "Take a port from 1024 to 65535 with --port."
+_OTHER_HOST = "Give localhost, or an address of this machine, with --host."
+_REMEDIES = {
+    errno.EADDRINUSE: "Another dashboard may be running there: open it, or take another port with --port.",
+    errno.EACCES: _OTHER_PORT,
+    errno.EADDRNOTAVAIL: _OTHER_HOST,
+}
+
+Process = subprocess.Popen[bytes]
+
+
+@dataclass
+class Stop:
+    """Whether this process was asked to stop. Not an Event, whose lock the interrupted code may hold already."""
+
+    asked: bool = False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The signals' handler."""
+        self.asked = True
 
 
 def dashboard_folder() -> Path:
@@ -26,27 +57,52 @@ def dashboard_folder() -> Path:
 
 
 def serve(host: str, port: int) -> int:
-    """Serve the dashboard until it is stopped; the exit status.
+    """Serve the dashboard until it is stopped; the exit status, 0 where it was asked to stop.
 
     Raises
     ------
     UserError: the port is taken, or the cache cannot be written.
     """
-    check_port(host, port)
-    queue = Queue(Store())
-    started = None if queue.worker_lives(device_kind({})) else start_worker(queue)
-    pages = subprocess.Popen(_streamlit(host, port), env=_environment(queue), cwd=dashboard_folder())
-    signal.signal(signal.SIGTERM, lambda number, frame: pages.terminate())
+    processes: list[Process] = []
+    with _stop_signals() as stop:
+        check_port(host, port)
+        queue = Queue(Store())
+        try:
+            if not queue.worker_lives(device_kind({})):
+                processes.append(start_worker(queue, IDLE_EXIT_SECONDS))
+            pages = _start_pages(host, port, queue)
+            processes.append(pages)
+            if _is_up(host, port, pages, stop):
+                print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
+            while pages.poll() is None and not stop.asked:
+                time.sleep(POLL_SECONDS)
+            return 0 if stop.asked else _status(pages.wait())
+        finally:
+            _stop(processes)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Stop]:
+    """Take notice of signals to stop instead of ending at once, so that nothing is left half started.
+
+    A signal that is ignored stays so: `nohup` asks for that.
+    """
+    stop = Stop()
+    numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = [number for number in numbers if before[number] != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, stop.ask)
     try:
-        if _is_up(host, port, pages):
-            print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
-        return pages.wait()
-    except KeyboardInterrupt:
-        return 0
+        yield stop
     finally:
-        for process in (pages, started):
-            if process is not None:
-                _stop(process)
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def _status(returned: int) -> int:
+    """The exit status of a process, as a shell tells it: 128 and the signal's number where a signal ended it."""
+    return returned if returned >= 0 else 128 - returned
 
 
 def check_port(host: str, port: int) -> None:
@@ -54,17 +110,32 @@ def check_port(host: str, port: int) -> None:
 
     Raises
     ------
-    UserError: it is taken, not allowed, or not a port.
+    UserError: it is taken, not allowed, or not a port, or no address of this machine.
     """
+    if not 0 < port < 2**16:
+        raise UserError(f"{port} is not a port.", _OTHER_PORT)
     try:
         with socket.create_server((host, port)):
             pass
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"The dashboard cannot use {host}:{port} ({reason}).",
-            "Another dashboard may be running there: open it, or take another port with --port.",
-        ) from error
+    except (OSError, ValueError) as error:
+        reason, remedy = _reason(error)
+        raise UserError(f"The dashboard cannot use {host}:{port} ({reason}).", remedy) from error
+
+
+def _reason(error: OSError | ValueError) -> tuple[str, str]:
+    """What is wrong, in the system's words but without what Python adds to them, and what to do."""
+    number = getattr(error, "errno", None) or 0
+    if number <= 0:  # a name that is not known, or that no host can have
+        return "no such address", _OTHER_HOST
+    return os.strerror(number), _REMEDIES.get(number, "Take another port with --port, or another address with --host.")
+
+
+def _start_pages(host: str, port: int, queue: Queue) -> Process:
+    """Streamlit in a process group of its own: Ctrl-C in a terminal would reach it too, and break off its imports."""
+    environment, folder = _environment(queue), dashboard_folder()
+    return subprocess.Popen(
+        _streamlit(host, port), env=environment, cwd=folder, stdin=subprocess.DEVNULL, process_group=0
+    )
 
 
 def _streamlit(host: str, port: int) -> list[str]:
@@ -84,19 +155,23 @@ def _environment(queue: Queue) -> dict[str, str]:
     return {**os.environ, "ICLVIZ_CACHE": str(queue.store.folder), "ICLVIZ_FOLDER": os.getcwd()}
 
 
-def _is_up(host: str, port: int, pages: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the server answers; False where it ended instead."""
+def _is_up(host: str, port: int, pages: Process, stop: Stop) -> bool:
+    """Wait until the server answers; False where it ended instead, or is to stop."""
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and pages.poll() is None:
+    while time.monotonic() < deadline and pages.poll() is None and not stop.asked:
         with suppress(OSError), socket.create_connection((host, port), timeout=1):
             return True
-        time.sleep(0.1)
+        time.sleep(POLL_SECONDS)
     return False
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
+def _stop(processes: list[Process]) -> None:
+    """End them side by side, by force where asking does not help."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

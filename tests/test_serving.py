@@ -1,0 +1,161 @@
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from iclviz import serving
+from iclviz.errors import UserError
+from iclviz.jobs.queue import Queue
+from iclviz.jobs.starting import IDLE_EXIT_SECONDS
+from iclviz.models.devices import device_kind
+from iclviz.serving import check_port, serve
+from iclviz.store import Store
+
+ROOT = Path(__file__).parents[1]
+STOPPED = "Stopped. What is finished is kept; the same command goes on from there.\n"
+
+
+def free_port():
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+def wait_until(there, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def dashboard(folder, port):
+    """The real command in a session of its own, as in a terminal."""
+    command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)]
+    environment = {**os.environ, "ICLVIZ_CACHE": str(folder)}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_a_closed_terminal_ends_pages_and_worker(own_cache):
+    port = free_port()
+    with dashboard(own_cache, port) as process:
+        wait_until(lambda: "iclviz is ready" in process.stdout.readline())
+        queue = Queue(Store(own_cache))
+        wait_until(lambda: queue.worker_lives(device_kind({})))
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(30) == 0
+        assert not queue.worker_lives(device_kind({}))
+        check_port("localhost", port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_dashboard_stopped_before_its_pages_are_up_ends_in_silence(own_cache, number):
+    port = free_port()
+    with dashboard(own_cache, port) as process:
+        wait_until((own_cache / "worker.log").exists)
+        os.killpg(process.pid, number)
+        out, error = process.communicate(timeout=30)
+        assert (process.returncode, out, error) == (0, "", "")
+        assert not Queue(Store(own_cache)).worker_lives(device_kind({}))
+        check_port("localhost", port)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Short commands in place of the pages and the worker; gives the worker with the seconds of its idle exit."""
+    started = []
+
+    def start_worker(queue, idle_exit=None):
+        started.append((subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]), idle_exit))
+        return started[-1][0]
+
+    monkeypatch.setattr(serving, "start_worker", start_worker)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 128 + 9)]
+)
+def test_pages_that_end_by_themselves_end_the_worker_too(monkeypatch, stand_ins, code, status):
+    monkeypatch.setattr(serving, "_streamlit", lambda host, port: [sys.executable, "-c", code])
+    before = signal.getsignal(signal.SIGTERM)
+    assert serve("localhost", free_port()) == status
+    worker, idle_exit = stand_ins[0]
+    assert worker.poll() == -signal.SIGTERM
+    assert idle_exit == IDLE_EXIT_SECONDS
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_signals_that_are_ignored_stay_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serving._stop_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.asked
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_taken_port_may_be_another_dashboard():
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError) as refusal:
+            check_port("localhost", port)
+    assert str(refusal.value) == (
+        f"The dashboard cannot use localhost:{port} (Address already in use). "
+        "Another dashboard may be running there: open it, or take another port with --port."
+    )
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 10**30])
+def test_a_number_that_is_no_port_is_refused(port):
+    with pytest.raises(UserError, match=rf"^{port} is not a port\. Take a port from 1024 to 65535 with --port\.$"):
+        check_port("localhost", port)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "a..b", "x" * 300])
+def test_a_host_that_is_not_here_gets_its_own_remedy(host):
+    with pytest.raises(UserError, match=r"\)\. Give localhost, or an address of this machine, with --host\.$"):
+        check_port(host, free_port())
+
+
+def test_a_privileged_port_gets_its_own_remedy(monkeypatch):
+    def refuse(address):
+        raise PermissionError(errno.EACCES, "Permission denied (while attempting to bind on address ('127.0.0.1', 80))")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(UserError) as refusal:
+        check_port("localhost", 80)
+    assert str(refusal.value) == (
+        "The dashboard cannot use localhost:80 (Permission denied). Take a port from 1024 to 65535 with --port."
+    )
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_sentence():
+    code = """
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("iclviz", run_name="__main__")
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", STOPPED)
