@@ -152,7 +152,7 @@ def _streamlit(host: str, port: int) -> list[str]:
 
 
 def _environment(queue: Queue) -> dict[str, str]:
-    return {**os.environ, "ICLVIZ_CACHE": str(queue.store.folder), "ICLVIZ_FOLDER": os.getcwd()}
+    return {**os.environ, "ICLVIZ_CACHE": str(queue.store.folder)}
 
 
 def _is_up(host: str, port: int, pages: Process, stop: Stop) -> bool:

@@ -93,6 +93,7 @@ def test_what_is_changed_in_the_sidebar_is_in_the_link(demo, page):
     page.get_by_role("spinbutton", name="k", exact=True).first.fill("3")
     page.get_by_role("spinbutton", name="k", exact=True).first.press("Enter")
     page.wait_for_function("location.search.includes('a_k=3')")
+    settled(page)
     page.get_by_role("button", name="Swap A and B").click()
     page.wait_for_function("location.search.includes('b_k=3') && location.search.includes('a_k=16')")
 
