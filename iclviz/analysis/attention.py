@@ -142,12 +142,14 @@ def missing_reasons(
 ) -> dict[str, int]:
     """Why values of `attention_ratio` are missing: reason -> number of (item, layer) values, n * L of them in all."""
     missing = np.isnan(attention_ratio(recording, over, under, heads, rows))
+    reached = np.isfinite(attention_ratio(recording, over, under, "mean", rows))
     reasons: dict[str, int] = {}
     for role in dict.fromkeys((over, under)):
         empty = (np.asarray(recording.span_lengths[role]) == 0)[:, None]
         reasons[f"the prompt has no {role} tokens"] = int((missing & empty).sum())
         missing &= ~empty
-    reasons["no attention reaches one of the spans"] = int(missing.sum())
+    reasons["no attention reaches one of the spans"] = int((missing & ~reached).sum())
+    reasons["the strongest head reaches only one of the spans"] = int((missing & reached).sum())
     return {reason: count for reason, count in reasons.items() if count}
 
 

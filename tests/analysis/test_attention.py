@@ -80,6 +80,21 @@ def test_what_has_no_ratio_is_nan_with_a_reason_and_never_zero_or_infinite(recor
     assert missing_reasons(recording(4, attention=masses())) == {}
 
 
+def test_a_strongest_head_that_misses_a_span_is_named_as_the_reason(recording):
+    """Another head reaches both spans, so attention does reach them."""
+    mass = masses()
+    mass["relevant"][0, 0], mass["irrelevant"][0, 0] = [0.6, 0.1, 0.1], [0.0, 0.1, 0.1]
+    mass["irrelevant"][1, 1] = 0
+    record = recording(4, attention=mass)
+    assert np.isfinite(attention_ratio(record)[0, 0])
+    assert np.isnan(attention_ratio(record, heads="max")[0, 0])
+    assert missing_reasons(record, heads="max") == {
+        "the strongest head reaches only one of the spans": 1,
+        "no attention reaches one of the spans": 1,
+    }
+    assert missing_reasons(record) == {"no attention reaches one of the spans": 1}
+
+
 def test_a_head_whose_window_misses_a_span_adds_nothing_to_the_mean(recording):
     mass = masses()
     mass["irrelevant"][..., 0] = 0
