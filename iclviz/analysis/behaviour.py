@@ -1,4 +1,4 @@
-"""Behaviour: a condition's scores with the interval that resampling groups of items gives."""
+"""Behaviour: a condition's scores with their intervals, in independent groups of items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class ScoreSummary:
     mean, low, high: over the items that have a value; NaN where none has.
     n: items that have a value.
     n_unparsed: items whose response could not be read; a main score counts them with its worst value.
-    n_units: groups that were resampled.
+    n_units: independent groups of items.
+    is_share: whether every item scores 0 or 1, so that the interval is Wilson's; else groups were resampled.
     values: (m,) the score of each item, NaN where it has none.
     item_ids: m ids.
     """
@@ -32,6 +33,7 @@ class ScoreSummary:
     n: int
     n_unparsed: int
     n_units: int
+    is_share: bool
     values: Array
     item_ids: tuple[str, ...]
 
@@ -58,7 +60,7 @@ def score_summary(
     ----------
     recording: the condition.
     score: name of one of its scores.
-    groups: (n,) what to resample; None = the recording's coarsest groups.
+    groups: (n,) what is independent of each other; None = the recording's coarsest groups.
     items: which items to keep, such as those of a `join`; None = all.
     n_bootstrap: resamples for the interval.
     seed: draws them.
@@ -81,6 +83,7 @@ def score_summary(
         n=int(summary.n),
         n_unparsed=sum(recording.parsed[index] is None for index in kept),
         n_units=summary.n_units,
+        is_share=bool(summary.is_share),
         values=values,
         item_ids=tuple(recording.item_ids[index] for index in kept),
     )

@@ -3,7 +3,8 @@
 Items made from one thing (a line, a document) are not independent, so labels are permuted and items resampled by
 group. One permutation or resample is shared by all layers; each layer is standardised by its own null before the
 maximum over layers is taken (Westfall and Young 1993), so that a layer with a wide null does not hide the others.
-Fewer than `MIN_UNITS` groups give a reason in words and no p.
+Fewer than `MIN_UNITS` groups give a reason in words and no p. Shares, means of values that are 0 or 1, have Wilson's
+interval on an effective number of items: a bootstrap of them collapses near 0 and 1.
 """
 
 import math
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, norm
 
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
@@ -40,13 +41,16 @@ class PValues:
 
 @dataclass(frozen=True, eq=False)
 class MeanInterval:
-    """A mean over items with the percentile interval that resampling groups gives; shapes are those of one item.
+    """A mean over items with its interval; shapes are those of one item.
 
     Attributes
     ----------
-    mean, low, high: NaN where no item has a value.
+    mean: NaN where no item has a value.
+    low, high: NaN where fewer than two groups have a value.
     n: number of items that have a value.
     n_units: number of groups.
+    is_share: whether every value is 0 or 1, so that the interval is Wilson's (`share_interval`); else it is the
+        percentile interval that resampling groups gives.
     """
 
     mean: Array
@@ -54,6 +58,7 @@ class MeanInterval:
     high: Array
     n: Array
     n_units: int
+    is_share: Array
 
 
 def unit_codes(groups: Array | Sequence[object] | None, n: int) -> Array:
@@ -189,6 +194,48 @@ def ratio_samples(numerator: Array, denominator: Array, weights: Array) -> Array
     return quotient(above, below)
 
 
+def mean_of_known(values: Array) -> Array:
+    """(...) the mean over the first axis of values (n, ...), NaN left out; NaN where none is left."""
+    known = np.isfinite(values)
+    return quotient(np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0).astype(float))
+
+
+def share_interval(
+    right: Array, codes: Array, weights: Array | None = None, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Wilson's interval of shares, on the number of independent items that the groups leave.
+
+    The n items count as n / deff. The design effect deff is the variance that the spread between groups gives the
+    share over that of independent items (Kish 1965), at least 1. One group that is all right and one that is all wrong
+    are added to estimate it: else a share of 0 or 1, where groups cannot differ, would call all items independent.
+
+    Parameters
+    ----------
+    right: (n, K) 0 or 1.
+    codes: (n,) each item's group, from 0.
+    weights: (n, K) how much each item counts, 0 = not at all; None = all alike.
+
+    Returns
+    -------
+    Low and high (K,); NaN where fewer than two groups count.
+    """
+    weights = np.ones(right.shape) if weights is None else np.broadcast_to(weights, right.shape)
+    n_groups = int(codes.max(initial=-1)) + 1
+    load, hits = sums_by_unit(weights, codes, n_groups), sums_by_unit(weights * right, codes, n_groups)
+    total, n_units = load.sum(axis=0), (load > 0).sum(axis=0)
+    total = np.where(n_units > 1, total, np.nan)
+    added = total / np.maximum(n_units, 1)
+    centre = (hits.sum(axis=0) + added) / (total + 2 * added)
+    between = ((hits - centre * load) ** 2).sum(axis=0) + added**2 * (centre**2 + (1 - centre) ** 2)
+    squares = (weights**2).sum(axis=0)
+    independent = centre * (1 - centre) * squares * (1 + 2 / np.maximum(n_units, 1))
+    n_effective = quotient(total**2, squares) / np.maximum(between / independent, 1.0)
+    share, z = hits.sum(axis=0) / total, norm.ppf((1 + level) / 2)
+    middle = (share + z**2 / (2 * n_effective)) / (1 + z**2 / n_effective)
+    half = z * np.sqrt(share * (1 - share) / n_effective + (z / (2 * n_effective)) ** 2) / (1 + z**2 / n_effective)
+    return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
+
+
 def mean_interval(
     values: Array,
     groups: Array | Sequence[object] | None = None,
@@ -197,18 +244,23 @@ def mean_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> MeanInterval:
-    """The mean over items of values (n, ...), NaN left out, with the interval from resampling groups.
+    """The mean over items of values (n, ...), NaN left out, with its interval.
 
-    With one group there is nothing to resample and the interval is NaN.
+    Where every value is 0 or 1 the interval is Wilson's, see `share_interval` (a measure that only happens to be 0 or
+    1 everywhere is taken for a share); else groups are resampled. With one group the interval is NaN.
     """
     values = np.asarray(values, dtype=float)
     codes = unit_codes(groups, len(values))
     n_units = int(codes.max(initial=-1)) + 1
     present = np.isfinite(values)
-    totals = sums_by_unit(np.where(present, values, 0.0), codes, n_units)
-    counts = sums_by_unit(present, codes, n_units)
+    known = np.where(present, values, 0.0)
+    totals, counts = sums_by_unit(known, codes, n_units), sums_by_unit(present, codes, n_units)
     mean = ratio_samples(totals, counts, np.ones((1, n_units)))[0]
-    n_resamples = n_bootstrap if n_units > 1 else 0
+    is_share = np.asarray(np.isin(known, (0.0, 1.0)).all(axis=0) & present.any(axis=0))
+    n_resamples = 0 if is_share.all() else n_bootstrap
     weights = bootstrap_weights(max(n_units, 1), n_resamples, np.random.default_rng(seed))[:, :n_units]
-    low, high = percentile_interval(ratio_samples(totals, counts, weights), level)
-    return MeanInterval(mean, low, high, present.sum(axis=0), n_units)
+    low, high = (np.array(bound) for bound in percentile_interval(ratio_samples(totals, counts, weights), level))
+    low[is_share], high[is_share] = share_interval(known[:, is_share], codes, present[:, is_share].astype(float), level)
+    alone = (counts > 0).sum(axis=0) < 2
+    low[alone] = high[alone] = np.nan
+    return MeanInterval(mean, low, high, present.sum(axis=0), n_units, is_share)

@@ -9,6 +9,7 @@ from iclviz.analysis.statistics import (
     p_values,
     percentile_interval,
     permutations,
+    share_interval,
     too_few,
     unit_codes,
 )
@@ -117,6 +118,68 @@ def test_one_group_has_a_mean_and_no_interval():
     assert result.mean == 1.5
     assert np.isnan(result.low)
     assert result.n_units == 1
+
+
+def test_a_mean_of_which_one_group_alone_has_values_has_no_interval():
+    for values in ([1.5, np.nan, np.nan], [1.0, np.nan, np.nan]):
+        result = mean_interval(np.array(values))
+        assert result.mean == values[0]
+        assert np.isnan([result.low, result.high]).all()
+
+
+# --- Shares
+
+
+def test_independent_items_have_wilsons_interval():
+    """Against its closed form (Wilson 1927) for 29 of 32."""
+    result = mean_interval(np.repeat([1.0, 0.0], [29, 3]))
+    n, share, z = 32, 29 / 32, 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    assert result.is_share
+    assert (result.low, result.high) == pytest.approx((middle - half, middle + half), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("groups", [None, np.arange(32) // 2])
+def test_the_interval_of_a_share_of_none_or_all_has_a_width(share, groups):
+    result = mean_interval(np.full(32, share), groups)
+    assert result.high - result.low > 0.09
+    assert share in (result.low, result.high)
+
+
+def test_items_that_a_group_shares_count_once():
+    """Copies of an item add nothing: the interval is that of the groups."""
+    values = np.repeat([1.0, 0.0], [10, 6])
+    alone, copied = mean_interval(values), mean_interval(np.repeat(values, 3), np.repeat(np.arange(16), 3))
+    assert np.allclose([copied.low, copied.high], [alone.low, alone.high])
+
+
+def test_an_item_that_counts_for_nothing_changes_nothing():
+    right = np.array([[1.0], [0.0], [1.0], [1.0], [0.0]])
+    weights = np.array([[1.0], [1.0], [1.0], [1.0], [0.0]])
+    given, left_out = share_interval(right, np.arange(5), weights), share_interval(right[:4], np.arange(4))
+    assert np.allclose(given, left_out)
+
+
+def test_values_that_are_no_shares_are_resampled_as_before():
+    values = np.array([[1.0, 0.0], [0.0, 0.5], [1.0, 1.0], [0.0, 1.0]])
+    assert mean_interval(values).is_share.tolist() == [True, False]
+    assert mean_interval(values).low[1] == mean_interval(values[:, 1]).low
+
+
+@pytest.mark.parametrize(("size", "alike"), [(1, 0.0), (2, 0.0), (2, 0.5), (2, 1.0)])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
+def test_the_interval_of_a_share_covers_it_as_often_as_it_says(size, alike, share):
+    """32 items, singly or in pairs of which a part is alike; a bootstrap covers 0.97 some 60 % of the time."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(32 // size), size)
+    single, shared = rng.random((32, 4000)) < share, (rng.random((32 // size, 4000)) < share)[groups]
+    values = np.where((rng.random((32 // size, 4000)) < alike)[groups], shared, single).astype(float)
+    result = mean_interval(values, groups)
+    covered = ((result.low <= share) & (share <= result.high)).mean()
+    assert 0.91 < covered < 0.995
+    assert (result.high - result.low).min() > 0.05
 
 
 def test_groups_must_match_items():
