@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
+from iclviz.analysis.rounding import SAME_PAIRS
 from iclviz.recording import Array
 
 Method = Literal["spearman", "pearson", "tau-a", "rho-a"]
@@ -64,9 +65,9 @@ def pairs_of(matrices: Array) -> Array:
     return matrices[..., rows, columns]
 
 
-def _is_constant(values: Array) -> Array:
-    """(K,) whether a row of (K, m) holds one value only, up to rounding."""
-    return np.asarray(np.ptp(values, axis=1) <= 1e-9 * np.abs(values).max(axis=1))
+def is_constant(values: Array, rounding: float = 1e-9) -> Array:
+    """(K,) whether a row of (K, m) holds one value only, up to rounding relative to its largest."""
+    return np.asarray(np.ptp(values, axis=1) <= rounding * np.abs(values).max(axis=1))
 
 
 def _same_gaps(values: Array) -> Iterator[tuple[Array, Array]]:
@@ -86,8 +87,8 @@ def comparable(x: Array, h: Array) -> Iterator[tuple[Array, Array, Array]]:
             pairs = np.flatnonzero(with_row & with_layer)
             if len(pairs) < 2:
                 continue
-            varied_rows = rows[~_is_constant(h[np.ix_(rows, pairs)])]
-            varied_layers = layers[~_is_constant(x[np.ix_(layers, pairs)])]
+            varied_rows = rows[~is_constant(h[np.ix_(rows, pairs)])]
+            varied_layers = layers[~is_constant(x[np.ix_(layers, pairs)], SAME_PAIRS)]
             if len(varied_rows) and len(varied_layers):
                 yield varied_rows, varied_layers, pairs
 

@@ -4,6 +4,9 @@ Units follow the recording: a hypothesis is permuted and resampled in its own gr
 that its folds keep whole, and mean attention ratios resample the coarsest groups.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
 from iclviz.analysis.attention import (
@@ -16,12 +19,28 @@ from iclviz.analysis.attention import (
 )
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.probing import Probe, probe
+from iclviz.analysis.rounding import missing_layers
 from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, rsms
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
 
 PAGE_PERMUTATIONS = 200
 """Permutations of a probe's labels where somebody waits for the answer; the API's default is 1,000."""
+
+
+def demonstration_scope(recordings: Iterable[Recording]) -> str:
+    """What every statement about these conditions is limited to, "" where none of them shows demonstrations.
+
+    One demonstration set says nothing of others, so figures end with this.
+    """
+    shown = [recording.spec.demonstrations.canonical() for recording in recordings]
+    sets = list(dict.fromkeys(one for one in shown if one.k))
+    if not sets:
+        return ""
+    seeds = ", ".join(str(seed) for seed in sorted({one.seed for one in sets}))
+    if len(sets) == 1:
+        return f"for this demonstration set only (seed {seeds})"
+    return f"for these demonstration sets only (one seed each: {seeds})"
 
 
 def embeddings(recording: Recording, pooling: str) -> Array:
@@ -56,9 +75,11 @@ def recording_alignment(
     """
     if hypothesis not in recording.hypotheses:
         raise unknown(AnalysisError, "hypothesis", hypothesis, list(recording.hypotheses))
-    matrices = recording_rsms(recording, pooling, metric)
+    x = embeddings(recording, pooling)
     groups = recording.groups.get(hypothesis)
-    return alignment_test(matrices, recording.hypotheses[hypothesis], groups, n_permutations=n_permutations)
+    test = alignment_test(rsms(x, metric), recording.hypotheses[hypothesis], groups, n_permutations=n_permutations)
+    exact = missing_layers(x)
+    return replace(test, missing={layer: exact.get(layer, why) for layer, why in test.missing.items()})
 
 
 def probed_labels(recording: Recording) -> list[str]:

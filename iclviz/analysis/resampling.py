@@ -17,6 +17,9 @@ from iclviz.analysis.correlations import Method, align, comparable
 from iclviz.analysis.statistics import quotient
 from iclviz.recording import Array
 
+_ROUNDING = 1e-12
+"""What rounding leaves of the variation of equal values, relative to their sum of squares."""
+
 _BLOCK = 130_000
 """Numbers in a block of weights: 1 MB, so that sorting it by each layer's order stays in the cache."""
 
@@ -89,16 +92,22 @@ def _rank_resampler(x: Array, h: Array, normalised: bool) -> Resampler:
 
 
 def _value_resampler(x: Array, h: Array) -> Resampler:
-    """Pearson's correlation of layers x (K, m) with h (m,)."""
+    """Pearson's correlation of layers x (K, m) with h (m,); NaN where a resample leaves one value of either."""
     x, h = x - x.mean(axis=1, keepdims=True), h - h.mean()
 
     def resample(weights: Array) -> Array:
         n = np.maximum(weights.sum(axis=0), 1.0)
         sum_x, sum_h = x @ weights, h @ weights
-        variation = ((x**2) @ weights - sum_x**2 / n) * ((h**2) @ weights - sum_h**2 / n)
-        return quotient((x * h) @ weights - sum_x * sum_h / n, np.sqrt(np.maximum(variation, 0.0)))
+        varied = _variation((x**2) @ weights, sum_x**2 / n) * _variation((h**2) @ weights, sum_h**2 / n)
+        return quotient((x * h) @ weights - sum_x * sum_h / n, np.sqrt(varied))
 
     return resample
+
+
+def _variation(squares: Array, of_mean: Array) -> Array:
+    """Sum of squares less that of the mean; 0 where no more than rounding is left."""
+    left = squares - of_mean
+    return np.where(left > _ROUNDING * squares, left, 0.0)
 
 
 def _tau_a_resampler(x: Array, h: Array) -> Resampler:

@@ -8,7 +8,7 @@ matrix. `alignment_test` asks, for all layers together,
 3. how far the alignment moves when units are drawn anew (`resampling`): a percentile interval.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,25 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from iclviz.analysis.arrangements import Arrangement, arrangement
-from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
+from iclviz.analysis.correlations import CORRELATIONS, Method, align, comparable, pairs_of
 from iclviz.analysis.resampling import resamples
-from iclviz.analysis.statistics import PValues, bootstrap_weights, p_values, percentile_interval, too_few, unit_codes
+from iclviz.analysis.rounding import only_rounding
+from iclviz.analysis.statistics import (
+    PValues,
+    bootstrap_weights,
+    mean_of_known,
+    p_values,
+    percentile_interval,
+    too_few,
+    unit_codes,
+)
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
 
 Metric = Literal["cosine", "pearson", "spearman", "euclidean"]
+
+MIN_ITEMS = 3
+"""The fewest items whose pairs can agree or disagree with a hypothesis: two have one pair."""
 
 _BLOCK = 4_000_000
 """Numbers in the largest temporary array of a permutation test: 32 MB."""
@@ -35,7 +47,9 @@ class AlignmentTest:
 
     Attributes
     ----------
-    estimate, low, high: the alignment and its 95 % bootstrap interval.
+    estimate, low, high: the alignment and its 95 % bootstrap interval, which is conservative: it covers more often.
+    null_mean: mean alignment over permutations, what a hypothesis that says nothing reaches (zero is not that, since
+        groups alone may align); NaN where there is no p.
     p, p_corrected, p_fdr: one-sided; alone, by the maximum over layers, by Benjamini-Hochberg.
     n_permutations: permutations used: as asked, or all others than the observed one where there are fewer.
     n_bootstrap: resamples asked for.
@@ -43,11 +57,13 @@ class AlignmentTest:
     unit: what was permuted: "items", "groups", "blocks" (groups among those of equal size) or "items within groups".
     method: the correlation.
     reason: why there is no p, or None.
+    missing: layer -> why it has no value.
     """
 
     estimate: Array
     low: Array
     high: Array
+    null_mean: Array
     p: Array
     p_corrected: Array
     p_fdr: Array
@@ -57,6 +73,7 @@ class AlignmentTest:
     unit: str
     method: Method
     reason: str | None
+    missing: Mapping[int, str]
 
 
 def _cosine(x: Array) -> Array:
@@ -104,16 +121,27 @@ def rsm(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: 
 
     Returns
     -------
-    Similarities; NaN in the row and column of an item that has no direction (a zero vector).
+    Similarities; NaN in the row and column of an item that has no direction (a zero vector), and everywhere where an
+    embedding is not finite. Items that rounding alone keeps apart count as the same, see `rounding`.
+
+    Raises
+    ------
+    AnalysisError: an unknown metric, no items, or not one layer.
     """
     if metric not in METRICS:
         raise unknown(AnalysisError, "metric", metric, list(METRICS))
     x = np.asarray(x, dtype=np.float64)
-    if x.ndim != 2:
-        raise AnalysisError(f"An RSM is made from (items, dimensions), not from shape {x.shape}.", "Choose one layer.")
+    if x.ndim != 2 or not x.size:
+        raise AnalysisError(
+            f"An RSM is made from (items, dimensions), not from shape {x.shape}.", "Choose one layer of some items."
+        )
+    if not np.isfinite(x).all():
+        return np.full((len(x), len(x)), np.nan)
     if drop_largest:
         keep = x.shape[1] - int(np.ceil(drop_largest * x.shape[1]))
         x = x[:, np.sort(np.argsort(x.var(axis=0), kind="stable")[:keep])]
+    if only_rounding(x):
+        x = np.tile(x.mean(axis=0), (len(x), 1))
     return METRICS[metric](_centred(x, axis=0) if center else x)
 
 
@@ -175,10 +203,14 @@ def alignment_test(
 
     Raises
     ------
-    AnalysisError: shapes do not fit, or the method is unknown.
+    AnalysisError: shapes do not fit, the method is unknown, or there are fewer than 3 items.
     """
     similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
     _check(similarities, said, method)
+    if len(said) < MIN_ITEMS:
+        raise AnalysisError(
+            f"An alignment needs at least {MIN_ITEMS} items, and there are {len(said)}.", "Take more items."
+        )
     codes = unit_codes(groups, len(said))
     x, h = pairs_of(similarities), pairs_of(said)
     permuting, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
@@ -191,11 +223,13 @@ def alignment_test(
     n_units = int(codes.max()) + 1
     weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, resampling)
     low, high = percentile_interval(resamples(x, h, codes, method, weights))
-    p = PValues.absent(len(x)) if reason else p_values(estimate, _null(x, units, method, places))
+    null = _null(x, units, method, places)
+    p = PValues.absent(len(x)) if reason else p_values(estimate, null)
     return AlignmentTest(
         estimate=estimate,
         low=low,
         high=high,
+        null_mean=np.where(np.isfinite(estimate), mean_of_known(null), np.nan),
         p=p.p,
         p_corrected=p.p_corrected,
         p_fdr=p.p_fdr,
@@ -205,4 +239,12 @@ def alignment_test(
         unit=units.unit,
         method=method,
         reason=reason,
+        missing=dict.fromkeys(np.flatnonzero(np.isnan(estimate)).tolist(), _no_value(h)),
     )
+
+
+def _no_value(hypothesis: Array) -> str:
+    """Why a layer has no alignment with a hypothesis's pairs (m,)."""
+    if not any(comparable(hypothesis[None], hypothesis[None])):
+        return "the hypothesis predicts the same of every pair"
+    return "its similarities are missing, or all the same"

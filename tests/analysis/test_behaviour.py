@@ -2,17 +2,19 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import join, score_summary
+from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError
+from iclviz.spec import Demonstrations, RunSpec
 
 
 def test_a_score_is_summed_up_over_items_and_resampled_by_the_coarsest_groups(recording):
     groups = {"line": np.arange(6), "slope": np.array([0, 0, 0, 1, 1, 1])}
     record = recording(
-        6, scores={"main": np.array([1.0, 1, 1, 0, 0, 0])}, groups=groups, parsed=["1", None, "1", "1", None, "1"]
+        6, scores={"main": np.array([2.0, 2, 2, 1, 1, 1])}, groups=groups, parsed=["1", None, "1", "1", None, "1"]
     )
     summary = score_summary(record, "main")
-    assert (summary.mean, summary.n, summary.n_unparsed, summary.n_units) == (0.5, 6, 2, 2)
-    assert (summary.low, summary.high) == (0, 1)
+    assert (summary.mean, summary.n, summary.n_unparsed, summary.n_units) == (1.5, 6, 2, 2)
+    assert (summary.low, summary.high, summary.is_share) == (1, 2, False)
     assert score_summary(record, "main", groups=groups["line"]).n_units == 6
 
 
@@ -54,3 +56,20 @@ def test_items_that_both_could_be_read_of(recording):
 def test_recordings_without_common_items_say_so(recording):
     with pytest.raises(AnalysisError, match=r"no item in common.*same item seed"):
         join(recording(2, item_ids=["a", "b"]), recording(2, item_ids=["c", "d"]))
+
+
+def test_a_score_of_zeros_and_ones_has_an_interval_with_a_width(recording):
+    summary = score_summary(recording(32, scores={"exact": np.ones(32)}), "exact")
+    assert summary.is_share
+    assert 0.85 < summary.low < 0.95
+    assert summary.high == 1
+
+
+def test_a_statement_is_limited_to_the_demonstration_sets_that_were_shown(recording):
+    def shown(*sets):
+        specs = [RunSpec("model", "task", demonstrations=Demonstrations(kind, k, seed)) for kind, k, seed in sets]
+        return demonstration_scope(recording(1, spec=spec) for spec in specs)
+
+    assert shown(("none", 0, 0)) == shown(("correct", 0, 3)) == ""
+    assert shown(("none", 0, 0), ("correct", 8, 3)) == "for this demonstration set only (seed 3)"
+    assert shown(("correct", 8, 3), ("shuffled", 8, 1)) == "for these demonstration sets only (one seed each: 1, 3)"

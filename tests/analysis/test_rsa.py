@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from rsatoolbox.data import Dataset
@@ -6,7 +8,8 @@ from scipy import stats
 
 from iclviz.analysis import alignment, alignment_test, rsm, rsms
 from iclviz.analysis.arrangements import arrangement
-from iclviz.analysis.correlations import pairs_of
+from iclviz.analysis.correlations import align, pairs_of
+from iclviz.analysis.of_recording import recording_alignment
 from iclviz.analysis.resampling import resamples
 from iclviz.errors import AnalysisError
 from tests.oracles import rsa as oracle
@@ -62,6 +65,52 @@ def test_items_that_are_all_the_same_give_nan_and_not_rounding_noise(value):
     x = np.full((9, 30), np.float32(value))
     for metric in ("cosine", "pearson", "spearman"):
         assert np.isnan(rsm(x, metric)).all()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-4, 1e30])
+def test_items_that_float32_rounding_keeps_apart_are_the_same(size):
+    """Noise of 1e-6 of the embeddings' size has no structure to be found; a hundred times as much is kept."""
+    noise = np.random.default_rng(0).normal(size=(9, 1, 30))
+    hypothesis = same(np.arange(9) // 3)
+    for metric in ("cosine", "pearson", "spearman", "euclidean"):
+        for center in (True, False):
+            rounded = (size * (3 + 1e-6 * noise)).astype(np.float32)
+            real = (size * (3 + 1e-2 * noise)).astype(np.float32)
+            assert np.isnan(alignment(rsms(rounded, metric, center)[0], hypothesis))
+            assert np.isfinite(alignment(rsms(real, metric, center)[0], hypothesis))
+
+
+def test_similarities_that_float32_rounding_keeps_apart_are_the_same():
+    """Raw cosines of items that differ by some 1e-4 are 1 but for the last bits."""
+    x = 1 + 1e-4 * np.random.default_rng(0).normal(size=(9, 1, 30))
+    hypothesis = same(np.arange(9) // 3)
+    assert np.isnan(alignment(rsms(x, center=False)[0], hypothesis))
+    assert np.isfinite(alignment(rsms(x)[0], hypothesis))
+
+
+def test_embeddings_that_are_not_finite_give_nan_without_a_warning():
+    x = np.random.default_rng(0).normal(size=(9, 3, 30))
+    x[2, 1, 4], x[5, 2, 0] = np.inf, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for metric in ("cosine", "pearson", "spearman", "euclidean"):
+            stack = rsms(x, metric, drop_largest=0.05)
+            assert np.isnan(stack).all(axis=(1, 2)).tolist() == [False, True, True]
+        result = alignment_test(stack, same(np.arange(9) // 3), n_permutations=50, n_bootstrap=50)
+    assert np.isnan(result.estimate).tolist() == [False, True, True]
+    assert set(result.missing) == {1, 2}
+    assert "missing" in result.missing[1]
+
+
+def test_a_recordings_layers_without_a_value_are_named_with_the_reason(recording):
+    x = np.random.default_rng(0).normal(size=(9, 3, 30)).astype(np.float32)
+    x[:, 0] = 1.5
+    x[2, 1, 4] = np.inf
+    record = recording(9, embeddings={"query_mean": x}, hypotheses={"same": same(np.arange(9) // 3)})
+    missing = recording_alignment(record, "same", n_permutations=50).missing
+    assert set(missing) == {0, 1}
+    assert "same embedding" in missing[0]
+    assert "not finite" in missing[1]
 
 
 def test_an_item_without_direction_is_nan_alone():
@@ -135,6 +184,17 @@ def test_shapes_that_do_not_fit_are_refused():
         alignment(np.ones((3, 3)), np.ones((4, 4)))
     with pytest.raises(AnalysisError, match="tau-a"):
         alignment(np.ones((3, 3)), np.ones((3, 3)), "kendall")
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_items_are_refused_with_a_sentence(n):
+    with pytest.raises(AnalysisError, match=f"at least 3 items, and there are {n}"):
+        alignment_test(np.ones((2, n, n)), np.ones((n, n)))
+
+
+def test_no_items_make_no_rsm():
+    with pytest.raises(AnalysisError, match="some items"):
+        rsms(np.ones((0, 2, 5)))
 
 
 # --- The unit of permutation
@@ -246,6 +306,21 @@ def test_structure_is_found_in_the_layer_that_has_it():
     assert (np.delete(result.p_corrected, 4) > 0.05).all()
 
 
+def test_the_null_mean_of_an_alignment_is_that_of_permuted_hypotheses_and_not_zero():
+    """Lines of two items that resemble each other align with any slopes, since a line has one slope with itself."""
+    rng = np.random.default_rng(0)
+    lines = np.repeat(np.arange(16), 2)
+    x = 2 * rng.normal(size=(16, 1, 20))[lines] + rng.normal(size=(32, 1, 20))
+    slopes = np.arange(16) % 4
+    stack, hypothesis = rsms(x), nearness(slopes[lines])
+    result = alignment_test(stack, hypothesis, lines, n_permutations=500, n_bootstrap=0)
+    permuted = [alignment(stack[0], nearness(rng.permutation(slopes)[lines])) for _ in range(200)]
+    assert result.null_mean[0] == pytest.approx(np.mean(permuted), abs=0.02)
+    assert result.null_mean[0] > 0.05
+    few = alignment_test(stack[:, :8, :8], hypothesis[:8, :8], lines[:8], n_bootstrap=0)
+    assert np.isnan(few.null_mean).all()
+
+
 def test_group_noise_is_called_structure_by_items_and_not_by_groups():
     """Items of a line resemble each other for any reason; a slope hypothesis must not be credited with it."""
     rng = np.random.default_rng(0)
@@ -279,7 +354,7 @@ def test_a_constant_layer_stays_out_and_changes_nothing_for_the_others():
     hypothesis = nearness(rng.normal(size=12))
     result = alignment_test(with_constant, hypothesis, n_permutations=200, n_bootstrap=50)
     alone = alignment_test(stack[[0, 3]], hypothesis, n_permutations=200, n_bootstrap=50)
-    for name in ("estimate", "low", "high", "p", "p_corrected", "p_fdr"):
+    for name in ("estimate", "low", "high", "null_mean", "p", "p_corrected", "p_fdr"):
         assert np.isnan(getattr(result, name)[1:3]).all()
         assert np.allclose(getattr(result, name)[[0, 3]], getattr(alone, name))
 
@@ -314,6 +389,21 @@ def test_weights_give_what_a_resample_that_is_really_built_gives(method):
         [oracle.resampled_alignment(layer, hypothesis, groups, draw, method) for layer in stack] for draw in draws
     ]
     assert np.allclose(samples, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resample_in_which_one_side_is_constant_has_no_alignment(method):
+    """One pair of groups in eight is predicted otherwise; without it, rounding must not pass for a correlation."""
+    rng = np.random.default_rng(0)
+    stack, hypothesis = noise_rsms(rng, 8), np.full((8, 8), 0.1)
+    hypothesis[0, 1] = hypothesis[1, 0] = 0.7
+    weights = rng.multinomial(8, np.full(8, 1 / 8), size=40).astype(float)
+    samples = resamples(pairs_of(stack), pairs_of(hypothesis), np.arange(8), method, weights)
+    varied = (weights[:, :2] > 0).all(axis=1)
+    assert 0 < varied.sum() < 40
+    assert np.isnan(samples[~varied]).all()
+    assert np.isfinite(samples[varied]).all()
+    assert np.isnan(align(pairs_of(stack), np.full((1, 28), 0.1), method)).all()
 
 
 def test_the_interval_holds_the_truth_of_a_planted_structure():
