@@ -1,32 +1,37 @@
 """Parametric probes: what a linear read-out of each layer can tell of a label, on items it has not seen.
 
-1. Folds never split a group. The probe is multinomial logistic regression (L2), or ridge where the label is a number;
-   its strength of regularisation is chosen by inner folds of the training fold alone.
+1. Folds never split a group and are drawn without a look at the labels. The probe is multinomial logistic regression
+   (L2), or ridge where the label is a number; its strength of regularisation is chosen by inner folds of the training
+   fold alone.
 2. Embeddings are centred on the training fold's mean and divided by one scale, its items' root mean squared norm.
 3. With n items and d >> n the solution lies in the span of the training items, so everything happens in the
    n-dimensional row space, in the eigenvectors of the training fold's Gram matrix: the same solution, at a cost that
    does not depend on d. The unpenalised intercept is one more direction, orthogonal to the others.
-4. Chance and p come from a least-squares probe of one strength that is set without looking at labels, on folds that do
-   not look at them either: it is one linear map from labels to predictions, the same for observed and permuted ones.
-   Either probe names the class that gains most over its share of the training fold. Else, where embeddings say
-   little, it would name the commonest class, which is the rarest among those held out, and fall far below 1 / classes.
-5. Labels are permuted in their own unit: between groups where every group has one label, else within groups.
+4. Chance and p come from a least-squares probe of one strength that is set without looking at labels, on the same
+   folds: it is one linear map from labels to predictions, the same for observed and permuted ones.
+5. Either probe names the class that gains most: whose linear score rises furthest above what its share of the training
+   fold alone would give it (for the logistic probe the log of that share, for least squares the share itself). This
+   aims at balanced accuracy, which is therefore the score of classes. To name the likeliest class instead would, where
+   embeddings say little, name the commonest one, which is the rarest among those held out.
+6. Labels are permuted in their own unit: between groups where every group has one label, else within groups.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from iclviz.analysis.rounding import missing_layers
 from iclviz.analysis.statistics import (
     PValues,
     bootstrap_weights,
+    mean_of_known,
     p_values,
     percentile_interval,
     permutations,
     ratio_samples,
+    share_interval,
     sums_by_unit,
     too_few,
     unit_codes,
@@ -53,23 +58,28 @@ class Probe:
 
     Attributes
     ----------
-    measure: "accuracy" or "R2".
-    score: held-out accuracy, or R2 against the training fold's mean.
-    low, high: its 95 % interval, from resampling held-out scores by group.
-    balanced: held-out accuracy as the mean over classes; None for a number.
-    chance: mean score of the least-squares probe over permuted labels.
+    measure: "balanced accuracy" or "R2".
+    score: held-out accuracy as the mean over classes, equal to plain accuracy where classes are; or R2 against the
+        training fold's mean. An item whose class has no training item counts as wrong.
+    low, high: its 95 % interval over held-out items, no test against chance: Wilson's for classes, on the number of
+        independent items that groups and unequal classes leave; for R2 from resampling held-out scores by group.
+    accuracy: plain held-out accuracy, of the same answers; None for a number.
+    least_squares: the score of the least-squares probe, by the same measure on the same folds.
+    chance: its mean over permuted labels.
     p, p_corrected, p_fdr: one-sided, of the least-squares probe; alone, by the maximum over layers, by
         Benjamini-Hochberg.
     n_permutations: permutations used; n_units: groups; n_folds: folds; n_classes: 0 for a number.
     unit: what was permuted: "groups" or "items within groups" ("items" without groups).
-    reason: why values are missing, or None.
+    reason: why values are missing in every layer, or None.
+    missing: layer -> why it has no value.
     """
 
-    measure: Literal["accuracy", "R2"]
+    measure: Literal["balanced accuracy", "R2"]
     score: Array
     low: Array
     high: Array
-    balanced: Array | None
+    accuracy: Array | None
+    least_squares: Array
     chance: Array
     p: Array
     p_corrected: Array
@@ -80,28 +90,18 @@ class Probe:
     n_classes: int
     unit: str
     reason: str | None
+    missing: Mapping[int, str]
 
 
 # --- Folds --------------------------------------------------------------------------------------------------------
 
 
-def _stratified(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
-    """Folds of whole groups with the classes spread as evenly as groups allow."""
-    from sklearn.model_selection import StratifiedGroupKFold  # here, since whoever draws a probe need not wait for it
-
-    folds = min(n_folds, len(np.unique(codes)), int(np.unique(y, return_counts=True)[1].max()))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a rare class cannot be in every fold
-        return [(train, test) for train, test in splitter.split(y, y, codes) if len(train) and len(test)]
-
-
-def _blind(y: Array, codes: Array, n_folds: int, seed: int) -> Folds:
-    """Folds of whole groups, without a look at the labels."""
-    from sklearn.model_selection import GroupKFold
+def _folds(codes: Array, n_folds: int, seed: int) -> Folds:
+    """Folds of whole groups, without a look at the labels, so that they suit permuted ones as well."""
+    from sklearn.model_selection import GroupKFold  # here, since whoever draws a probe need not wait for it
 
     splitter = GroupKFold(min(n_folds, len(np.unique(codes))), shuffle=True, random_state=seed)
-    return list(splitter.split(y, y, codes))
+    return list(splitter.split(codes, groups=codes))
 
 
 def _can_split(y: Array, codes: Array, is_number: bool) -> bool:
@@ -226,15 +226,14 @@ def _squared_error(predicted: Array, targets: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Model:
-    """A probe: how it predicts, what its inner folds minimise, and how folds are drawn for it."""
+    """A probe: how it predicts, and what its inner folds minimise."""
 
     fit: Callable[[_Rows, Array, Array, float], Array]
     loss: Callable[[Array, Array], Array]
-    split: Callable[[Array, Array, int, int], Folds]
 
 
-_CLASSIFIER = _Model(_logistic, _cross_entropy, _stratified)
-_REGRESSOR = _Model(_ridge, _squared_error, _blind)
+_CLASSIFIER = _Model(_logistic, _cross_entropy)
+_REGRESSOR = _Model(_ridge, _squared_error)
 
 
 def _chosen_strengths(model: _Model, gram: Array, train: Array, inner: Folds, targets: Array) -> Array:
@@ -253,12 +252,18 @@ def _held_out(model: _Model, gram: Array, y: Array, targets: Array, codes: Array
     predicted = np.empty((len(gram), *targets.shape))
     for train, test in folds:
         can_split = _can_split(y[train], codes[train], model is _REGRESSOR)
-        inner = model.split(y[train], codes[train], INNER_FOLDS, seed) if can_split else []
+        inner = _folds(codes[train], INNER_FOLDS, seed) if can_split else []
         strengths = _chosen_strengths(model, gram, train, inner, targets)
-        predicted[:, test] = model.fit(_rows(gram, train, test), targets[train], strengths, _TOLERANCE)[:, 0]
-        if model is _CLASSIFIER:
-            predicted[:, test] /= np.maximum(targets[train].mean(axis=0), 1e-12)
+        said = model.fit(_rows(gram, train, test), targets[train], strengths, _TOLERANCE)[:, 0]
+        predicted[:, test] = _gains(said, targets[train].mean(axis=0)) if model is _CLASSIFIER else said
     return predicted
+
+
+def _gains(probabilities: Array, shares: Array) -> Array:
+    """How far the log-probability of each class (..., C) rises above that of its share (C,) of the training items."""
+    seen = shares > 0
+    logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))
+    return np.where(seen, logs - np.log(np.where(seen, shares, 1.0)), -np.inf)
 
 
 # --- Chance -------------------------------------------------------------------------------------------------------
@@ -280,12 +285,14 @@ def _hat(gram: Array, folds: Folds) -> tuple[Array, Array]:
     return hat, means
 
 
-def _accuracies(hat: Array, means: Array, labels: Array) -> Array:
-    """(B, K) held-out accuracy of the least-squares probe for labels (B, n), numbers of classes."""
+def _balanced_accuracies(hat: Array, means: Array, labels: Array) -> Array:
+    """(B, K) held-out balanced accuracy of the least-squares probe for labels (B, n), numbers of classes."""
     one_hot = np.eye(int(labels.max()) + 1)[labels]
     flat = one_hot.transpose(1, 0, 2).reshape(labels.shape[1], -1)
-    said = ((layer @ flat).reshape(*labels.T.shape, -1).argmax(axis=2).T for layer in hat)
-    return np.stack([(classes == labels).mean(axis=1) for classes in said], axis=1)
+    unseen = np.where(means @ flat > 0, 0.0, -np.inf)
+    weights = np.stack([_class_weights(row) for row in labels])
+    said = ((layer @ flat + unseen).reshape(*labels.T.shape, -1).argmax(axis=2).T for layer in hat)
+    return np.stack([((classes == labels) * weights).sum(axis=1) for classes in said], axis=1)
 
 
 def _r_squares(hat: Array, means: Array, labels: Array) -> Array:
@@ -310,8 +317,9 @@ def _permuted_labels(y: Array, codes: Array, n_permutations: int, seed: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class _Chance:
-    """What labels that mean nothing reach: mean score (K,), p, permutations used, their unit, why there is no p."""
+    """The least-squares probe: its score (K,), mean over permuted labels (K,), p, permutations, unit, why no p."""
 
+    observed: Array
     score: Array
     p: PValues
     n_permutations: int
@@ -323,44 +331,47 @@ def _chance(
     gram: Array, y: Array, codes: Array, n_classes: int, folds: Folds, n_permutations: int, seed: int
 ) -> _Chance:
     labels, unit, n_units = _permuted_labels(y, codes, n_permutations, seed)
-    statistic = _accuracies if n_classes else _r_squares
+    statistic = _balanced_accuracies if n_classes else _r_squares
     hat, means = _hat(gram, folds)
     step = max(1, _BLOCK // (len(y) * max(n_classes, 1)))
     parts = [statistic(hat, means, labels[start : start + step]) for start in range(0, len(labels), step)]
-    if not parts:
-        return _Chance(np.full(len(gram), np.nan), PValues.absent(len(gram)), 0, unit, too_few(n_units))
-    null, reason = np.vstack(parts), too_few(n_units)
-    p = PValues.absent(len(gram)) if reason else p_values(statistic(hat, means, y[None])[0], null)
-    return _Chance(null.mean(axis=0), p, len(labels), unit, reason)
+    null, reason = np.vstack([np.empty((0, len(gram))), *parts]), too_few(n_units)
+    observed = statistic(hat, means, y[None])[0]
+    p = PValues.absent(len(gram)) if reason else p_values(observed, null)
+    return _Chance(observed, mean_of_known(null), p, len(labels), unit, reason)
 
 
 # --- The probe ----------------------------------------------------------------------------------------------------
 
 
-def _score_parts(predicted: Array, y: Array, targets: Array, folds: Folds) -> tuple[Array, Array]:
-    """Each item's share (n, K) above and below the fraction line of the held-out score."""
-    if targets.shape[1] > 1:
-        right = (predicted.argmax(axis=2) == y).T.astype(float)
-        return right, np.ones_like(right)
+def _class_weights(y: Array) -> Array:
+    """(n,) what each item counts for balanced accuracy: every class alike, 1 in all."""
+    _, values, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(counts) * counts[values]))
+
+
+def _class_score(predicted: Array, y: Array, codes: Array) -> dict[str, Array]:
+    """Balanced accuracy, its interval, and plain accuracy, each (K,), of gains (K, n, C)."""
+    right = (predicted.argmax(axis=2) == y).T.astype(float)
+    weights = _class_weights(y)[:, None]
+    low, high = share_interval(right, codes, weights)
+    return {"score": (right * weights).sum(axis=0), "low": low, "high": high, "accuracy": right.mean(axis=0)}
+
+
+def _number_score(
+    predicted: Array, y: Array, codes: Array, folds: Folds, n_bootstrap: int, seed: int
+) -> dict[str, Array]:
+    """R2 and its interval, each (K,), of predictions (K, n, 1): groups are resampled after all folds were fitted."""
     baseline = np.empty(len(y))
     for train, test in folds:
         baseline[test] = y[train].mean()
     total = np.tile(((y - baseline) ** 2)[:, None], (1, len(predicted)))
-    return total - ((predicted[:, :, 0] - y) ** 2).T, total
-
-
-def _score(parts: tuple[Array, Array], codes: Array, n_bootstrap: int, seed: int) -> tuple[Array, Array, Array]:
-    """Score, low and high, each (K,), from parts (n, K): groups are resampled after all folds were fitted."""
+    explained = total - ((predicted[:, :, 0] - y) ** 2).T
     n_units = int(codes.max()) + 1
-    above, below = (sums_by_unit(part, codes, n_units) for part in parts)
+    above, below = (sums_by_unit(part, codes, n_units) for part in (explained, total))
     weights = bootstrap_weights(n_units, n_bootstrap, np.random.default_rng(seed))
-    score = ratio_samples(above, below, np.ones((1, n_units)))[0]
-    return score, *percentile_interval(ratio_samples(above, below, weights))
-
-
-def _balanced(right: Array, y: Array) -> Array:
-    """(K,) the mean over classes of the share of right answers (n, K)."""
-    return np.asarray(np.mean([right[y == label].mean(axis=0) for label in np.unique(y)], axis=0))
+    low, high = percentile_interval(ratio_samples(above, below, weights))
+    return {"score": ratio_samples(above, below, np.ones((1, n_units)))[0], "low": low, "high": high}
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,10 +403,21 @@ def _unusable(label: _Label, codes: Array, layers: Array) -> str | None:
     if not _can_split(label.values, codes, not label.n_classes):
         short = "fewer than 2 groups" if len(np.unique(codes)) < 2 else "every item has a class of its own"
         return f"{short}: no item can be held out"
-    return None if layers.any() else "all items have the same embedding in every layer"
+    return None if layers.any() else "no layer has embeddings that differ between items and are finite"
 
 
-def _result(label: _Label, codes: Array, layers: Array, arrays: Mapping[str, Array], **facts: Any) -> Probe:
+def _result(
+    label: _Label,
+    codes: Array,
+    layers: Array,
+    arrays: Mapping[str, Array],
+    *,
+    missing: Mapping[int, str],
+    n_permutations: int = 0,
+    n_folds: int = 0,
+    unit: str = "",
+    reason: str | None,
+) -> Probe:
     """The probe's result; a layer that was not probed is NaN in every array."""
 
     def filled(name: str) -> Array:
@@ -404,18 +426,23 @@ def _result(label: _Label, codes: Array, layers: Array, arrays: Mapping[str, Arr
         return values
 
     return Probe(
-        measure="accuracy" if label.n_classes else "R2",
+        measure="balanced accuracy" if label.n_classes else "R2",
         score=filled("score"),
         low=filled("low"),
         high=filled("high"),
-        balanced=filled("balanced") if label.n_classes else None,
+        accuracy=filled("accuracy") if label.n_classes else None,
+        least_squares=filled("least_squares"),
         chance=filled("chance"),
         p=filled("p"),
         p_corrected=filled("p_corrected"),
         p_fdr=filled("p_fdr"),
+        n_permutations=n_permutations,
         n_units=len(np.unique(codes)),
+        n_folds=n_folds,
         n_classes=label.n_classes,
-        **facts,
+        unit=unit,
+        reason=reason,
+        missing=missing,
     )
 
 
@@ -438,7 +465,7 @@ def probe(
     groups: (n,) what folds keep whole; None = single items, right only where items share no text.
     n_folds: at most; fewer where there are fewer groups.
     n_permutations: label permutations for chance and p.
-    n_bootstrap: resamples of groups for the interval.
+    n_bootstrap: resamples of groups for the interval of R2.
     seed: draws folds, permutations and resamples.
 
     Raises
@@ -453,27 +480,25 @@ def probe(
         )
     label = _Label.of(labels)
     x, codes = x[label.known], unit_codes(unit_codes(groups, len(x))[label.known], int(label.known.sum()))
-    layers = np.isfinite(x).all(axis=(0, 2)) & (x != x[:1]).any(axis=(0, 2))
+    missing = missing_layers(x)
+    layers = np.array([layer not in missing for layer in range(x.shape[1])])
     if reason := _unusable(label, codes, layers):
-        return _result(label, codes, layers, {}, n_permutations=0, n_folds=0, unit="", reason=reason)
+        return _result(label, codes, layers, {}, missing=missing, reason=reason)
     gram, y = _gram(x[:, layers]), label.values
-    folds = label.model.split(y, codes, n_folds, seed)
+    folds = _folds(codes, n_folds, seed)
     predicted = _held_out(label.model, gram, y, label.targets, codes, folds, seed)
-    parts = _score_parts(predicted, y, label.targets, folds)
-    score, low, high = _score(parts, codes, n_bootstrap, seed)
-    chance = _chance(gram, y, codes, label.n_classes, _blind(y, codes, n_folds, seed), n_permutations, seed)
+    score = (
+        _class_score(predicted, y, codes)
+        if label.n_classes
+        else _number_score(predicted, y, codes, folds, n_bootstrap, seed)
+    )
+    chance = _chance(gram, y, codes, label.n_classes, folds, n_permutations, seed)
     return _result(
         label,
         codes,
         layers,
-        {
-            "score": score,
-            "low": low,
-            "high": high,
-            "balanced": _balanced(parts[0], y),
-            "chance": chance.score,
-            **vars(chance.p),
-        },
+        {**score, "least_squares": chance.observed, "chance": chance.score, **vars(chance.p)},
+        missing=missing,
         n_permutations=chance.n_permutations,
         n_folds=len(folds),
         unit=chance.unit,

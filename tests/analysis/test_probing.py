@@ -1,8 +1,20 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from iclviz.analysis import probe
-from iclviz.analysis.probing import _blind, _gram, _hat, _logistic, _permuted_labels, _ridge, _rows, _stratified
+from iclviz.analysis.probing import (
+    _balanced_accuracies,
+    _folds,
+    _gains,
+    _gram,
+    _hat,
+    _logistic,
+    _permuted_labels,
+    _ridge,
+    _rows,
+)
 from iclviz.errors import AnalysisError
 from tests.oracles import probing as oracle
 
@@ -51,7 +63,7 @@ def test_ridge_in_row_space_is_that_of_all_dimensions(d):
 def test_the_least_squares_probe_is_ridge_of_strength_one():
     rng = np.random.default_rng(0)
     x, y = embeddings(rng, loc=5.0), rng.normal(loc=7.0, size=24)
-    folds = _blind(y, np.arange(24), 4, 0)
+    folds = _folds(np.arange(24), 4, 0)
     hat, means = _hat(_gram(x), folds)
     for train, test in folds:
         expected = [oracle.ridge_predictions(x[:, layer], y, train, test, 1.0) for layer in range(3)]
@@ -61,13 +73,11 @@ def test_the_least_squares_probe_is_ridge_of_strength_one():
 # --- Folds and labels
 
 
-@pytest.mark.parametrize("split", [_stratified, _blind])
-def test_folds_never_split_a_group_and_hold_out_every_item_once(split):
+def test_folds_never_split_a_group_and_hold_out_every_item_once():
     rng = np.random.default_rng(0)
     groups = rng.permutation(np.repeat(np.arange(11), [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 2]))
-    y = groups % 3
-    folds = split(y, groups, 5, 0)
-    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(y)))
+    folds = _folds(groups, 5, 0)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(groups)))
     for train, test in folds:
         assert not set(groups[train]) & set(groups[test])
 
@@ -97,10 +107,10 @@ def test_a_planted_class_is_found_in_its_layer():
     x = embeddings(rng, n=32, n_layers=5)
     x[:, 3] += 1.5 * (groups % 2)[:, None] * rng.normal(size=60)
     result = probe(x, names, groups, **QUICK)
-    assert (result.measure, result.n_classes, result.n_units, result.unit) == ("accuracy", 2, 16, "groups")
+    assert (result.measure, result.n_classes, result.n_units, result.unit) == ("balanced accuracy", 2, 16, "groups")
     assert np.argmax(result.score) == 3
     assert result.score[3] > 0.9
-    assert result.balanced[3] > 0.9
+    assert result.least_squares[3] > 0.9
     assert result.p_corrected[3] <= 0.05
     assert 0.35 < result.chance[3] < 0.65
     assert result.low[3] <= result.score[3] <= result.high[3]
@@ -113,7 +123,7 @@ def test_a_planted_number_is_found_in_its_layer():
     x = embeddings(rng, n=30)
     x[:, 1] += 3 * slope[:, None] * rng.normal(size=60)
     result = probe(x, slope, np.repeat(np.arange(15), 2), **QUICK)
-    assert (result.measure, result.n_classes, result.balanced) == ("R2", 0, None)
+    assert (result.measure, result.n_classes, result.accuracy) == ("R2", 0, None)
     assert result.score[1] > 0.8
     assert result.p_corrected[1] <= 0.05
     assert result.score[0] < 0.2
@@ -136,6 +146,69 @@ def test_chance_for_balanced_classes_is_one_over_their_number():
     rng = np.random.default_rng(0)
     result = probe(embeddings(rng, n=48, n_layers=2), np.repeat(np.arange(12) % 4, 4), np.repeat(np.arange(12), 4))
     assert np.allclose(result.chance, 0.25, atol=0.05)
+
+
+def test_equal_classes_have_a_balanced_accuracy_that_is_the_accuracy():
+    result = probe(embeddings(np.random.default_rng(0)), np.arange(24) % 4, **QUICK)
+    assert np.allclose(result.score, result.accuracy)
+
+
+def test_unequal_classes_are_scored_and_read_as_equals():
+    """Without a signal always naming the commonest class would be right of 26 items of 32, and tell nothing."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [26, 6])
+    results = [probe(embeddings(rng, n=32), y, n_permutations=49, seed=seed) for seed in range(10)]
+    for name in ("score", "least_squares", "chance"):
+        assert np.mean([getattr(result, name) for result in results]) == pytest.approx(0.5, abs=0.07)
+    x = embeddings(rng, n=32, n_layers=1)
+    x[:, 0] += 1.5 * y[:, None] * rng.normal(size=60)
+    found = probe(x, y, **QUICK)
+    assert found.score[0] > 0.9
+    assert found.least_squares[0] > 0.9
+    assert found.p[0] <= 0.05
+
+
+def test_the_interval_of_unequal_classes_is_as_wide_as_the_rare_one_makes_it():
+    rng = np.random.default_rng(0)
+    equal, unequal = (
+        probe(embeddings(rng, n=32), np.repeat([0, 1], counts), **QUICK) for counts in ((16, 16), (29, 3))
+    )
+    width = {name: (result.high - result.low).mean() for name, result in (("equal", equal), ("unequal", unequal))}
+    assert width["unequal"] > 1.5 * width["equal"]
+
+
+def test_without_signal_score_and_chance_agree_where_folds_leave_classes_unequal():
+    """Eight classes of four: a fold holds out what its training items lack, which pulls both below 1 / 8."""
+    rng = np.random.default_rng(0)
+    results = [probe(embeddings(rng, n=32), np.arange(32) % 8, n_permutations=99, seed=seed) for seed in range(20)]
+    score, chance = (np.mean([getattr(result, name) for result in results]) for name in ("score", "chance"))
+    assert score == pytest.approx(chance, abs=0.02)
+    assert chance == pytest.approx(1 / 8, abs=0.03)
+
+
+def test_both_probes_name_the_class_that_gains_most():
+    """Where the logistic probe is so strongly regularised that it is linear, they name the same class of nearly all."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [12, 8, 4])
+    gram, folds = _gram(embeddings(rng)), _folds(np.arange(24), 4, 0)
+    hat, _ = _hat(gram, folds)
+    agree = []
+    for train, test in folds:
+        targets = np.eye(3)[y[train]]
+        said = _logistic(_rows(gram, train, test), targets, np.full((3, 1), 100.0), 1e-8)[:, 0]
+        least_squares = (hat[:, test] @ np.eye(3)[y]).argmax(axis=2)
+        agree.append(_gains(said, targets.mean(axis=0)).argmax(axis=2) == least_squares)
+    assert np.concatenate(agree, axis=1).mean() > 0.9
+
+
+def test_the_least_squares_score_is_that_of_its_predictions():
+    rng = np.random.default_rng(0)
+    x, y = embeddings(rng), np.repeat([0, 1, 2], [12, 8, 4])
+    hat, means = _hat(_gram(x), _folds(np.arange(24), 5, 0))
+    named = (hat @ np.eye(3)[y]).argmax(axis=2)
+    expected = np.mean([(named == y)[:, y == label].mean(axis=1) for label in range(3)], axis=0)
+    assert np.allclose(_balanced_accuracies(hat, means, y[None])[0], expected)
+    assert np.allclose(probe(x, y, **QUICK).least_squares, expected)
 
 
 @pytest.mark.parametrize("kind", ["groups", "within groups", "number"])
@@ -170,9 +243,23 @@ def test_a_layer_in_which_items_are_the_same_is_nan_and_changes_nothing_for_the_
     constant = x.copy()
     constant[:, 0] = 1.5
     result, alone = probe(constant, y, **QUICK), probe(x[:, 1:], y, **QUICK)
-    for name in ("score", "low", "high", "balanced", "chance", "p", "p_corrected", "p_fdr"):
+    for name in ("score", "low", "high", "accuracy", "least_squares", "chance", "p", "p_corrected", "p_fdr"):
         assert np.isnan(getattr(result, name)[0])
         assert np.allclose(getattr(result, name)[1:], getattr(alone, name))
+
+
+def test_layers_of_rounding_noise_or_without_numbers_are_nan_with_a_reason_each():
+    rng = np.random.default_rng(0)
+    x, y = embeddings(rng, n_layers=4).astype(np.float32), np.arange(24) % 2
+    x[:, 1] = 1 + 1e-6 * rng.normal(size=(24, 60))
+    x[3, 2, 5] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = probe(x, y, **QUICK)
+    assert np.isnan(result.score).tolist() == [False, True, True, False]
+    assert set(result.missing) == {1, 2}
+    assert "same embedding" in result.missing[1]
+    assert "not finite" in result.missing[2]
 
 
 @pytest.mark.parametrize(
