@@ -19,7 +19,7 @@ from iclviz.analysis.attention import role_split
 from iclviz.analysis.behaviour import score_summary
 from iclviz.errors import StoreError
 from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
-from iclviz.figures.behaviour import score_by_condition, score_distribution
+from iclviz.figures.behaviour import Better, score_by_condition, score_distribution
 from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
 from iclviz.jobs.queue import Progress
@@ -106,15 +106,17 @@ def figures(recordings: dict[str, Recording]) -> Iterator[go.Figure]:
     of = task(next(iter(recordings.values())).spec.task)
     primary, titles = of.primary, of.titles
     scores = {name: score_summary(one, primary.score) for name, one in recordings.items()}
-    yield score_by_condition(scores, score=titles[primary.score])
-    yield score_distribution(scores, score=titles[primary.score])
+    better: Better = "lower" if primary.score in of.lower_is_better else "higher"
+    scope = of_recording.demonstration_scope(recordings.values())
+    yield score_by_condition(scores, score=titles[primary.score], better=better, demonstrations=scope)
+    yield score_distribution(scores, score=titles[primary.score], better=better, demonstrations=scope)
     yield from _representation(recordings, of)
     ratios = {name: of_recording.recording_log_ratio(one) for name, one in recordings.items()}
-    yield attention_ratio_by_layer(ratios)
-    yield attention_ratio_by_head(
-        {name: of_recording.recording_log_ratio_by_head(one) for name, one in recordings.items()}
-    )
-    yield attention_split({name: role_split(one) for name, one in recordings.items()})
+    yield attention_ratio_by_layer(ratios, rows="response", heads="mean", demonstrations=scope)
+    by_head = {name: of_recording.recording_log_ratio_by_head(one) for name, one in recordings.items()}
+    yield attention_ratio_by_head(by_head, rows="response", demonstrations=scope)
+    split = {name: role_split(one) for name, one in recordings.items()}
+    yield attention_split(split, rows="response", demonstrations=scope)
 
 
 def _representation(recordings: dict[str, Recording], of: Task) -> Iterator[go.Figure]:
@@ -136,12 +138,14 @@ def _representation(recordings: dict[str, Recording], of: Task) -> Iterator[go.F
         hypothesis_title=titles[hypothesis],
         group_title=titles[label],
         layer=layer,
+        demonstrations=of_recording.demonstration_scope(alike.values()),
     )
+    scope = of_recording.demonstration_scope(kept.values())
     alignments = {
         name: of_recording.recording_alignment(one, hypothesis)
         for name, one in kept.items()
         if hypothesis in one.hypotheses
     }
-    yield alignment_by_layer(alignments, hypothesis=titles[hypothesis])
+    yield alignment_by_layer(alignments, hypothesis=titles[hypothesis], demonstrations=scope)
     probes = {name: of_recording.recording_probe(one, primary.label) for name, one in kept.items()}
-    yield probe_by_layer(probes, label=titles[primary.label])
+    yield probe_by_layer(probes, label=titles[primary.label], demonstrations=scope)

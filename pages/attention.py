@@ -1,8 +1,12 @@
 """Whether response tokens attend to what answers: relevant over irrelevant, by layer and head, and the whole split."""
 
+from typing import cast
+
 import numpy as np
 import streamlit as st
 
+from iclviz.analysis.attention import Heads, Rows
+from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
 from iclviz.ui import analyses, options
 from iclviz.ui.conditions import recorded
@@ -11,15 +15,14 @@ from iclviz.ui.figure import show
 st.title("Attention")
 found = recorded()
 pairs = {condition.label: condition.recording for condition in found if condition.recording is not None}
+scope = demonstration_scope(pairs.values())
 columns = st.columns(2)
 with columns[0]:
-    heads = options.select(
-        "heads", "Heads joined by", ["mean", "max"], {"mean": "mean of masses", "max": "strongest head"}
-    )
+    names = {"mean": "mean of masses", "max": "strongest head"}
+    heads = cast(Heads, options.select("heads", "Heads joined by", ["mean", "max"], names))
 with columns[1]:
-    rows = options.select(
-        "rows", "Attention of", ["response", "last"], {"response": "response tokens", "last": "the last prompt token"}
-    )
+    names = {"response": "response tokens", "last": "the last prompt token"}
+    rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
 for label, one in pairs.items():
     for reason, count in analyses.missing(one.key, heads, rows, one).items():
         share = count / (one.n_items * one.n_layers)
@@ -27,12 +30,10 @@ for label, one in pairs.items():
 ratios = {label: analyses.log_ratio(one.key, heads, rows, one) for label, one in pairs.items()}
 drawn = {label: summary for label, summary in ratios.items() if np.isfinite(summary.mean).any()}
 if drawn:
-    show(attention_ratio_by_layer(drawn))
-    show(
-        attention_ratio_by_head(
-            {label: analyses.log_ratio_by_head(pairs[label].key, rows, pairs[label]) for label in drawn}
-        )
-    )
+    show(attention_ratio_by_layer(drawn, rows=rows, heads=heads, demonstrations=scope))
+    by_head = {label: analyses.log_ratio_by_head(pairs[label].key, rows, pairs[label]) for label in drawn}
+    show(attention_ratio_by_head(by_head, rows=rows, demonstrations=scope))
 else:
     st.info("No condition has both a relevant and an irrelevant span, so there is no ratio; the split is below.")
-show(attention_split({label: analyses.split(one.key, rows, one) for label, one in pairs.items()}))
+split = {label: analyses.split(one.key, rows, one) for label, one in pairs.items()}
+show(attention_split(split, rows=rows, demonstrations=scope))

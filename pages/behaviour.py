@@ -3,7 +3,8 @@
 import streamlit as st
 
 from iclviz.analysis.behaviour import ScoreSummary
-from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
+from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.figures.behaviour import Better, score_by_condition, score_distribution, score_over_k
 from iclviz.recording import Recording
 from iclviz.tasks import task
 from iclviz.ui import analyses, loading, options
@@ -49,12 +50,14 @@ score = options.select("score", "Score", names or list(first.scores), of.titles,
 comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
 summaries = {label: analyses.score(recording.key, score, recording) for label, recording in comparable.items()}
 parse_lines(pairs)
+title, scope = of.titles[score], demonstration_scope(comparable.values())
+better: Better = "lower" if score in of.lower_is_better else "higher"
 left, right = st.columns(2)
 with left:
-    show(score_by_condition(summaries, score=of.titles[score]))
+    show(score_by_condition(summaries, score=title, better=better, demonstrations=scope))
 with right:
-    show(score_distribution(summaries, score=of.titles[score]))
-show(score_over_k(k_curve(comparable, score), score=of.titles[score]))
+    show(score_distribution(summaries, score=title, better=better, demonstrations=scope))
+show(score_over_k(k_curve(comparable, score), score=title, better=better, demonstrations=scope))
 st.caption(
     "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
     "run more values of k to fill it."

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from iclviz.analysis.of_recording import probed_labels
+from iclviz.analysis.of_recording import demonstration_scope, probed_labels
 from iclviz.figures.probing import probe_by_layer
 from iclviz.tasks import task
 from iclviz.ui import analyses, options
@@ -24,7 +24,7 @@ with columns[0]:
 with columns[1]:
     pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
 probes = {name: analyses.probe(one.key, label, pooling, one) for name, one in shared.items()}
-show(probe_by_layer(probes, label=of.titles[label]))
+show(probe_by_layer(probes, label=of.titles[label], demonstrations=demonstration_scope(shared.values())))
 for name, result in probes.items():
     if result.reason:
         st.info(f"{name}: {result.reason}.")

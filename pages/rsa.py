@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.rsa import METRICS
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
 from iclviz.recording import Recording
@@ -31,6 +32,7 @@ def matrices(pairs: dict[str, Recording], hypothesis: str, pooling: str, metric:
         group_title=of.titles[label],
         metric=metric,
         layer=layer,
+        demonstrations=demonstration_scope(pairs.values()),
     )
     show(figure)
 
@@ -54,4 +56,5 @@ if pooling in ("mean", "max"):
     st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
 matrices(pairs, hypothesis, pooling, metric)
 tests = {name: analyses.alignment(one.key, hypothesis, pooling, metric, one) for name, one in pairs.items()}
-show(alignment_by_layer(tests, hypothesis=of.titles[hypothesis]))
+scope = demonstration_scope(pairs.values())
+show(alignment_by_layer(tests, hypothesis=of.titles[hypothesis], demonstrations=scope))

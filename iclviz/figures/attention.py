@@ -6,17 +6,29 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import LogRatioSummary
-from iclviz.figures import theme
+from iclviz.analysis.attention import Heads, LogRatioSummary, Rows
+from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
 _RATIO = "Log attention ratio (natural log)"
 
+_OF: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+_JOINED: dict[Heads, str] = {
+    "mean": "heads joined by the mean of their attention",
+    "max": "in the head with the most attention on both texts together",
+}
+
 
 @named("attention-ratio-by-layer")
 def attention_ratio_by_layer(
-    conditions: Mapping[str, LogRatioSummary], *, over: str = "relevant", under: str = "irrelevant"
+    conditions: Mapping[str, LogRatioSummary],
+    *,
+    over: str = "relevant",
+    under: str = "irrelevant",
+    rows: Rows = "response",
+    heads: Heads = "mean",
+    demonstrations: str = "",
 ) -> go.Figure:
     """Mean log attention ratio of each block as bars.
 
@@ -24,6 +36,8 @@ def attention_ratio_by_layer(
     ----------
     conditions: label -> its summary over layers (L,), A first.
     over, under: the roles above and below the fraction line.
+    rows, heads: whose attention it is and how heads were joined, as given to `attention_ratio`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
         [
@@ -50,23 +64,33 @@ def attention_ratio_by_layer(
     figure.update_xaxes(title="Block (number)", tickformat="d")
     figure.update_yaxes(title=_RATIO, zeroline=True)
     caption = (
-        f"Mean log ratio of attention per token to {over} over that to {under} text, heads joined, by block, with 95 % "
-        "intervals from resampling groups of items. Above zero more attention goes to a "
-        f"{over} token; zero is no null, since nearness alone moves it, so compare conditions."
+        f"Mean log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} text, "
+        f"{_JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
+        f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
+        f"conditions.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         f"Attention to {over} over {under} text by block",
-        "Mean over items, 95 % interval",
+        f"Attention of {_OF[rows]}, mean over items, 95 % interval",
         caption,
         hovermode="x unified",
         showlegend=True,
     )
 
 
+def _resampled(summary: LogRatioSummary) -> str:
+    return wording.groups(summary.n_units)
+
+
 @named("attention-ratio-by-head")
 def attention_ratio_by_head(
-    conditions: Mapping[str, LogRatioSummary], *, over: str = "relevant", under: str = "irrelevant"
+    conditions: Mapping[str, LogRatioSummary],
+    *,
+    over: str = "relevant",
+    under: str = "irrelevant",
+    rows: Rows = "response",
+    demonstrations: str = "",
 ) -> go.Figure:
     """Mean log attention ratio of each block and head, conditions side by side on one scale around zero.
 
@@ -74,6 +98,8 @@ def attention_ratio_by_head(
     ----------
     conditions: label -> its summary over layers and heads (L, H), A first.
     over, under: the roles above and below the fraction line.
+    rows: whose attention it is, as given to `attention_ratio_by_head`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     titles = list(conditions)
     figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.06, shared_yaxes=True)
@@ -104,19 +130,25 @@ def attention_ratio_by_head(
         }
     )
     caption = (
-        f"Mean log ratio of attention per token to {over} over that to {under} text, for each head of each block. "
-        "Colours diverge at zero, on one scale for all conditions; heads that do not reach both spans are left empty."
+        f"Mean log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} text, "
+        "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; heads that "
+        f"do not reach both spans are left empty.{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, f"Attention to {over} over {under} text by head", "Mean over items", caption)
+    subtitle = f"Attention of {_OF[rows]}, mean over items"
+    return theme.finish(figure, f"Attention to {over} over {under} text by head", subtitle, caption)
 
 
 @named("attention-split")
-def attention_split(conditions: Mapping[str, Mapping[str, Array]]) -> go.Figure:
+def attention_split(
+    conditions: Mapping[str, Mapping[str, Array]], *, rows: Rows = "response", demonstrations: str = ""
+) -> go.Figure:
     """The share of all attention that each role of text gets, by block.
 
     Parameters
     ----------
     conditions: label -> (role -> (L,) share), A first.
+    rows: whose attention it is, as given to `role_split`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     titles = list(conditions)
     figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.06, shared_yaxes=True)
@@ -138,13 +170,14 @@ def attention_split(conditions: Mapping[str, Mapping[str, Array]]) -> go.Figure:
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="Share of attention (%)", row=1, col=1)
     caption = (
-        "How all attention is shared among the roles of text, by block, as the mean over items and heads. "
-        "Each bar sums to 100 %; special tokens often take most of it, as attention sinks."
+        f"How all attention of {_OF[rows]} is shared among the roles of text, by block, as the mean over items and "
+        "heads. Each bar sums to 100 %; special tokens often take most of it, as attention sinks."
+        f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         "Where attention goes, by block",
-        "Mean over items and heads",
+        f"Attention of {_OF[rows]}, mean over items and heads",
         caption,
         barmode="stack",
         bargap=0.1,

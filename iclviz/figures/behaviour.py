@@ -1,13 +1,17 @@
 """Behaviour: scores by condition, over the number of demonstrations, and item by item."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.behaviour import ScoreSummary
-from iclviz.figures import theme
+from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
+
+Better = Literal["higher", "lower"]
+_TOWARDS: dict[Better, str] = {"higher": "right", "lower": "left"}
 
 _COLUMNS = ["low", "high", "items", "unreadable responses"]
 _HOVER = (
@@ -27,14 +31,30 @@ def _numbers(*summaries: ScoreSummary) -> dict[str, object]:
     }
 
 
+def _interval(summary: ScoreSummary) -> str:
+    groups = wording.groups(summary.n_units)
+    if summary.is_share:
+        return f"Wilson intervals on the number of independent items in {groups}"
+    return f"percentile intervals from resampling {groups}"
+
+
 @named("score-by-condition")
-def score_by_condition(conditions: Mapping[str, ScoreSummary], *, score: str, unit: str = "") -> go.Figure:
+def score_by_condition(
+    conditions: Mapping[str, ScoreSummary],
+    *,
+    score: str,
+    unit: str = "",
+    better: Better = "higher",
+    demonstrations: str = "",
+) -> go.Figure:
     """The mean score of each condition with its interval.
 
     Parameters
     ----------
     conditions: label -> its summary, A first.
     score: the score's title; unit: its unit, if it has one.
+    better: whether a higher or a lower score is the better one.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     axis = f"{score} ({unit})" if unit else score
     figure = go.Figure(
@@ -53,20 +73,30 @@ def score_by_condition(conditions: Mapping[str, ScoreSummary], *, score: str, un
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
     figure.update_yaxes(title=axis)
     caption = (
-        f"Mean {score.lower()} over items in each condition, with 95 % intervals from resampling groups of items. "
-        "Higher is better; overlapping intervals of the same items are no test of their difference."
+        f"Mean {score.lower()} over items in each condition, with 95 % {wording.each(conditions, _interval)}. "
+        f"{better.capitalize()} is better; overlapping intervals of the same items are no test of their difference."
+        f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(figure, f"{score} by condition", "Mean over items, 95 % interval", caption, showlegend=False)
 
 
 @named("score-over-k")
-def score_over_k(series: Mapping[str, Mapping[int, ScoreSummary]], *, score: str, unit: str = "") -> go.Figure:
+def score_over_k(
+    series: Mapping[str, Mapping[int, ScoreSummary]],
+    *,
+    score: str,
+    unit: str = "",
+    better: Better = "higher",
+    demonstrations: str = "",
+) -> go.Figure:
     """The mean score over the number of demonstrations, a line for each kind of demonstration.
 
     Parameters
     ----------
     series: label -> (k -> summary).
     score: the score's title; unit: its unit, if it has one.
+    better: whether a higher or a lower score is the better one.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
         [
@@ -84,9 +114,11 @@ def score_over_k(series: Mapping[str, Mapping[int, ScoreSummary]], *, score: str
     )
     figure.update_xaxes(title="Demonstrations k (number)", tickvals=sorted({k for one in series.values() for k in one}))
     figure.update_yaxes(title=f"{score} ({unit})" if unit else score)
+    points = {f"{label}, k = {k}": one for label, summaries in series.items() for k, one in summaries.items()}
     caption = (
-        f"Mean {score.lower()} over the number k of demonstrations, with 95 % intervals from resampling groups of "
-        "items. The set for k + 1 holds the set for k, so neighbouring points are not independent."
+        f"Mean {score.lower()} over the number k of demonstrations, with 95 % {wording.each(points, _interval)}. "
+        f"{better.capitalize()} is better; the set for k + 1 holds the set for k, so neighbouring points are not "
+        f"independent.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure, f"{score} over demonstrations", "Mean over items, 95 % interval", caption, showlegend=True
@@ -94,13 +126,22 @@ def score_over_k(series: Mapping[str, Mapping[int, ScoreSummary]], *, score: str
 
 
 @named("score-distribution")
-def score_distribution(conditions: Mapping[str, ScoreSummary], *, score: str, unit: str = "") -> go.Figure:
+def score_distribution(
+    conditions: Mapping[str, ScoreSummary],
+    *,
+    score: str,
+    unit: str = "",
+    better: Better = "higher",
+    demonstrations: str = "",
+) -> go.Figure:
     """How the items' scores are spread in each condition.
 
     Parameters
     ----------
     conditions: label -> its summary, A first.
     score: the score's title; unit: its unit, if it has one.
+    better: whether a higher or a lower score is the better one.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
         [
@@ -118,7 +159,8 @@ def score_distribution(conditions: Mapping[str, ScoreSummary], *, score: str, un
     figure.update_yaxes(title="Items (number)")
     caption = (
         f"The {score.lower()} of every item in each condition, counted in bins of one width. "
-        "Conditions lie over each other; what moves to the right has become better."
+        f"Conditions lie over each other; what moves to the {_TOWARDS[better]} has become better."
+        f"{wording.sentence(demonstrations)}"
     )
     subtitle = "Items that have a score"
     return theme.finish(figure, f"Distribution of {score.lower()}", subtitle, caption, barmode="overlay", bargap=0.02)

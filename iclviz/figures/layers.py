@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
-from iclviz.figures import theme
+from iclviz.figures import theme, wording
 from iclviz.recording import Array
 
 SIGNIFICANT = 0.05
@@ -16,12 +16,19 @@ _VALUES = ["low", "high", "p", "p corrected over layers"]
 
 
 def line_with_band(
-    result: AlignmentTest | Probe, estimate: Array, label: str, colour: str, measure: str
+    result: AlignmentTest | Probe,
+    estimate: Array,
+    label: str,
+    colour: str,
+    measure: str,
+    beside: Mapping[str, Array] | None = None,
 ) -> list[go.Scatter]:
     """The band of an interval and the line of estimates (L + 1,), whose marks are filled where it stands out.
 
-    The band breaks where a value is missing and is no part of the legend.
+    The band breaks where a value is missing and is no part of the legend. The further values `beside` the estimate,
+    name -> (L + 1,), are shown in the hover and kept in the table.
     """
+    beside = beside or {}
     layers = np.arange(len(estimate))
     edge = {
         "x": layers,
@@ -40,10 +47,11 @@ def line_with_band(
         mode="lines+markers",
         line={"color": colour, "width": theme.LINE_WIDTH},
         marker={"size": theme.MARKER_SIZE, "symbol": np.where(stands_out, "circle", "circle-open").tolist()},
-        customdata=np.column_stack([result.low, result.high, result.p, result.p_corrected]),
-        meta={"columns": _VALUES},
+        customdata=np.column_stack([result.low, result.high, result.p, result.p_corrected, *beside.values()]),
+        meta={"columns": [*_VALUES, *beside]},
         hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}), "
-        "p corrected %{customdata[3]:.3g}",
+        "p corrected %{customdata[3]:.3g}"
+        + "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, start=len(_VALUES))),
     )
     return [
         go.Scatter(y=result.low, **edge),
@@ -58,8 +66,15 @@ def layer_axis(figure: go.Figure) -> None:
 
 
 def subtitle(conditions: Mapping[str, AlignmentTest | Probe]) -> str:
-    """How the numbers came about, or why there is no p."""
-    if reasons := dict.fromkeys(result.reason for result in conditions.values() if result.reason):
-        return "95 % interval; " + "; ".join(str(reason) for reason in reasons)
-    drawn = next(iter(conditions.values())).n_permutations
-    return f"95 % interval; filled: p < {SIGNIFICANT} corrected over layers ({drawn:,} permutations)"
+    """How the numbers came about, and why a condition has no p."""
+    tested = {label: result for label, result in conditions.items() if not result.reason}
+    untested = {label: result for label, result in conditions.items() if result.reason}
+    parts = ["95 % interval"]
+    if tested:
+        drawn = wording.each(tested, lambda result: f"{result.n_permutations:,} permutations")
+        parts.append(f"filled: p < {SIGNIFICANT} corrected over layers ({drawn})")
+    if untested and not tested:
+        parts.append(wording.each(untested, lambda result: str(result.reason)))
+    elif untested:
+        parts.extend(f"{label}: {result.reason}" for label, result in untested.items())
+    return "; ".join(parts)

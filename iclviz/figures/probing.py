@@ -6,26 +6,41 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.probing import Probe
-from iclviz.figures import layers, theme
+from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
+from iclviz.recording import Array
 
-MEASURES = {"accuracy": "Held-out accuracy (share of items)", "R2": "Held-out R² (share of variance)"}
+MEASURES = {
+    "balanced accuracy": "Held-out balanced accuracy",
+    "R2": "Held-out R² (share of variance)",
+}
+_RULES = {
+    "balanced accuracy": " Balanced accuracy is the mean over classes of the share of items read rightly; the probe "
+    "names the class whose score rises most above what its share of the training items alone gives it.",
+    "R2": " R² is against the mean of the training items.",
+}
+_INTERVALS = {
+    "balanced accuracy": "Wilson's, on the number of independent held-out items in {groups}",
+    "R2": "from resampling the held-out items of {groups}",
+}
 _CHANCE_DASHES = ("dash", "dot")
+_PERMUTED = {"items": "between items", "groups": "between groups", "items within groups": "within groups"}
 
 
 @named("probe-by-layer")
-def probe_by_layer(conditions: Mapping[str, Probe], *, label: str) -> go.Figure:
+def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstrations: str = "") -> go.Figure:
     """The held-out score of each layer's probe, with chance.
 
     Parameters
     ----------
     conditions: label of the condition -> its probe, A first.
     label: the probed label's title.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     measure = next(iter(conditions.values())).measure
     figure = go.Figure()
     for turn, (name, result, colour) in enumerate(theme.coloured(conditions)):
-        figure.add_traces(layers.line_with_band(result, result.score, name, colour, measure))
+        figure.add_traces(layers.line_with_band(result, result.score, name, colour, measure, _beside(result)))
         figure.add_scatter(
             x=np.arange(len(result.chance)),
             y=result.chance,
@@ -40,10 +55,16 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str) -> go.Figure:
         )
     layers.layer_axis(figure)
     figure.update_yaxes(title=MEASURES[measure])
+    groups = wording.each(conditions, lambda result: wording.groups(result.n_units))
+    permuted = wording.each(conditions, lambda result: _PERMUTED.get(result.unit, "not at all"))
     caption = (
-        f"How well a linear probe reads “{label}” from each layer's embeddings of items whose group it has not seen, "
-        "with 95 % intervals from resampling groups. Broken lines are chance, from permuted labels; filled marks stand "
-        "out at p < 0.05, one-sided, corrected over layers."
+        f"How well a linear probe reads “{label}” from each layer's embeddings of items whose group it has not seen."
+        f"{_RULES[measure]} Bands are 95 % intervals ({_INTERVALS[measure].format(groups=groups)}): they are about the "
+        "held-out items alone and are no test against chance. Broken lines (chance) and filled marks (p < 0.05, "
+        "one-sided, corrected over layers) are those of a least-squares probe of fixed strength on the same folds, its "
+        f"labels permuted {permuted}; its own score stands in the figure's data. A score below chance can arise in "
+        "crossed designs, where holding out a group leaves another factor unequally represented: it is not less "
+        f"information.{wording.without_values(conditions)}{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
@@ -53,3 +74,8 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str) -> go.Figure:
         hovermode="x unified",
         showlegend=True,
     )
+
+
+def _beside(result: Probe) -> dict[str, Array]:
+    beside = {"least-squares probe": result.least_squares}
+    return beside if result.accuracy is None else {**beside, "plain accuracy": result.accuracy}

@@ -7,11 +7,18 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from iclviz.analysis.rsa import AlignmentTest
-from iclviz.figures import layers, theme
+from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
 _MOST_GROUP_LABELS = 12
+
+_PERMUTED = {
+    "items": "single items",
+    "groups": "whole groups",
+    "blocks": "whole groups among those of equal size",
+    "items within groups": "items within their groups",
+}
 
 METHODS = {
     "spearman": "Spearman's rho",
@@ -57,6 +64,7 @@ def similarity_matrices(
     group_title: str = "group",
     metric: str = "cosine",
     layer: int,
+    demonstrations: str = "",
 ) -> go.Figure:
     """The RSMs of conditions and the hypothesis side by side, items sorted by group.
 
@@ -68,6 +76,7 @@ def similarity_matrices(
     groups: (n,) by which items are sorted and between which lines are drawn; None = as they are.
     hypothesis_title, group_title, metric: names for titles and hovers.
     layer: the layer shown.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     order = np.arange(len(item_ids)) if groups is None else np.argsort(np.asarray(groups), kind="stable")
     names = [str(item_ids[item]) for item in order]
@@ -114,7 +123,7 @@ def similarity_matrices(
     caption = (
         f"Similarity ({metric}) of every pair of items at layer {layer} in each condition, beside what the hypothesis "
         "predicts. Conditions share one colour scale, set without the diagonal; the hypothesis has its own, and gaps "
-        "are pairs of which it says nothing."
+        f"are pairs of which it says nothing.{wording.sentence(demonstrations)}"
     )
     subtitle = f"Layer {layer}, items sorted by {group_title}" if groups is not None else f"Layer {layer}"
     return theme.finish(figure, "Representational similarity", subtitle, caption, height=480, margin_b=110)
@@ -134,24 +143,39 @@ def _draw_groups(figure: go.Figure, groups: Array, title: str) -> None:
 
 
 @named("alignment-by-layer")
-def alignment_by_layer(conditions: Mapping[str, AlignmentTest], *, hypothesis: str) -> go.Figure:
-    """The alignment of each layer's RSM with a hypothesis.
+def alignment_by_layer(
+    conditions: Mapping[str, AlignmentTest], *, hypothesis: str, demonstrations: str = ""
+) -> go.Figure:
+    """The alignment of each layer's RSM with a hypothesis, and what permuted hypotheses reach on average.
 
     Parameters
     ----------
     conditions: label -> its test, A first.
     hypothesis: the hypothesis's title.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     method = METHODS[next(iter(conditions.values())).method]
     figure = go.Figure()
     for label, test, colour in theme.coloured(conditions):
         figure.add_traces(layers.line_with_band(test, test.estimate, label, colour, method))
+        if np.isfinite(test.null_mean).any():
+            figure.add_scatter(
+                x=np.arange(len(test.null_mean)),
+                y=test.null_mean,
+                name=f"Permutation mean, {label}",
+                legendgroup=label,
+                showlegend=False,
+                mode="lines",
+                line={"color": colour, "width": theme.THIN, "dash": "dash"},
+                hovertemplate=f"{method} %{{y:.3f}}",
+            )
     layers.layer_axis(figure)
     figure.update_yaxes(title=f"Alignment ({method})", zeroline=True)
     caption = (
-        f"Correlation of each layer's similarity matrix with the hypothesis “{hypothesis}”, with 95 % intervals from "
-        "resampling units. Filled marks stand out at p < 0.05, one-sided, corrected over layers by the maximum "
-        "statistic; open marks do not."
+        f"Correlation ({method}) of each layer's similarity matrix with the hypothesis “{hypothesis}”. Bands are 95 % "
+        f"bootstrap intervals from resampling {wording.each(conditions, _resampled)}; they are conservative (wide). "
+        f"Zero is not what an alignment without meaning has.{_permutations(conditions)}"
+        f"{wording.without_values(conditions)}{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
@@ -160,4 +184,20 @@ def alignment_by_layer(conditions: Mapping[str, AlignmentTest], *, hypothesis: s
         caption,
         hovermode="x unified",
         showlegend=True,
+    )
+
+
+def _resampled(test: AlignmentTest) -> str:
+    return f"{test.n_units:,} single items" if test.unit == "items" else wording.groups(test.n_units)
+
+
+def _permutations(conditions: Mapping[str, AlignmentTest]) -> str:
+    """How to read what permutations give, as a further sentence; nothing where no condition has any."""
+    permuted = {label: test for label, test in conditions.items() if np.isfinite(test.null_mean).any()}
+    if not permuted:
+        return ""
+    return (
+        " Thin broken lines are its mean over permutations of "
+        f"{wording.each(permuted, lambda test: _PERMUTED[test.unit])}; filled marks stand out of these permutations at "
+        "p < 0.05, one-sided, corrected over layers by the maximum statistic, and open marks do not."
     )

@@ -1,5 +1,7 @@
 """Small results of every kind, as analyses give them, and each figure drawn from them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from iclviz.analysis.attention import LogRatioSummary
@@ -14,24 +16,58 @@ A, B = "A: no demonstrations", "B: 8 correct"
 
 def score(mean=1.0, seed=0, n=24):
     values = np.random.default_rng(seed).normal(mean, 0.4, size=n)
-    return ScoreSummary("main", mean, mean - 0.2, mean + 0.2, n, 2, 8, values, tuple(f"item-{i}" for i in range(n)))
+    ids = tuple(f"item-{i}" for i in range(n))
+    return ScoreSummary("main", mean, mean - 0.2, mean + 0.2, n, 2, 8, False, values, ids)
 
 
-def alignment_result(peak=0.4, n_layers=13, reason=None):
+def alignment_result(peak=0.4, n_layers=13, reason=None, **fields):
     estimate = peak * np.sin(np.linspace(0, 3, n_layers))
     estimate[0] = np.nan
     p = np.where(estimate > 0.2, 0.01, 0.4)
     p[0] = np.nan
-    return AlignmentTest(
-        estimate, estimate - 0.1, estimate + 0.1, p, p, p, 1000, 1000, 16, "groups", "spearman", reason
+    test = AlignmentTest(
+        estimate=estimate,
+        low=estimate - 0.1,
+        high=estimate + 0.1,
+        null_mean=np.full(n_layers, np.nan if reason else 0.07),
+        p=p,
+        p_corrected=p,
+        p_fdr=p,
+        n_permutations=1000,
+        n_bootstrap=1000,
+        n_units=16,
+        unit="groups",
+        method="spearman",
+        reason=reason,
+        missing={0: "all items have the same embedding, but for rounding"},
     )
+    return replace(test, **fields)
 
 
-def probe_result(peak=0.5, n_layers=13):
+def probe_result(peak=0.5, n_layers=13, **fields):
     rise = peak * np.sin(np.linspace(0, 3, n_layers))
-    chance, p = np.full(n_layers, 0.25), np.where(rise > 0.2, 0.01, 0.4)
+    p = np.where(rise > 0.2, 0.01, 0.4)
     s = 0.25 + rise
-    return Probe("accuracy", s, s - 0.1, s + 0.1, s, chance, p, p, p, 1000, 16, 5, 4, "groups", None)
+    result = Probe(
+        measure="balanced accuracy",
+        score=s,
+        low=s - 0.1,
+        high=s + 0.1,
+        accuracy=s + 0.02,
+        least_squares=s - 0.03,
+        chance=np.full(n_layers, 0.25),
+        p=p,
+        p_corrected=p,
+        p_fdr=p,
+        n_permutations=1000,
+        n_units=16,
+        n_folds=5,
+        n_classes=4,
+        unit="groups",
+        reason=None,
+        missing={},
+    )
+    return replace(result, **fields)
 
 
 def log_ratio(*shape, seed=0, shift=0.5):

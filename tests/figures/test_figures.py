@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from samples import DRAWN, A, B, alignment_result, drawn, log_ratio, score
+from samples import DRAWN, A, B, alignment_result, drawn, log_ratio, probe_result, score, split
 
 from iclviz.figures import FIGURES, table
 from iclviz.figures.theme import CONDITIONS
@@ -12,7 +14,8 @@ from iclviz.figures.theme import CONDITIONS
 def test_a_condition_keeps_its_colour(name):
     figure = drawn(name)
     for place, colour in enumerate(CONDITIONS):
-        label = [trace.name for trace in figure.data if trace.name and not trace.name.startswith("Chance")][place]
+        beside = ("Chance", "Permutation mean")
+        label = [trace.name for trace in figure.data if trace.name and not trace.name.startswith(beside)][place]
         trace = next(trace for trace in figure.data if trace.name == label)
         drawn_in = [trace.line.color if trace.type == "scatter" else None, trace.marker.color, trace.marker.line.color]
         assert colour in drawn_in
@@ -20,7 +23,7 @@ def test_a_condition_keeps_its_colour(name):
 
 def test_one_condition_alone_can_be_drawn():
     figure = FIGURES["alignment-by-layer"]({A: alignment_result()}, hypothesis="same slope")
-    assert set(table(figure)["series"]) == {A}
+    assert set(table(figure)["series"]) == {A, f"Permutation mean, {A}"}
 
 
 def test_conditions_share_one_scale_and_the_hypothesis_has_its_own():
@@ -91,10 +94,12 @@ def test_heads_without_any_ratio_can_be_drawn():
 def test_the_table_holds_estimates_with_their_intervals():
     columns = table(FIGURES["alignment-by-layer"]({A: alignment_result(0.6)}, hypothesis="same slope"))
     test = alignment_result(0.6)
-    assert columns["Layer (0 = input of the first block)"] == list(range(13))
+    assert columns["Layer (0 = input of the first block)"][:13] == list(range(13))
     assert columns["Alignment (Spearman's rho)"][0] is None
-    assert columns["low"][1:] == pytest.approx(test.low[1:])
-    assert columns["p corrected over layers"][1:] == pytest.approx(test.p_corrected[1:])
+    assert columns["low"][1:13] == pytest.approx(test.low[1:])
+    assert columns["p corrected over layers"][1:13] == pytest.approx(test.p_corrected[1:])
+    assert columns["series"][13:] == [f"Permutation mean, {A}"] * 13
+    assert columns["Alignment (Spearman's rho)"][13:] == pytest.approx(test.null_mean)
 
 
 def test_the_table_of_a_heatmap_is_long():
@@ -123,3 +128,100 @@ def test_the_over_k_figure_runs_in_order_of_k():
     figure = FIGURES["score-over-k"](series, score="Closeness")
     assert list(figure.data[0].x) == [0, 2, 8]
     assert list(figure.data[0].y) == [0.2, 0.4, 1.0]
+
+
+# --- What captions and subtitles say
+
+
+def caption(name, conditions, **options):
+    return FIGURES[name](conditions, **options).layout.meta["caption"]
+
+
+@pytest.mark.parametrize(("better", "side"), [("higher", "right"), ("lower", "left")])
+def test_captions_of_scores_say_which_way_is_better(better, side):
+    for name in ("score-by-condition", "score-over-k"):
+        conditions = {A: score()} if name == "score-by-condition" else {A: {2: score()}}
+        assert f"{better.capitalize()} is better" in caption(name, conditions, score="Error", better=better)
+    assert f"to the {side} has become better" in caption("score-distribution", {A: score()}, score="E", better=better)
+
+
+def test_the_caption_of_a_score_names_its_interval_and_units():
+    share = replace(score(), is_share=True, n_units=16)
+    assert "95 % percentile intervals from resampling 8 independent groups of items" in caption(
+        "score-by-condition", {A: score()}, score="Closeness"
+    )
+    assert "95 % Wilson intervals on the number of independent items in 16 independent groups" in caption(
+        "score-by-condition", {A: share}, score="Exact"
+    )
+
+
+def test_the_caption_of_an_alignment_names_its_units_its_null_and_its_gaps():
+    said = caption("alignment-by-layer", {A: alignment_result()}, hypothesis="same slope")
+    for part in (
+        "resampling 16 independent groups of items; they are conservative (wide)",
+        "Zero is not what an alignment without meaning has",
+        "mean over permutations of whole groups",
+        "No value at layer 0: all items have the same embedding, but for rounding.",
+    ):
+        assert part in said
+    items = alignment_result(unit="items", n_units=32, missing={})
+    said = caption("alignment-by-layer", {A: alignment_result(), B: items}, hypothesis="same slope")
+    assert f"16 independent groups of items ({A}), 32 single items ({B})" in said
+    assert f"but for rounding ({A})." in said
+
+
+def test_an_alignment_without_p_has_no_line_of_permutations():
+    figure = FIGURES["alignment-by-layer"]({A: alignment_result(reason="too few groups")}, hypothesis="same slope")
+    assert [trace.name for trace in figure.data if trace.name] == [A]
+    assert "broken lines" not in figure.layout.meta["caption"]
+
+
+def test_the_subtitle_tells_of_every_condition_and_not_of_the_first_alone():
+    def subtitle(**conditions):
+        return FIGURES["alignment-by-layer"](conditions, hypothesis="same slope").layout.title.subtitle.text
+
+    full, few = alignment_result(), alignment_result(n_permutations=35)
+    assert "(1,000 permutations)" in subtitle(a=full, b=full)
+    assert "(1,000 permutations (a), 35 permutations (b))" in subtitle(a=full, b=few)
+    mixed = subtitle(a=full, b=alignment_result(reason="too few groups (5 < 8): no p is given"))
+    assert "filled: p < 0.05 corrected over layers (1,000 permutations)" in mixed
+    assert "b: too few groups (5 < 8)" in mixed
+
+
+def test_the_figure_of_a_probe_says_what_chance_and_interval_belong_to():
+    said = caption("probe-by-layer", {A: probe_result()}, label="slope")
+    for part in (
+        "mean over classes",
+        "Wilson's, on the number of independent held-out items in 16 independent groups",
+        "no test against chance",
+        "least-squares probe of fixed strength on the same folds",
+        "labels permuted between groups",
+        "A score below chance can arise in crossed designs",
+    ):
+        assert part in said
+    columns = table(FIGURES["probe-by-layer"]({A: probe_result()}, label="slope"))
+    assert columns["least-squares probe"][:13] == pytest.approx(probe_result().least_squares)
+    assert columns["plain accuracy"][:13] == pytest.approx(probe_result().accuracy)
+    number = probe_result(measure="R2", accuracy=None, n_classes=0)
+    assert "from resampling the held-out items" in caption("probe-by-layer", {A: number}, label="slope")
+    assert "plain accuracy" not in table(FIGURES["probe-by-layer"]({A: number}, label="slope"))
+
+
+def test_figures_of_attention_say_whose_it_is_and_how_heads_were_joined():
+    by_layer, by_head = FIGURES["attention-ratio-by-layer"], FIGURES["attention-ratio-by-head"]
+    for rows, whose in (("response", "response tokens"), ("last", "the last prompt token")):
+        figures = [by_layer({A: log_ratio(3)}, rows=rows), by_head({A: log_ratio(3, 2)}, rows=rows)]
+        for figure in [*figures, FIGURES["attention-split"]({A: split()}, rows=rows)]:
+            assert whose in figure.layout.meta["caption"]
+            assert f"Attention of {whose}" in figure.layout.title.subtitle.text
+    assert "in the head with the most attention" in caption("attention-ratio-by-layer", {A: log_ratio(3)}, heads="max")
+    assert "heads joined by the mean" in caption("attention-ratio-by-layer", {A: log_ratio(3)}, heads="mean")
+    assert "resampling 8 independent groups" in caption("attention-ratio-by-layer", {A: log_ratio(3)})
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_captions_end_with_the_demonstration_sets_that_they_speak_of(name):
+    def draw(*args, **options):
+        return FIGURES[name](*args, **options, demonstrations="for this demonstration set only (seed 0)")
+
+    assert DRAWN[name](draw).layout.meta["caption"].endswith(". For this demonstration set only (seed 0).")

@@ -1,0 +1,46 @@
+"""What captions and subtitles say of several conditions at once, and at their end."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from iclviz.analysis.probing import Probe
+from iclviz.analysis.rsa import AlignmentTest
+
+Result = TypeVar("Result")
+
+
+def each(conditions: Mapping[str, Result], say: Callable[[Result], str]) -> str:
+    """What is said of each condition: once where it is the same of all, else with the conditions' labels."""
+    by_text: dict[str, list[str]] = {}
+    for label, result in conditions.items():
+        by_text.setdefault(say(result), []).append(label)
+    if len(by_text) == 1:
+        return next(iter(by_text))
+    return ", ".join(f"{text} ({'; '.join(labels)})" for text, labels in by_text.items())
+
+
+def sentence(text: str) -> str:
+    """A text as a last sentence, with the blank before it; nothing for no text."""
+    return f" {text[0].upper()}{text[1:].removesuffix('.')}." if text else ""
+
+
+def groups(n_units: int) -> str:
+    """The independent units of a statistic."""
+    return f"{n_units:,} independent groups of items"
+
+
+def without_values(conditions: Mapping[str, AlignmentTest | Probe]) -> str:
+    """Which layers have no value, and why, as a last sentence; nothing where all have one."""
+
+    def gaps(result: AlignmentTest | Probe) -> str:
+        layers: dict[str, list[str]] = {}
+        for layer, why in result.missing.items():
+            layers.setdefault(why, []).append(str(layer))
+        return "; ".join(f"layer {', '.join(numbers)}: {why}" for why, numbers in layers.items())
+
+    missing = {label: result for label, result in conditions.items() if result.missing}
+    if not missing:
+        return ""
+    if len(missing) < len(conditions):
+        return sentence("no value at " + ", ".join(f"{gaps(result)} ({label})" for label, result in missing.items()))
+    return sentence(f"no value at {each(missing, gaps)}")
