@@ -4,13 +4,18 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C during its imports ends with what it would say itself."""
+    """Run the command line; Ctrl-C during its imports ends with the sentence that it says itself."""
     try:
         from iclviz.cli import main as command_line
+
+        command_line()
     except KeyboardInterrupt:
         print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
         sys.exit(130)
-    command_line()
+    finally:
+        # An interrupt that came out of an exec(), as in the making of dataclasses, is remembered by Python although it
+        # was caught: it would end by the signal instead of its status. The next exec() makes it forget.
+        exec("")
 
 
 if __name__ == "__main__":

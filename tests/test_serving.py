@@ -147,15 +147,18 @@ def test_a_privileged_port_gets_its_own_remedy(monkeypatch):
     )
 
 
-def test_an_interrupt_while_the_command_line_is_imported_is_one_sentence():
-    code = """
-import runpy, sys
+@pytest.mark.parametrize("raised", ["raise KeyboardInterrupt", "exec('raise KeyboardInterrupt')"])
+def test_an_interrupt_while_the_command_line_is_imported_is_one_sentence(tmp_path, raised):
+    (tmp_path / "sitecustomize.py").write_text(f"""
+import sys
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
-            raise KeyboardInterrupt
+            {raised}
 sys.meta_path.insert(0, Interrupt())
-runpy.run_module("iclviz", run_name="__main__")
-"""
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+""")
+    result = subprocess.run(
+        [sys.executable, "-m", "iclviz", "models"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (130, "", STOPPED)
