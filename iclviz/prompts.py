@@ -158,13 +158,14 @@ def _chat_markup(message: str, tokenizer: Tokenizer | None) -> tuple[str, str]:
 
 def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     """Tokens and token spans of a rendered prompt, and the tokens of each candidate after it."""
-    ids, ends, added = _encode(rendered.text, tokenizer, rendered.adds_special)
+    whole = rendered.text
+    ids, ends, added = _encode(whole, tokenizer, rendered.adds_special)
     starts = np.concatenate([[0], ends[:-1]]).astype(int)
     owners = _with_query(_owners(starts, ends, added, rendered.segments), rendered)
-    candidates = [_encode(rendered.text + text, tokenizer, rendered.adds_special)[0] for text in rendered.candidates]
+    candidates = [_encode(whole + text, tokenizer, rendered.adds_special)[0] for text in rendered.candidates]
     return TokenizedPrompt(
         ids=ids,
-        pieces=[rendered.text[start:end] for start, end in zip(starts, ends, strict=True)],
+        pieces=[whole[start:end] for start, end in zip(starts, ends, strict=True)],
         spans=_spans(owners, rendered.segments),
         query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
         candidates=candidates,

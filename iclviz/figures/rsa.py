@@ -81,7 +81,8 @@ def similarity_matrices(
     order = np.arange(len(item_ids)) if groups is None else np.argsort(np.asarray(groups), kind="stable")
     names = [str(item_ids[item]) for item in order]
     panels = {**rsms, hypothesis_title: hypothesis}
-    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.05, shared_yaxes=True)
+    gap = theme.gap(len(panels), 0.05)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, matrix) in enumerate(panels.items(), start=1):
         is_hypothesis = column == len(panels)
         value = "prediction" if is_hypothesis else f"{metric} similarity"

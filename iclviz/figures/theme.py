@@ -63,6 +63,11 @@ _AXIS: Mapping[Mode, str] = {"light": "#B5BBC3", "dark": "#4A515C"}
 GROUP_LINE = "rgba(128, 134, 144, 0.7)"
 
 
+def gap(n_panels: int, widest: float = 0.06) -> float:
+    """The horizontal gap between panels side by side, as a share of the figure; many panels share a quarter of it."""
+    return min(widest, 0.25 / n_panels)
+
+
 def translucent(colour: str, opacity: float = 0.18) -> str:
     """A hex colour as rgba, for the band of an interval."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))

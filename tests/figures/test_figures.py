@@ -225,3 +225,8 @@ def test_captions_end_with_the_demonstration_sets_that_they_speak_of(name):
         return FIGURES[name](*args, **options, demonstrations="for this demonstration set only (seed 0)")
 
     assert DRAWN[name](draw).layout.meta["caption"].endswith(". For this demonstration set only (seed 0).")
+
+
+def test_thirty_conditions_can_stand_side_by_side():
+    many = {f"run {number}": split() for number in range(30)}
+    assert len({trace.xaxis for trace in FIGURES["attention-split"](many).data}) == 30
