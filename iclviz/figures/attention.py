@@ -102,7 +102,8 @@ def attention_ratio_by_head(
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     titles = list(conditions)
-    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=theme.gap(len(titles)), shared_yaxes=True)
+    gap = theme.gap(len(titles))
+    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, summary) in enumerate(conditions.items(), start=1):
         figure.add_heatmap(
             x=np.arange(summary.mean.shape[1]),
@@ -151,7 +152,8 @@ def attention_split(
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     titles = list(conditions)
-    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=theme.gap(len(titles)), shared_yaxes=True)
+    gap = theme.gap(len(titles))
+    figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, split) in enumerate(conditions.items(), start=1):
         for role, share in split.items():
             figure.add_bar(
