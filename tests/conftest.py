@@ -1,5 +1,6 @@
 """Every test has a cache of its own; tiny random models and a tokenizer that tests make themselves."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 from iclviz.places import checkout
 from iclviz.tasks import tasks
+
+# A shell that puts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 3, 4, 256
 

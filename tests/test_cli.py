@@ -73,7 +73,7 @@ def test_an_empty_place_is_refused(tiny_model):
 
 
 def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model):
-    command = [sys.executable, "-m", "iclviz", "run", "--model", str(tiny_model), *SMALL, "--n-items", "2000"]
+    command = [sys.executable, "-m", "iclviz", "run", "--model", str(tiny_model), *SMALL, "--n-items", "1500"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
