@@ -1,12 +1,12 @@
 """The Python library's verbs: run, sweep, runs, load."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.queue import Job, Progress, Queue
+from iclviz.jobs.queue import Job, Queue, Report
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, resolve
 from iclviz.spec import Demonstrations, Dtype, PromptStyle, RunSpec
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from iclviz.jobs.computing import ModelKeeper
 
 WAIT_SECONDS = 0.5
-
-Report = Callable[[Progress], None]
 
 
 def run(

@@ -7,7 +7,7 @@ figures/<task>/        the figures over all exported recordings of a task, each 
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -22,12 +22,11 @@ from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by
 from iclviz.figures.behaviour import Better, score_by_condition, score_distribution
 from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
-from iclviz.jobs.queue import Progress
+from iclviz.jobs.queue import Progress, Report
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
 from iclviz.tasks import Task, task
 
-Report = Callable[[Progress], None]
 FIGURES_A_TASK = 8
 
 

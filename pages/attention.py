@@ -13,8 +13,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
 st.title("Attention")
-found = recorded()
-pairs = {condition.label: condition.recording for condition in found if condition.recording is not None}
+pairs = recorded()
 scope = demonstration_scope(pairs.values())
 columns = st.columns(2)
 with columns[0]:

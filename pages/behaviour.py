@@ -39,7 +39,7 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
 
 
 st.title("Behaviour")
-pairs = {condition.label: condition.recording for condition in recorded() if condition.recording is not None}
+pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
 if len(tasks) > 1:
     st.info("A and B are different tasks, so their scores do not compare; each is shown by its own main score.")

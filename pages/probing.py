@@ -10,8 +10,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
 st.title("Probing")
-found = recorded()
-pairs = {condition.label: condition.recording for condition in found if condition.recording is not None}
+pairs = recorded()
 first = next(iter(pairs.values()))
 of = task(first.spec.task)
 shared = {label: one for label, one in pairs.items() if one.spec.task == first.spec.task}

@@ -6,7 +6,7 @@ import streamlit as st
 from iclviz.recording import Recording
 from iclviz.tasks import task
 from iclviz.ui.choice import show_item_control
-from iclviz.ui.conditions import Condition, recorded
+from iclviz.ui.conditions import recorded
 from iclviz.ui.prompt_text import show_tokens
 
 
@@ -23,9 +23,9 @@ def item_table(recording: Recording) -> None:
     st.dataframe(rows, height=320, hide_index=False)
 
 
-def one_item(condition: Condition, recording: Recording, item_id: str) -> None:
+def one_item(label: str, recording: Recording, item_id: str) -> None:
     """Prompt, response and scores of an item under one condition."""
-    st.markdown(f"**{condition.label}**")
+    st.markdown(f"**{label}**")
     if item_id not in recording.item_ids:
         st.info("This condition has other items.")
         return
@@ -45,16 +45,15 @@ def one_item(condition: Condition, recording: Recording, item_id: str) -> None:
 
 
 st.title("Prompts")
-shown = recorded()
-pairs = [(condition, condition.recording) for condition in shown if condition.recording is not None]
-first = pairs[0][1]
+pairs = recorded()
+first = next(iter(pairs.values()))
 number = show_item_control(first.n_items)
 item_id = first.item_ids[number]
 st.markdown(f"Item **{item_id}**")
-for column, (condition, recording) in zip(st.columns(len(pairs)), pairs, strict=True):
+for column, (label, recording) in zip(st.columns(len(pairs)), pairs.items(), strict=True):
     with column:
-        one_item(condition, recording, item_id)
+        one_item(label, recording, item_id)
 st.subheader("All items")
-for tab, (_, recording) in zip(st.tabs([condition.label for condition, _ in pairs]), pairs, strict=True):
+for tab, recording in zip(st.tabs(list(pairs)), pairs.values(), strict=True):
     with tab:
         item_table(recording)

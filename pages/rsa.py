@@ -38,8 +38,7 @@ def matrices(pairs: dict[str, Recording], hypothesis: str, pooling: str, metric:
 
 
 st.title("RSA")
-found = recorded()
-pairs = {condition.label: condition.recording for condition in found if condition.recording is not None}
+pairs = recorded()
 first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     st.warning("A and B have different items, so only A is shown. Choose the same task, items and item seed.")

@@ -21,7 +21,7 @@ from iclviz.capture.choosing import choose_way
 from iclviz.capture.engine import Captured, Decoding, Engine
 from iclviz.capture.plan import TOKEN_BUDGETS, BatchPlan, plan_batches
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.queue import Progress
+from iclviz.jobs.queue import Progress, Report
 from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
 from iclviz.models.loading import LoadedModel, load, ready_tokenizer
@@ -32,7 +32,6 @@ from iclviz.resolve import Built, Resolved, build, tokenized
 from iclviz.spans import ROLES, Span
 from iclviz.store import Store, Unfinished
 
-Report = Callable[[Progress], None]
 SMALL_GPU_BYTES = 24 * 2**30
 LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
 

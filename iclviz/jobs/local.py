@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.computing import ModelKeeper, Report, compute
-from iclviz.jobs.queue import Job, Progress, Queue, State
+from iclviz.jobs.computing import ModelKeeper, compute
+from iclviz.jobs.queue import Job, Progress, Queue, Report, State
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolve
 

@@ -6,7 +6,7 @@ whose lease is free was left by a crash, and is taken up again.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,10 @@ class Progress:
     items_total: int = 0
     tokens_per_second: float | None = None
     seconds_left: float | None = None
+
+
+Report = Callable[[Progress], None]
+"""Told how far a run is."""
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ def _condition(side: str, title: str) -> Condition:
         return Condition(side, title, resolved, None, str(error))
 
 
-def recorded() -> list[Condition]:
-    """The conditions that have a recording; says what is missing and how to get it, and ends the page if all is."""
+def recorded() -> dict[str, Recording]:
+    """The recordings by their conditions' labels; says what is missing and how to get it, and ends the page if all is."""
     found = conditions()
     _header(found)
-    ready = [condition for condition in found if condition.recording is not None]
+    ready = {condition.label: condition.recording for condition in found if condition.recording is not None}
     missing = [condition for condition in found if condition.recording is None]
     for condition in missing:
         if condition.problem:
