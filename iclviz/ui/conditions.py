@@ -55,7 +55,7 @@ def _condition(side: str, title: str) -> Condition:
 
 
 def recorded() -> dict[str, Recording]:
-    """The recordings by their conditions' labels; says what is missing and how to get it, and ends the page if all is."""
+    """The recordings by condition label; says what is missing and how to get it, and ends the page if all is."""
     found = conditions()
     _header(found)
     ready = {condition.label: condition.recording for condition in found if condition.recording is not None}
