@@ -1,12 +1,14 @@
 """The Python library's verbs: run, sweep, runs, load."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.queue import Job, Queue, Report
+from iclviz.jobs.queue import Job, Progress, Queue, Report
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, resolve
 from iclviz.spec import Demonstrations, Dtype, PromptStyle, RunSpec
@@ -52,17 +54,12 @@ def run(
 
 def run_spec(spec: RunSpec, *, progress: bool | None = None) -> Recording:
     """`run` for a spec that is already made."""
-    store = Store()
-    resolved = resolve(spec, store.memo)
-    if resolved.key in store:
-        return store.load(resolved.key)
-    title = f"{spec.model}, {spec.task}, {spec.demonstrations.kind} k={spec.demonstrations.k}"
-    with showing(title, progress) as report:
-        return _compute_or_wait(resolved, Queue(store), report)
+    return sweep([spec], progress=progress)[0]
 
 
 def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Recording]:
-    """`run_spec` for many specs, those of one model one after another so that it is loaded once; in the given order.
+    """`run_spec` for many specs, in the given order. What the prompts of one model's specs share, such as nested
+    demonstrations, is read once.
 
     Every spec is checked before the first one runs.
 
@@ -70,13 +67,30 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     ------
     UserError: one of the specs cannot be run.
     """
-    asked = list(specs)
-    memo = Store().memo
-    for spec in asked:
-        build(resolve(spec, memo))
-    by_model = sorted(range(len(asked)), key=lambda index: asked[index].model)
-    done = {index: run_spec(asked[index], progress=progress) for index in by_model}
-    return [done[index] for index in range(len(asked))]
+    store = Store()
+    asked = [resolve(spec, store.memo) for spec in specs]
+    missing = [resolved for resolved in asked if resolved.key not in store]
+    if len(asked) > 1:
+        for resolved in missing:
+            build(resolved)
+    for group in _by_model(missing):
+        with showing(_title(group), progress) as report:
+            _compute_or_wait(group, Queue(store), report)
+    return [store.load(resolved.key) for resolved in asked]
+
+
+def _by_model(asked: Iterable[Resolved]) -> list[list[Resolved]]:
+    groups: dict[str, dict[str, Resolved]] = {}
+    for resolved in asked:
+        spec = resolved.spec
+        groups.setdefault(str((spec.model, spec.dtype, spec.model_options)), {})[resolved.key] = resolved
+    return [list(group.values()) for group in groups.values()]
+
+
+def _title(group: Sequence[Resolved]) -> str:
+    spec = group[0].spec
+    shown = f"{spec.demonstrations.kind} k={spec.demonstrations.k}" if len(group) == 1 else f"{len(group)} conditions"
+    return f"{spec.model}, {spec.task}, {shown}"
 
 
 def runs() -> list[Summary]:
@@ -103,30 +117,43 @@ def _keeper() -> "ModelKeeper":
     return ModelKeeper()
 
 
-def _compute_or_wait(resolved: Resolved, queue: Queue, report: Report) -> Recording:
-    while True:
-        with queue.lease(resolved.key) as mine:
-            if mine and resolved.key in queue.store:
-                return queue.store.load(resolved.key)
+def _compute_or_wait(asked: Sequence[Resolved], queue: Queue, report: Report) -> None:
+    """Compute what nobody else computes, and wait for the rest."""
+    while missing := [resolved for resolved in asked if resolved.key not in queue.store]:
+        with ExitStack() as leases:
+            mine = [resolved for resolved in missing if leases.enter_context(queue.lease(resolved.key))]
+            mine = [resolved for resolved in mine if resolved.key not in queue.store]
             if mine:
-                return _compute(queue.submit(resolved.spec, resolved.key, mine=True), queue, report)
-        job = queue.get(resolved.key)
+                _compute([queue.submit(resolved.spec, resolved.key, mine=True) for resolved in mine], queue, report)
+                continue
+        job = queue.get(missing[0].key)
         if job is not None:
             report(job.progress)
         time.sleep(WAIT_SECONDS)
-        if resolved.key in queue.store:
-            return queue.store.load(resolved.key)
-        _raise_if_ended(queue.get(resolved.key))
+        if missing[0].key not in queue.store:
+            _raise_if_ended(queue.get(missing[0].key))
 
 
-def _compute(job: Job, queue: Queue, report: Report) -> Recording:
-    from iclviz.jobs.local import compute_job
+def _compute(jobs: Sequence[Job], queue: Queue, report: Report) -> None:
+    from iclviz.jobs.local import compute_jobs
 
-    recording = compute_job(job, queue, _keeper(), report, interrupted="cancelled")
-    if recording is None:
-        _raise_if_ended(queue.get(job.key))
-        raise Cancelled
-    return recording
+    latest: dict[str, Progress] = {job.key: job.progress for job in jobs}
+
+    def tell(key: str, progress: Progress) -> None:
+        latest[key] = progress
+        report(_together(progress, list(latest.values())))
+
+    found = compute_jobs(jobs, queue, _keeper(), tell, interrupted="cancelled")
+    for job in jobs:
+        if job.key not in found:
+            _raise_if_ended(queue.get(job.key))
+            raise Cancelled
+
+
+def _together(now: Progress, each: Sequence[Progress]) -> Progress:
+    """The progress of several runs as one."""
+    done, total = sum(one.items_done for one in each), sum(one.items_total for one in each)
+    return replace(now, items_done=done, items_total=total)
 
 
 def _raise_if_ended(job: Job | None) -> None:

@@ -3,7 +3,7 @@
     <cache>/index/                 diskcache: key -> summary of a sealed recording; also remembered file identities
     <cache>/recordings/<key>/      recording.json, arrays.safetensors, embeddings.<pooling>.safetensors, run.json,
                                    manifest.json (checksums of the others, written last)
-    <cache>/unfinished/<key>/      plan.json and finished batches of a run that is under way
+    <cache>/unfinished/<key>/      plan.json and finished pieces of a run that is under way
 
 A folder is built under a temporary name and renamed into place, so a reader sees all of it or nothing. Nothing is ever
 unpickled. `run.json` holds timings and environment, outside the bytes that two runs of one spec must share.
@@ -288,7 +288,7 @@ class Store:
         return Memo(self)
 
     def unfinished(self, key: str) -> "Unfinished":
-        """The finished batches of a run that is under way."""
+        """The finished pieces of a run that is under way."""
         return Unfinished(self.folder / "unfinished" / key)
 
     def forget_unfinished(self, key: str) -> None:
@@ -335,13 +335,13 @@ class Memo(MutableMapping[str, Any]):
 
 
 class Unfinished:
-    """Plan and finished batches of one run, each file written atomically with its checksum inside its name's JSON."""
+    """Plan settings and finished pieces of one run, each file written atomically with its checksum beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def forget(self) -> None:
-        """Remove the plan and every batch."""
+        """Remove the plan and every piece."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def plan(self) -> dict[str, Any] | None:
@@ -357,9 +357,14 @@ class Unfinished:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / "plan.json", canonical_json(plan).encode())
 
-    def batch(self, number: int) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """A finished batch's arrays and facts; None where it is missing or damaged, so that it is run again."""
-        path = self.folder / f"batch-{number:05d}.safetensors"
+    def pieces(self) -> list[tuple[dict[str, Array], dict[str, Any]]]:
+        """Arrays and facts of every finished piece; one that is missing or damaged is left out, so that it is run
+        again.
+        """
+        found = (self._piece(path) for path in sorted(self.folder.glob("piece-*.safetensors")))
+        return [piece for piece in found if piece is not None]
+
+    def _piece(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
         try:
             facts = json.loads(path.with_suffix(".json").read_text())
             if facts.pop("checksum") != checksum(path):
@@ -368,11 +373,11 @@ class Unfinished:
         except (OSError, ValueError, KeyError, SafetensorError):
             return None
 
-    def save_batch(self, number: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
-        """Keep a finished batch."""
+    def save_piece(self, first_item: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+        """Keep a finished piece under the number of its first item."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"batch-{number:05d}.safetensors"
+            path = self.folder / f"piece-{first_item:05d}.safetensors"
             scratch = path.with_suffix(".part")
             save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, scratch)
             facts = {**facts, "checksum": checksum(scratch)}

@@ -1,128 +1,282 @@
-"""Attention rows while decoding: each step has one query row, reduced at once to mass per role.
+"""Attention over scattered columns, and its rows while decoding: reduced at once to mass per role.
 
-Two ways give the same numbers. *Interface*: an attention function registered with `transformers` calls the library's
-own sdpa function for the output and recomputes the one row beside it. *Eager*: the model's own eager attention returns
-its matrices, which one query row makes tiny; it needs no code for an architecture. No T x T matrix is ever kept.
+Two ways give the same numbers. *Interface*: an attention function registered with `transformers`; a step's one query
+row computes its weights anyway, so nothing is computed beside it, and keys that rows share are read once. *Eager*: the
+model's own attention over whole caches, eager while decoding, whose matrices one query row makes tiny; it needs no code
+for an architecture. *Alone* is the same for models whose own fast attention is another one than their eager one, or
+that count positions along the cache: all eager, each prompt by itself. No T x T matrix is ever kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-Way = Literal["interface", "eager"]
+from iclviz.capture.cache import Fan
+
+Way = Literal["interface", "eager", "alone"]
 
 NAME = "iclviz_rows"
+BLOCK_BYTES = 2**26
+"""Largest block of attention scores that is held at a time."""
 
 
 class RowSink(Protocol):
     """Takes the attention weights (B, H, K) of one layer's single query row."""
 
-    def __call__(self, layer: int, weights: torch.Tensor) -> None:
-        """Take one layer's row."""
+    def __call__(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
+        """Take one layer's row; beside: (B, H) mass that went to no key, None where there cannot be any."""
 
 
-_sink: ContextVar[RowSink | None] = ContextVar("row_sink", default=None)
+@dataclass(frozen=True)
+class _Reading:
+    """What the registered function has to know beside its arguments."""
+
+    path: Sequence[Fan] = ()
+    sink: RowSink | None = None
 
 
-def row_weights(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None,
-    sinks: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Post-softmax weights (B, H, K) in float32 of a single query row.
-
-    query: (B, H, 1, D); key: (B, G, K, D) with H a multiple of G (grouped-query attention: head h reads key head
-    h // (H / G)); attention_mask: boolean (True = may attend) or additive, broadcastable to (B, H, 1, K);
-    sinks: (H,) logits of gpt-oss's attention sinks, which take mass and have no key.
-    """
-    batch, heads, _, width = query.shape
-    key_heads = key.shape[1]
-    grouped = query.reshape(batch, key_heads, heads // key_heads, width)
-    scores = torch.matmul(grouped, key.transpose(-1, -2)).reshape(batch, heads, -1).float()
-    scores = scores * (width**-0.5 if scaling is None else scaling)
-    if attention_mask is not None:
-        mask = attention_mask[:, :, -1, : scores.shape[-1]]
-        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask.float()
-    if sinks is None:
-        return torch.softmax(scores, dim=-1)
-    extra = sinks.float().reshape(1, heads, 1).expand(batch, heads, 1)
-    return torch.softmax(torch.cat([scores, extra], dim=-1), dim=-1)[..., :-1]
+_reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
-def _attend_and_record(
+@contextmanager
+def reading(path: Sequence[Fan], sink: RowSink | None = None) -> Iterator[None]:
+    """Attention inside goes on from the stretches of a path, and hands rows of single queries to a sink."""
+    token = _reading.set(_Reading(path, sink))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+# The registered function
+
+
+def _attend(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    sink = _sink.get()
-    if sink is not None and query.shape[2] == 1:
-        sink(int(module.layer_idx), row_weights(query, key, attention_mask, scaling, options.get("s_aux")))
-    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
+    now = _reading.get() or _Reading()
+    layer = int(module.layer_idx)
+    kernel = Kernel(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
+    keys = [*(fan.parents(fan.stretch.keys[layer]) for fan in now.path), key]
+    values = [*(fan.parents(fan.stretch.values[layer]) for fan in now.path), value]
+    if query.shape[2] == 1:
+        output, weights = _block(query, keys, values, attention_mask, kernel, now.path)
+        if now.sink is not None:
+            now.sink(layer, weights[:, :, 0], None if s_aux is None else 1 - weights[:, :, 0].sum(-1))
+    elif now.path or softcap is not None or s_aux is not None:
+        output = _in_blocks(query, keys, values, attention_mask, kernel, now.path)
+    else:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
+    return output.transpose(1, 2).contiguous(), None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How scores become weights.
+
+    Attributes
+    ----------
+    scaling: factor of the scores.
+    softcap: scores are squeezed smoothly between minus and plus this (Gemma 2); None leaves them.
+    sinks: (H,) logits that take mass and have no key (gpt-oss), or None.
+    """
+
+    scaling: float
+    softcap: float | None = None
+    sinks: torch.Tensor | None = None
+
+    def weights(self, scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Post-softmax weights in float32 of scores (B, H, q, K) under a mask, boolean or added, or none."""
+        scores = scores.float() * self.scaling
+        if self.softcap is not None:
+            scores = torch.tanh(scores / self.softcap) * self.softcap
+        if mask is not None:
+            mask = mask[..., : scores.shape[-1]]
+            scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.float()
+        if self.sinks is None:
+            return torch.softmax(scores, dim=-1)
+        sinks = self.sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
+        return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+
+
+def _block(
+    query: torch.Tensor,
+    keys: Sequence[torch.Tensor],
+    values: Sequence[torch.Tensor],
+    mask: torch.Tensor | None,
+    kernel: Kernel,
+    path: Sequence[Fan],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Output (B, H, q, D) and weights (B, H, q, K) of queries (B, H, q, D).
+
+    keys, values: (R, G, P, D) of each stretch of the path, and last (B, G, columns, D) of the batch's own, with H a
+    multiple of G (grouped-query attention: head h reads key head h // (H / G)). Keys that several rows go on from are
+    read once for all of them.
+    """
+    batch, heads, length, size = query.shape
+    key_heads = keys[-1].shape[1]
+    grouped = query.reshape(batch, key_heads, -1, size)
+    scores = [
+        fan.apart(torch.matmul(fan.together(grouped), key.transpose(-1, -2)))
+        for fan, key in zip(path, keys[:-1], strict=True)
+    ]
+    scores.append(torch.matmul(grouped, keys[-1].transpose(-1, -2)))
+    widths = [part.shape[-1] for part in scores]
+    weights = kernel.weights(torch.cat(scores, dim=-1).reshape(batch, heads, length, -1), mask)
+    *before, own = weights.to(query.dtype).reshape(batch, key_heads, -1, sum(widths)).split(widths, dim=-1)
+    output = torch.matmul(own, values[-1])
+    for fan, part, value in zip(path, before, values[:-1], strict=True):
+        output = output + fan.apart(torch.matmul(fan.together(part), value))
+    return output.reshape(batch, heads, length, -1), weights
+
+
+def _in_blocks(
+    query: torch.Tensor,
+    keys: Sequence[torch.Tensor],
+    values: Sequence[torch.Tensor],
+    mask: torch.Tensor | None,
+    kernel: Kernel,
+    path: Sequence[Fan],
+) -> torch.Tensor:
+    """Output (B, H, q, D) of many queries, some of them at a time."""
+    batch, heads, length, _ = query.shape
+    columns = sum(key.shape[2] for key in keys)
+    step = max(1, BLOCK_BYTES // (4 * batch * heads * columns))
+    if mask is None:
+        mask = torch.ones(length, columns, dtype=torch.bool, device=query.device).tril(columns - length)[None, None]
+    blocks = [slice(start, start + step) for start in range(0, length, step)]
+    return torch.cat(
+        [_block(query[:, :, rows], keys, values, mask[:, :, rows], kernel, path)[0] for rows in blocks], dim=2
+    )
+
+
+# Masks
+
+
+def mask_by_position(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    mask_function: Callable[..., torch.Tensor],
+    attention_mask: torch.Tensor,
+    local_size: int | None = None,
+    allow_is_causal_skip: bool = True,
+    **options: Any,
+) -> torch.Tensor | None:
+    """(B, 1, q, K) boolean, True where a query may attend to a key: the library's rule (causal, a sliding window,
+    chunks), asked about positions instead of columns. None where the plain causal rule needs no mask.
+
+    attention_mask: (B, K) True for columns that hold a token. Positions count those; padding has the position of the
+    token before it, so that its unused queries attend to something.
+    """
+    unbroken = bool(attention_mask.all())
+    is_near = local_size is None or kv_length < local_size
+    if allow_is_causal_skip and unbroken and is_near and q_length in (1, kv_length):
+        return None
+    position = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+    rows = torch.arange(batch_size, device=attention_mask.device)[:, None, None, None]
+    heads = torch.zeros_like(rows[:1])
+    allowed = mask_function(rows, heads, position[:, None, -q_length:, None], position[:, None, None, :])
+    return allowed.expand(batch_size, 1, q_length, kv_length) & attention_mask[:, None, None, :]
+
+
+def _added_mask_by_position(dtype: torch.dtype = torch.float32, **options: Any) -> torch.Tensor:
+    """The same as numbers to add to scores, 0 or the least number of a dtype; for the models' own eager attention."""
+    allowed = mask_by_position(**{**options, "allow_is_causal_skip": False})
+    assert allowed is not None
+    return torch.where(allowed, torch.zeros((), dtype=dtype, device=allowed.device), torch.finfo(dtype).min)
+
+
+MASKS = {NAME: mask_by_position, "sdpa": mask_by_position, "eager": _added_mask_by_position}
 
 
 @contextmanager
 def attention_way(model: Any, way: Way, decoding: bool) -> Iterator[None]:
-    """The model runs with the attention that a way needs, and with its own again afterwards.
+    """The model runs with the attention that a way needs and masks by position, and with its own again afterwards.
 
-    Interface: our function for prefill and decoding. Eager: the model's own for prefill, eager for decoding.
+    Interface: our function for prefill and decoding. Eager: the model's own for prefill, eager for decoding. Alone:
+    eager for both.
     """
     before = model.config._attn_implementation
-    wanted = NAME if way == "interface" else ("eager" if decoding else before)
-    if way == "interface":
-        AttentionInterface.register(NAME, _attend_and_record)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
+    own = "eager" if decoding or way == "alone" else before
+    wanted = NAME if way == "interface" else own
+    AttentionInterface.register(NAME, _attend)
+    AttentionMaskInterface.register(NAME, mask_by_position)
+    for name, mask in MASKS.items():
+        ALL_MASK_ATTENTION_FUNCTIONS[name] = mask
     try:
-        if wanted != before:
-            model.set_attn_implementation(wanted)
+        _set_attention(model, wanted)
         yield
     finally:
-        if wanted != before:
-            model.set_attn_implementation(before)
+        _set_attention(model, before)
+        for name in MASKS:
+            del ALL_MASK_ATTENTION_FUNCTIONS[name]
 
 
 @contextmanager
-def rows_to(sink: RowSink) -> Iterator[None]:
-    """Rows that the registered function recomputes go to a sink."""
-    token = _sink.set(sink)
+def eagerly(model: Any) -> Iterator[None]:
+    """The model runs with its eager attention, which gives full matrices, and with its own again afterwards."""
+    before = model.config._attn_implementation
+    _set_attention(model, "eager")
     try:
         yield
     finally:
-        _sink.reset(token)
+        _set_attention(model, before)
+
+
+def _set_attention(model: Any, name: str) -> None:
+    """Some models look the name up in their configuration and cannot be told otherwise."""
+    if model.config._attn_implementation == name:
+        return
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(name)
+    else:
+        model.config._attn_implementation = name
+
+
+# Mass per role
 
 
 class RoleMass:
     """Mass per role of the decoding steps' rows.
 
     Keeps (steps, B, L, H, S) float32 on the CPU: the attention of each step's token, summed over the keys of each
-    role. Keys without a role (padding) get no mass.
+    role. Keys without a role (padding) get no mass. What an attention sink takes belongs to the role that is named
+    for it, so that a row sums to 1.
     """
 
-    def __init__(self, prompt_roles: torch.Tensor, n_layers: int, n_roles: int, response_role: int) -> None:
-        """prompt_roles: (B, T) role index of each prompt position, -1 for padding."""
-        self._roles = prompt_roles
+    def __init__(self, roles: torch.Tensor, n_layers: int, n_roles: int, response_role: int, sink_role: int) -> None:
+        """roles: (B, K) role index of each column that holds a prompt token, -1 for padding."""
+        self._roles = roles
         self._response_role = response_role
+        self._sink_role = sink_role
         self._n_layers = n_layers
         self._n_roles = n_roles
         self._onehot: dict[torch.device, torch.Tensor] = {}
         self._layers: dict[int, torch.Tensor] = {}
         self.steps: list[torch.Tensor] = []
 
-    def __call__(self, layer: int, weights: torch.Tensor) -> None:
+    def __call__(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
         """Reduce one layer's row (B, H, K) to mass per role."""
-        onehot = self._membership(weights.shape[-1], weights.device)
-        self._layers[layer] = torch.matmul(weights, onehot)
+        mass = torch.matmul(weights.float(), self._membership(weights.shape[-1], weights.device))
+        if beside is not None:
+            mass[..., self._sink_role] += beside
+        self._layers[layer] = mass
 
     def end_step(self) -> None:
         """Close a step in which every layer has given its row.

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from iclviz.capture.attention import Way
-from iclviz.capture.engine import Array, Captured, Decoding, Engine
+from iclviz.capture.attention import Way, eagerly
+from iclviz.capture.engine import Array, Decoding, Engine
+from iclviz.capture.plan import PlanSettings
 from iclviz.errors import ModelError
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import ROLES, Span
@@ -14,53 +15,65 @@ from iclviz.spans import ROLES, Span
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference of attention mass by dtype; in half precision two exact ways round differently."""
 
-PROMPT_TOKENS = 12
+WAYS: tuple[Way, ...] = ("interface", "eager", "alone")
+SHARED_TOKENS = 6
+PROMPT_TOKENS = (13, 9)
 RESPONSE_TOKENS = 3
+SETTINGS = PlanSettings(token_budget=256, threads=1, pass_tokens=0)
 
 
 def choose_way(model: Any, n_layers: int) -> Way:
-    """The first way whose rows equal those of full attention matrices: the registered function, else eager decoding.
+    """The first way whose rows equal those of full attention matrices, on two prompts of different lengths that share
+    their beginning: the registered function, else eager decoding, else each prompt alone.
 
     Raises
     ------
-    ModelError: neither does, or there are no such matrices: blocks without attention, or numbers that are none.
+    ModelError: none does, or there are no such matrices: blocks without attention, or numbers that are none.
     """
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = [(7 * i + 3) % vocabulary for i in range(PROMPT_TOKENS + RESPONSE_TOKENS)]
-    middle = PROMPT_TOKENS // 2
-    spans = [Span("relevant", 0, middle), Span("question", middle, PROMPT_TOKENS)]
-    prompt = TokenizedPrompt(ids[:PROMPT_TOKENS], [""] * PROMPT_TOKENS, spans, middle, [])
-    expected = _rows_of_matrices(model, ids, middle, n_layers)
-    ways: tuple[Way, ...] = ("interface", "eager")
-    for way in ways:
-        rows = _rows_of(Engine(model, way, n_layers), prompt, ids[PROMPT_TOKENS:])
-        if rows is not None and np.abs(rows - expected).max() <= TOLERANCES.get(model.dtype, 1e-2):
+    texts = [_text(length, vocabulary) for length in PROMPT_TOKENS]
+    expected = [_rows_of_matrices(model, ids, n_layers) for ids in texts]
+    found = []
+    for way in WAYS:
+        difference = _difference(Engine(model, way, n_layers), texts, expected)
+        if difference <= TOLERANCES.get(model.dtype, 1e-2):
             return way
+        found.append(f"{way}: {difference:.1g}" if np.isfinite(difference) else f"{way}: it does not run so")
     raise ModelError(
-        f"The attention of {type(model).__name__} cannot be recorded exactly, neither beside its own nor eagerly.",
+        f"The attention of {type(model).__name__} cannot be recorded exactly; its rows differ from its full matrices "
+        f"({', '.join(found)}).",
         "Take a model of another architecture.",
     )
 
 
-def _rows_of(engine: Engine, prompt: TokenizedPrompt, response: list[int]) -> Array | None:
-    """(rows, L, H, S) of the last prompt token and the response; None where the model does not run this way."""
-    try:
-        captured: Captured = engine.capture([prompt], ["last"], Decoding(len(response), forced=[response]))
-    except (RuntimeError, ValueError, TypeError, LookupError):
-        return None
-    return np.concatenate([captured.last_row, captured.rows[0]])
+def _text(length: int, vocabulary: int) -> list[int]:
+    """A prompt of that length and its response."""
+    shared = [(7 * i + 3) % vocabulary for i in range(SHARED_TOKENS)]
+    own = [(5 * i + length) % vocabulary for i in range(length + RESPONSE_TOKENS - SHARED_TOKENS)]
+    return shared + own
 
 
-def _rows_of_matrices(model: Any, ids: list[int], middle: int, n_layers: int) -> Array:
-    """The same from one eager forward pass over everything, with full attention matrices."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+def _difference(engine: Engine, texts: list[list[int]], expected: list[Array]) -> float:
+    """The largest of rows of one way and of full matrices; infinite where the model does not run this way."""
+    prompts, forced = [], []
+    for ids in texts:
+        length = len(ids) - RESPONSE_TOKENS
+        spans = [Span("relevant", 0, SHARED_TOKENS), Span("question", SHARED_TOKENS, length)]
+        prompts.append(TokenizedPrompt(ids[:length], [""] * length, spans, SHARED_TOKENS, []))
+        forced.append(ids[length:])
     try:
-        with torch.inference_mode():
-            device = model.get_input_embeddings().weight.device
-            output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
-    finally:
-        model.set_attn_implementation(before)
+        captured = engine.capture(prompts, ["last"], Decoding(RESPONSE_TOKENS, forced=forced), SETTINGS)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        return float("inf")
+    rows = [np.concatenate([last[None], own]) for last, own in zip(captured.last_row, captured.rows, strict=True)]
+    return max(float(np.abs(a - b).max()) for a, b in zip(rows, expected, strict=True))
+
+
+def _rows_of_matrices(model: Any, ids: list[int], n_layers: int) -> Array:
+    """(rows, L, H, S) of the last prompt token and the response, from one eager pass with full attention matrices."""
+    with eagerly(model), torch.inference_mode():
+        device = model.get_input_embeddings().weight.device
+        output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
     layers = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
     if len(layers) != n_layers:
         raise ModelError(
@@ -74,9 +87,11 @@ def _rows_of_matrices(model: Any, ids: list[int], middle: int, n_layers: int) ->
             f"{type(model).__name__} reads later tokens too, so it does not continue a text from left to right.",
             "Take a causal language model.",
         )
-    borders = {"relevant": (0, middle), "question": (middle, PROMPT_TOKENS), "response": (PROMPT_TOKENS, len(ids))}
-    mass = [attention[..., slice(*borders.get(role, (0, 0)))].sum(-1) for role in ROLES]
-    return np.stack(mass, axis=-1).transpose(2, 0, 1, 3)[PROMPT_TOKENS - 1 :]
+    length = len(ids) - RESPONSE_TOKENS
+    borders = {"relevant": (0, SHARED_TOKENS), "question": (SHARED_TOKENS, length), "response": (length, len(ids))}
+    mass = np.stack([attention[..., slice(*borders.get(role, (0, 0)))].sum(-1) for role in ROLES], axis=-1)
+    mass[..., ROLES.index("special")] += 1 - attention.sum(-1)
+    return mass.transpose(2, 0, 1, 3)[length - 1 :]
 
 
 def _check_numbers(model: Any, attention: Array, logits: torch.Tensor) -> None:

@@ -1,53 +1,74 @@
-"""One generation that records everything (a batch of prompts at a time).
+"""One generation that records everything.
 
-1. Prefill: all prompt tokens but the last, left-padded, with explicit positions; hooks pool the hidden states.
+1. Stretches of tokens that prompts share are read once, batch by batch down the trie; all prompt tokens but the last
+   are read so. Hooks pool the hidden states.
 2. The prompt's last token is the first decoding step: its attention row is recorded, its hidden states join the pools.
 3. Greedy decoding: every generated token is fed once, also the last one, so that each leaves its attention row.
-4. Candidate answers are scored on the prompt's own cache, cropped back to the prompt, without recording.
-
-Prompts that share a beginning will be prefilled from a common cache by `_prefill`; everything after it is the same.
+4. Candidate answers are scored on the prompt's own cache, without recording.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
 
-from iclviz.capture.attention import RoleMass, Way, attention_way, rows_to
-from iclviz.capture.pooling import HiddenPooling, blocks_of, pool_masks
+from iclviz.capture.attention import RoleMass, Way, attention_way, reading
+from iclviz.capture.cache import Fan, PathCache, Stretch
+from iclviz.capture.plan import Batch, PlanSettings, plan_batches
+from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import ROLES
 
 Array = NDArray[Any]
-RESPONSE = ROLES.index("response")
+RESPONSE, SPECIAL = ROLES.index("response"), ROLES.index("special")
 PAD = -1
+SETTINGS = PlanSettings(token_budget=4096, threads=1)
 
 
 @dataclass(frozen=True)
 class Decoding:
     """How responses are made: greedily, until an end token, `is_finished` of the response's ids, or the limit.
 
+    Attributes
+    ----------
+    max_new_tokens: the limit, one for all prompts or one for each.
+    end_tokens: tokens that end a response.
+    is_finished: asked with a prompt's index and its response's ids.
     forced: for each prompt the tokens to feed instead of the model's choice (for comparisons on equal tokens).
     """
 
-    max_new_tokens: int
+    max_new_tokens: int | Sequence[int]
     end_tokens: frozenset[int] = frozenset()
     is_finished: Callable[[int, list[int]], bool] | None = None
     forced: Sequence[Sequence[int]] | None = None
 
+    def limit(self, prompt: int) -> int:
+        """Most tokens of a prompt's response."""
+        if self.forced is not None:
+            return len(self.forced[prompt])
+        return self.max_new_tokens if isinstance(self.max_new_tokens, int) else self.max_new_tokens[prompt]
+
+    def is_end(self, prompt: int, response: list[int]) -> bool:
+        """Whether a response is complete."""
+        if len(response) >= self.limit(prompt):
+            return True
+        if self.forced is not None:
+            return False
+        return response[-1] in self.end_tokens or (self.is_finished is not None and self.is_finished(prompt, response))
+
 
 @dataclass(frozen=True)
 class Captured:
-    """What a batch of B prompts left; L blocks, H heads, S roles, d width.
+    """What B prompts left; L blocks, H heads, S roles, d width.
 
     Attributes
     ----------
+    prompts: B indices of the prompts.
     response_ids: B lists of token ids.
     embeddings: pooling -> (B, L + 1, d) float32.
     last_row: (B, L, H, S) attention mass per role of the last prompt token.
@@ -56,6 +77,7 @@ class Captured:
     seconds: time per stage: prefill, decode, candidates.
     """
 
+    prompts: list[int]
     response_ids: list[list[int]]
     embeddings: dict[str, Array]
     last_row: Array
@@ -65,7 +87,7 @@ class Captured:
 
 
 class Engine:
-    """Runs one model over batches of prompts and records."""
+    """Runs one model over prompts and records."""
 
     def __init__(self, model: Any, way: Way, n_layers: int) -> None:
         self.model = model
@@ -74,39 +96,89 @@ class Engine:
         self.blocks = blocks_of(model, n_layers)
         self.device = model.get_input_embeddings().weight.device
 
+    def captures(
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        plan: Sequence[Batch],
+        poolings: Sequence[str],
+        decoding: Decoding,
+        should_stop: Callable[[], bool] = lambda: False,
+        recording: bool = True,
+        done: frozenset[int] = frozenset(),
+    ) -> Iterator[Captured]:
+        """Run a plan; yields each batch of prompts as it ends. On running out of GPU memory a batch is halved.
+
+        Parameters
+        ----------
+        plan: over the prompts' tokens but the last, as `plan_prompts` makes it.
+        recording: False generates the same way and records nothing, for measuring what recording costs.
+        done: prompts whose results are there already: what only they need is not run.
+
+        Raises
+        ------
+        Cancelled: `should_stop` said so, between two forward passes.
+        """
+        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording)
+        for batch in plan:
+            yield from walk.under(batch, (), done)
+
     def capture(
         self,
         prompts: Sequence[TokenizedPrompt],
         poolings: Sequence[str],
         decoding: Decoding,
-        should_stop: Callable[[], bool] = lambda: False,
+        settings: PlanSettings = SETTINGS,
         recording: bool = True,
     ) -> Captured:
-        """Run a batch; on running out of GPU memory, halve it and go on.
-
-        `recording=False` generates the same way and records nothing, for measuring what recording costs.
+        """Run all prompts and give their results in their order.
 
         Raises
         ------
-        Cancelled: `should_stop` said so between two decoding steps.
+        As `captures`.
         """
-        try:
-            return _Batch(self, prompts, poolings, decoding, should_stop, recording).run()
-        except torch.OutOfMemoryError:
-            if len(prompts) == 1:
-                raise
-        torch.cuda.empty_cache()
-        middle = len(prompts) // 2
-        halves = [(slice(0, middle)), (slice(middle, None))]
-        parts = [
-            self.capture(prompts[half], poolings, _forced_part(decoding, half), should_stop, recording)
-            for half in halves
-        ]
-        return _joined(parts)
+        plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"))
+        return joined(list(self.captures(prompts, plan, poolings, decoding, recording=recording)))
 
 
-class _Batch:
-    """The state of one batch while it runs; B prompts padded on the left to T tokens."""
+def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Batch, ...]:
+    """The batches over all tokens of the prompts but the last of each, which is the first decoding step."""
+    most = max((decoding.limit(index) for index in range(len(prompts))), default=0)
+    return plan_batches([prompt.ids[:-1] for prompt in prompts], settings, new_tokens=most + 1)
+
+
+def joined(parts: Sequence[Captured]) -> Captured:
+    """Captured batches as one, in the order of the prompts."""
+    prompts = [index for part in parts for index in part.prompts]
+    order = np.argsort(prompts, kind="stable")
+
+    def sort(values: list[Any]) -> list[Any]:
+        return [values[place] for place in order]
+
+    return Captured(
+        prompts=sort(prompts),
+        response_ids=sort([ids for part in parts for ids in part.response_ids]),
+        embeddings={n: np.concatenate([part.embeddings[n] for part in parts])[order] for n in parts[0].embeddings},
+        last_row=np.concatenate([part.last_row for part in parts])[order],
+        rows=sort([rows for part in parts for rows in part.rows]),
+        candidate_logprobs=sort([values for part in parts for values in part.candidate_logprobs]),
+        seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One batch on the way down to the prompts: its stretch and pools, and which of its rows the next batch needs."""
+
+    stretch: Stretch
+    pooled: Pooled | None
+    rows: tuple[int, ...]
+
+
+_Path = tuple[_Step, ...]
+
+
+class _Walk:
+    """The depth-first walk over a plan's batches; keys and values live as long as a batch below needs them."""
 
     def __init__(
         self,
@@ -119,107 +191,230 @@ class _Batch:
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.recording = recording
-        self.length = max(len(prompt) for prompt in prompts)
-        self.ids = self._padded([prompt.ids for prompt in prompts], 0)
-        roles = [[ROLES.index(role) for role in prompt.roles()] for prompt in prompts]
-        self.roles = self._padded(roles, PAD)
-        self.mask = (self.roles != PAD).long()
-        self.cache = DynamicCache()
-        starts = torch.tensor([self.length - len(p) + p.query_start for p in prompts], device=engine.device)
-        self.pooling = HiddenPooling(pool_masks(poolings, self.roles, starts) if recording else {})
-        self.mass = RoleMass(self.roles, engine.n_layers, len(ROLES), RESPONSE)
-        self.seconds: dict[str, float] = {}
+        self.poolings = tuple(poolings) if recording else ()
+        self._masks: dict[int, dict[str, Array]] = {}
+        self._shared_seconds = 0.0
 
-    def run(self) -> Captured:
-        with torch.inference_mode():
-            self._timed("prefill", self._prefill)
-            responses: list[list[int]] = self._timed("decode", self._decode)
-            logprobs: list[list[float]] = self._timed("candidates", self._score_candidates)
-        pooled = {name: values.numpy() for name, values in self.pooling.pooled().items()}
-        last_row, rows = self._rows_of(responses)
-        return Captured(responses, pooled, last_row, rows, logprobs, self.seconds)
+    def under(self, batch: Batch, path: _Path, done: frozenset[int]) -> Iterator[Captured]:
+        """Run a batch and all that go on from it."""
+        if batch.prompts <= done:
+            return
+        if self.should_stop():
+            raise Cancelled
+        result = self._run(batch, path)
+        if result is None:
+            torch.cuda.empty_cache()
+            for half in batch.halves():
+                yield from self.under(half, path, done)
+        elif isinstance(result, Captured):
+            yield result
+        else:
+            for child in batch.children:
+                parents = [row.parent or 0 for row in child.rows]
+                steps = [*path, result]
+                below = tuple(_Step(s.stretch, s.pooled, tuple(s.rows[parent] for parent in parents)) for s in steps)
+                yield from self.under(child, below, done)
 
-    def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
+    def _run(self, batch: Batch, path: _Path) -> Captured | _Step | None:
+        """The results of prompts that end here, or what others go on from; None where memory did not suffice."""
+        try:
+            with torch.inference_mode():
+                return self._shared(batch, path) if batch.children else self._ends(batch, path)
+        except torch.OutOfMemoryError:
+            if len(batch.rows) == 1:
+                raise
+        return None
+
+    def _shared(self, batch: Batch, path: _Path) -> _Step:
         start = time.perf_counter()
-        result = work()
+        rows = _Rows(self, batch, path, more_columns=0)
+        rows.read()
+        step = _Step(rows.cache.stretch(rows.lengths), rows.pooled, tuple(range(len(batch.rows))))
+        self._shared_seconds += self._elapsed(start)
+        return step
+
+    def _ends(self, batch: Batch, path: _Path) -> Captured:
+        start = time.perf_counter()
+        limits = [self.decoding.limit(row.prompts[0]) for row in batch.rows]
+        rows = _Rows(self, batch, path, more_columns=min(max(limits) + 1, 64))
+        rows.read()
+        seconds = {"prefill": self._elapsed(start) + self._shared_seconds}
+        self._shared_seconds = 0.0
+        start = time.perf_counter()
+        end = _Ends(self, rows, path)
+        responses = end.decode()
+        seconds["decode"] = self._elapsed(start)
+        start = time.perf_counter()
+        logprobs = end.score_candidates()
+        seconds["candidates"] = self._elapsed(start)
+        for index in rows.indices:
+            self._masks.pop(index, None)
+        last_row, per_token = end.attention(responses)
+        return Captured(rows.indices, responses, end.embeddings(), last_row, per_token, logprobs, seconds)
+
+    def _elapsed(self, start: float) -> float:
         if self.engine.device.type == "cuda":
             torch.cuda.synchronize()
-        self.seconds[stage] = time.perf_counter() - start
-        return result
+        return time.perf_counter() - start
 
-    def _padded(self, rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-        padded = [[pad] * (self.length - len(row)) + list(row) for row in rows]
-        return torch.tensor(padded, device=self.engine.device)
+    def pooling(
+        self, masks: Sequence[dict[tuple[int, str], Array]], width: int, work: Callable[[], Any]
+    ) -> tuple[Pooled | None, Any]:
+        """What hooks pool while a forward pass reads `width` columns, and what it gives."""
+        if not self.poolings:
+            return None, work()
+        pools = HiddenPooling(masks, width, self.engine.device)
+        with pools.reading(self.engine.blocks):
+            output = work()
+        return pools.pooled(), output
 
-    def _prefill(self) -> None:
-        """Read all prompt tokens but the last."""
-        if self.length == 1:
+    def masks(self, index: int) -> dict[str, Array]:
+        """Pooling -> (T,) boolean of one prompt."""
+        if index not in self._masks:
+            self._masks[index] = pool_masks(self.poolings, self.prompts[index])
+        return self._masks[index]
+
+
+class _Rows:
+    """The rows of one batch on the device: their columns, from the beginning of the path on, and their cache."""
+
+    def __init__(self, walk: _Walk, batch: Batch, path: _Path, more_columns: int) -> None:
+        self.walk, self.batch, self.engine = walk, batch, walk.engine
+        self.indices = [row.prompts[0] for row in batch.rows]
+        self.lengths = [len(row) for row in batch.rows]
+        self.pooled: Pooled | None = None
+        columns = [_columns([step.stretch.lengths[row] for row in step.rows], step.stretch.width) for step in path]
+        columns.append(_columns(self.lengths, batch.width))
+        self.mask = torch.from_numpy(np.concatenate(columns, axis=1)).to(self.engine.device)
+        fans = [Fan(step.stretch, step.rows) for step in path]
+        whole = self.engine.way != "interface"
+        self.cache = PathCache(fans, self.engine.n_layers, batch.width + more_columns, whole)
+        self._fans = [] if whole else fans
+
+    def read(self) -> None:
+        """Read the rows' own tokens, pooling their hidden states."""
+        width = self.batch.width
+        if width == 0:
             return
+        ids = np.zeros((len(self.indices), width), dtype=int)
+        for number, row in enumerate(self.batch.rows):
+            ids[number, : len(row)] = self.walk.prompts[row.prompts[0]].ids[row.start : row.end]
+        masks = [
+            {(i, name): mask[row.start : row.end] for i in row.prompts for name, mask in self.walk.masks(i).items()}
+            for row in self.batch.rows
+        ]
+        on_device = torch.from_numpy(ids).to(self.engine.device)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
-            self._read(self.ids[:, :-1], self.mask[:, :-1])
+            self.pooled, _ = self.walk.pooling(masks, width, lambda: self.forward(on_device))
 
-    def _decode(self) -> list[list[int]]:
+    def forward(self, ids: torch.Tensor, logits_to_keep: int = 1, mass: RoleMass | None = None) -> Any:
+        """A forward pass over the last columns of the mask."""
+        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        with reading(self._fans, mass):
+            return self.engine.model(
+                input_ids=ids,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=logits_to_keep,
+                output_attentions=mass is not None and self.engine.way != "interface",
+            )
+
+    def roles(self) -> torch.Tensor:
+        """(B, columns) role of each prompt token that was read, -1 for padding."""
+        roles = np.full(self.mask.shape, PAD)
+        mask = self.mask.cpu().numpy().astype(bool)
+        for number, index in enumerate(self.indices):
+            own = [ROLES.index(role) for role in self.walk.prompts[index].roles()]
+            roles[number, mask[number]] = own[: mask[number].sum()]
+        return torch.from_numpy(roles).to(self.engine.device)
+
+
+class _Ends:
+    """Decoding of a batch whose rows are prompts that were read up to their last token."""
+
+    def __init__(self, walk: _Walk, rows: _Rows, path: _Path) -> None:
+        self.walk, self.rows, self.engine, self.path = walk, rows, walk.engine, path
+        self.prompts = [walk.prompts[index] for index in rows.indices]
+        self._read_mask = rows.mask
+        self._last: Pooled | None = None
+        self._grow()
+        self.mass = RoleMass(rows.roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
+
+    def _grow(self) -> None:
+        self.rows.mask = torch.nn.functional.pad(self.rows.mask, (0, 1), value=1)
+
+    def decode(self) -> list[list[int]]:
         """Feed the last prompt token, then each response token once, the last one included."""
-        responses: list[list[int]] = [[] for _ in self.prompts]
-        open_rows = set(range(len(self.prompts)))
+        decoding, indices = self.walk.decoding, self.rows.indices
+        responses: list[list[int]] = [[] for _ in indices]
+        waiting = set(range(len(indices)))
         with attention_way(self.engine.model, self.engine.way, decoding=True):
-            logits = self._step(self.ids[:, -1:], reads_prompt=True)
-            while open_rows:
-                if self.should_stop():
+            logits = self._last_prompt_token()
+            while waiting:
+                if self.walk.should_stop():
                     raise Cancelled
                 chosen = logits.argmax(-1).tolist()
-                fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(self.prompts))]
-                for row in sorted(open_rows):
+                fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
+                for row in sorted(waiting):
                     responses[row].append(fed[row])
-                open_rows -= {row for row in open_rows if self._is_finished(row, responses[row])}
-                logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None], reads_prompt=False)
+                waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
+                self._grow()
+                logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None])
         return responses
 
     def _next_token(self, row: int, chosen: int, response: list[int]) -> int:
-        forced = self.decoding.forced
-        return chosen if forced is None else forced[row][min(len(response), len(forced[row]) - 1)]
+        forced = self.walk.decoding.forced
+        if forced is None:
+            return chosen
+        own = forced[self.rows.indices[row]]
+        return own[min(len(response), len(own) - 1)]
 
-    def _is_finished(self, row: int, response: list[int]) -> bool:
-        decoding = self.decoding
-        if decoding.forced is not None:
-            return len(response) >= len(decoding.forced[row])
-        if len(response) >= decoding.max_new_tokens or response[-1] in decoding.end_tokens:
-            return True
-        return decoding.is_finished is not None and decoding.is_finished(row, response)
+    def _last_prompt_token(self) -> torch.Tensor:
+        ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
+        masks = [
+            {(index, name): mask[-1:] for name, mask in self.walk.masks(index).items()} for index in self.rows.indices
+        ]
+        self._last, logits = self.walk.pooling(masks, 1, lambda: self._step(ids))
+        return logits
 
-    def _step(self, ids: torch.Tensor, reads_prompt: bool) -> torch.Tensor:
+    def _step(self, ids: torch.Tensor) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V)."""
-        if not reads_prompt:
-            self.mask = torch.cat([self.mask, torch.ones_like(ids)], dim=1)
-        if not self.recording:
-            return self._forward(ids, self.mask).logits[:, -1]
-        with rows_to(self.mass):
-            output = self._read(ids, self.mask) if reads_prompt else self._forward(ids, self.mask)
-        if self.engine.way == "eager":
+        if not self.walk.recording:
+            return self.rows.forward(ids).logits[:, -1]
+        output = self.rows.forward(ids, mass=self.mass)
+        if self.engine.way != "interface":
             for layer, weights in enumerate(output.attentions):
-                self.mass(layer, weights[:, :, -1].float())
+                self.mass(layer, weights[:, :, -1])
         self.mass.end_step()
         return output.logits[:, -1]
 
-    def _read(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
-        """A forward pass over prompt tokens, whose hidden states are pooled."""
-        with self.pooling.reading(self.engine.blocks, ids.shape[1]):
-            return self._forward(ids, mask)
+    def embeddings(self) -> dict[str, Array]:
+        """Pooling -> (B, L + 1, d): sums over the path, the batch's own tokens and the last one, over their number."""
+        parts = [step.pooled for step in self.path] + [self.rows.pooled, self._last]
+        return {name: self._embedding(name, [part for part in parts if part]) for name in self.walk.poolings}
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, logits_to_keep: int = 1) -> Any:
-        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        eager_row = self.engine.way == "eager" and self.recording and ids.shape[1] == 1
-        return self.engine.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=logits_to_keep,
-            output_attentions=eager_row,
-        )
+    def _embedding(self, name: str, parts: Sequence[Pooled]) -> Array:
+        pieces = [part.of(self.rows.indices, name) for part in parts]
+        if is_maximum(name):
+            highest = torch.stack(pieces).amax(0)
+            pooled = torch.where(torch.isneginf(highest), torch.nan, highest)
+        else:
+            counts = torch.tensor([self.walk.masks(index)[name].sum() for index in self.rows.indices]).float()
+            counts = torch.where(counts > 0, counts, torch.nan)
+            pooled = torch.stack(pieces).sum(0) / counts[None, :, None]
+        return np.ascontiguousarray(pooled.transpose(0, 1).numpy())
 
-    def _score_candidates(self) -> list[list[float]]:
+    def attention(self, responses: list[list[int]]) -> tuple[Array, list[Array]]:
+        """(B, L, H, S) of the last prompt tokens, and for each prompt the rows of its response."""
+        if not self.walk.recording:
+            return np.empty((len(responses), 0)), [np.empty(0)] * len(responses)
+        steps = torch.stack(self.mass.steps).numpy()
+        rows = [steps[1 : len(response) + 1, row] for row, response in enumerate(responses)]
+        return steps[0], rows
+
+    def score_candidates(self) -> list[list[float]]:
         """Log-probability of each candidate's tokens after the prompt, on the prompt's cache."""
         if not any(prompt.candidates for prompt in self.prompts):
             return [[] for _ in self.prompts]
@@ -230,57 +425,33 @@ class _Batch:
         ]
 
     def _score_candidate(self, number: int) -> list[float]:
-        """Tokens are cut from the whole text, so a candidate may change the prompt's last tokens: the batch goes back
-        to where all rows still agree and reads on from there, padded on the right.
+        """Tokens are cut from the whole text, so a candidate may change the prompt's last tokens: each row forgets the
+        columns of those, and of the last token that stays, and reads on from there.
         """
         wholes = [p.candidates[number] if number < len(p.candidates) else p.ids for p in self.prompts]
-        lengths = [len(prompt) for prompt in self.prompts]
         shared = [_common_prefix(prompt.ids, whole) for prompt, whole in zip(self.prompts, wholes, strict=True)]
-        back = max(length - max(same - 1, 0) for length, same in zip(lengths, shared, strict=True))
-        starts = [length - back for length in lengths]
-        tails = [[PAD] * max(-start, 0) + whole[max(start, 0) :] for start, whole in zip(starts, wholes, strict=True)]
+        kept = [max(same - 1, 0) for same in shared]
+        tails = [whole[start:] for start, whole in zip(kept, wholes, strict=True)]
         width = max(len(tail) for tail in tails)
-        ids = torch.tensor([tail + [PAD] * (width - len(tail)) for tail in tails], device=self.engine.device)
-        kept = self.length - back
-        self.cache.crop(-(self.cache.get_seq_length() - kept))
-        mask = torch.cat([self.mask[:, :kept], (ids != PAD).long()], dim=1)
+        ids = torch.tensor([tail + [0] * (width - len(tail)) for tail in tails], device=self.engine.device)
+        valid = torch.from_numpy(_columns([len(tail) for tail in tails], width)).to(self.engine.device)
+        position = self._read_mask.cumsum(1) - 1
+        stays = torch.tensor(kept, device=self.engine.device)[:, None]
+        self.rows.mask = torch.cat([self._read_mask * (position < stays), valid], dim=1)
+        self.rows.cache.cut(self.rows.batch.width)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
-            logits = self._forward(ids.clamp(min=0), mask, logits_to_keep=width).logits
-        targets = ids[:, 1:].clamp(min=0)[..., None]
-        logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, targets)[..., 0].cpu()
-        firsts = [max(same - start - 1, 0) for same, start in zip(shared, starts, strict=True)]
+            logits = self.rows.forward(ids, logits_to_keep=width).logits
+        logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
         return [
-            float(logprobs[row, first : len(tail) - 1].sum())
-            for row, (first, tail) in enumerate(zip(firsts, tails, strict=True))
+            float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan")
+            for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
         ]
 
-    def _rows_of(self, responses: list[list[int]]) -> tuple[Array, list[Array]]:
-        if not self.recording:
-            return np.empty(0), []
-        steps = torch.stack(self.mass.steps).numpy()
-        rows = [steps[1 : len(response) + 1, row] for row, response in enumerate(responses)]
-        return steps[0], rows
+
+def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:
+    """(B, width) one where a column holds a token, as attention masks have it."""
+    return (np.arange(width)[None, :] < np.array(lengths)[:, None]).astype(int)
 
 
 def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _forced_part(decoding: Decoding, part: slice) -> Decoding:
-    forced = None if decoding.forced is None else decoding.forced[part]
-    offset = part.start or 0
-    whole = decoding.is_finished
-    is_finished = None if whole is None else (lambda row, ids: whole(row + offset, ids))
-    return Decoding(decoding.max_new_tokens, decoding.end_tokens, is_finished, forced)
-
-
-def _joined(parts: list[Captured]) -> Captured:
-    """Batches one after another as one."""
-    return Captured(
-        response_ids=[ids for part in parts for ids in part.response_ids],
-        embeddings={n: np.concatenate([part.embeddings[n] for part in parts]) for n in parts[0].embeddings},
-        last_row=np.concatenate([part.last_row for part in parts]),
-        rows=[rows for part in parts for rows in part.rows],
-        candidate_logprobs=[values for part in parts for values in part.candidate_logprobs],
-        seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
-    )

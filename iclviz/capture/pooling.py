@@ -6,48 +6,91 @@ tokens stay out of every pool; only `last`, the prompt's very last token, may be
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from iclviz.errors import SpecError
+from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import ROLES
 
+Array = NDArray[Any]
 
-def pool_masks(names: Sequence[str], roles: torch.Tensor, query_start: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Which prompt positions each pooling takes: name -> (B, T) boolean.
 
-    roles: (B, T) role index, -1 for padding; query_start: (B,) padded position of the query's first token.
-    """
-    content = (roles >= 0) & (roles != ROLES.index("special"))
-    position = torch.arange(roles.shape[1], device=roles.device)
-    query = content & (position >= query_start[:, None])
-    last = (position == roles.shape[1] - 1).expand_as(roles)
+def pool_masks(names: Sequence[str], prompt: TokenizedPrompt) -> dict[str, Array]:
+    """Which prompt tokens each pooling takes: name -> (T,) boolean."""
+    roles = np.array([ROLES.index(role) for role in prompt.roles()])
+    position = np.arange(len(prompt))
+    content = roles != ROLES.index("special")
+    query = content & (position >= prompt.query_start)
+    last = position == len(prompt) - 1
     masks = {"query_mean": query, "query_max": query, "last": last, "mean": content, "max": content}
     masks |= {f"{role}_mean": roles == index for index, role in enumerate(ROLES)}
     return {name: masks[name] for name in names}
 
 
-class HiddenPooling:
-    """Running sums and maxima of every layer's hidden states over the positions of each pooling.
+@dataclass(frozen=True)
+class Pooled:
+    """Hidden states of one batch's rows, reduced over the masks of its prompts.
 
-    Each forward pass adds the positions that it reads, from left to right, so a prompt may be read in pieces.
+    A mask that several prompts or poolings have in common is reduced once. Number 0 is the empty mask.
+
+    Attributes
+    ----------
+    numbers: (prompt, pooling) -> row and number of its mask in that row.
+    sums, highest: (L + 1, B, M, d) float32, sums for poolings that average and maxima for the others.
     """
 
-    def __init__(self, masks: dict[str, torch.Tensor]) -> None:
-        """masks: name -> (B, T) boolean."""
-        self._masks = masks
-        self._means = [name for name in masks if not name.endswith("max")]
-        self._maxima = [name for name in masks if name.endswith("max")]
+    numbers: dict[tuple[int, str], tuple[int, int]]
+    sums: torch.Tensor
+    highest: torch.Tensor
+
+    def of(self, prompts: Sequence[int], pooling: str) -> torch.Tensor:
+        """(L + 1, n, d) sums or maxima of that pooling over the prompts' tokens in these rows."""
+        rows, masks = zip(*(self.numbers[prompt, pooling] for prompt in prompts), strict=True)
+        return (self.highest if is_maximum(pooling) else self.sums)[:, list(rows), list(masks)]
+
+
+def is_maximum(pooling: str) -> bool:
+    """Whether a pooling takes maxima; the others average."""
+    return pooling.endswith("max")
+
+
+class HiddenPooling:
+    """Reduces every layer's hidden states over masks while one forward pass runs."""
+
+    def __init__(self, rows: Sequence[dict[tuple[int, str], Array]], width: int, device: torch.device) -> None:
+        """rows: for each row (prompt, pooling) -> (tokens of the row,) boolean; width: columns that are read."""
+        self._device = device
+        self._numbers: dict[tuple[int, str], tuple[int, int]] = {}
+        self._averaged = self._distinct([_those(row, maximum=False) for row in rows], width)
+        self._maximised = self._distinct([_those(row, maximum=True) for row in rows], width)
         self._sums: dict[int, torch.Tensor] = {}
-        self._highest: dict[tuple[str, int], torch.Tensor] = {}
-        self._layers: set[int] = set()
-        self._first = {name: _first_column(masks[name]) for name in self._maxima}
-        self._position = 0
+        self._highest: dict[int, torch.Tensor] = {}
+
+    def _distinct(self, rows: Sequence[dict[tuple[int, str], Array]], width: int) -> torch.Tensor:
+        """(B, M, width) boolean, every different mask once; its first is empty."""
+        found: list[list[Array]] = []
+        for number, row in enumerate(rows):
+            places = {b"": 0}
+            masks = [np.zeros(width, dtype=bool)]
+            for entry, mask in row.items():
+                text = mask.tobytes() if mask.any() else b""
+                if text not in places:
+                    places[text] = len(masks)
+                    masks.append(np.pad(mask, (0, width - len(mask))))
+                self._numbers[entry] = (number, places[text])
+            found.append(masks)
+        most = max(len(masks) for masks in found)
+        even = [np.stack(masks + masks[:1] * (most - len(masks))) for masks in found]
+        return torch.from_numpy(np.stack(even)).to(self._device)
 
     @contextmanager
-    def reading(self, blocks: Sequence[torch.nn.Module], n_tokens: int) -> Iterator[None]:
-        """Hooks on the blocks during one forward pass over the next `n_tokens` positions."""
+    def reading(self, blocks: Sequence[torch.nn.Module]) -> Iterator[None]:
+        """Hooks on the blocks during the forward pass over these columns."""
 
         def before_first(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._take(0, args[0] if args else kwargs["hidden_states"])
@@ -65,46 +108,31 @@ class HiddenPooling:
         finally:
             for hook in hooks:
                 hook.remove()
-        self._position += n_tokens
 
-    def pooled(self) -> dict[str, torch.Tensor]:
-        """Every pooling as (B, L + 1, d) float32 on the CPU; NaN where a pooling has no position."""
-        layers = sorted(self._layers)
-        result = {}
-        for row, name in enumerate(self._means):
-            count = self._masks[name].sum(1).cpu()
-            total = torch.stack([self._sums[layer][:, row].cpu() for layer in layers], dim=1)
-            result[name] = total / torch.where(count > 0, count, torch.nan)[:, None, None]
-        for name in self._maxima:
-            highest = torch.stack([self._highest[name, layer].cpu() for layer in layers], dim=1)
-            result[name] = torch.where(torch.isneginf(highest), torch.nan, highest)
-        return {name: result[name] for name in self._masks}
+    def pooled(self) -> Pooled:
+        """What was read, on the CPU."""
+        return Pooled(self._numbers, _stacked(self._sums), _stacked(self._highest))
 
     def _take(self, layer: int, hidden: torch.Tensor) -> None:
-        """Add hidden states (B, t, d) of the positions being read."""
+        """Reduce hidden states (B, t, d) of one layer."""
         hidden = hidden.float()
-        self._layers.add(layer)
-        window = slice(self._position, self._position + hidden.shape[1])
-        if self._means:
-            weights = torch.stack([self._masks[name][:, window] for name in self._means], dim=1)
-            part = torch.bmm(weights.to(hidden.device, hidden.dtype), hidden)
-            self._sums[layer] = self._sums[layer] + part if layer in self._sums else part
-        for name in self._maxima:
-            self._take_highest(name, layer, hidden, self._masks[name][:, window].to(hidden.device))
-
-    def _take_highest(self, name: str, layer: int, hidden: torch.Tensor, mask: torch.Tensor) -> None:
-        start = max(self._first[name] - self._position, 0)
-        if start >= mask.shape[1]:
-            return
-        part = hidden[:, start:].masked_fill(~mask[:, start:, None], -torch.inf).amax(1)
-        seen = self._highest.get((name, layer))
-        self._highest[name, layer] = part if seen is None else torch.maximum(seen, part)
+        masks = self._averaged.to(hidden.device)
+        self._sums[layer] = torch.bmm(masks.to(hidden.dtype), hidden)
+        masks = self._maximised.to(hidden.device)
+        highest = [
+            hidden.masked_fill(~masks[:, number, :, None], -torch.inf).amax(1) for number in range(1, masks.shape[1])
+        ]
+        empty = torch.full_like(hidden[:, 0], -torch.inf)
+        self._highest[layer] = torch.stack([empty, *highest], dim=1)
 
 
-def _first_column(mask: torch.Tensor) -> int:
-    """The first position that any row takes; the width of the mask where none does."""
-    columns = mask.any(0).nonzero()
-    return int(columns[0]) if len(columns) else mask.shape[1]
+def _those(row: dict[tuple[int, str], Array], maximum: bool) -> dict[tuple[int, str], Array]:
+    return {entry: mask for entry, mask in row.items() if is_maximum(entry[1]) == maximum}
+
+
+def _stacked(layers: dict[int, torch.Tensor]) -> torch.Tensor:
+    device = layers[0].device
+    return torch.stack([layers[layer].to(device) for layer in sorted(layers)]).cpu()
 
 
 def blocks_of(model: Any, n_layers: int) -> Sequence[torch.nn.Module]:

@@ -1,60 +1,101 @@
 """Computing jobs in this process: what the worker does for the queue, and `iclviz.run` for its caller."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.computing import ModelKeeper, compute
-from iclviz.jobs.queue import Job, Progress, Queue, Report, State
+from iclviz.jobs.computing import ModelKeeper, compute_together
+from iclviz.jobs.queue import Job, Progress, Queue, State
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolve
 
 CANCEL_CHECK_SECONDS = 0.5
 
 
-def compute_job(
-    job: Job,
+def compute_jobs(
+    jobs: Sequence[Job],
     queue: Queue,
     keeper: ModelKeeper,
-    report: Report = lambda progress: None,
+    report: Callable[[str, Progress], None] = lambda key, progress: None,
     interrupted: State = "queued",
-) -> Recording | None:
-    """Compute a job whose lease is held, keeping its state in the queue up to date; a sealed one is only marked done.
+) -> dict[str, Recording]:
+    """Compute jobs of one model whose leases are held, keeping their state in the queue up to date; by key.
 
-    None where it was cancelled or failed for a reason the user can mend; the job then says why. `interrupted` is the
-    state in which Ctrl-C leaves it: waiting for the next worker, or cancelled where the user meant this very run.
+    One that was cancelled or failed for a reason the user can mend is left out; its job then says why, and the others
+    go on. `interrupted` is the state in which Ctrl-C leaves them: waiting for the next worker, or cancelled where the
+    user meant these very runs.
 
     Raises
     ------
-    Exception: any fault of the program, after the job was marked as failed.
+    Exception: any fault of the program, after the jobs were marked as failed.
     """
-    if job.key in queue.store:
-        queue.finish(job.key, "done")
-        return queue.store.load(job.key)
-    queue.start(job.key)
+    found = {job.key: queue.store.load(job.key) for job in jobs if job.key in queue.store}
+    for key in found:
+        queue.finish(key, "done")
+    waiting = [job for job in jobs if job.key not in found]
+    with _marked(waiting, found, queue, interrupted):
+        try:
+            for key, recording in _computed(waiting, queue, keeper, report):
+                queue.finish(key, "done")
+                found[key] = recording
+        except Cancelled:
+            rest = _without_cancelled(waiting, found, queue)
+            return found | compute_jobs(rest, queue, keeper, report, interrupted)
+        except UserError as error:
+            if len(waiting) == 1:
+                queue.finish(waiting[0].key, "failed", str(error))
+                return found
+            for job in waiting:  # each by itself, so that only the one at fault fails
+                found |= compute_jobs([job], queue, keeper, report, interrupted)
+    return found
 
-    def tell(progress: Progress) -> None:
-        queue.change(job.key, progress=progress)
-        report(progress)
 
+@contextmanager
+def _marked(jobs: Sequence[Job], found: Mapping[str, Recording], queue: Queue, interrupted: State) -> Iterator[None]:
+    """Where computing ends in a way that nobody asked for, the jobs without a recording say so."""
     try:
-        resolved = resolve(job.spec, queue.store.memo)
-        _check_key(job, resolved)
-        recording = compute(resolved, queue.store, keeper, tell, _cancel_check(job.key, queue))
-    except Cancelled:
-        queue.finish(job.key, "cancelled")
-        return None
-    except UserError as error:
-        queue.finish(job.key, "failed", str(error))
-        return None
+        yield
     except KeyboardInterrupt:
-        queue.change(job.key, state=interrupted)
+        for job in jobs:
+            if job.key not in found:
+                queue.change(job.key, state=interrupted)
         raise
     except BaseException as error:
-        queue.finish(job.key, "failed", f"The program failed: {type(error).__name__}: {error}")
+        for job in jobs:
+            if job.key not in found:
+                queue.finish(job.key, "failed", f"The program failed: {type(error).__name__}: {error}")
         raise
-    queue.finish(job.key, "done")
-    return recording
+
+
+def _without_cancelled(jobs: Sequence[Job], found: Mapping[str, Recording], queue: Queue) -> list[Job]:
+    """The jobs that go on; the others are marked as cancelled."""
+    cancelled = {job.key for job in jobs if job.key not in found and _is_cancelled(job.key, queue)}
+    for key in cancelled:
+        queue.finish(key, "cancelled")
+    return [job for job in jobs if job.key not in cancelled]
+
+
+def _computed(
+    jobs: Sequence[Job], queue: Queue, keeper: ModelKeeper, report: Callable[[str, Progress], None]
+) -> Iterator[tuple[str, Recording]]:
+    if not jobs:
+        return
+    for job in jobs:
+        queue.start(job.key)
+
+    def tell(key: str, progress: Progress) -> None:
+        queue.change(key, progress=progress)
+        report(key, progress)
+
+    asked = [_resolved(job, queue) for job in jobs]
+    yield from compute_together(asked, queue.store, keeper, tell, _cancel_check(jobs, queue))
+
+
+def _resolved(job: Job, queue: Queue) -> Resolved:
+    resolved = resolve(job.spec, queue.store.memo)
+    _check_key(job, resolved)
+    return resolved
 
 
 def _check_key(job: Job, resolved: Resolved) -> None:
@@ -63,7 +104,12 @@ def _check_key(job: Job, resolved: Resolved) -> None:
         raise UserError(f"The files of {job.spec.model} changed since this run was asked for.", "Ask for it again.")
 
 
-def _cancel_check(key: str, queue: Queue) -> Callable[[], bool]:
+def _is_cancelled(key: str, queue: Queue) -> bool:
+    job = queue.get(key)
+    return job is not None and job.cancel_requested
+
+
+def _cancel_check(jobs: Sequence[Job], queue: Queue) -> Callable[[], bool]:
     """Looks into the queue at most every half second."""
     asked = {"at": 0.0}
 
@@ -71,7 +117,6 @@ def _cancel_check(key: str, queue: Queue) -> Callable[[], bool]:
         if time.monotonic() - asked["at"] < CANCEL_CHECK_SECONDS:
             return False
         asked["at"] = time.monotonic()
-        job = queue.get(key)
-        return job is not None and job.cancel_requested
+        return any(_is_cancelled(job.key, queue) for job in jobs)
 
     return should_stop

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from iclviz.errors import StoreError
-from iclviz.spec import RunSpec
+from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store, open_cache, writing
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -148,10 +149,12 @@ class Queue:
             self._jobs.delete(key)
             self.store.forget_unfinished(key)
 
-    def next_job(self, but: frozenset[str] = frozenset()) -> Job | None:
-        """The oldest job that nobody computes: waiting, or left running by a process that is gone."""
-        waiting = (job for job in self.jobs() if job.is_open and job.key not in but)
-        return next((job for job in waiting if not self.is_leased(job.key)), None)
+    def next_sweep(self, but: frozenset[str] = frozenset()) -> list[Job]:
+        """The oldest job that nobody computes, waiting or left running by a process that is gone, and those asked for
+        right after it that differ in their demonstrations alone: their prompts have much in common.
+        """
+        waiting = [job for job in self.jobs() if job.is_open and job.key not in but and not self.is_leased(job.key)]
+        return list(takewhile(lambda job: _but_demonstrations(job) == _but_demonstrations(waiting[0]), waiting))
 
     @contextmanager
     def lease(self, key: str) -> Iterator[bool]:
@@ -178,6 +181,10 @@ class Queue:
 
     def _worker_lock(self, device: str) -> Path:
         return self.folder / "locks" / f"worker-{device}.lock"
+
+
+def _but_demonstrations(job: Job) -> RunSpec:
+    return job.spec.with_(demonstrations=Demonstrations())
 
 
 @contextmanager

@@ -8,6 +8,7 @@ worker goes on from the last finished batch.
 import logging
 import signal
 import time
+from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
     given_up: set[str] = set()
     last_job = time.monotonic()
     while True:
-        if _take_one(queue, keeper, given_up):
+        if _take_some(queue, keeper, given_up):
             last_job = time.monotonic()
         elif idle_exit is not None and time.monotonic() - last_job >= idle_exit:
             return
@@ -61,25 +62,24 @@ def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _take_one(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
-    """Compute the next job, if there is one that nobody else takes first.
+def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
+    """Compute the next job, with those behind it that belong to the same sweep, if nobody else takes it first.
 
     given_up: keys of jobs that broke; on a full disk the queue cannot be told, and they would come again for ever.
     """
-    from iclviz.jobs.local import compute_job
+    from iclviz.jobs.local import compute_jobs
 
-    job = queue.next_job(but=frozenset(given_up))
-    if job is None:
-        return False
-    with queue.lease(job.key) as mine:
-        if not mine:
+    with ExitStack() as leases:
+        jobs = [job for job in queue.next_sweep(frozenset(given_up)) if leases.enter_context(queue.lease(job.key))]
+        if not jobs:
             return False
-        log.info("job %s: %s %s", job.key, job.spec.model, job.spec.task)
+        for job in jobs:
+            log.info("job %s: %s %s", job.key, job.spec.model, job.spec.task)
         try:
-            compute_job(job, queue, keeper)
+            compute_jobs(jobs, queue, keeper)
         except Exception:
-            log.exception("job %s failed", job.key)
-            given_up.add(job.key)
+            log.exception("failed: %s", ", ".join(job.key for job in jobs))
+            given_up.update(job.key for job in jobs)
     return True
 
 

@@ -2,25 +2,14 @@
 
 import numpy as np
 import torch
-from transformers import (
-    BloomConfig,
-    BloomForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import Span
 
 VOCABULARY, LAYERS, HEADS = 200, 3, 4
+MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
 SHAPE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -35,21 +24,42 @@ SHAPE = {
 }
 OLD_SHAPE = {"vocab_size": VOCABULARY, "n_layer": LAYERS, "n_head": HEADS, "bos_token_id": 0, "eos_token_id": 1}
 
-BUILDERS = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE)),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
-    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**OLD_SHAPE, n_embd=32, n_positions=256)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=7)),
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SHAPE, head_dim=8, sliding_window=8)),
-    "bloom": lambda: BloomForCausalLM(BloomConfig(**OLD_SHAPE, hidden_size=32)),
+SETTINGS = {
+    "llama": SHAPE,
+    "mistral": {**SHAPE, "sliding_window": 7},
+    "qwen2": SHAPE,
+    "qwen3": {**SHAPE, "head_dim": 8},
+    "gemma2": {**SHAPE, "head_dim": 8, "sliding_window": 8},
+    "gemma3_text": {**SHAPE, "head_dim": 8, "sliding_window": 5, "layer_types": MIXED},
+    "phi3": SHAPE,
+    "gpt2": {**OLD_SHAPE, "n_embd": 32, "n_positions": 256},
+    "gpt_neox": {**SHAPE, "hidden_act": "gelu"},
+    "opt": {**SHAPE, "ffn_dim": 64, "word_embed_proj_dim": 32},
+    "falcon": {**SHAPE, "alibi": False},
+    "falcon_alibi": {**SHAPE, "model_type": "falcon", "alibi": True},
+    "bloom": {**OLD_SHAPE, "hidden_size": 32},
+    "stablelm": SHAPE,
+    "olmo2": SHAPE,
+    "granite": {**SHAPE, "attention_multiplier": 0.4},
+    "mixtral": {**SHAPE, "num_local_experts": 3, "num_experts_per_tok": 2},
+    "qwen3_moe": {**SHAPE, "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+    "gpt_oss": {**SHAPE, "head_dim": 8, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 6, "layer_types": MIXED},
+    "gptj": {**OLD_SHAPE, "n_embd": 32, "rotary_dim": 4},
+    "mpt": {**OLD_SHAPE, "n_layers": LAYERS, "n_heads": HEADS, "d_model": 32},
 }
-"""bloom never calls a registered attention function, gemma2 wants soft-capping: only eager decoding can record them."""
+"""Settings of tiny models by the name of their architecture."""
 
 
 def tiny(name):
+    """A random model of an architecture whose norms, biases and sinks are random too."""
+    settings = dict(SETTINGS[name])
+    config = CONFIG_MAPPING[settings.pop("model_type", name)](**settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return BUILDERS[name]().eval()
+        model = AutoModelForCausalLM.from_config(config).eval()
+        for parameter in model.parameters():
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    return model
 
 
 def random_prompt(rng, length):

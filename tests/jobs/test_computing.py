@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from iclviz.errors import Cancelled, SpecError, UserError
-from iclviz.jobs import computing
-from iclviz.jobs.computing import ModelKeeper, compute, token_budget
-from iclviz.jobs.local import compute_job
+from iclviz.jobs import computing, sealing
+from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together
+from iclviz.jobs.local import compute_jobs
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
 from iclviz.resolve import resolve
@@ -67,7 +67,7 @@ def test_attention_is_averaged_up_to_the_end_of_the_parsed_answer(store, keeper,
     resolved = resolve(spec)
     whole = compute(resolved, store, keeper)
     store.delete(resolved.key)
-    monkeypatch.setattr(computing, "tokens_until", lambda pieces, end: 1)
+    monkeypatch.setattr(sealing, "tokens_until", lambda pieces, end: 1)
     first = compute(resolved, store, keeper)
     assert any(len(ids) > 1 for ids in whole.response_ids)
     assert not np.allclose(whole.attention["response"], first.attention["response"])
@@ -83,8 +83,8 @@ def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, ke
     with pytest.raises(Cancelled):
         compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 12)
     unfinished = store.unfinished(resolved.key)
-    done = sum(unfinished.batch(number) is not None for number in range(20))
-    assert 0 < done < len(unfinished.plan()["plan"]["batches"])
+    done = sum(len(facts["items"]) for _, facts in unfinished.pieces())
+    assert 0 < done < 12
     seen = []
     compute(resolved, store, keeper, report=seen.append)
     assert max(progress.items_done for progress in seen if progress.stage == "running") == 12
@@ -98,8 +98,8 @@ def test_a_damaged_batch_is_run_again(store, keeper, spec):
     asked = iter(range(1000))
     with pytest.raises(Cancelled):
         compute(resolved, store, keeper, should_stop=lambda: next(asked) >= 12)
-    batch = store.unfinished(resolved.key).folder / "batch-00000.safetensors"
-    batch.write_bytes(b"damaged")
+    piece = next(store.unfinished(resolved.key).folder.glob("piece-*.safetensors"))
+    piece.write_bytes(b"damaged")
     assert compute(resolved, store, keeper).n_items == 12
 
 
@@ -156,7 +156,7 @@ def test_a_cancelled_job_stops_and_says_so(store, keeper, spec, monkeypatch):
     queue, resolved = Queue(store), resolve(spec)
     job = queue.submit(resolved.spec, resolved.key)
     queue.change(job.key, cancel_requested=True)
-    assert compute_job(job, queue, keeper) is None
+    assert compute_jobs([job], queue, keeper) == {}
     assert queue.get(job.key).state == "cancelled"
 
 
@@ -167,9 +167,9 @@ def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iclviz.jobs.local.compute", interrupted)
+    monkeypatch.setattr("iclviz.jobs.local.compute_together", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        compute_job(job, queue, keeper)
+        compute_jobs([job], queue, keeper)
     assert queue.get(job.key).state == "queued"
 
 
@@ -191,8 +191,8 @@ def test_a_sealed_recording_is_not_computed_again(store, keeper, spec, monkeypat
     queue, resolved = Queue(store), resolve(spec)
     compute(resolved, store, keeper)
     job = queue.submit(resolved.spec, resolved.key)
-    monkeypatch.setattr("iclviz.jobs.local.compute", lambda *arguments: pytest.fail("computed again"))
-    assert compute_job(job, queue, keeper).n_items == 12
+    monkeypatch.setattr("iclviz.jobs.local.compute_together", lambda *arguments: pytest.fail("computed again"))
+    assert compute_jobs([job], queue, keeper)[job.key].n_items == 12
     assert queue.get(job.key).state == "done"
 
 
@@ -205,7 +205,7 @@ def test_a_worker_does_not_take_a_broken_job_again_where_the_queue_cannot_be_tol
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("iclviz.jobs.local.compute_job", full_disk)
+    monkeypatch.setattr("iclviz.jobs.local.compute_jobs", full_disk)
     work(store, "cpu", once=True)
     assert len(tries) == 1
 
@@ -229,8 +229,6 @@ def test_a_second_worker_is_refused(store):
 
 @pytest.mark.parametrize("value", ["many", "0", "-4"])
 def test_a_nonsense_token_budget_is_refused(monkeypatch, value):
-    import torch
-
     monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", value)
     with pytest.raises(UserError, match="ICLVIZ_TOKEN_BUDGET"):
-        token_budget(torch.device("cpu"))
+        budget(model=None)

@@ -28,7 +28,7 @@ def test_jobs_are_taken_in_the_order_they_were_asked_for(queue):
     for name in ("c", "a", "b"):
         queue.submit(spec(), digest(name))
     assert [job.key for job in queue.jobs()] == [digest(name) for name in ("c", "a", "b")]
-    assert queue.next_job().key == digest("c")
+    assert queue.next_sweep()[0].key == digest("c")
 
 
 def test_a_leased_job_is_not_taken_by_another(queue, own_cache):
@@ -38,20 +38,20 @@ def test_a_leased_job_is_not_taken_by_another(queue, own_cache):
         assert mine
         with other.lease(digest("a")) as theirs:
             assert not theirs
-        assert other.next_job() is None
-    assert other.next_job().key == digest("a")
+        assert other.next_sweep() == []
+    assert other.next_sweep()[0].key == digest("a")
 
 
 def test_a_job_left_running_is_taken_up_again(queue):
     queue.submit(spec(), digest("a"))
     queue.start(digest("a"))
-    assert queue.next_job().key == digest("a")
+    assert queue.next_sweep()[0].key == digest("a")
 
 
 def test_an_ended_job_can_be_asked_for_again(queue):
     queue.submit(spec(), digest("a"))
     queue.finish(digest("a"), "failed", "no memory")
-    assert queue.next_job() is None
+    assert queue.next_sweep() == []
     assert queue.submit(spec(), digest("a")).state == "queued"
     assert queue.get(digest("a")).error is None
 

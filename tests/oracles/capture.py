@@ -18,10 +18,18 @@ class SlowRecord:
     rows: np.ndarray
 
 
+def set_eagerly(model, name):
+    """Also where the library says that a model cannot be switched: it looks the name up whenever it runs."""
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(name)
+    else:
+        model.config._attn_implementation = name
+
+
 def record_slowly(model, prompt, response_ids, n_layers):
     """Everything about one prompt and a given response, from one forward pass with full attention matrices."""
     before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    set_eagerly(model, "eager")
     last_block = {}
     hook = blocks_of(model, n_layers)[-1].register_forward_hook(
         lambda module, args, output: last_block.update(out=output[0] if isinstance(output, tuple) else output)
@@ -32,7 +40,7 @@ def record_slowly(model, prompt, response_ids, n_layers):
             output = model(input_ids=ids, output_hidden_states=True, output_attentions=True, use_cache=False)
     finally:
         hook.remove()
-        model.set_attn_implementation(before)
+        set_eagerly(model, before)
     hidden = torch.stack([*output.hidden_states[:-1], last_block["out"]])[:, 0].float().numpy()
     attention = torch.stack(output.attentions)[:, 0].float().numpy()
     roles = np.array(prompt.roles() + ["response"] * len(response_ids))
@@ -51,6 +59,8 @@ def record_slowly(model, prompt, response_ids, n_layers):
         if len(own):
             embeddings[f"{role}_mean"] = hidden[:, own].mean(1)
     mass = np.stack([attention[:, :, :, roles == role].sum(-1) for role in ROLES], axis=-1)
+    if any(name.endswith("sinks") for name, _ in model.named_parameters()):
+        mass[..., ROLES.index("special")] += 1 - mass.sum(-1)
     per_row = mass.transpose(2, 0, 1, 3)
     return SlowRecord(embeddings, per_row[n - 1], per_row[n:])
 

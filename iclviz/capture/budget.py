@@ -1,0 +1,51 @@
+"""How many tokens' keys and values may live at the same time, from the memory that is free."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import psutil
+import torch
+
+MOST_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Larger batches are no faster: these saturate the arithmetic of the usual devices."""
+
+LEAST_TOKENS = 256
+USED_SHARE = 0.5
+"""Share of the free memory that a budget may fill; the rest is for activations of other shapes and fragments."""
+
+
+def token_budget(model: Any) -> int:
+    """The largest power of two whose keys, values and activations take at most half of the free memory of every device
+    that holds a part of the model, within the bounds above. A power of two, so that the same machine gives the same
+    plan again.
+    """
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type != "meta"}
+    share = bytes_per_token(model) / max(len(devices), 1)
+    fitting = min(int(USED_SHARE * free_memory(device) / share) for device in devices)
+    most = MOST_TOKENS["cuda" if any(device.type == "cuda" for device in devices) else "cpu"]
+    return int(2 ** (max(LEAST_TOKENS, min(most, fitting)).bit_length() - 1))
+
+
+def bytes_per_token(model: Any) -> int:
+    """Keys and values of all layers, and the activations of one block in float32, of one token."""
+    config = model.config.get_text_config()
+    heads = _first(config, ("num_attention_heads", "n_head", "n_heads"))
+    width = _first(config, ("hidden_size", "n_embd", "d_model"))
+    layers = _first(config, ("num_hidden_layers", "n_layer", "n_layers"))
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    size = getattr(config, "head_dim", None) or width // heads
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    return int(2 * layers * key_heads * size * model.dtype.itemsize + 4 * (8 * width + 3 * inner))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a process may still take on a device."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + unused)
+    return int(psutil.virtual_memory().available)
+
+
+def _first(config: Any, names: Iterable[str]) -> int:
+    return int(next(value for name in names if isinstance(value := getattr(config, name, None), int)))

@@ -1,0 +1,164 @@
+"""One run while its prompts are captured: parsing its responses, keeping its pieces, sealing its recording."""
+
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from iclviz.capture.engine import Captured
+from iclviz.capture.plan import PlanSettings
+from iclviz.models.loading import LoadedModel
+from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
+from iclviz.recording import Array, Recording
+from iclviz.resolve import Built, Resolved
+from iclviz.spans import ROLES, Span
+from iclviz.store import Unfinished
+
+LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
+
+
+class RunningRun:
+    """What one run has so far. A piece is what its prompts in one captured batch left; every prompt is in one piece."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        built: Built,
+        prompts: list[TokenizedPrompt],
+        loaded: LoadedModel,
+        unfinished: Unfinished,
+    ) -> None:
+        self.resolved, self.built, self.prompts, self.loaded = resolved, built, prompts, loaded
+        self.unfinished = unfinished
+        self.done = {item for _, facts in unfinished.pieces() for item in facts["items"]}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every prompt has its results."""
+        return len(self.done) == len(self.prompts)
+
+    def is_finished(self, index: int, response_ids: list[int]) -> bool:
+        """Whether the task needs no more of a response."""
+        return self.resolved.task.is_finished(self._response(index, response_ids)[0])
+
+    def _response(self, index: int, response_ids: list[int]) -> tuple[str, list[str]]:
+        pieces = response_pieces(self.prompts[index].ids, response_ids, self.loaded.tokenizer)
+        return "".join(pieces), pieces
+
+    def keeping(self, captured: Captured, places: Mapping[int, int]) -> Callable[[], None]:
+        """A function that stores the run's share of a captured batch, its response rows averaged up to the end of each
+        parsed answer; it may run beside the next batch.
+
+        places: item -> its place in the batch.
+        """
+        items, at = list(places), list(places.values())
+        means = []
+        for item, place in places.items():
+            text, pieces = self._response(item, captured.response_ids[place])
+            rows = tokens_until(pieces, self.resolved.task.parse(text).end)
+            means.append(captured.rows[place][:rows].mean(0))
+        arrays = {f"embeddings/{name}": captured.embeddings[name][at] for name in self.resolved.spec.poolings or ()}
+        arrays |= {"attention": np.stack(means), "attention_last": captured.last_row[at]}
+        share = len(items) / len(captured.prompts)
+        facts = {
+            "items": items,
+            "response_ids": [captured.response_ids[place] for place in at],
+            "candidate_logprobs": [captured.candidate_logprobs[place] for place in at],
+            "seconds": {stage: seconds * share for stage, seconds in captured.seconds.items()},
+        }
+        self.done.update(items)
+        return lambda: self.unfinished.save_piece(min(items), arrays, facts)
+
+    def recording(self, way: str, settings: PlanSettings, seconds: Mapping[str, float]) -> Recording:
+        """All pieces joined, in the order of the items."""
+        arrays, response_ids, logprobs, stages = self._joined()
+        written = [self._response(index, ids) for index, ids in enumerate(response_ids)]
+        spans = [
+            [*prompt.spans, Span("response", len(prompt), len(prompt) + len(ids))]
+            for prompt, ids in zip(self.prompts, response_ids, strict=True)
+        ]
+        resolved, data = self.resolved, self.built.data
+        parsed = [resolved.task.parse(text).value for text, _ in written]
+        lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
+        attention = {kind: _by_role(arrays[kind]) for kind in ("attention", "attention_last")}
+        embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
+        return Recording(
+            spec=resolved.spec,
+            key=resolved.key,
+            item_ids=[item.id for item in data.items],
+            prompts=["".join(prompt.pieces) for prompt in self.prompts],
+            responses=[text for text, _ in written],
+            answers=[item.answer for item in data.items],
+            parsed=parsed,
+            prompt_ids=[prompt.ids for prompt in self.prompts],
+            response_ids=response_ids,
+            tokens=[prompt.pieces + pieces for prompt, (_, pieces) in zip(self.prompts, written, strict=True)],
+            spans=spans,
+            query_start=np.array([prompt.query_start for prompt in self.prompts]),
+            labels=data.labels,
+            scores=resolved.task.score(data, parsed, logprobs),
+            groups=data.groups,
+            covariates={**data.covariates, **_length_covariates(self.prompts, response_ids)},
+            hypotheses=data.hypotheses,
+            embeddings=embeddings,
+            span_lengths=lengths,
+            timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
+            environment=self._environment(way, settings),
+            **attention,
+        )
+
+    def _joined(self) -> tuple[dict[str, Array], list[list[int]], Array, dict[str, float]]:
+        pieces = self.unfinished.pieces()
+        items = [item for _, facts in pieces for item in facts["items"]]
+        if sorted(items) != list(range(len(self.prompts))):
+            raise RuntimeError("a finished piece was lost before the recording was sealed")
+        order = np.argsort(items)
+        arrays = {name: np.concatenate([part[name] for part, _ in pieces])[order] for name in pieces[0][0]}
+        ids = [ids for _, facts in pieces for ids in facts["response_ids"]]
+        values = [row for _, facts in pieces for row in facts["candidate_logprobs"]]
+        stages = {stage: sum(facts["seconds"][stage] for _, facts in pieces) for stage in pieces[0][1]["seconds"]}
+        most = max(1, *(len(row) for row in values))
+        logprobs = np.array([row + [np.nan] * (most - len(row)) for row in values])
+        return arrays, [ids[index] for index in order], logprobs[order], stages
+
+    def _tokens(self, response_ids: list[list[int]]) -> int:
+        return sum(len(prompt) for prompt in self.prompts) + sum(len(ids) for ids in response_ids)
+
+    def _environment(self, way: str, settings: PlanSettings) -> dict[str, Any]:
+        loaded = self.loaded
+        on_gpu = loaded.device.type == "cuda"
+        return {
+            **versions(),
+            "device": str(loaded.device),
+            "device_name": torch.cuda.get_device_name(loaded.device) if on_gpu else platform.machine(),
+            "dtype": loaded.dtype,
+            "attention": way,
+            "plan": settings.to_dict(),
+            "model": {"identity": self.resolved.located.commit, "hub_id": self.resolved.located.hub_id},
+            "layers": loaded.facts.n_layers,
+        }
+
+
+def versions() -> dict[str, str]:
+    """Python and the libraries that numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def _by_role(mass: Array) -> dict[str, Array]:
+    """(n, L, H, S) as role -> (n, L, H)."""
+    return {role: np.ascontiguousarray(mass[..., index]) for index, role in enumerate(ROLES)}
+
+
+def _length(spans: list[Span], role: str) -> int:
+    return sum(len(span) for span in spans if span.role == role)
+
+
+def _length_covariates(prompts: list[TokenizedPrompt], response_ids: list[list[int]]) -> dict[str, Array]:
+    return {
+        "prompt_tokens": np.array([len(prompt) for prompt in prompts], dtype=float),
+        "query_tokens": np.array([len(prompt) - prompt.query_start for prompt in prompts], dtype=float),
+        "response_tokens": np.array([len(ids) for ids in response_ids], dtype=float),
+    }
