@@ -70,6 +70,29 @@ def test_a_sweep_answers_in_the_order_asked_and_checks_all_first(model):
     assert all(entry.spec.seed != 7 for entry in iclviz.runs())
 
 
+def test_a_sweep_gives_what_its_runs_give_and_reads_shared_text_once(model, monkeypatch):
+    import numpy as np
+
+    from iclviz.capture import engine
+
+    specs = [RunSpec(model, "linear_regression", Demonstrations("correct", k), 6) for k in (1, 2, 4)]
+    read, original = [], engine.plan_batches
+    monkeypatch.setattr(
+        engine, "plan_batches", lambda texts, *rest, **more: read.append(original(texts, *rest, **more)) or read[-1]
+    )
+    together = iclviz.sweep(specs)
+    (plan,) = read
+    for spec in specs:
+        Store().delete(resolve(spec).key)
+    alone = [iclviz.run_spec(spec) for spec in specs]
+    tokens = [sum(len(row) for root in one for batch in root.walk() for row in batch.rows) for one in read]
+    assert tokens[0] < 0.8 * sum(tokens[1:])
+    for one, other in zip(together, alone, strict=True):
+        assert (one.key, one.response_ids, one.parsed) == (other.key, other.response_ids, other.parsed)
+        np.testing.assert_allclose(one.embeddings["mean"], other.embeddings["mean"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one.attention["relevant"], other.attention["relevant"], atol=1e-5)
+
+
 def test_a_run_that_another_process_computes_is_waited_for(model):
     recording = iclviz.run(model, **SMALL)
     store = Store()

@@ -160,16 +160,16 @@ def test_a_pickled_row_of_the_index_is_refused(store, column):
         store.index["bait"] if column == "value" else list(store.index)
 
 
-def test_finished_batches_come_back_and_damaged_ones_do_not(store):
+def test_finished_pieces_come_back_and_damaged_ones_do_not(store):
     unfinished = store.unfinished(KEY)
-    unfinished.save_batch(0, {"a": np.arange(4)}, {"ids": [[1]]})
-    arrays, facts = unfinished.batch(0)
+    unfinished.save_piece(0, {"a": np.arange(4)}, {"items": [0, 2]})
+    unfinished.save_piece(1, {"a": np.arange(2)}, {"items": [1]})
+    (arrays, facts), (_, others) = unfinished.pieces()
     np.testing.assert_array_equal(arrays["a"], np.arange(4))
-    assert facts == {"ids": [[1]]}
-    path = unfinished.folder / "batch-00000.safetensors"
+    assert (facts, others) == ({"items": [0, 2]}, {"items": [1]})
+    path = unfinished.folder / "piece-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert unfinished.batch(0) is None
-    assert unfinished.batch(1) is None
+    assert [facts for _, facts in unfinished.pieces()] == [{"items": [1]}]
 
 
 def test_export_copies_checked_recordings(store, tmp_path):

@@ -45,57 +45,102 @@ class Fan:
     """Which rows of a stretch the B rows of a batch go on from; brings rows of one parent together, so that the keys of
     their parent need not be copied for each.
 
-    R parents lie side by side, each with as many seats as the one with most rows; where most seats would stay empty,
-    each row has a copy of its parent to itself.
+    Of the B rows, N go on from the stretch. R parents lie side by side, each with as many seats as the one with most
+    rows; where most seats would stay empty, or there is one for each, every row has its parent to itself.
     """
 
-    def __init__(self, stretch: Stretch, index: Sequence[int]) -> None:
-        """index: B rows of the stretch."""
+    def __init__(self, stretch: Stretch, index: Sequence[int | None]) -> None:
+        """index: for each row of the batch its row of the stretch, or None; at least one has one."""
         self.stretch = stretch
-        self._index = list(index)
-        self._used: slice | None = slice(min(index), max(index) + 1)
-        rows = [parent - min(index) for parent in index]
-        self._seats = max(Counter(rows).values())
-        if max(rows) * self._seats > MOST_EMPTY * len(rows):
-            self._used, rows, self._seats = None, list(range(len(rows))), 1
+        self._n_rows = len(index)
+        self._rows = _Take([row for row, parent in enumerate(index) if parent is not None])
+        parents = [parent for parent in index if parent is not None]
+        self._index = parents
+        self._everywhere = _Take([parent or 0 for parent in index])
+        first, last = min(parents), max(parents)
+        self._seats = max(Counter(parents).values())
+        if (last + 1 - first) * self._seats > MOST_EMPTY * len(parents):
+            self._seats = 1
+        self._parents = _Take(parents if self._seats == 1 else list(range(first, last + 1)))
+        if self._seats > 1:
+            self._places, self._slots = self._seating([parent - first for parent in parents])
+
+    def _seating(self, parents: list[int]) -> tuple["_Take", "_Take"]:
+        """The seat of each row, and the row of each seat; one of an empty seat is any."""
         taken: Counter[int] = Counter()
-        self._places = []
-        for parent in rows:
-            self._places.append(parent * self._seats + taken[parent])
+        places = []
+        for parent in parents:
+            places.append(parent * self._seats + taken[parent])
             taken[parent] += 1
-        self._slots = [0] * ((max(rows) + 1) * self._seats)
-        for row, place in enumerate(self._places):
-            self._slots[place] = row
-        self._in_order = self._places == list(range(len(self._slots)))
-        self._on_device: dict[torch.device, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        slots = [0] * ((max(parents) + 1) * self._seats)
+        for row, place in enumerate(places):
+            slots[place] = row
+        return _Take(places), _Take(slots)
+
+    def lengths(self) -> list[int]:
+        """Tokens that each row of the batch has in the stretch."""
+        lengths = [0] * self._n_rows
+        for row, parent in zip(self._rows.numbers, self._index, strict=True):
+            lengths[row] = self.stretch.lengths[parent]
+        return lengths
 
     def parents(self, rows: torch.Tensor) -> torch.Tensor:
         """(U, ...) of the stretch -> (R, ...)."""
-        return self.gathered(rows) if self._used is None else rows[self._used]
+        return self._parents.of(rows)
 
     def gathered(self, rows: torch.Tensor) -> torch.Tensor:
-        """(U, ...) of the stretch -> (B, ...), a copy for each row that goes on from it."""
-        return rows[self._tensors(rows.device)[2]]
+        """(U, ...) of the stretch -> (B, ...); a row of the batch that has nothing there gets any."""
+        return self._everywhere.of(rows)
 
     def together(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, G, r, D) -> (R, G, seats * r, D), the queries of one parent's rows side by side."""
         _, heads, repeats, size = batch.shape
-        spread = batch if self._in_order else batch[self._tensors(batch.device)[1]]
-        seated = spread.reshape(-1, self._seats, heads, repeats, size).transpose(1, 2)
+        own = self._rows.of(batch)
+        if self._seats == 1:
+            return own
+        seated = self._slots.of(own).reshape(-1, self._seats, heads, repeats, size).transpose(1, 2)
         return seated.reshape(-1, heads, self._seats * repeats, size)
 
     def apart(self, seated: torch.Tensor) -> torch.Tensor:
-        """The way back from `together`: (R, G, seats * r, X) -> (B, G, r, X)."""
+        """The way back from `together`: (R, G, seats * r, X) -> (B, G, r, X), zero for rows without a seat."""
         parents, heads, rows, size = seated.shape
-        spread = seated.reshape(parents, heads, self._seats, rows // self._seats, size).transpose(1, 2).flatten(0, 1)
-        return spread if self._in_order else spread[self._tensors(seated.device)[0]]
+        own = seated
+        if self._seats > 1:
+            apart = seated.reshape(parents, heads, self._seats, rows // self._seats, size).transpose(1, 2)
+            own = self._places.of(apart.flatten(0, 1))
+        if len(self._rows) == self._n_rows:
+            return own
+        whole = own.new_zeros(self._n_rows, *own.shape[1:])
+        self._rows.put(whole, own)
+        return whole
 
-    def _tensors(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        if device not in self._on_device:
-            lists = (self._places, self._slots, self._index)
-            places, slots, index = (torch.tensor(numbers, device=device) for numbers in lists)
-            self._on_device[device] = (places, slots, index)
-        return self._on_device[device]
+
+class _Take:
+    """Rows by their numbers; without copying where they lie side by side."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+        side_by_side = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        self._slice = slice(numbers[0], numbers[0] + len(numbers)) if side_by_side else None
+        self._tensors: dict[torch.device, torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def of(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows of those numbers."""
+        return rows[self._key(rows.device)]
+
+    def put(self, whole: torch.Tensor, rows: torch.Tensor) -> None:
+        """Write rows where their numbers say."""
+        whole[self._key(rows.device)] = rows
+
+    def _key(self, device: torch.device) -> Any:
+        if self._slice is not None:
+            return self._slice
+        if device not in self._tensors:
+            self._tensors[device] = torch.tensor(self.numbers, device=device)
+        return self._tensors[device]
 
 
 class OwnColumns(CacheLayerMixin):  # type: ignore[misc]

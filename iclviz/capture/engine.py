@@ -1,7 +1,7 @@
 """One generation that records everything.
 
-1. Stretches of tokens that prompts share are read once, batch by batch down the trie; all prompt tokens but the last
-   are read so. Hooks pool the hidden states.
+1. Stretches of tokens that prompts share are read once, pass by pass down the trie; all prompt tokens but the last are
+   read so. Hooks pool the hidden states.
 2. The prompt's last token is the first decoding step: its attention row is recorded, its hidden states join the pools.
 3. Greedy decoding: every generated token is fed once, also the last one, so that each leaves its attention row.
 4. Candidate answers are scored on the prompt's own cache, without recording.
@@ -10,7 +10,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from iclviz.capture.attention import RoleMass, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
-from iclviz.capture.plan import Batch, PlanSettings, plan_batches
+from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
 from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
@@ -27,6 +27,7 @@ from iclviz.spans import ROLES
 Array = NDArray[Any]
 RESPONSE, SPECIAL = ROLES.index("response"), ROLES.index("special")
 PAD = -1
+Result = TypeVar("Result")
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
 
 
@@ -99,14 +100,14 @@ class Engine:
     def captures(
         self,
         prompts: Sequence[TokenizedPrompt],
-        plan: Sequence[Batch],
+        plan: Sequence[Group],
         poolings: Sequence[str],
         decoding: Decoding,
         should_stop: Callable[[], bool] = lambda: False,
         recording: bool = True,
         done: frozenset[int] = frozenset(),
     ) -> Iterator[Captured]:
-        """Run a plan; yields each batch of prompts as it ends. On running out of GPU memory a batch is halved.
+        """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
         Parameters
         ----------
@@ -119,8 +120,8 @@ class Engine:
         Cancelled: `should_stop` said so, between two forward passes.
         """
         walk = _Walk(self, prompts, poolings, decoding, should_stop, recording)
-        for batch in plan:
-            yield from walk.under(batch, (), done)
+        for group in plan:
+            yield from walk.under(group, {}, done)
 
     def capture(
         self,
@@ -140,8 +141,8 @@ class Engine:
         return joined(list(self.captures(prompts, plan, poolings, decoding, recording=recording)))
 
 
-def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Batch, ...]:
-    """The batches over all tokens of the prompts but the last of each, which is the first decoding step."""
+def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
+    """The groups over all tokens of the prompts but the last of each, which is the first decoding step."""
     most = max((decoding.limit(index) for index in range(len(prompts))), default=0)
     return plan_batches([prompt.ids[:-1] for prompt in prompts], settings, new_tokens=most + 1)
 
@@ -166,19 +167,19 @@ def joined(parts: Sequence[Captured]) -> Captured:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One batch on the way down to the prompts: its stretch and pools, and which of its rows the next batch needs."""
+class _Read:
+    """What one pass left, and the row of it that a stretch is."""
 
     stretch: Stretch
     pooled: Pooled | None
-    rows: tuple[int, ...]
+    row: int
 
 
-_Path = tuple[_Step, ...]
+_Held = dict[Row, _Read]
 
 
 class _Walk:
-    """The depth-first walk over a plan's batches; keys and values live as long as a batch below needs them."""
+    """The walk over a plan's groups; keys and values live as long as a group needs them."""
 
     def __init__(
         self,
@@ -193,64 +194,93 @@ class _Walk:
         self.recording = recording
         self.poolings = tuple(poolings) if recording else ()
         self._masks: dict[int, dict[str, Array]] = {}
-        self._shared_seconds = 0.0
+        self._reading_seconds = 0.0
 
-    def under(self, batch: Batch, path: _Path, done: frozenset[int]) -> Iterator[Captured]:
-        """Run a batch and all that go on from it."""
-        if batch.prompts <= done:
+    def under(self, group: Group, before: _Held, done: frozenset[int]) -> Iterator[Captured]:
+        """Run a group and all that go on from it; before: the stretches that are held."""
+        if group.prompts <= done:
             return
+        held = dict(before)
+        start = time.perf_counter()
+        for rows in group.passes:
+            self.check()
+            held.update(self._read(rows, held))
+        self._reading_seconds += self._elapsed(start)
+        if group.ends and not {end.prompt for end in group.ends} <= done:
+            yield from self._decoded(group.ends, held)
+        for child in group.children:
+            yield from self.under(child, held, done)
+
+    def check(self) -> None:
+        """Stop where the caller says so."""
         if self.should_stop():
             raise Cancelled
-        result = self._run(batch, path)
-        if result is None:
-            torch.cuda.empty_cache()
-            for half in batch.halves():
-                yield from self.under(half, path, done)
-        elif isinstance(result, Captured):
-            yield result
-        else:
-            for child in batch.children:
-                parents = [row.parent or 0 for row in child.rows]
-                steps = [*path, result]
-                below = tuple(_Step(s.stretch, s.pooled, tuple(s.rows[parent] for parent in parents)) for s in steps)
-                yield from self.under(child, below, done)
 
-    def _run(self, batch: Batch, path: _Path) -> Captured | _Step | None:
-        """The results of prompts that end here, or what others go on from; None where memory did not suffice."""
+    def _read(self, rows: Sequence[Row], held: _Held) -> _Held:
+        """One pass, or where memory does not suffice two of half the rows."""
+        found = self._tried(lambda: self._pass(rows, held), len(rows))
+        if found is not None:
+            return found
+        middle = len(rows) // 2
+        return {**self._read(rows[:middle], held), **self._read(rows[middle:], held)}
+
+    def _decoded(self, ends: Sequence[End], held: _Held) -> Iterator[Captured]:
+        captured = self._tried(lambda: self._ends(ends, held), len(ends))
+        if captured is not None:
+            yield captured
+            return
+        middle = len(ends) // 2
+        yield from self._decoded(ends[:middle], held)
+        yield from self._decoded(ends[middle:], held)
+
+    def _tried(self, work: Callable[[], Result], n_rows: int) -> Result | None:
+        """None where memory did not suffice and there are rows to halve."""
         try:
             with torch.inference_mode():
-                return self._shared(batch, path) if batch.children else self._ends(batch, path)
-        except torch.OutOfMemoryError:
-            if len(batch.rows) == 1:
+                return work()
+        except RuntimeError as error:
+            if n_rows == 1 or not _is_out_of_memory(error):
                 raise
+        torch.cuda.empty_cache()
         return None
 
-    def _shared(self, batch: Batch, path: _Path) -> _Step:
-        start = time.perf_counter()
-        rows = _Rows(self, batch, path, more_columns=0)
-        rows.read()
-        step = _Step(rows.cache.stretch(rows.lengths), rows.pooled, tuple(range(len(batch.rows))))
-        self._shared_seconds += self._elapsed(start)
-        return step
+    def _pass(self, rows: Sequence[Row], held: _Held) -> _Held:
+        width = max(len(row) for row in rows)
+        ids = np.zeros((len(rows), width), dtype=int)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = self.prompts[row.prompts[0]].ids[row.start : row.end]
+        columns = _Columns(self.engine, [row.way[:-1] for row in rows], held, width)
+        columns.add([len(row) for row in rows], width)
+        masks = [
+            {(i, name): mask[row.start : row.end] for i in row.prompts for name, mask in self.masks(i).items()}
+            for row in rows
+        ]
+        on_device = torch.from_numpy(ids).to(self.engine.device)
+        with attention_way(self.engine.model, self.engine.way, decoding=False):
+            pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device))
+        stretch = columns.cache.stretch([len(row) for row in rows])
+        return {row: _Read(stretch, pooled, number) for number, row in enumerate(rows)}
 
-    def _ends(self, batch: Batch, path: _Path) -> Captured:
+    def _ends(self, ends: Sequence[End], held: _Held) -> Captured:
+        prompts = [end.prompt for end in ends]
+        steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
+        columns = _Columns(self.engine, [end.way for end in ends], held, steps)
+        end = _Ends(self, prompts, columns)
         start = time.perf_counter()
-        limits = [self.decoding.limit(row.prompts[0]) for row in batch.rows]
-        rows = _Rows(self, batch, path, more_columns=min(max(limits) + 1, 64))
-        rows.read()
-        seconds = {"prefill": self._elapsed(start) + self._shared_seconds}
-        self._shared_seconds = 0.0
-        start = time.perf_counter()
-        end = _Ends(self, rows, path)
         responses = end.decode()
-        seconds["decode"] = self._elapsed(start)
+        decode = self._elapsed(start)
         start = time.perf_counter()
         logprobs = end.score_candidates()
-        seconds["candidates"] = self._elapsed(start)
-        for index in rows.indices:
-            self._masks.pop(index, None)
-        last_row, per_token = end.attention(responses)
-        return Captured(rows.indices, responses, end.embeddings(), last_row, per_token, logprobs, seconds)
+        seconds = {"prefill": self._reading_seconds, "decode": decode, "candidates": self._elapsed(start)}
+        self._reading_seconds = 0.0
+        pooled = list(
+            {id(read.pooled): read.pooled for each in ends for row in each.way if (read := held[row])}.values()
+        )
+        embeddings = end.embeddings(pooled)
+        for prompt in prompts:
+            self._masks.pop(prompt, None)
+        last_row, rows = end.attention(responses)
+        return Captured(prompts, responses, embeddings, last_row, rows, logprobs, seconds)
 
     def _elapsed(self, start: float) -> float:
         if self.engine.device.type == "cuda":
@@ -275,40 +305,26 @@ class _Walk:
         return self._masks[index]
 
 
-class _Rows:
-    """The rows of one batch on the device: their columns, from the beginning of the path on, and their cache."""
+class _Columns:
+    """The columns that the rows of one batch see: those of the stretches before them, and their own."""
 
-    def __init__(self, walk: _Walk, batch: Batch, path: _Path, more_columns: int) -> None:
-        self.walk, self.batch, self.engine = walk, batch, walk.engine
-        self.indices = [row.prompts[0] for row in batch.rows]
-        self.lengths = [len(row) for row in batch.rows]
-        self.pooled: Pooled | None = None
-        columns = [_columns([step.stretch.lengths[row] for row in step.rows], step.stretch.width) for step in path]
-        columns.append(_columns(self.lengths, batch.width))
-        self.mask = torch.from_numpy(np.concatenate(columns, axis=1)).to(self.engine.device)
-        fans = [Fan(step.stretch, step.rows) for step in path]
-        whole = self.engine.way != "interface"
-        self.cache = PathCache(fans, self.engine.n_layers, batch.width + more_columns, whole)
+    def __init__(self, engine: Engine, ways: Sequence[Sequence[Row]], held: _Held, capacity: int) -> None:
+        """ways: for each row the stretches that it goes on from; capacity: own columns that are surely needed."""
+        self.engine = engine
+        fans = _fans(ways, held)
+        before = [np.zeros((len(ways), 0), dtype=int)] + [_columns(fan.lengths(), fan.stretch.width) for fan in fans]
+        self.mask = torch.from_numpy(np.concatenate(before, axis=1)).to(engine.device)
+        whole = engine.way != "interface"
+        self.cache = PathCache(fans, engine.n_layers, capacity, whole)
         self._fans = [] if whole else fans
 
-    def read(self) -> None:
-        """Read the rows' own tokens, pooling their hidden states."""
-        width = self.batch.width
-        if width == 0:
-            return
-        ids = np.zeros((len(self.indices), width), dtype=int)
-        for number, row in enumerate(self.batch.rows):
-            ids[number, : len(row)] = self.walk.prompts[row.prompts[0]].ids[row.start : row.end]
-        masks = [
-            {(i, name): mask[row.start : row.end] for i in row.prompts for name, mask in self.walk.masks(i).items()}
-            for row in self.batch.rows
-        ]
-        on_device = torch.from_numpy(ids).to(self.engine.device)
-        with attention_way(self.engine.model, self.engine.way, decoding=False):
-            self.pooled, _ = self.walk.pooling(masks, width, lambda: self.forward(on_device))
+    def add(self, lengths: Sequence[int], width: int) -> None:
+        """Columns of their own that the rows read next; lengths: tokens of each row."""
+        own = torch.from_numpy(_columns(lengths, width)).to(self.engine.device)
+        self.mask = torch.cat([self.mask, own], dim=1)
 
     def forward(self, ids: torch.Tensor, logits_to_keep: int = 1, mass: RoleMass | None = None) -> Any:
-        """A forward pass over the last columns of the mask."""
+        """A forward pass over the last columns."""
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         with reading(self._fans, mass):
             return self.engine.model(
@@ -321,40 +337,50 @@ class _Rows:
                 output_attentions=mass is not None and self.engine.way != "interface",
             )
 
-    def roles(self) -> torch.Tensor:
-        """(B, columns) role of each prompt token that was read, -1 for padding."""
-        roles = np.full(self.mask.shape, PAD)
-        mask = self.mask.cpu().numpy().astype(bool)
-        for number, index in enumerate(self.indices):
-            own = [ROLES.index(role) for role in self.walk.prompts[index].roles()]
-            roles[number, mask[number]] = own[: mask[number].sum()]
-        return torch.from_numpy(roles).to(self.engine.device)
+
+def _fans(ways: Sequence[Sequence[Row]], held: _Held) -> list[Fan]:
+    """One fan for each stretch that a row goes on from, in the order in which they were read."""
+    stretches: dict[int, tuple[Stretch, list[int | None]]] = {}
+    order = {id(read.stretch): read.stretch for read in held.values()}
+    for number, way in enumerate(ways):
+        for row in way:
+            read = held[row]
+            _, index = stretches.setdefault(id(read.stretch), (read.stretch, [None] * len(ways)))
+            index[number] = read.row
+    return [Fan(*stretches[place]) for place in order if place in stretches]
 
 
 class _Ends:
-    """Decoding of a batch whose rows are prompts that were read up to their last token."""
+    """Decoding of prompts that were read up to their last token."""
 
-    def __init__(self, walk: _Walk, rows: _Rows, path: _Path) -> None:
-        self.walk, self.rows, self.engine, self.path = walk, rows, walk.engine, path
-        self.prompts = [walk.prompts[index] for index in rows.indices]
-        self._read_mask = rows.mask
+    def __init__(self, walk: _Walk, indices: list[int], columns: _Columns) -> None:
+        self.walk, self.indices, self.columns, self.engine = walk, indices, columns, walk.engine
+        self.prompts = [walk.prompts[index] for index in indices]
+        self._read_mask = columns.mask
         self._last: Pooled | None = None
         self._grow()
-        self.mass = RoleMass(rows.roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
+        self.mass = RoleMass(self._roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
 
     def _grow(self) -> None:
-        self.rows.mask = torch.nn.functional.pad(self.rows.mask, (0, 1), value=1)
+        self.columns.add([1] * len(self.prompts), 1)
+
+    def _roles(self) -> torch.Tensor:
+        """(B, columns) role of each prompt token, -1 for columns that hold none."""
+        mask = self.columns.mask.cpu().numpy().astype(bool)
+        roles = np.full(mask.shape, PAD)
+        for number, prompt in enumerate(self.prompts):
+            roles[number, mask[number]] = [ROLES.index(role) for role in prompt.roles()]
+        return torch.from_numpy(roles).to(self.engine.device)
 
     def decode(self) -> list[list[int]]:
         """Feed the last prompt token, then each response token once, the last one included."""
-        decoding, indices = self.walk.decoding, self.rows.indices
+        decoding, indices = self.walk.decoding, self.indices
         responses: list[list[int]] = [[] for _ in indices]
         waiting = set(range(len(indices)))
         with attention_way(self.engine.model, self.engine.way, decoding=True):
             logits = self._last_prompt_token()
             while waiting:
-                if self.walk.should_stop():
-                    raise Cancelled
+                self.walk.check()
                 chosen = logits.argmax(-1).tolist()
                 fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
                 for row in sorted(waiting):
@@ -368,40 +394,38 @@ class _Ends:
         forced = self.walk.decoding.forced
         if forced is None:
             return chosen
-        own = forced[self.rows.indices[row]]
+        own = forced[self.indices[row]]
         return own[min(len(response), len(own) - 1)]
 
     def _last_prompt_token(self) -> torch.Tensor:
         ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
-        masks = [
-            {(index, name): mask[-1:] for name, mask in self.walk.masks(index).items()} for index in self.rows.indices
-        ]
+        masks = [{(index, name): mask[-1:] for name, mask in self.walk.masks(index).items()} for index in self.indices]
         self._last, logits = self.walk.pooling(masks, 1, lambda: self._step(ids))
         return logits
 
     def _step(self, ids: torch.Tensor) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V)."""
         if not self.walk.recording:
-            return self.rows.forward(ids).logits[:, -1]
-        output = self.rows.forward(ids, mass=self.mass)
+            return self.columns.forward(ids).logits[:, -1]
+        output = self.columns.forward(ids, mass=self.mass)
         if self.engine.way != "interface":
             for layer, weights in enumerate(output.attentions):
                 self.mass(layer, weights[:, :, -1])
         self.mass.end_step()
         return output.logits[:, -1]
 
-    def embeddings(self) -> dict[str, Array]:
-        """Pooling -> (B, L + 1, d): sums over the path, the batch's own tokens and the last one, over their number."""
-        parts = [step.pooled for step in self.path] + [self.rows.pooled, self._last]
-        return {name: self._embedding(name, [part for part in parts if part]) for name in self.walk.poolings}
+    def embeddings(self, read: Sequence[Pooled | None]) -> dict[str, Array]:
+        """Pooling -> (B, L + 1, d): sums over what was read before and the last tokens, over the number of tokens."""
+        parts = [part for part in [*read, self._last] if part]
+        return {name: self._embedding(name, parts) for name in self.walk.poolings}
 
     def _embedding(self, name: str, parts: Sequence[Pooled]) -> Array:
-        pieces = [part.of(self.rows.indices, name) for part in parts]
+        pieces = [part.of(self.indices, name) for part in parts]
         if is_maximum(name):
             highest = torch.stack(pieces).amax(0)
             pooled = torch.where(torch.isneginf(highest), torch.nan, highest)
         else:
-            counts = torch.tensor([self.walk.masks(index)[name].sum() for index in self.rows.indices]).float()
+            counts = torch.tensor([self.walk.masks(index)[name].sum() for index in self.indices]).float()
             counts = torch.where(counts > 0, counts, torch.nan)
             pooled = torch.stack(pieces).sum(0) / counts[None, :, None]
         return np.ascontiguousarray(pooled.transpose(0, 1).numpy())
@@ -434,18 +458,22 @@ class _Ends:
         tails = [whole[start:] for start, whole in zip(kept, wholes, strict=True)]
         width = max(len(tail) for tail in tails)
         ids = torch.tensor([tail + [0] * (width - len(tail)) for tail in tails], device=self.engine.device)
-        valid = torch.from_numpy(_columns([len(tail) for tail in tails], width)).to(self.engine.device)
         position = self._read_mask.cumsum(1) - 1
         stays = torch.tensor(kept, device=self.engine.device)[:, None]
-        self.rows.mask = torch.cat([self._read_mask * (position < stays), valid], dim=1)
-        self.rows.cache.cut(self.rows.batch.width)
+        self.columns.mask = self._read_mask * (position < stays)
+        self.columns.add([len(tail) for tail in tails], width)
+        self.columns.cache.cut(0)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
-            logits = self.rows.forward(ids, logits_to_keep=width).logits
+            logits = self.columns.forward(ids, logits_to_keep=width).logits
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
         return [
             float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan")
             for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
         ]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:

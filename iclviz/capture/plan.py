@@ -1,10 +1,11 @@
-"""The batch plan: which rows one forward pass reads, and what follows it. A function of token ids and three settings,
-which are kept with the job, so that a resumed job, or the same job on another machine, computes in the same shapes and
-gives the same bytes.
+"""The batch plan: which stretches one forward pass reads, and which prompts are decoded together. A function of token
+ids and a few settings, which are kept with the job, so that a resumed job, or the same job on another machine, computes
+in the same shapes and gives the same bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from iclviz.capture.prefixes import Node, trie, without_short
@@ -12,14 +13,23 @@ from iclviz.capture.prefixes import Node, trie, without_short
 PASS_TOKENS = 40
 """What one more pass over the weights costs, in tokens that could be read instead (measured on two CPU cores)."""
 
+PATH_COST = 1.1
+"""Cost of a token that goes on from another stretch, beside one that begins a prompt (measured likewise)."""
+
 LEAST_LENGTHS = (1, 4, 8, 16, 32, 2**31)
 """Stretches shorter than one of these are not shared; which one, the foretold cost decides."""
 
 USUAL_STEPS = 8
 """Decoding steps that a foretold cost counts at most: responses are mostly shorter than their limit."""
 
-END_SHARE = 0.25
-"""Share of the token budget that is left for the prompts' own ends by the stretches that they share."""
+PASS_SHARE = 0.25
+"""Share of the token budget that one pass may read, padding included: more is no faster and takes memory."""
+
+LEAST_SHARE = 0.25
+"""Share of the token budget that a group may have, however much is held before it."""
+
+LIKE = 0.75
+"""Rows of one pass have at least this share of the tokens of its longest."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class PlanSettings:
 
     Attributes
     ----------
-    token_budget: tokens whose keys and values are held at the same time, padding included.
+    token_budget: tokens, padding aside, whose keys and values are held at the same time.
     threads: CPU threads to use.
     sharing: whether stretches that prompts share are read once; otherwise each prompt runs alone.
     pass_tokens: what a forward pass costs beside its tokens, in tokens; with 0 everything shared is read once.
@@ -44,68 +54,69 @@ class PlanSettings:
         return asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """One row of a batch.
+    """A stretch of tokens that is read in one row of a pass.
 
     Attributes
     ----------
-    start, end: token positions that it reads.
+    start, end: token positions, half-open.
     prompts: indices of the prompts that it is read for.
-    parent: its row in the batch before, None where it begins its prompts.
+    parent: the stretch before it, None where it begins its prompts.
     """
 
     start: int
     end: int
     prompts: tuple[int, ...]
-    parent: int | None
+    parent: "Row | None"
 
     def __len__(self) -> int:
         return self.end - self.start
 
+    @property
+    def way(self) -> tuple["Row", ...]:
+        """The stretches from the beginning of the prompts to this one."""
+        return (*(self.parent.way if self.parent else ()), self)
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one forward pass, and the batches that go on from them; without any, each row is the end of a prompt."""
 
-    rows: tuple[Row, ...]
-    children: tuple["Batch", ...] = ()
+@dataclass(frozen=True, eq=False)
+class End:
+    """A prompt whose tokens but the last are read; last: the stretch that ends it, None where there was none."""
+
+    prompt: int
+    last: Row | None
 
     @property
-    def width(self) -> int:
-        """Tokens of the longest row."""
-        return max(len(row) for row in self.rows)
+    def way(self) -> tuple[Row, ...]:
+        """The stretches that make up the prompt."""
+        return self.last.way if self.last else ()
 
-    @property
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Passes whose stretches are held together, the prompts that are then decoded together, and the groups that go on
+    from the same stretches, one after another.
+    """
+
+    passes: tuple[tuple[Row, ...], ...]
+    ends: tuple[End, ...]
+    children: tuple["Group", ...] = ()
+
+    @cached_property
     def prompts(self) -> frozenset[int]:
-        """Every prompt below."""
-        return frozenset(prompt for row in self.rows for prompt in row.prompts)
+        """Every prompt of the group and of those below."""
+        below = (child.prompts for child in self.children)
+        return frozenset(end.prompt for end in self.ends).union(*below)
 
-    def walk(self) -> Iterator["Batch"]:
-        """The batch and all below, in the order in which they run."""
+    def walk(self) -> Iterator["Group"]:
+        """The group and all below, in the order in which they run."""
         yield self
         for child in self.children:
             yield from child.walk()
 
-    def halves(self) -> tuple["Batch", "Batch"]:
-        """The first and the second half of the rows, each with what goes on from it."""
-        middle = len(self.rows) // 2
-        return self._part(range(middle)), self._part(range(middle, len(self.rows)))
 
-    def _part(self, kept: Sequence[int]) -> "Batch":
-        place = {row: number for number, row in enumerate(kept)}
-        children = []
-        for child in self.children:
-            own = [number for number, row in enumerate(child.rows) if row.parent in place]
-            if own:
-                part = child._part(own)
-                rows = [replace(row, parent=place[row.parent]) for row in part.rows if row.parent is not None]
-                children.append(replace(part, rows=tuple(rows)))
-        return Batch(tuple(self.rows[row] for row in kept), tuple(children))
-
-
-def plan_batches(texts: Sequence[Sequence[int]], settings: PlanSettings, new_tokens: int = 0) -> tuple[Batch, ...]:
-    """The batches of a run, walked depth-first: rows of like length, as many as the budget of live tokens allows.
+def plan_batches(texts: Sequence[Sequence[int]], settings: PlanSettings, new_tokens: int = 0) -> tuple[Group, ...]:
+    """The groups of a run.
 
     Parameters
     ----------
@@ -113,69 +124,128 @@ def plan_batches(texts: Sequence[Sequence[int]], settings: PlanSettings, new_tok
     new_tokens: tokens that decoding adds to each prompt.
     """
     if not settings.sharing:
-        return tuple(Batch((Row(0, len(text), (index,), None),)) for index, text in enumerate(texts))
+        alone = (Node(0, len(text), (index,)) for index, text in enumerate(texts))
+        return tuple(_group([(node, None)]) for node in alone)
     forest = trie(texts)
     plans = (_plan(without_short(forest, least), settings, new_tokens) for least in LEAST_LENGTHS)
     return min(plans, key=lambda plan: _cost(plan, settings.pass_tokens, new_tokens))
 
 
-def _plan(forest: Iterable[Node], settings: PlanSettings, new_tokens: int) -> tuple[Batch, ...]:
-    return tuple(_batches([(node, None) for node in forest], settings.token_budget, 0, new_tokens))
+def _plan(forest: Iterable[Node], settings: PlanSettings, new_tokens: int) -> tuple[Group, ...]:
+    groups = _groups([(node, None) for node in forest], settings.token_budget, 0, new_tokens)
+    return tuple(_cut(group, int(settings.token_budget * PASS_SHARE)) for group in groups)
 
 
-def _cost(plan: Sequence[Batch], pass_tokens: int, new_tokens: int) -> int:
+def _cut(group: Group, most: int) -> Group:
+    """The group with passes of at most so many tokens, or of one row."""
+    passes = []
+    for rows in group.passes:
+        step = max(1, most // max(len(row) for row in rows))
+        passes += [rows[start : start + step] for start in range(0, len(rows), step)]
+    return Group(tuple(passes), group.ends, tuple(_cut(child, most) for child in group.children))
+
+
+def _cost(plan: Sequence[Group], pass_tokens: int, new_tokens: int) -> int:
     """Tokens that are read, padding included, and what the passes cost."""
-    total = 0
-    for batch in (each for root in plan for each in root.walk()):
-        steps = 0 if batch.children else min(new_tokens, USUAL_STEPS)
-        passes = steps + (batch.width > 0)
-        total += passes * pass_tokens + len(batch.rows) * (batch.width + steps)
+    total, steps = 0, min(new_tokens, USUAL_STEPS)
+    for group in (each for root in plan for each in root.walk()):
+        total += sum(pass_tokens + _reading_cost(rows, pass_tokens) for rows in group.passes)
+        total += steps * (pass_tokens + len(group.ends)) if group.ends else 0
     return total
 
 
-def _batches(nodes: Sequence[tuple[Node, int | None]], budget: int, live: int, new_tokens: int) -> Iterator[Batch]:
-    """nodes: each with its row in the batch before; live: tokens that the batches before hold."""
-    least = int(budget * END_SHARE)
-    ends = [entry for entry in nodes if not entry[0].children]
-    for chunk in _chunks(ends, max(budget - live, least), new_tokens):
-        yield Batch(tuple(Row(node.start, node.end, node.prompts, parent) for node, parent in chunk))
-    inner = [entry for entry in nodes if entry[0].children]
-    for chunk in _chunks(inner, max(budget - least - live, least), 0):
-        rows = tuple(Row(node.start, node.end, node.prompts, parent) for node, parent in chunk)
-        below = [(child, number) for number, (node, _) in enumerate(chunk) for child in node.children]
-        held = live + len(rows) * max(len(row) for row in rows)
-        yield Batch(rows, tuple(_batches(below, budget, held, new_tokens)))
+def _reading_cost(rows: Sequence[Row], pass_tokens: int) -> int:
+    read = len(rows) * max(len(row) for row in rows)
+    return int(read * PATH_COST) if pass_tokens and any(row.parent for row in rows) else read
 
 
-def _chunks(
-    nodes: Sequence[tuple[Node, int | None]], room: int, new_tokens: int
-) -> Iterator[list[tuple[Node, int | None]]]:
-    """Nodes from the longest to the shortest, cut where rows of the longest way down would pass the room.
+_Placed = tuple[Node, Row | None]
+"""A node of the trie, and the stretch that it goes on from."""
 
-    Shared stretches of one chunk have at least half the tokens of its longest. Rows that have nothing to read of their
-    own are apart, they need no pass. Rows of one parent lie side by side.
+
+def _groups(nodes: Sequence[_Placed], budget: int, live: int, new_tokens: int) -> Iterator[Group]:
+    """Nodes with all below them, as many in a group as the budget allows; a node that is too large is read by itself,
+    and what goes on from it is in groups of its own. live: tokens that are held before.
     """
-    ordered = sorted(nodes, key=lambda entry: (-len(entry[0]), -_reach(entry[0]), entry[0].prompts[0]))
-    chunk: list[tuple[Node, int | None]] = []
-    reach = 0
-    for node, parent in ordered:
-        longest = max(reach, _reach(node))
-        full = (len(chunk) + 1) * (longest + new_tokens) > room
-        least = len(chunk[0][0]) / 2 if chunk and node.children else min(len(chunk[0][0]), 1) if chunk else 0
-        if chunk and (full or len(node) < least):
-            yield sorted(chunk, key=_parent_first)
-            chunk, longest = [], _reach(node)
-        chunk.append((node, parent))
-        reach = longest
-    if chunk:
-        yield sorted(chunk, key=_parent_first)
+    room = max(budget - live, int(budget * LEAST_SHARE))
+    sizes = {id(node): _size(node, new_tokens) for node, _ in nodes}
+    waiting: list[_Placed] = []
+    used = 0
+    for node, parent in sorted(nodes, key=lambda placed: (-len(placed[0]), placed[0].prompts[0])):
+        size = sizes[id(node)]
+        if node.children and size > room:
+            row = Row(node.start, node.end, node.prompts, parent)
+            below = [(child, row) for child in node.children]
+            yield Group(((row,),), (), tuple(_groups(below, budget, live + len(node), new_tokens)))
+            continue
+        if waiting and used + size > room:
+            yield _group(waiting)
+            waiting, used = [], 0
+        waiting.append((node, parent))
+        used += size
+    if waiting:
+        yield _group(waiting)
 
 
-def _parent_first(entry: tuple[Node, int | None]) -> tuple[int, int]:
-    node, parent = entry
-    return (-1 if parent is None else parent, node.prompts[0])
+def _size(node: Node, new_tokens: int) -> int:
+    """Tokens that a node holds, with all below it and what decoding adds."""
+    below = sum(_size(child, new_tokens) for child in node.children)
+    return len(node) + (below if node.children else new_tokens + 1)
 
 
-def _reach(node: Node) -> int:
-    """Tokens on the longest way from a node's start to the end of a prompt below it."""
-    return len(node) + max((_reach(child) for child in node.children), default=0)
+def _group(nodes: Sequence[_Placed]) -> Group:
+    """Shared stretches first, the shortest of those that can be read first, so that longer ones wait for each other;
+    then what each prompt has of its own.
+    """
+    passes: list[tuple[Row, ...]] = []
+    places: dict[Row | None, int] = {}
+    own: list[_Placed] = []
+    ready = list(nodes)
+    while ready:
+        own += [placed for placed in ready if not placed[0].children]
+        ready = sorted((placed for placed in ready if placed[0].children), key=_by_length)
+        now = _side_by_side([placed for placed in ready if len(placed[0]) * LIKE <= len(ready[0][0])], places)
+        ready = ready[len(now) :]
+        rows = _add_pass(now, passes, places)
+        ready += [(child, row) for (node, _), row in zip(now, rows, strict=True) for child in node.children]
+    ends = [End(node.prompts[0], parent) for node, parent in own if not len(node)]
+    for alike in _alike([placed for placed in own if len(placed[0])]):
+        rows = _add_pass(_side_by_side(alike, places), passes, places)
+        ends += [End(row.prompts[0], row) for row in rows]
+    return Group(tuple(passes), tuple(ends))
+
+
+def _by_length(placed: _Placed) -> tuple[int, int]:
+    return len(placed[0]), placed[0].prompts[0]
+
+
+def _side_by_side(nodes: Sequence[_Placed], places: Mapping[Row | None, int]) -> list[_Placed]:
+    """Nodes in the order in which their parents were read, so that keys of parents can be used where they lie."""
+    return sorted(nodes, key=lambda placed: (places.get(placed[1], -1), placed[0].prompts[0]))
+
+
+def _add_pass(
+    nodes: Sequence[_Placed], passes: list[tuple[Row, ...]], places: dict[Row | None, int]
+) -> tuple[Row, ...]:
+    rows = tuple(Row(node.start, node.end, node.prompts, parent) for node, parent in nodes)
+    places.update(zip(rows, range(len(places), len(places) + len(rows)), strict=True))
+    if rows:
+        passes.append(rows)
+    return rows
+
+
+def _alike(nodes: Sequence[_Placed]) -> Iterator[list[_Placed]]:
+    """Nodes of like length together, from the longest to the shortest."""
+    some: list[_Placed] = []
+    for placed in sorted(nodes, key=_by_length, reverse=True):
+        if some and len(placed[0]) < LIKE * len(some[0][0]):
+            yield some
+            some = []
+        some.append(placed)
+    if some:
+        yield some
+
+
+def tokens_read(plan: Sequence[Group]) -> int:
+    """Tokens that the passes of a plan read, padding aside."""
+    return sum(len(row) for root in plan for group in root.walk() for rows in group.passes for row in rows)

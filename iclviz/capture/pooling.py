@@ -50,7 +50,7 @@ class Pooled:
 
     def of(self, prompts: Sequence[int], pooling: str) -> torch.Tensor:
         """(L + 1, n, d) sums or maxima of that pooling over the prompts' tokens in these rows."""
-        rows, masks = zip(*(self.numbers[prompt, pooling] for prompt in prompts), strict=True)
+        rows, masks = zip(*(self.numbers.get((prompt, pooling), (0, 0)) for prompt in prompts), strict=True)
         return (self.highest if is_maximum(pooling) else self.sums)[:, list(rows), list(masks)]
 
 
@@ -67,7 +67,8 @@ class HiddenPooling:
         self._device = device
         self._numbers: dict[tuple[int, str], tuple[int, int]] = {}
         self._averaged = self._distinct([_those(row, maximum=False) for row in rows], width)
-        self._maximised = self._distinct([_those(row, maximum=True) for row in rows], width)
+        maximised = self._distinct([_those(row, maximum=True) for row in rows], width)
+        self._windows = [_window(maximised[:, number]) for number in range(1, maximised.shape[1])]
         self._sums: dict[int, torch.Tensor] = {}
         self._highest: dict[int, torch.Tensor] = {}
 
@@ -118,16 +119,25 @@ class HiddenPooling:
         hidden = hidden.float()
         masks = self._averaged.to(hidden.device)
         self._sums[layer] = torch.bmm(masks.to(hidden.dtype), hidden)
-        masks = self._maximised.to(hidden.device)
-        highest = [
-            hidden.masked_fill(~masks[:, number, :, None], -torch.inf).amax(1) for number in range(1, masks.shape[1])
-        ]
         empty = torch.full_like(hidden[:, 0], -torch.inf)
+        highest = [_highest(hidden[:, window], mask) for window, mask in self._windows]
         self._highest[layer] = torch.stack([empty, *highest], dim=1)
 
 
 def _those(row: dict[tuple[int, str], Array], maximum: bool) -> dict[tuple[int, str], Array]:
     return {entry: mask for entry, mask in row.items() if is_maximum(entry[1]) == maximum}
+
+
+def _window(mask: torch.Tensor) -> tuple[slice, torch.Tensor | None]:
+    """The columns in which a mask (B, t) takes anything, and the mask there; None where it takes all of them."""
+    columns = mask.any(0).nonzero()
+    window = slice(int(columns[0]), int(columns[-1]) + 1)
+    return window, None if mask[:, window].all() else mask[:, window]
+
+
+def _highest(hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """(B, d) maxima of hidden states (B, t, d) where a mask (B, t) allows."""
+    return (hidden if mask is None else hidden.masked_fill(~mask[..., None].to(hidden.device), -torch.inf)).amax(1)
 
 
 def _stacked(layers: dict[int, torch.Tensor]) -> torch.Tensor:

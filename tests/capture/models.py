@@ -43,7 +43,14 @@ SETTINGS = {
     "granite": {**SHAPE, "attention_multiplier": 0.4},
     "mixtral": {**SHAPE, "num_local_experts": 3, "num_experts_per_tok": 2},
     "qwen3_moe": {**SHAPE, "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
-    "gpt_oss": {**SHAPE, "head_dim": 8, "num_local_experts": 3, "num_experts_per_tok": 2, "sliding_window": 6, "layer_types": MIXED},
+    "gpt_oss": {
+        **SHAPE,
+        "head_dim": 8,
+        "num_local_experts": 3,
+        "num_experts_per_tok": 2,
+        "sliding_window": 6,
+        "layer_types": MIXED,
+    },
     "gptj": {**OLD_SHAPE, "n_embd": 32, "rotary_dim": 4},
     "mpt": {**OLD_SHAPE, "n_layers": LAYERS, "n_heads": HEADS, "d_model": 32},
 }
@@ -80,3 +87,22 @@ def random_prompt(rng, length):
 def random_prompts(lengths, seed=0):
     rng = np.random.default_rng(seed)
     return [random_prompt(rng, length) for length in lengths]
+
+
+def going_on(prompt, length, seed):
+    """A prompt that begins with another's tokens, with borders of its own."""
+    longer = random_prompt(np.random.default_rng(seed), len(prompt) + length)
+    ids = prompt.ids + longer.ids[len(prompt) :]
+    candidates = [[*ids, 5, 6, 7], [*ids[:-2], (ids[-2] + 1) % VOCABULARY, 3]]
+    return TokenizedPrompt(ids, [""] * len(ids), longer.spans, longer.query_start, candidates)
+
+
+def family():
+    """Prompts that share stretches of several depths, the same prompt twice, one that ends where others go on, and
+    prompts of one token.
+    """
+    lines = random_prompts((12, 30, 8))
+    ways = [(0, 3), (0, 5), (1, 1), (1, 9), (0, 5), (2, 4), (2, 2), (1, 4)]
+    queries = [going_on(lines[line], length, seed) for seed, (line, length) in enumerate(ways)]
+    deeper = [going_on(queries[1], 4, 20), going_on(queries[1], 7, 21)]
+    return [*queries, *deeper, queries[0], lines[1], *random_prompts((1, 1, 2))]

@@ -5,28 +5,28 @@ from transformers import BertConfig, BertLMHeadModel, MambaConfig, MambaForCausa
 from iclviz.capture import choosing
 from iclviz.capture.choosing import choose_way
 from iclviz.errors import ModelError
-from tests.capture.models import LAYERS, tiny
+from tests.capture.models import LAYERS, SETTINGS, tiny
+
+SURE = {"falcon": "eager", "falcon_alibi": "alone", "bloom": "eager", "gptj": "eager", "mpt": "alone"}
 
 
-@pytest.mark.parametrize(
-    ("name", "way"),
-    [("llama", "interface"), ("qwen2", "interface"), ("gpt2", "interface"), ("mistral", "interface"),
-     ("gemma2", "eager"), ("bloom", "eager")],
-)  # fmt: skip
-def test_the_fast_way_is_taken_where_it_is_exact(name, way):
-    assert choose_way(tiny(name), LAYERS) == way
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_fastest_exact_way_is_taken(name):
+    assert choose_way(tiny(name), LAYERS) == SURE.get(name, "interface")
 
 
 def test_a_registered_function_that_gives_other_rows_is_not_believed(monkeypatch):
-    monkeypatch.setattr(
-        "iclviz.capture.attention.row_weights", lambda query, key, *rest: torch.rand(1, query.shape[1], key.shape[2])
-    )
+    def wrong(self, scores, mask):
+        return torch.rand_like(scores)
+
+    monkeypatch.setattr("iclviz.capture.attention.Kernel.weights", wrong)
     assert choose_way(tiny("llama"), LAYERS) == "eager"
 
 
-def test_a_model_that_no_way_records_exactly_is_refused(monkeypatch):
-    monkeypatch.setattr(choosing, "_rows_of", lambda *arguments: None)
-    with pytest.raises(ModelError, match="LlamaForCausalLM cannot be recorded exactly"):
+def test_a_model_that_no_way_records_exactly_is_refused_with_what_each_way_gave(monkeypatch):
+    monkeypatch.setattr(choosing, "_difference", lambda engine, *rest: 0.5 if engine.way == "alone" else float("inf"))
+    reason = r"LlamaForCausalLM cannot be recorded exactly.*interface: it does not run so, .*alone: 0\.5"
+    with pytest.raises(ModelError, match=reason):
         choose_way(tiny("llama"), LAYERS)
 
 

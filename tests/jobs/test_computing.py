@@ -160,6 +160,34 @@ def test_a_cancelled_job_stops_and_says_so(store, keeper, spec, monkeypatch):
     assert queue.get(job.key).state == "cancelled"
 
 
+def test_a_job_that_is_cancelled_leaves_the_others_of_its_sweep_going(store, keeper, spec):
+    queue = Queue(store)
+    asked = [resolve(spec.with_(demonstrations=Demonstrations("correct", k))) for k in (1, 2, 3)]
+    jobs = [queue.submit(one.spec, one.key) for one in asked]
+    queue.change(jobs[1].key, cancel_requested=True)
+    assert set(compute_jobs(jobs, queue, keeper)) == {jobs[0].key, jobs[2].key}
+    assert [queue.get(job.key).state for job in jobs] == ["done", "cancelled", "done"]
+
+
+def test_a_job_that_cannot_be_run_leaves_the_others_of_its_sweep_going(store, keeper, spec):
+    queue = Queue(store)
+    asked = [resolve(spec.with_(demonstrations=Demonstrations("correct", k))) for k in (1, 19, 3)]
+    jobs = [queue.submit(one.spec, one.key) for one in asked]
+    assert set(compute_jobs(jobs, queue, keeper)) == {jobs[0].key, jobs[2].key}
+    assert "Take k <=" in queue.get(jobs[1].key).error
+
+
+def test_runs_of_a_sweep_are_sealed_one_by_one_and_go_on_after_a_stop(store, keeper, spec, monkeypatch):
+    monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", "600")
+    asked = [resolve(spec.with_(demonstrations=Demonstrations("correct", k))) for k in (1, 2)]
+    times = iter(range(1000))
+    with pytest.raises(Cancelled):
+        list(compute_together(asked, store, keeper, should_stop=lambda: next(times) >= 24))
+    kept = [sum(len(facts["items"]) for _, facts in store.unfinished(one.key).pieces()) for one in asked]
+    assert 0 < sum(kept) < 24
+    assert [key for key, _ in compute_together(asked, store, keeper)] == [one.key for one in asked]
+
+
 def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     queue, resolved = Queue(store), resolve(spec)
     job = queue.submit(resolved.spec, resolved.key)

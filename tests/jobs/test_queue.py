@@ -31,6 +31,14 @@ def test_jobs_are_taken_in_the_order_they_were_asked_for(queue):
     assert queue.next_sweep()[0].key == digest("c")
 
 
+def test_jobs_that_differ_in_demonstrations_alone_are_taken_together(queue):
+    for name, k in (("a", 1), ("b", 2)):
+        queue.submit(spec().with_(demonstrations=Demonstrations("correct", k)), digest(name))
+    queue.submit(spec().with_(seed=5), digest("c"))
+    queue.submit(spec().with_(demonstrations=Demonstrations("correct", 3)), digest("d"))
+    assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("b")]
+
+
 def test_a_leased_job_is_not_taken_by_another(queue, own_cache):
     queue.submit(spec(), digest("a"))
     other = Queue(Store(own_cache))
