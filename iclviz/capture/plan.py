@@ -127,6 +127,8 @@ def plan_batches(texts: Sequence[Sequence[int]], settings: PlanSettings, new_tok
         alone = (Node(0, len(text), (index,)) for index, text in enumerate(texts))
         return tuple(_group([(node, None)]) for node in alone)
     forest = trie(texts)
+    if settings.pass_tokens == 0:
+        return _plan(forest, settings, new_tokens)
     plans = (_plan(without_short(forest, least), settings, new_tokens) for least in LEAST_LENGTHS)
     return min(plans, key=lambda plan: _cost(plan, settings.pass_tokens, new_tokens))
 
@@ -149,14 +151,14 @@ def _cost(plan: Sequence[Group], pass_tokens: int, new_tokens: int) -> int:
     """Tokens that are read, padding included, and what the passes cost."""
     total, steps = 0, min(new_tokens, USUAL_STEPS)
     for group in (each for root in plan for each in root.walk()):
-        total += sum(pass_tokens + _reading_cost(rows, pass_tokens) for rows in group.passes)
+        total += sum(pass_tokens + _reading_cost(rows) for rows in group.passes)
         total += steps * (pass_tokens + len(group.ends)) if group.ends else 0
     return total
 
 
-def _reading_cost(rows: Sequence[Row], pass_tokens: int) -> int:
+def _reading_cost(rows: Sequence[Row]) -> int:
     read = len(rows) * max(len(row) for row in rows)
-    return int(read * PATH_COST) if pass_tokens and any(row.parent for row in rows) else read
+    return int(read * PATH_COST) if any(row.parent for row in rows) else read
 
 
 _Placed = tuple[Node, Row | None]

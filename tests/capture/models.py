@@ -9,7 +9,7 @@ from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import Span
 
 VOCABULARY, LAYERS, HEADS = 200, 3, 4
-MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
+WINDOWS = {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
 SHAPE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -30,7 +30,7 @@ SETTINGS = {
     "qwen2": SHAPE,
     "qwen3": {**SHAPE, "head_dim": 8},
     "gemma2": {**SHAPE, "head_dim": 8, "sliding_window": 8},
-    "gemma3_text": {**SHAPE, "head_dim": 8, "sliding_window": 5, "layer_types": MIXED},
+    "gemma3_text": {**SHAPE, **WINDOWS, "head_dim": 8},
     "phi3": SHAPE,
     "gpt2": {**OLD_SHAPE, "n_embd": 32, "n_positions": 256},
     "gpt_neox": {**SHAPE, "hidden_act": "gelu"},
@@ -43,14 +43,7 @@ SETTINGS = {
     "granite": {**SHAPE, "attention_multiplier": 0.4},
     "mixtral": {**SHAPE, "num_local_experts": 3, "num_experts_per_tok": 2},
     "qwen3_moe": {**SHAPE, "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
-    "gpt_oss": {
-        **SHAPE,
-        "head_dim": 8,
-        "num_local_experts": 3,
-        "num_experts_per_tok": 2,
-        "sliding_window": 6,
-        "layer_types": MIXED,
-    },
+    "gpt_oss": {**SHAPE, **WINDOWS, "head_dim": 8, "num_local_experts": 3, "num_experts_per_tok": 2},
     "gptj": {**OLD_SHAPE, "n_embd": 32, "rotary_dim": 4},
     "mpt": {**OLD_SHAPE, "n_layers": LAYERS, "n_heads": HEADS, "d_model": 32},
 }

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine, joined, plan_prompts
-from iclviz.capture.plan import PlanSettings
+from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.plan import PlanSettings, tokens_read
 from iclviz.errors import Cancelled
 from iclviz.models.loading import load
 from iclviz.models.locating import LocatedModel
@@ -115,25 +115,22 @@ def test_the_order_of_prompts_changes_no_result():
 
 
 def test_the_model_reads_exactly_the_tokens_of_the_plan(monkeypatch):
-    model, prompts = tiny("llama"), family()
+    model, prompts = tiny("llama"), [replace(prompt, candidates=[]) for prompt in family()]
     decoding = Decoding(8, forced=FORCED)
     plan = plan_prompts(prompts, decoding, PlanSettings(4096, 1, pass_tokens=0))
-    planned = sum(len(row) for root in plan for batch in root.walk() for row in batch.rows)
-    assert planned == len({tuple(p.ids[: i + 1]) for p in prompts for i in range(len(p) - 1)})
+    assert tokens_read(plan) == len({tuple(p.ids[: i + 1]) for p in prompts for i in range(len(p) - 1)})
     read, forward = [], model.forward
 
     def counted(*args, **kwargs):
-        ids = kwargs["input_ids"]
-        if ids.shape[1] > 1 or not kwargs["past_key_values"].get_seq_length():
-            read.append(int(kwargs["attention_mask"][:, -ids.shape[1] :].sum()))
+        read.append(int(kwargs["attention_mask"][:, -kwargs["input_ids"].shape[1] :].sum()))
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model, "forward", counted)
-    bare = [replace(prompt, candidates=[]) for prompt in prompts]
-    joined(list(Engine(model, "interface", LAYERS).captures(bare, plan, ["last"], decoding)))
-    ends = [batch for root in plan for batch in root.walk() if batch.width == 1]
-    assert sum(read) >= planned - sum(len(batch.rows) for batch in ends)
-    assert sum(read) <= planned + len(prompts)
+    list(Engine(model, "interface", LAYERS).captures(prompts, plan, ["last"], decoding))
+    groups = [group for root in plan for group in root.walk()]
+    steps = [(len(g.ends), 1 + max(len(FORCED[end.prompt]) for end in g.ends)) for g in groups if g.ends]
+    assert len(read) == sum(length for _, length in steps) + sum(len(group.passes) for group in groups)
+    assert sum(read) == sum(rows * length for rows, length in steps) + tokens_read(plan)
 
 
 def test_what_is_there_already_is_not_run_again():

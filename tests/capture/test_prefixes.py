@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ def test_every_prompt_is_the_joined_stretches_on_its_way(texts):
         borders = [(node.start, node.end) for node in way]
         assert borders[0][0] == 0
         assert borders[-1][1] == len(texts[prompt])
-        assert all(a[1] == b[0] for a, b in zip(borders, borders[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(borders))
 
 
 @given(texts=TEXTS)
