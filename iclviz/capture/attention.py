@@ -23,8 +23,12 @@ from iclviz.capture.cache import Fan
 Way = Literal["interface", "eager", "alone"]
 
 NAME = "iclviz_rows"
-BLOCK_BYTES = 2**26
-"""Largest block of attention scores that is held at a time."""
+BLOCK_BYTES = {"cpu": 2**21, "cuda": 2**28}
+"""Largest block of attention scores that is held at a time: on a CPU what stays in its cache."""
+
+
+FUSED_QUERIES = 8
+"""Queries from which on a CPU torch's own kernel is faster than blocks that share keys (measured)."""
 
 
 class RowSink(Protocol):
@@ -72,17 +76,40 @@ def _attend(
     now = _reading.get() or _Reading()
     layer = int(module.layer_idx)
     kernel = Kernel(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
-    keys = [*(fan.parents(fan.stretch.keys[layer]) for fan in now.path), key]
-    values = [*(fan.parents(fan.stretch.values[layer]) for fan in now.path), value]
-    if query.shape[2] == 1:
-        output, weights = _block(query, keys, values, attention_mask, kernel, now.path)
-        if now.sink is not None:
-            now.sink(layer, weights[:, :, 0], None if s_aux is None else 1 - weights[:, :, 0].sum(-1))
-    elif now.path or softcap is not None or s_aux is not None:
-        output = _in_blocks(query, keys, values, attention_mask, kernel, now.path)
-    else:
+    path, length = now.path, query.shape[2]
+    if kernel.is_plain and length >= FUSED_QUERIES and query.device.type == "cpu":
+        output = _fused(query, key, value, attention_mask, kernel, path, layer)
+    elif kernel.is_plain and length > 1 and not path:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
+    else:
+        keys = [*(fan.parents(fan.stretch.keys[layer]) for fan in path), key]
+        values = [*(fan.parents(fan.stretch.values[layer]) for fan in path), value]
+        if length > 1:
+            output = _in_blocks(query, keys, values, attention_mask, kernel, path)
+        else:
+            output, weights = _block(query, keys, values, attention_mask, kernel, path)
+            if now.sink is not None:
+                now.sink(layer, weights[:, :, 0], None if s_aux is None else 1 - weights[:, :, 0].sum(-1))
     return output.transpose(1, 2).contiguous(), None
+
+
+def _fused(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    kernel: "Kernel",
+    path: Sequence[Fan],
+    layer: int,
+) -> torch.Tensor:
+    """Output (B, H, q, D) of many queries by torch's own kernel, which wants the path's keys copied for each row. On a
+    CPU it takes grouped keys as they are; on a GPU they would have to be copied for each head, or go without it.
+    """
+    key = torch.cat([*(fan.gathered(fan.stretch.keys[layer]) for fan in path), key], dim=2)
+    value = torch.cat([*(fan.gathered(fan.stretch.values[layer]) for fan in path), value], dim=2)
+    return torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=kernel.scaling, enable_gqa=True
+    )
 
 
 @dataclass(frozen=True)
@@ -100,14 +127,20 @@ class Kernel:
     softcap: float | None = None
     sinks: torch.Tensor | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether torch's own kernels compute it."""
+        return self.softcap is None and self.sinks is None
+
     def weights(self, scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Post-softmax weights in float32 of scores (B, H, q, K) under a mask, boolean or added, or none."""
-        scores = scores.float() * self.scaling
+        """Post-softmax weights in float32 of scaled scores (B, H, q, K), which are overwritten, under a boolean mask or
+        none.
+        """
+        scores = scores.float()
         if self.softcap is not None:
-            scores = torch.tanh(scores / self.softcap) * self.softcap
+            scores = scores.div_(self.softcap).tanh_().mul_(self.softcap)
         if mask is not None:
-            mask = mask[..., : scores.shape[-1]]
-            scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask.float()
+            scores.masked_fill_(~mask[..., : scores.shape[-1]], -torch.inf)
         if self.sinks is None:
             return torch.softmax(scores, dim=-1)
         sinks = self.sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
@@ -130,7 +163,7 @@ def _block(
     """
     batch, heads, length, size = query.shape
     key_heads = keys[-1].shape[1]
-    grouped = query.reshape(batch, key_heads, -1, size)
+    grouped = (query * kernel.scaling).reshape(batch, key_heads, -1, size)
     scores = [
         fan.apart(torch.matmul(fan.together(grouped), key.transpose(-1, -2)))
         for fan, key in zip(path, keys[:-1], strict=True)
@@ -156,7 +189,7 @@ def _in_blocks(
     """Output (B, H, q, D) of many queries, some of them at a time."""
     batch, heads, length, _ = query.shape
     columns = sum(key.shape[2] for key in keys)
-    step = max(1, BLOCK_BYTES // (4 * batch * heads * columns))
+    step = max(1, BLOCK_BYTES.get(query.device.type, BLOCK_BYTES["cpu"]) // (4 * batch * heads * columns))
     if mask is None:
         mask = torch.ones(length, columns, dtype=torch.bool, device=query.device).tril(columns - length)[None, None]
     blocks = [slice(start, start + step) for start in range(0, length, step)]

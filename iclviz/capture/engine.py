@@ -257,7 +257,7 @@ class _Walk:
         ]
         on_device = torch.from_numpy(ids).to(self.engine.device)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
-            pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device))
+            pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device, n_logits=0))
         stretch = columns.cache.stretch([len(row) for row in rows])
         return {row: _Read(stretch, pooled, number) for number, row in enumerate(rows)}
 
@@ -323,18 +323,19 @@ class _Columns:
         own = torch.from_numpy(_columns(lengths, width)).to(self.engine.device)
         self.mask = torch.cat([self.mask, own], dim=1)
 
-    def forward(self, ids: torch.Tensor, logits_to_keep: int = 1, mass: RoleMass | None = None) -> Any:
-        """A forward pass over the last columns."""
-        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    def forward(self, ids: torch.Tensor, n_logits: int, mass: RoleMass | None = None) -> Any:
+        """A forward pass over the last columns; without any logits the model's head does not run."""
+        model = self.engine.model if n_logits else self.engine.model.base_model
+        head = {"logits_to_keep": n_logits} if n_logits else {}
         with reading(self._fans, mass):
-            return self.engine.model(
+            return model(
                 input_ids=ids,
                 attention_mask=self.mask,
-                position_ids=positions,
+                position_ids=(self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :],
                 past_key_values=self.cache,
                 use_cache=True,
-                logits_to_keep=logits_to_keep,
                 output_attentions=mass is not None and self.engine.way != "interface",
+                **head,
             )
 
 
@@ -406,8 +407,8 @@ class _Ends:
     def _step(self, ids: torch.Tensor) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V)."""
         if not self.walk.recording:
-            return self.columns.forward(ids).logits[:, -1]
-        output = self.columns.forward(ids, mass=self.mass)
+            return self.columns.forward(ids, n_logits=1).logits[:, -1]
+        output = self.columns.forward(ids, n_logits=1, mass=self.mass)
         if self.engine.way != "interface":
             for layer, weights in enumerate(output.attentions):
                 self.mass(layer, weights[:, :, -1])
@@ -464,7 +465,7 @@ class _Ends:
         self.columns.add([len(tail) for tail in tails], width)
         self.columns.cache.cut(0)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
-            logits = self.columns.forward(ids, logits_to_keep=width).logits
+            logits = self.columns.forward(ids, n_logits=width).logits
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
         return [
             float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan")

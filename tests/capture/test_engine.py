@@ -114,18 +114,17 @@ def test_the_order_of_prompts_changes_no_result():
             )
 
 
-def test_the_model_reads_exactly_the_tokens_of_the_plan(monkeypatch):
+def test_the_model_reads_exactly_the_tokens_of_the_plan():
     model, prompts = tiny("llama"), [replace(prompt, candidates=[]) for prompt in family()]
     decoding = Decoding(8, forced=FORCED)
     plan = plan_prompts(prompts, decoding, PlanSettings(4096, 1, pass_tokens=0))
     assert tokens_read(plan) == len({tuple(p.ids[: i + 1]) for p in prompts for i in range(len(p) - 1)})
-    read, forward = [], model.forward
+    read = []
 
-    def counted(*args, **kwargs):
-        read.append(int(kwargs["attention_mask"][:, -kwargs["input_ids"].shape[1] :].sum()))
-        return forward(*args, **kwargs)
+    def count(module, arguments, options):
+        read.append(int(options["attention_mask"][:, -options["input_ids"].shape[1] :].sum()))
 
-    monkeypatch.setattr(model, "forward", counted)
+    model.base_model.register_forward_pre_hook(count, with_kwargs=True)
     list(Engine(model, "interface", LAYERS).captures(prompts, plan, ["last"], decoding))
     groups = [group for root in plan for group in root.walk()]
     steps = [(len(g.ends), 1 + max(len(FORCED[end.prompt]) for end in g.ends)) for g in groups if g.ends]
@@ -184,31 +183,29 @@ def test_without_recording_the_same_tokens_are_generated():
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
-def test_running_out_of_memory_halves_the_batch_and_goes_on(monkeypatch, error):
+def test_running_out_of_memory_halves_the_batch_and_goes_on(error):
     model, prompts = tiny("llama"), family()
     engine = Engine(model, "interface", LAYERS)
     settings = PlanSettings(4096, 1, pass_tokens=0)
     whole = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
-    forward = model.forward
 
-    def small_memory(*args, **kwargs):
-        if kwargs["input_ids"].shape[0] > 2:
+    def small_memory(module, arguments, options):
+        if options["input_ids"].shape[0] > 2:
             raise error
-        return forward(*args, **kwargs)
 
-    monkeypatch.setattr(model, "forward", small_memory)
+    model.base_model.register_forward_pre_hook(small_memory, with_kwargs=True)
     halved = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
     assert halved.response_ids == whole.response_ids
     np.testing.assert_allclose(halved.embeddings["mean"], whole.embeddings["mean"], rtol=1e-4, atol=1e-5)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
     model = tiny("llama")
 
-    def broken(*args, **kwargs):
+    def broken(*arguments):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(model, "forward", broken)
+    model.base_model.register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         Engine(model, "interface", LAYERS).capture(family(), ["last"], Decoding(2))
 
