@@ -12,7 +12,7 @@ from iclviz.errors import ModelError, SpecError
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, locate
-from iclviz.models.options import check_options
+from iclviz.models.options import OPTIONS, check_options
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
 from iclviz.tasks import Task, TaskData, task
@@ -64,16 +64,16 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
         model_options=check_options(spec.model_options),
     )
     parts = {
-        "spec": {**full.to_dict(), "model_options": _without_device(full.model_options)},
+        "spec": {**full.to_dict(), "model_options": _without_place(full.model_options)},
         "model": identity(located, memo),
         "versions": {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE},
     }
     return Resolved(full, digest(parts), of, located)
 
 
-def _without_device(model_options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_place(model_options: Mapping[str, Any]) -> dict[str, Any]:
     """Where a run was computed is no part of what it is."""
-    return {name: value for name, value in model_options.items() if name != "device"}
+    return {name: value for name, value in model_options.items() if not OPTIONS[name].is_place}
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:

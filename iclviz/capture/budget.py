@@ -19,8 +19,10 @@ def token_budget(model: Any) -> int:
     that holds a part of the model, within the bounds above. A power of two, so that the same machine gives the same
     plan again.
     """
-    devices = {parameter.device for parameter in model.parameters() if parameter.device.type != "meta"}
-    share = bytes_per_token(model) / max(len(devices), 1)
+    # Weights on the disk are on no device; what they compute is in memory all the same.
+    found = {parameter.device for parameter in model.parameters()}
+    devices = {torch.device("cpu") if device.type == "meta" else device for device in found}
+    share = bytes_per_token(model) / len(devices)
     fitting = min(int(USED_SHARE * free_memory(device) / share) for device in devices)
     most = MOST_TOKENS["cuda" if any(device.type == "cuda" for device in devices) else "cpu"]
     return int(2 ** (max(LEAST_TOKENS, min(most, fitting)).bit_length() - 1))

@@ -22,9 +22,13 @@ RESPONSE_TOKENS = 3
 SETTINGS = PlanSettings(token_budget=256, threads=1, pass_tokens=0)
 
 
-def choose_way(model: Any, n_layers: int) -> Way:
+def choose_way(model: Any, n_layers: int, device: torch.device | None = None) -> Way:
     """The first way whose rows equal those of full attention matrices, on two prompts of different lengths that share
     their beginning: the registered function, else eager decoding, else each prompt alone.
+
+    Parameters
+    ----------
+    device: where token ids go, for a model that is split; None is where its embeddings are.
 
     Raises
     ------
@@ -32,10 +36,11 @@ def choose_way(model: Any, n_layers: int) -> Way:
     """
     vocabulary = model.get_input_embeddings().weight.shape[0]
     texts = [_text(length, vocabulary) for length in PROMPT_TOKENS]
-    expected = [_rows_of_matrices(model, ids, n_layers) for ids in texts]
+    device = device or model.get_input_embeddings().weight.device
+    expected = [_rows_of_matrices(model, ids, n_layers, device) for ids in texts]
     found = []
     for way in WAYS:
-        difference = _difference(Engine(model, way, n_layers), texts, expected)
+        difference = _difference(Engine(model, way, n_layers, device), texts, expected)
         if difference <= TOLERANCES.get(model.dtype, 1e-2):
             return way
         found.append(f"{way}: {difference:.1g}" if np.isfinite(difference) else f"{way}: it does not run so")
@@ -69,10 +74,9 @@ def _difference(engine: Engine, texts: list[list[int]], expected: list[Array]) -
     return max(float(np.abs(a - b).max()) for a, b in zip(rows, expected, strict=True))
 
 
-def _rows_of_matrices(model: Any, ids: list[int], n_layers: int) -> Array:
+def _rows_of_matrices(model: Any, ids: list[int], n_layers: int, device: torch.device) -> Array:
     """(rows, L, H, S) of the last prompt token and the response, from one eager pass with full attention matrices."""
     with eagerly(model), torch.inference_mode():
-        device = model.get_input_embeddings().weight.device
         output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
     layers = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
     if len(layers) != n_layers:

@@ -90,12 +90,13 @@ class Captured:
 class Engine:
     """Runs one model over prompts and records."""
 
-    def __init__(self, model: Any, way: Way, n_layers: int) -> None:
+    def __init__(self, model: Any, way: Way, n_layers: int, device: torch.device | None = None) -> None:
+        """device: where token ids go, for a model that is split; None is where its embeddings are."""
         self.model = model
         self.way = way
         self.n_layers = n_layers
         self.blocks = blocks_of(model, n_layers)
-        self.device = model.get_input_embeddings().weight.device
+        self.device = device or model.get_input_embeddings().weight.device
 
     def captures(
         self,
@@ -388,7 +389,7 @@ class _Ends:
                     responses[row].append(fed[row])
                 waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
                 self._grow()
-                logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None])
+                logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None], is_last=not waiting)
         return responses
 
     def _next_token(self, row: int, chosen: int, response: list[int]) -> int:
@@ -404,16 +405,16 @@ class _Ends:
         self._last, logits = self.walk.pooling(masks, 1, lambda: self._step(ids))
         return logits
 
-    def _step(self, ids: torch.Tensor) -> torch.Tensor:
-        """One decoding step; the next-token logits (B, V)."""
-        if not self.walk.recording:
-            return self.columns.forward(ids, n_logits=1).logits[:, -1]
-        output = self.columns.forward(ids, n_logits=1, mass=self.mass)
-        if self.engine.way != "interface":
-            for layer, weights in enumerate(output.attentions):
-                self.mass(layer, weights[:, :, -1])
-        self.mass.end_step()
-        return output.logits[:, -1]
+    def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
+        """One decoding step; the next-token logits (B, V), for all but the last."""
+        n_logits = 0 if is_last else 1
+        output = self.columns.forward(ids, n_logits, self.mass if self.walk.recording else None)
+        if self.walk.recording:
+            if self.engine.way != "interface":
+                for layer, weights in enumerate(output.attentions):
+                    self.mass(layer, weights[:, :, -1])
+            self.mass.end_step()
+        return output.logits[:, -1] if n_logits else torch.empty(0)
 
     def embeddings(self, read: Sequence[Pooled | None]) -> dict[str, Array]:
         """Pooling -> (B, L + 1, d): sums over what was read before and the last tokens, over the number of tokens."""

@@ -40,7 +40,7 @@ class ReadyModel:
 
     def engine(self) -> Engine:
         """An engine over the model."""
-        return Engine(self.loaded.model, self.way, self.loaded.facts.n_layers)
+        return Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
 
 
 class ModelKeeper:
@@ -57,7 +57,10 @@ class ModelKeeper:
         if self._ready is None or key != self._key:
             self._ready, self._key = None, None
             loaded = load(resolved.located, spec.dtype, spec.model_options, memo=memo)
-            self._ready, self._key = ReadyModel(loaded, choose_way(loaded.model, loaded.facts.n_layers)), key
+            self._ready, self._key = (
+                ReadyModel(loaded, choose_way(loaded.model, loaded.facts.n_layers, loaded.device)),
+                key,
+            )
         return self._ready
 
 

@@ -35,7 +35,9 @@ from iclviz.models.gguf_header import read_header
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, converted_folder, download
 from iclviz.models.options import check_options
+from iclviz.models.placing import input_device, placing
 from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
+from iclviz.places import cache_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # GGUF files whose vocabulary was learned on single digits; read without that split, two spaces before a digit differ.
@@ -48,7 +50,8 @@ _CONSTANT = re.compile(r"\.(inv_freq|masked_bias)$")
 class LoadedModel:
     """A model ready to run: in evaluation mode, gradients off.
 
-    `dtype` is the name of the weights' type, `seconds` what loading took.
+    `device` is where token ids go, `dtype` the name of the weights' type, `seconds` what loading took; `scratch` holds
+    weights that were put on the disk, and is removed with the model.
     """
 
     model: PreTrainedModel
@@ -57,6 +60,7 @@ class LoadedModel:
     device: torch.device
     dtype: str
     seconds: float
+    scratch: tempfile.TemporaryDirectory[str] | None = None
 
 
 def load(
@@ -86,12 +90,21 @@ def load(
     located = download(located)
     facts = model_facts(located)
     dtype = pick_dtype(dtype, place, located, facts)
+    scratch = _offload_folder() if "device_map" in options else None
+    told = placing(options, place, DTYPES[dtype], scratch.name if scratch else None)
     with quietly(), _one_sentence(located, facts, place):
         tokenizer = ready_tokenizer(located, memo, trusted)
-        model = _model(located, DTYPES[dtype], place, trusted)
+        model = _model(located, DTYPES[dtype], told, trusted)
     model.eval()
     model.requires_grad_(False)
-    return LoadedModel(model, tokenizer, facts, place, dtype, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return LoadedModel(model, tokenizer, facts, input_device(model), dtype, seconds, scratch)
+
+
+def _offload_folder() -> tempfile.TemporaryDirectory[str]:
+    folder = cache_folder() / "offloaded"
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -130,17 +143,15 @@ def pick_dtype(dtype: str | None, device: torch.device, located: LocatedModel, f
     return stored if stored in DTYPES else "bfloat16"
 
 
-def _model(located: LocatedModel, dtype: torch.dtype, device: torch.device, trusted: bool) -> PreTrainedModel:
+def _model(located: LocatedModel, dtype: torch.dtype, told: Mapping[str, Any], trusted: bool) -> PreTrainedModel:
     assert located.path is not None  # download() saw to it
-    # device_map puts each weight on the GPU as it is read, instead of a whole copy in memory first.
-    placing = {} if device.type == "cpu" else {"device_map": {"": device}}
     if located.kind == "gguf":
-        return unpacked_gguf(located.path, dtype, **placing)
+        return unpacked_gguf(located.path, dtype, **told)
     folder = str(located.path)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
     _refuse_other_purposes(located, config)
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **placing
+        folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **told
     )
     _refuse_misfit(located, model, info)
     return model

@@ -16,7 +16,7 @@ def test_options_at_their_defaults_say_nothing():
 
 
 def test_other_options_are_kept():
-    given = {"trust_remote_code": True, "device": "cpu"}
+    given = {"device": "cpu", "max_memory": "0=70GiB, cpu=1.5TB", "quantization": "8bit", "trust_remote_code": True}
     assert check_options(given) == given
 
 
@@ -28,7 +28,11 @@ def test_devices_are_known_by_their_form(name):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"device_mapp": "auto"}, "Unknown model option 'device_mapp'. Known: device, trust_remote_code."),
+        (
+            {"device_mapp": "auto"},
+            "Unknown model option 'device_mapp'. "
+            "Known: device, device_map, max_memory, quantization, tp_plan, trust_remote_code.",
+        ),
         (
             {"trust_remote_code": "yes"},
             "The model option trust_remote_code = 'yes' does not fit. Give true or false.",
@@ -51,6 +55,9 @@ def test_a_refusal_says_what_to_give(options, said):
         {"trust_remote_code": 0},
         {"trust_remote_code": 1},
         {"device": ["cpu"]},
+        {"device_map": "balanced"},
+        {"quantization": "3bit"},
+        *({"max_memory": text} for text in ("", "0", "0=70", "gpu=3GiB", "0=70GiB,,1=3GiB")),
         {"device": ""},
         *({"device": name} for name in ("gpu", "CUDA", "cuda:", "cuda:-1", "cuda:01", "cuda:x", "cpu:0", "cpu\n")),
     ],
