@@ -2,6 +2,7 @@
 # make setup   the environment, the demo model, a browser for saving images
 # make test    everything that has to pass           make check-long   the checks that take longer
 # make screenshots   the pictures of the README and the docs, from the real dashboard
+# make benchmark     capture beside other libraries, in an environment of its own (ARGS=--quick: the first row)
 # make lint    style, and who may import whom        make types        types
 #
 # TORCH_INDEX=URL   where to get torch from instead of the usual index, such as PyTorch's CPU builds
@@ -11,6 +12,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
 VENV := .venv
+BENCH := .venv-benchmark
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 FIND_BROWSER := $(PY) -c "import sys; from choreographer.browsers.chromium import Chromium; \
@@ -36,12 +38,12 @@ define LINK_CHECKOUT
 import pathlib, sys, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "iclviz.pth").write_text("$(CURDIR)\n")
 command = pathlib.Path(sysconfig.get_path("scripts"), "iclviz")
-command.write_text(f"#!{sys.executable}\nimport sys\nfrom iclviz.cli import main\n\nsys.exit(main())\n")
+command.write_text(f"#!{sys.executable}\nimport sys\nfrom iclviz.__main__ import main\n\nsys.exit(main())\n")
 command.chmod(0o755)
 endef
 export LINK_CHECKOUT
 
-.PHONY: help setup run test check-long screenshots lint types dev demo browser
+.PHONY: help setup run test check-long screenshots benchmark lint types dev demo browser
 .DEFAULT_GOAL := help
 
 help:
@@ -112,6 +114,10 @@ test: dev demo lint types
 
 screenshots: dev demo
 	$(PY) -m tests.browser.screenshots docs/images
+
+benchmark: demo
+	@$(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/python -m pip install -q -r benchmarks/requirements.txt
+	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/capture.py $(ARGS)
 
 check-long: dev demo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m long

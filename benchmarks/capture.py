@@ -10,10 +10,12 @@ the rounds. The ways:
     c          TransformerLens: generate, then run_with_cache
     d          Hugging Face generate with sdpa, recording nothing
 
-`python benchmarks/capture.py --quick` prints the first row; without it, every table of docs/performance.md.
+`python benchmarks/capture.py --quick` prints the first row; without it, every table of docs/performance.md. `make
+benchmark` runs it in an environment of its own, which has b and c.
 """
 
 import argparse
+import importlib.util
 import json
 import resource
 import subprocess
@@ -365,13 +367,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only the first workload")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that the medians are taken over")
-    parser.add_argument("--without-peers", action="store_true", help="leave out nnsight and TransformerLens")
     parser.add_argument("--peak", nargs=2, metavar=("WAY", "LENGTH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         print_peak(arguments.peak[0], int(arguments.peak[1]))
         return
-    bench = Bench(not arguments.without_peers)
+    with_peers = all(importlib.util.find_spec(name) for name in ("nnsight", "transformer_lens"))
+    if not with_peers:
+        print("Ways b and c are left out: nnsight and TransformerLens are not in this environment (make benchmark).")
+    bench = Bench(with_peers)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32;", end=" ")
     print(f"GEMM {bench.gemm_rate / 1e9:.0f} GFLOP/s, copying {bench.copy_rate / 1e9:.1f} GB/s")
     works = bench.workloads()

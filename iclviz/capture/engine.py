@@ -274,10 +274,8 @@ class _Walk:
         logprobs = end.score_candidates()
         seconds = {"prefill": self._reading_seconds, "decode": decode, "candidates": self._elapsed(start)}
         self._reading_seconds = 0.0
-        pooled = list(
-            {id(read.pooled): read.pooled for each in ends for row in each.way if (read := held[row])}.values()
-        )
-        embeddings = end.embeddings(pooled)
+        pooled = {id(held[row].pooled): held[row].pooled for each in ends for row in each.way}
+        embeddings = end.embeddings(list(pooled.values()))
         for prompt in prompts:
             self._masks.pop(prompt, None)
         last_row, rows = end.attention(responses)
