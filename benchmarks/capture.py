@@ -1,7 +1,6 @@
 """How fast recording is, beside the ways in which the same data are got otherwise, on the demo model.
 
-All ways run in one process, one after another in every round, with the same tokens forced; a figure is the median of
-the rounds. The ways:
+All ways run in one process, interleaved, with the same tokens forced; a figure is a median. The ways:
 
     ours       iclviz's engine, recording hidden states and attention
     ours, off  the same engine recording nothing
@@ -278,19 +277,31 @@ def best(work: Callable[[], Any]) -> float:
 
 
 def speed(bench: Bench, works: Sequence[Workload], rounds: int) -> None:
-    print(f"\nSeconds, median of {rounds} rounds; a, d: batches of {BATCH}, a one batch and scaled;", end=" ")
-    print(f"b, c: one prompt at a time, {Peers.prompts} prompts and scaled; ours: {SETTINGS.token_budget} tokens\n")
+    print(
+        f"\nSeconds, medians of {rounds} rounds, ours beside each other way. a, d: batches of {BATCH}, a of one batch,"
+    )
+    print(f"scaled; b, c: one prompt at a time, of {Peers.prompts}, scaled; ours: {SETTINGS.token_budget} tokens.\n")
     print("| workload | way | seconds | beside ours | asked |\n| --- | --- | --- | --- | --- |")
     for work in works:
         ways = bench.ways(work)
         taken: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, run in ways.items():
-                taken[way].append(run())
+        for way in schedule(list(ways), rounds):
+            taken[way].append(ways[way]())
         seconds = {way: median(times) for way, times in taken.items()}
         for way, time_taken in seconds.items():
             print(f"| {work.name} | {way} | {time_taken:.2f} | {beside(way, seconds, work)} |", flush=True)
         describe(bench, work, seconds["ours"])
+
+
+def schedule(ways: list[str], rounds: int) -> list[str]:
+    """Every round starts with another way; before each of the slower ones both of ours run, each first in turn."""
+    ours, others = ways[:2], ways[2:]
+    order: list[str] = []
+    for number in range(rounds * len(others)):
+        turn, place = divmod(number, len(others))
+        order += ours[:: -1 if number % 2 else 1]
+        order.append(others[(place + turn) % len(others)])
+    return order
 
 
 def beside(way: str, seconds: dict[str, float], work: Workload) -> str:

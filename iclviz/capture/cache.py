@@ -122,6 +122,7 @@ class _Take:
         self.numbers = numbers
         side_by_side = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         self._slice = slice(numbers[0], numbers[0] + len(numbers)) if side_by_side else None
+        self._is_one = len(set(numbers)) == 1
         self._tensors: dict[torch.device, torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -129,6 +130,8 @@ class _Take:
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows of those numbers."""
+        if self._is_one:
+            return rows[self.numbers[0]].expand(len(self.numbers), *rows.shape[1:])
         return rows[self._key(rows.device)]
 
     def put(self, whole: torch.Tensor, rows: torch.Tensor) -> None:

@@ -107,6 +107,7 @@ class Engine:
         should_stop: Callable[[], bool] = lambda: False,
         recording: bool = True,
         done: frozenset[int] = frozenset(),
+        on_read: Callable[[int], None] = lambda tokens: None,
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -115,12 +116,13 @@ class Engine:
         plan: over the prompts' tokens but the last, as `plan_prompts` makes it.
         recording: False generates the same way and records nothing, for measuring what recording costs.
         done: prompts whose results are there already: what only they need is not run.
+        on_read: told after each pass and each decoding step how many tokens it read.
 
         Raises
         ------
         Cancelled: `should_stop` said so, between two forward passes.
         """
-        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording)
+        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording, on_read)
         for group in plan:
             yield from walk.under(group, {}, done)
 
@@ -190,9 +192,10 @@ class _Walk:
         decoding: Decoding,
         should_stop: Callable[[], bool],
         recording: bool,
+        on_read: Callable[[int], None],
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
-        self.recording = recording
+        self.recording, self.on_read = recording, on_read
         self.poolings = tuple(poolings) if recording else ()
         self._masks: dict[int, dict[str, Array]] = {}
         self._reading_seconds = 0.0
@@ -259,6 +262,7 @@ class _Walk:
         on_device = torch.from_numpy(ids).to(self.engine.device)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
             pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device, n_logits=0))
+        self.on_read(sum(len(row) for row in rows))
         stretch = columns.cache.stretch([len(row) for row in rows])
         return {row: _Read(stretch, pooled, number) for number, row in enumerate(rows)}
 
@@ -407,6 +411,7 @@ class _Ends:
         """One decoding step; the next-token logits (B, V), for all but the last."""
         n_logits = 0 if is_last else 1
         output = self.columns.forward(ids, n_logits, self.mass if self.walk.recording else None)
+        self.walk.on_read(len(self.prompts))
         if self.walk.recording:
             if self.engine.way != "interface":
                 for layer, weights in enumerate(output.attentions):

@@ -20,7 +20,7 @@ LEAST_LENGTHS = (1, 4, 8, 16, 32, 2**31)
 """Stretches shorter than one of these are not shared; which one, the foretold cost decides."""
 
 USUAL_STEPS = 8
-"""Decoding steps that a foretold cost counts at most: responses are mostly shorter than their limit."""
+"""Decoding steps that are foretold at most: responses are mostly shorter than their limit."""
 
 PASS_SHARE = 0.25
 """Share of the token budget that one pass may read, padding included: more is no faster and takes memory."""
@@ -248,6 +248,7 @@ def _alike(nodes: Sequence[_Placed]) -> Iterator[list[_Placed]]:
         yield some
 
 
-def tokens_read(plan: Sequence[Group]) -> int:
-    """Tokens that the passes of a plan read, padding aside."""
-    return sum(len(row) for root in plan for group in root.walk() for rows in group.passes for row in rows)
+def tokens_read(plan: Sequence[Group], done: frozenset[int] = frozenset()) -> int:
+    """Tokens that the passes of a plan read, padding aside; without groups of which every prompt is done."""
+    left = [group for root in plan for group in root.walk() if not group.prompts <= done]
+    return sum(len(row) for group in left for rows in group.passes for row in rows)

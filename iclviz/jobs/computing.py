@@ -6,7 +6,7 @@ computes the rest in the same shapes.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from iclviz.capture.attention import Way
 from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import choose_way
 from iclviz.capture.engine import Decoding, Engine, plan_prompts
-from iclviz.capture.plan import PlanSettings
+from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.queue import Progress, Report
 from iclviz.jobs.sealing import RunningRun, versions
@@ -149,24 +149,32 @@ def _captured(
     poolings = tuple(dict.fromkeys(name for run in runs for name in run.resolved.spec.poolings or ()))
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
     yield from (run for run in runs if run.is_complete)
-    meter = _Meter(runs)
     plan = plan_prompts(prompts, decoding, settings)
+    steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
+    meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps)
+
+    def on_read(tokens: int) -> None:
+        meter.add(tokens)
+        for run in runs:
+            if not run.is_complete:
+                report(run.resolved.key, meter.progress(run))
+
+    captures = ready.engine().captures(prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read)
     with _threads(settings.threads), ThreadPoolExecutor(1) as writer:
         kept: list[Future[None]] = []
-        for captured in ready.engine().captures(prompts, plan, poolings, decoding, should_stop, done=done):
-            places: dict[int, dict[int, int]] = {}
+        for captured in captures:
+            places: dict[RunningRun, dict[int, int]] = {}
             for place, index in enumerate(captured.prompts):
                 run, item = owners[index]
                 if item not in run.done:
-                    places.setdefault(runs.index(run), {})[item] = place
-            for number, own in places.items():
-                kept.append(writer.submit(runs[number].keeping(captured, own)))
-                meter.add(runs[number], own)
-                report(runs[number].resolved.key, meter.progress(runs[number]))
-            ended = [runs[number] for number in places if runs[number].is_complete]
+                    places.setdefault(run, {})[item] = place
+            kept += [writer.submit(run.keeping(captured, own)) for run, own in places.items()]
+            ended = [run for run in places if run.is_complete]
             while len(kept) > (0 if ended else 1):
                 kept.pop(0).result()
             yield from ended
+        for last in kept:
+            last.result()
 
 
 def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel) -> PlanSettings:
@@ -222,24 +230,19 @@ def end_tokens(loaded: LoadedModel) -> frozenset[int]:
 
 
 class _Meter:
-    """Progress of runs that are captured together; the estimate counts only what was captured now."""
+    """Progress of runs that are captured together."""
 
-    def __init__(self, runs: Sequence[RunningRun]) -> None:
+    def __init__(self, total: int) -> None:
+        """total: tokens that will be read, as far as it can be foretold."""
         self._start = time.perf_counter()
-        self._tokens = 0
-        self._left = sum(len(run.prompts[item]) for run in runs for item in _open_items(run))
+        self._tokens, self._total = 0, total
 
-    def add(self, run: RunningRun, items: Iterable[int]) -> None:
-        """Count items that are captured."""
-        tokens = sum(len(run.prompts[item]) for item in items)
+    def add(self, tokens: int) -> None:
+        """Count tokens that were read."""
         self._tokens += tokens
-        self._left -= tokens
 
     def progress(self, run: RunningRun) -> Progress:
         """Items done of one run, speed and the time left of all."""
         rate = self._tokens / (time.perf_counter() - self._start)
-        return Progress("running", len(run.done), len(run.prompts), rate, self._left / rate)
-
-
-def _open_items(run: RunningRun) -> Iterator[int]:
-    return (item for item in range(len(run.prompts)) if item not in run.done)
+        left = max(self._total - self._tokens, 0) / rate
+        return Progress("running", len(run.done), len(run.prompts), rate, left)

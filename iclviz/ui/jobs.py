@@ -28,11 +28,13 @@ def ask_for(runs: list[Resolved]) -> None:
     """Queue runs that are not in the cache, and see that a worker lives; a problem is said on the next run."""
     queue = loading.queue()
     try:
-        for resolved in runs:
-            if resolved.key not in queue.store:
-                check_model_ready(resolved)
-                queue.submit(resolved.spec, resolved.key)
-                ensure_worker(queue)
+        missing = [resolved for resolved in runs if resolved.key not in queue.store]
+        for resolved in missing:
+            check_model_ready(resolved)
+        for resolved in missing:  # together, so that what their prompts share is read once
+            queue.submit(resolved.spec, resolved.key)
+        if missing:
+            ensure_worker(queue)
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)
 

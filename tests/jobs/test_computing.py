@@ -91,7 +91,8 @@ def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, ke
     assert 0 < done < 12
     seen = []
     compute(resolved, store, keeper, report=seen.append)
-    assert max(progress.items_done for progress in seen if progress.stage == "running") == 12
+    assert min(progress.items_done for progress in seen if progress.seconds_left is not None) == done
+    assert (seen[-1].stage, seen[-1].items_done) == ("saving", 12)
     assert files(store, resolved.key) == files(other, resolved.key)
     assert not unfinished.folder.exists()
 
