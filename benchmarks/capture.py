@@ -16,7 +16,6 @@ benchmark` runs it in an environment of its own, which has b and c.
 import argparse
 import importlib.util
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -45,6 +44,7 @@ BATCH = 16
 SETTINGS = PlanSettings(MOST_TOKENS["cpu"], torch.get_num_threads())
 MEMORY_LENGTHS = (512, 1024, 2048, 4096)
 GROWTH = (32, 64, 128, 256)
+TABLES = ("speed", "growth", "memory")
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ def memory(bench: Bench) -> None:
         matrices = 4 * facts.n_layers * facts.n_heads * length**2 / 1e6
         available = 0.8 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) / 1e3
         other = peak("a", length) if 1.5 * matrices < available else None
-        shown = f"{other:,.0f}" if other else f"{matrices:,.0f} (computed: its attention matrices alone)"
+        shown = f"{matrices:,.0f} (computed: its attention matrices alone)" if other is None else f"{other:,.0f}"
         print(f"| {length:,} | {ours:,.0f} | {shown} | {ours / (other or matrices):.3f} |", flush=True)
 
 
@@ -366,17 +366,25 @@ def print_peak(way: str, length: int) -> None:
     spans.append(replace(spans[0], role="question", start=half, end=length))
     prompt = TokenizedPrompt(text, [""] * length, spans, half, [])
     work = Workload("memory", ((prompt,),), 4, {})
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident("VmRSS")
     if way == "ours":
         bench.ours(work, work.prompts)
     else:
         bench.second_pass(work)
-    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6))
+    print(json.dumps(resident("VmHWM") - before))
+
+
+def resident(name: str) -> float:
+    """Megabytes of this process's memory, now or at its peak (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0]) / 1e3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only the first workload")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, help="which tables to print")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that the medians are taken over")
     parser.add_argument("--peak", nargs=2, metavar=("WAY", "LENGTH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -389,13 +397,14 @@ def main() -> None:
     bench = Bench(with_peers)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32;", end=" ")
     print(f"GEMM {bench.gemm_rate / 1e9:.0f} GFLOP/s, copying {bench.copy_rate / 1e9:.1f} GB/s")
-    works = bench.workloads()
-    for work in works[:1]:
-        for run in bench.ways(work).values():
+    if "speed" in arguments.tables:
+        works = bench.workloads()
+        for run in bench.ways(works[0]).values():
             run()
-    speed(bench, works[:1] if arguments.quick else works, arguments.rounds)
-    if not arguments.quick:
+        speed(bench, works[:1] if arguments.quick else works, arguments.rounds)
+    if "growth" in arguments.tables and not arguments.quick:
         growth(bench, arguments.rounds)
+    if "memory" in arguments.tables and not arguments.quick:
         memory(bench)
 
 
