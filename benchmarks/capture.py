@@ -14,8 +14,10 @@ benchmark` runs it in an environment of its own, which has b and c.
 """
 
 import argparse
+import cProfile
 import importlib.util
 import json
+import pstats
 import subprocess
 import sys
 import time
@@ -44,7 +46,7 @@ BATCH = 16
 SETTINGS = PlanSettings(MOST_TOKENS["cpu"], torch.get_num_threads())
 MEMORY_LENGTHS = (512, 1024, 2048, 4096)
 GROWTH = (32, 64, 128, 256)
-TABLES = ("speed", "growth", "memory")
+TABLES = ("speed", "profile", "growth", "memory")
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,18 @@ def describe(bench: Bench, work: Workload, ours: float) -> None:
     )
 
 
+def profile(bench: Bench) -> None:
+    """What the time of the first workload goes to."""
+    work = bench.reading()
+    with cProfile.Profile() as seen:
+        bench.ours(work, work.prompts)
+    calls = pstats.Stats(seen).get_stats_profile().func_profiles
+    total = sum(call.tottime for call in calls.values())
+    print("\n| calls | share of the time |\n| --- | --- |")
+    for name, call in sorted(calls.items(), key=lambda entry: -entry[1].tottime)[:8]:
+        print(f"| `{name.split('.')[-1].strip('<>{} ')}` | {call.tottime / total:.1%} |")
+
+
 def growth(bench: Bench, rounds: int) -> None:
     print("\n| items | seconds | seconds an item |\n| --- | --- | --- |")
     works = {n: bench.reading(n) for n in GROWTH}
@@ -402,6 +416,8 @@ def main() -> None:
         for run in bench.ways(works[0]).values():
             run()
         speed(bench, works[:1] if arguments.quick else works, arguments.rounds)
+    if "profile" in arguments.tables and not arguments.quick:
+        profile(bench)
     if "growth" in arguments.tables and not arguments.quick:
         growth(bench, arguments.rounds)
     if "memory" in arguments.tables and not arguments.quick:
