@@ -168,7 +168,10 @@ def _captured(
                 run, item = owners[index]
                 if item not in run.done:
                     places.setdefault(run, {})[item] = place
-            kept += [writer.submit(run.keeping(captured, own)) for run, own in places.items()]
+            tokens = sum(len(prompts[index]) for index in captured.prompts)
+            for run, own in places.items():
+                share = sum(len(run.prompts[item]) for item in own) / tokens
+                kept.append(writer.submit(run.keeping(captured, own, share)))
             ended = [run for run in places if run.is_complete]
             while len(kept) > (0 if ended else 1):
                 kept.pop(0).result()

@@ -48,11 +48,11 @@ class RunningRun:
         pieces = response_pieces(self.prompts[index].ids, response_ids, self.loaded.tokenizer)
         return "".join(pieces), pieces
 
-    def keeping(self, captured: Captured, places: Mapping[int, int]) -> Callable[[], None]:
+    def keeping(self, captured: Captured, places: Mapping[int, int], share: float) -> Callable[[], None]:
         """A function that stores the run's share of a captured batch, its response rows averaged up to the end of each
         parsed answer; it may run beside the next batch.
 
-        places: item -> its place in the batch.
+        places: item -> its place in the batch; share: of the batch's time that is this run's.
         """
         items, at = list(places), list(places.values())
         means = []
@@ -62,7 +62,6 @@ class RunningRun:
             means.append(captured.rows[place][:rows].mean(0))
         arrays = {f"embeddings/{name}": captured.embeddings[name][at] for name in self.resolved.spec.poolings or ()}
         arrays |= {"attention": np.stack(means), "attention_last": captured.last_row[at]}
-        share = len(items) / len(captured.prompts)
         facts = {
             "items": items,
             "response_ids": [captured.response_ids[place] for place in at],
