@@ -72,10 +72,12 @@ def test_an_empty_place_is_refused(tiny_model):
     assert "--to is empty" in ended.stderr
 
 
-def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model):
+def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model, own_cache):
     command = [sys.executable, "-m", "iclviz", "run", "--model", str(tiny_model), *SMALL, "--n-items", "1500"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
+    deadline = time.monotonic() + 60
+    while not list(own_cache.glob("unfinished/*/plan.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
