@@ -26,7 +26,6 @@ NAME = "iclviz_rows"
 BLOCK_BYTES = {"cpu": 2**21, "cuda": 2**28}
 """Largest block of attention scores that is held at a time: on a CPU what stays in its cache."""
 
-
 FUSED_QUERIES = 8
 """Queries from which on a CPU torch's own kernel is faster than blocks that share keys (measured)."""
 

@@ -1,10 +1,11 @@
 """How many tokens' keys and values may live at the same time, from the memory that is free."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import psutil
 import torch
+
+from iclviz.models.configuration import facts_of
 
 MOST_TOKENS = {"cpu": 8192, "cuda": 65536}
 """More would be no faster, and a run shows and keeps its results group by group."""
@@ -31,13 +32,11 @@ def token_budget(model: Any) -> int:
 def bytes_per_token(model: Any) -> int:
     """Keys and values of all layers, and the activations of one block in float32, of one token."""
     config = model.config.get_text_config()
-    heads = _first(config, ("num_attention_heads", "n_head", "n_heads"))
-    width = _first(config, ("hidden_size", "n_embd", "d_model"))
-    layers = _first(config, ("num_hidden_layers", "n_layer", "n_layers"))
-    key_heads = getattr(config, "num_key_value_heads", None) or heads
-    size = getattr(config, "head_dim", None) or width // heads
-    inner = getattr(config, "intermediate_size", None) or 4 * width
-    return int(2 * layers * key_heads * size * model.dtype.itemsize + 4 * (8 * width + 3 * inner))
+    facts = facts_of(model.config.to_dict())
+    key_heads = getattr(config, "num_key_value_heads", None) or facts.n_heads
+    size = getattr(config, "head_dim", None) or facts.d_model // facts.n_heads
+    inner = getattr(config, "intermediate_size", None) or 4 * facts.d_model
+    return int(2 * facts.n_layers * key_heads * size * model.dtype.itemsize + 4 * (8 * facts.d_model + 3 * inner))
 
 
 def free_memory(device: torch.device) -> int:
@@ -47,7 +46,3 @@ def free_memory(device: torch.device) -> int:
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + unused)
     return int(psutil.virtual_memory().available)
-
-
-def _first(config: Any, names: Iterable[str]) -> int:
-    return int(next(value for name in names if isinstance(value := getattr(config, name, None), int)))

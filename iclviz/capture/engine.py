@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from iclviz.capture.attention import RoleMass, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
 from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
-from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks
+from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks, role_numbers
+from iclviz.capture.prefixes import common_prefix
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import ROLES
@@ -94,6 +95,7 @@ class Engine:
         """device: where token ids go, for a model that is split; None is where its embeddings are."""
         self.model = model
         self.way = way
+        self.reads_whole_caches = way != "interface"
         self.n_layers = n_layers
         self.blocks = blocks_of(model, n_layers)
         self.device = device or model.get_input_embeddings().weight.device
@@ -317,9 +319,8 @@ class _Columns:
         fans = _fans(ways, held)
         before = [np.zeros((len(ways), 0), dtype=int)] + [_columns(fan.lengths(), fan.stretch.width) for fan in fans]
         self.mask = torch.from_numpy(np.concatenate(before, axis=1)).to(engine.device)
-        whole = engine.way != "interface"
-        self.cache = PathCache(fans, engine.n_layers, capacity, whole)
-        self._fans = [] if whole else fans
+        self.cache = PathCache(fans, engine.n_layers, capacity, engine.reads_whole_caches)
+        self._fans = [] if engine.reads_whole_caches else fans
 
     def add(self, lengths: Sequence[int], width: int) -> None:
         """Columns of their own that the rows read next; lengths: tokens of each row."""
@@ -337,7 +338,7 @@ class _Columns:
                 position_ids=(self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :],
                 past_key_values=self.cache,
                 use_cache=True,
-                output_attentions=mass is not None and self.engine.way != "interface",
+                output_attentions=mass is not None and self.engine.reads_whole_caches,
                 **head,
             )
 
@@ -373,7 +374,7 @@ class _Ends:
         mask = self.columns.mask.cpu().numpy().astype(bool)
         roles = np.full(mask.shape, PAD)
         for number, prompt in enumerate(self.prompts):
-            roles[number, mask[number]] = [ROLES.index(role) for role in prompt.roles()]
+            roles[number, mask[number]] = role_numbers(prompt)
         return torch.from_numpy(roles).to(self.engine.device)
 
     def decode(self) -> list[list[int]]:
@@ -413,7 +414,7 @@ class _Ends:
         output = self.columns.forward(ids, n_logits, self.mass if self.walk.recording else None)
         self.walk.on_read(len(self.prompts))
         if self.walk.recording:
-            if self.engine.way != "interface":
+            if self.engine.reads_whole_caches:
                 for layer, weights in enumerate(output.attentions):
                     self.mass(layer, weights[:, :, -1])
             self.mass.end_step()
@@ -458,7 +459,7 @@ class _Ends:
         columns of those, and of the last token that stays, and reads on from there.
         """
         wholes = [p.candidates[number] if number < len(p.candidates) else p.ids for p in self.prompts]
-        shared = [_common_prefix(prompt.ids, whole) for prompt, whole in zip(self.prompts, wholes, strict=True)]
+        shared = [common_prefix(prompt.ids, whole) for prompt, whole in zip(self.prompts, wholes, strict=True)]
         kept = [max(same - 1, 0) for same in shared]
         tails = [whole[start:] for start, whole in zip(kept, wholes, strict=True)]
         width = max(len(tail) for tail in tails)
@@ -484,7 +485,3 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:
     """(B, width) one where a column holds a token, as attention masks have it."""
     return (np.arange(width)[None, :] < np.array(lengths)[:, None]).astype(int)
-
-
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

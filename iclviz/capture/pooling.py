@@ -20,9 +20,14 @@ from iclviz.spans import ROLES
 Array = NDArray[Any]
 
 
+def role_numbers(prompt: TokenizedPrompt) -> Array:
+    """(T,) place of each token's role in `ROLES`."""
+    return np.array([ROLES.index(role) for role in prompt.roles()])
+
+
 def pool_masks(names: Sequence[str], prompt: TokenizedPrompt) -> dict[str, Array]:
     """Which prompt tokens each pooling takes: name -> (T,) boolean."""
-    roles = np.array([ROLES.index(role) for role in prompt.roles()])
+    roles = role_numbers(prompt)
     position = np.arange(len(prompt))
     content = roles != ROLES.index("special")
     query = content & (position >= prompt.query_start)

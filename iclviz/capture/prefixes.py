@@ -34,7 +34,7 @@ class Node:
 def trie(texts: Sequence[Sequence[int]]) -> tuple[Node, ...]:
     """The stretches that token sequences share, as a forest whose leaves are the sequences."""
     order = sorted(range(len(texts)), key=lambda index: (list(texts[index]), index))
-    shared = [_common(texts[a], texts[b]) for a, b in pairwise(order)]
+    shared = [common_prefix(texts[a], texts[b]) for a, b in pairwise(order)]
     return _split(order, shared, 0, [len(text) for text in texts], 0)
 
 
@@ -49,7 +49,8 @@ def without_short(forest: Sequence[Node], least: int, start: int = 0) -> Iterato
             yield replace(node, start=start, children=tuple(without_short(node.children, least, node.end)))
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences have in common from their beginning."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 

@@ -57,10 +57,8 @@ class ModelKeeper:
         if self._ready is None or key != self._key:
             self._ready, self._key = None, None
             loaded = load(resolved.located, spec.dtype, spec.model_options, memo=memo)
-            self._ready, self._key = (
-                ReadyModel(loaded, choose_way(loaded.model, loaded.facts.n_layers, loaded.device)),
-                key,
-            )
+            way = choose_way(loaded.model, loaded.facts.n_layers, loaded.device)
+            self._ready, self._key = ReadyModel(loaded, way), key
         return self._ready
 
 
