@@ -37,6 +37,7 @@ def run(
     kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
     k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
     demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
+    example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
     n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
     option: Annotated[list[str] | None, typer.Option(help="A task option as name=value; repeat for more.")] = None,
@@ -53,7 +54,7 @@ def run(
     spec = RunSpec(
         model=model,
         task=task,
-        demonstrations=Demonstrations(kind, k, demo_seed),
+        demonstrations=Demonstrations(kind, k, demo_seed, tuple(example or ())),
         n_items=n_items,
         seed=seed,
         task_options=_options(option),

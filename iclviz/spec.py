@@ -134,12 +134,14 @@ def _options(name: str, value: Any) -> Options:
 class Demonstrations:
     """A demonstration set: its kind, the number k of demonstrations and the seed that draws them.
 
-    `kind="none"` and `k = 0` mean the same, whatever else is given: no demonstrations.
+    `kind="none"` and `k = 0` mean the same, whatever else is given: no demonstrations. `kind="custom"` shows the first
+    k of the given `examples`, each a text as the model is to read it, in their order; no other kind has any.
     """
 
     kind: str = "correct"
     k: int = 8
     seed: int = 0
+    examples: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str):
@@ -147,10 +149,22 @@ class Demonstrations:
         object.__setattr__(self, "kind", _text("Demonstration kind", self.kind))
         object.__setattr__(self, "k", _whole_number("k", self.k, 0, "Take k >= 0; k = 0 is no demonstrations."))
         object.__setattr__(self, "seed", _whole_number("Demonstration seed", self.seed, 0, "Take a seed >= 0."))
+        object.__setattr__(self, "examples", _examples(self.examples))
+        if self.kind == "custom" and self.k > len(self.examples):
+            raise SpecError(
+                f"k = {self.k} needs as many examples of your own, and there are {len(self.examples)}.",
+                f"Take k = {len(self.examples)}, or give more examples.",
+            )
 
     def canonical(self) -> "Demonstrations":
-        """The same set in its one written form: no demonstrations are always kind "none", k = 0, seed 0."""
-        return Demonstrations("none", 0, 0) if self.kind == "none" or self.k == 0 else self
+        """The same set in its one written form: no demonstrations are always kind "none", k = 0, seed 0, and only
+        "custom" has examples, the k that are shown, and no seed.
+        """
+        if self.kind == "none" or self.k == 0:
+            return Demonstrations("none", 0, 0)
+        if self.kind == "custom":
+            return replace(self, seed=0, examples=self.examples[: self.k])
+        return replace(self, examples=())
 
 
 @dataclass(frozen=True)
@@ -223,7 +237,7 @@ class RunSpec:
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
-        return {**values, "demonstrations": asdict(self.demonstrations)}
+        return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunSpec":
@@ -252,6 +266,15 @@ def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:
         if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise SpecError(f"The field {name} of {what} is missing.", f"Give the {name}.")
     return dict(values)
+
+
+def _examples(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise SpecError(f"examples = {value!r} is not a list of texts.", "Give each example as one text.")
+    given = list(value)
+    if not all(isinstance(example, str) and example.strip() for example in given):
+        raise SpecError("An example of the demonstrations is empty or no text.", "Give each example as one text.")
+    return tuple(_text("An example", example) for example in given)
 
 
 def _demonstrations(value: Any) -> Demonstrations:

@@ -16,6 +16,7 @@ from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
 from iclviz.store import Unfinished
+from iclviz.tasks import Answers
 
 LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
 
@@ -80,7 +81,9 @@ class RunningRun:
             for prompt, ids in zip(self.prompts, response_ids, strict=True)
         ]
         resolved, data = self.resolved, self.built.data
-        parsed = [resolved.task.parse(text).value for text, _ in written]
+        responses = [text for text, _ in written]
+        parsed = [resolved.task.parse(text).value for text in responses]
+        condition = (resolved.spec.demonstrations, resolved.spec.task_options)
         lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
         attention = {kind: _by_role(arrays[kind]) for kind in ("attention", "attention_last")}
         embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
@@ -89,7 +92,7 @@ class RunningRun:
             key=resolved.key,
             item_ids=[item.id for item in data.items],
             prompts=["".join(prompt.pieces) for prompt in self.prompts],
-            responses=[text for text, _ in written],
+            responses=responses,
             answers=[item.answer for item in data.items],
             parsed=parsed,
             prompt_ids=[prompt.ids for prompt in self.prompts],
@@ -98,9 +101,13 @@ class RunningRun:
             spans=spans,
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
-            scores=resolved.task.score(data, parsed, logprobs),
+            scores=resolved.task.score(data, Answers(responses, parsed, logprobs), *condition),
             groups=data.groups,
-            covariates={**data.covariates, **_length_covariates(self.prompts, response_ids)},
+            covariates={
+                **data.covariates,
+                **resolved.task.shown_covariates(data, *condition),
+                **_length_covariates(self.prompts, response_ids),
+            },
             hypotheses=data.hypotheses,
             embeddings=embeddings,
             span_lengths=lengths,

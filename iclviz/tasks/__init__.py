@@ -5,9 +5,9 @@ import pkgutil
 from functools import cache
 
 from iclviz.errors import SpecError, unknown
-from iclviz.tasks.base import KINDS, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
+from iclviz.tasks.base import KINDS, Answers, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
 
-__all__ = ["KINDS", "Item", "Option", "Parsed", "PrimaryAnalysis", "Task", "TaskData", "task", "tasks"]
+__all__ = ["KINDS", "Answers", "Item", "Option", "Parsed", "PrimaryAnalysis", "Task", "TaskData", "task", "tasks"]
 
 
 FILE_ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".py", ".txt")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,23 @@ from iclviz.spans import Segment
 from iclviz.spec import Demonstrations, PromptStyle, digest
 
 Array = NDArray[Any]
-Kind = Literal["none", "correct", "shuffled", "random", "out-of-domain"]
+Kind = Literal["none", "correct", "shuffled", "random", "contrastive", "out-of-domain", "custom"]
 
 KINDS: Mapping[str, str] = {
     "none": "No demonstrations.",
     "correct": "Solved examples with their right answers.",
     "shuffled": "The same examples, each with the answer of another example, never its own.",
     "random": "The same examples, each with an answer drawn at random.",
+    "contrastive": "The same examples, each with its right answer and a wrong one that is marked as wrong.",
     "out-of-domain": "Solved examples of another task.",
+    "custom": "Examples that you write yourself, the first k of them, in your order.",
 }
 """Every demonstration kind with one sentence for readers."""
+
+
+def contrast(right: str, wrong: str) -> str:
+    """The answer of a contrastive demonstration."""
+    return f"{right} (not {wrong})"
 
 
 def generator(*parts: Any) -> np.random.Generator:
@@ -190,6 +197,22 @@ class Parsed:
     end: int
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model answered to n items.
+
+    Attributes
+    ----------
+    responses: n texts as generated.
+    parsed: n values that `parse` found in them, None where unparseable.
+    logprobs: (n, C) log-probability of each candidate answer, NaN where an item has fewer.
+    """
+
+    responses: Sequence[str]
+    parsed: Sequence[str | None]
+    logprobs: Array
+
+
 class Task(ABC):
     """A family of items that a model is asked about; see the module's text.
 
@@ -199,6 +222,7 @@ class Task(ABC):
     version: raised when the task's results change; part of every key.
     options: its parameters, beside the instruction that every task has.
     demonstration_kinds: the kinds that make sense for it.
+    example_end: what ends one of its demonstrations.
     foreign_task: whose solved examples are its "out-of-domain" demonstrations.
     primary: its one primary analysis.
     titles: what readers see for each label, hypothesis, score and covariate.
@@ -212,7 +236,8 @@ class Task(ABC):
     description: ClassVar[str]
     version: ClassVar[int]
     options: ClassVar[tuple[Option, ...]]
-    demonstration_kinds: ClassVar[tuple[Kind, ...]] = ("none", "correct", "shuffled", "random", "out-of-domain")
+    demonstration_kinds: ClassVar[tuple[Kind, ...]] = get_args(Kind)
+    example_end: ClassVar[str] = "\n\n"
     foreign_task: ClassVar[str]
     primary: ClassVar[PrimaryAnalysis]
     titles: ClassVar[Mapping[str, str]]
@@ -257,11 +282,40 @@ class Task(ABC):
         SpecError: more items than the options allow.
         """
 
-    @abstractmethod
     def demonstrations(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
-        """The segments of item `index`'s demonstrations, one a demonstration."""
+        """The segments of item `index`'s demonstrations, of whatever kind.
+
+        Raises
+        ------
+        SpecError: more demonstrations than the options allow.
+        """
+        if demonstrations.k == 0 or demonstrations.kind == "none":
+            return ()
+        if demonstrations.kind == "custom":
+            shown = demonstrations.examples[: demonstrations.k]
+            return tuple(Segment("demonstration", example.rstrip() + self.example_end) for example in shown)
+        if demonstrations.kind == "out-of-domain":
+            return _foreign(self.name, self.foreign_task, demonstrations.k, demonstrations.seed)
+        return self.examples(data, index, demonstrations, options)
+
+    @abstractmethod
+    def examples(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> tuple[Segment, ...]:
+        """The segments of item `index`'s demonstrations from this task's own solved examples.
+
+        Raises
+        ------
+        SpecError: more demonstrations than the options allow.
+        """
+
+    def shown_covariates(
+        self, data: TaskData, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """Covariates (n,) that depend on what is shown; none unless a task says so."""
+        return {}
 
     @abstractmethod
     def solved_example(self, rng: np.random.Generator) -> str:
@@ -272,8 +326,10 @@ class Task(ABC):
         """The answer that a response gives."""
 
     @abstractmethod
-    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
-        """Scores, name -> (n,), from parsed answers and the candidates' log-probabilities (n, C), NaN-padded."""
+    def score(
+        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """Scores, name -> (n,), of answers given after these demonstrations; the main one is defined for every item."""
 
     def first_line(self, response: str) -> str:
         """The response up to the stop text that follows its first visible character."""
@@ -296,10 +352,6 @@ class Task(ABC):
     def prompts(self, data: TaskData, demonstrations: Demonstrations, options: Mapping[str, Any]) -> list[Prompt]:
         """The prompt of every item."""
         return [self.prompt(data, index, demonstrations, options) for index in range(len(data.items))]
-
-    def foreign_demonstrations(self, demonstrations: Demonstrations) -> tuple[Segment, ...]:
-        """The k solved examples of another task, nested over k and shared by all items."""
-        return _foreign(self.name, self.foreign_task, demonstrations.k, demonstrations.seed)
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ seeded order, so that length and distance are equal. k counts the points of the 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from iclviz.errors import SpecError
 from iclviz.spans import Role, Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
+    Answers,
     Array,
     Item,
     Option,
@@ -24,12 +25,21 @@ from iclviz.tasks.base import (
     PrimaryAnalysis,
     Task,
     TaskData,
+    contrast,
     generator,
     sameness,
     similarity,
 )
 
-NUMBER = re.compile(r"[-−–]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[-−–]?\.\d+")
+_SIGN = r"(?:[-−–+]|\b(?:minus|negative)\s+)?"
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:[.٫]\d+|,\d{1,2}(?![\d,]))?|\.\d+"
+_NUMBER = rf"(?P<number>(?P<sign>{_SIGN})(?P<digits>{_DIGITS}))(?:(?P<power>[eE][-+]?\d+)\b)?(?![\d.]*\s*[*×·]?\s*x\b)"
+NUMBER = re.compile(_NUMBER)
+AT_ONCE = re.compile(rf"\W*?{_NUMBER}(?!\s*(?:->|→|[-+*/×·^=]\s*[\dx(.]))")
+"""A number with which a response begins, and no term of a calculation."""
+_CALLED = r"(?:=|->|→|≈|\b(?:is|equals|answer|result|be)\b:?)\s*(?:about|around|roughly|approximately)?\W*?"
+MARKED = re.compile(_CALLED + _NUMBER, re.IGNORECASE)
+"""A number that a response calls its answer."""
 ERROR_FLOOR = 0.1
 SAME = 1e-9
 WORST_SCORE = -2.0
@@ -38,8 +48,12 @@ ROW_FORMATS: Mapping[str, tuple[str, str]] = {
     "equations": ("{line}x = {x}, y =", " {y}"),
     "function": ("{name}({x}) =", " {y}"),
     "arrow": ("{line}{x} ->", " {y}"),
+    "named": ("{line}hours worked = {x}, pay in dollars =", " {y}"),
 }
 """Row format -> (query, answer); `line` is "f: " where a distractor line needs names, else empty."""
+
+NUMBER_FORMATS: Mapping[str, str] = {"plain": "", "padded": "0", "signed": "+"}
+"""Number format -> the flag that writes it."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +96,14 @@ class LinearRegression(Task):
     name = "linear_regression"
     title = "Linear regression"
     description = "Points of a line y = a·x + b in the prompt, then a query x: the model must infer the line."
-    version = 2
+    version = 3
+    example_end = "\n"
     foreign_task = "reading_comprehension"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
     instructions = {"plain": "", "chat": "Complete the last line. Answer with the number only."}
-    lower_is_better = frozenset({"absolute_error"})
+    lower_is_better = frozenset(
+        {"absolute_error", "least_squares_error", "nearest_point_error", "from_least_squares", "from_nearest_point"}
+    )
     hypothesis_labels = {"same_line": "line", "slope_similarity": "slope", "intercept_similarity": "intercept"}
     titles = {
         "line": "Line",
@@ -100,7 +117,12 @@ class LinearRegression(Task):
         "absolute_error": "Absolute error",
         "exact": "Exactly right",
         "answer_logprob": "Log-probability of the right answer (nats)",
+        "least_squares_error": "Absolute error of least squares on the shown points",
+        "nearest_point_error": "Absolute error of the nearest shown point",
+        "from_least_squares": "Distance of the answer from that of least squares",
+        "from_nearest_point": "Distance of the answer from that of the nearest point",
         "answer_size": "Size of the answer |y|",
+        "mean_y": "Mean y of the shown points",
     }
     options = (
         Option("slopes", "Slopes", "numbers", [1, 2, 3, 4], "Slopes a of the grid of lines.", -100, 100),
@@ -122,8 +144,17 @@ class LinearRegression(Task):
             "Row format",
             "choice",
             "equations",
-            "equations: x = 3, y = 9; function: f(3) = 9; arrow: 3 -> 9.",
+            "equations: x = 3, y = 9; function: f(3) = 9; arrow: 3 -> 9; named: hours worked = 3, pay in dollars = 9, "
+            "features of which a model may know something (learning against retrieval).",
             choices=tuple(ROW_FORMATS),
+        ),
+        Option(
+            "number_format",
+            "Numbers",
+            "choice",
+            "plain",
+            "plain: 9; padded: 009, all of one width; signed: +9.",
+            choices=tuple(NUMBER_FORMATS),
         ),
     )
 
@@ -166,18 +197,15 @@ class LinearRegression(Task):
             covariates={"answer_size": np.array([abs(item.own.at(item.x)) for item in items])},
         )
 
-    def demonstrations(
+    def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
         """Points of the queried line, each beside one of the distractor's where the condition has one."""
-        if demonstrations.kind == "out-of-domain":
-            return self.foreign_demonstrations(demonstrations)
-        item = data.items[index]
-        assert isinstance(item, LineItem)
-        own = _points(item, item.own, "f", "relevant", demonstrations, options)
+        item = _line_item(data, index)
+        own = _rows(item, "f", "relevant", demonstrations, options)
         if not options["distractor"]:
             return own
-        other = _points(item, item.distractor, "g", "irrelevant", demonstrations, options)
+        other = _rows(item, "g", "irrelevant", demonstrations, options)
         first = generator("order", _owner(item, options), demonstrations.seed).random(len(own)) < 0.5
         pairs = [(a, b) if own_first else (b, a) for a, b, own_first in zip(own, other, first, strict=True)]
         return tuple(segment for pair in pairs for segment in pair)
@@ -186,29 +214,87 @@ class LinearRegression(Task):
         """One point of a random line."""
         line = Line(int(rng.integers(1, 5)), int(rng.integers(0, 10)))
         x = int(rng.integers(0, 20))
-        query, answer = _row("equations", "f", named=False, x=x, y=f"{line.at(x):g}")
+        query, answer = _row("equations", "f", named=False, x=str(x), y=f"{line.at(x):g}")
         return f"{query}{answer}\n"
 
     def parse(self, response: str) -> Parsed:
-        """The first number of the response's first line."""
-        found = NUMBER.search(self.first_line(response))
+        """The number of the response's first line: the one it begins with, else the last that it calls its answer
+        ("= 9", "is 9"), else the first.
+        """
+        line = self.first_line(response)
+        marked = list(MARKED.finditer(line))
+        found = AT_ONCE.match(line) or (marked[-1] if marked else NUMBER.search(line))
         if found is None:
             return Parsed(None, len(response))
-        value = float(found.group().replace(",", "").replace("−", "-").replace("–", "-"))
+        value = _value(found)
         return Parsed(repr(int(value) if value.is_integer() else value), found.end())
 
-    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
-        """The main score log_accuracy = -log10(|error| + 0.1), clipped below at -2, the value of an unparseable one."""
-        answers = np.array([float(item.answer) for item in data.items])
-        values = np.array([np.nan if value is None else float(value) for value in parsed])
-        error = np.abs(values - answers)
+    def score(
+        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """The main score log_accuracy = -log10(|error| + 0.1), clipped below at -2, the value of an unparseable one.
+
+        Beside the model's errors stand those of two readers of the same shown points, NaN where these do not settle
+        an answer, and how far the model's answers are from theirs.
+        """
+        right = np.array([float(item.answer) for item in data.items])
+        values = np.array([np.nan if value is None else float(value) for value in answers.parsed])
+        error = np.abs(values - right)
         accuracy = np.maximum(-np.log10(np.minimum(error, 1e6) + ERROR_FLOOR), WORST_SCORE)
+        points = [_own_points(_line_item(data, index), demonstrations, options) for index in range(len(right))]
+        asked = [_line_item(data, index).x for index in range(len(right))]
+        fitted, nearest = (
+            np.array([reader(*seen, x) for seen, x in zip(points, asked, strict=True)])
+            for reader in (_least_squares, _nearest_point)
+        )
         return {
             "log_accuracy": np.where(np.isnan(error), WORST_SCORE, accuracy),
             "absolute_error": error,
             "exact": (error < SAME).astype(float),
-            "answer_logprob": logprobs[:, 0],
+            "answer_logprob": answers.logprobs[:, 0],
+            "least_squares_error": np.abs(fitted - right),
+            "nearest_point_error": np.abs(nearest - right),
+            "from_least_squares": np.abs(values - fitted),
+            "from_nearest_point": np.abs(values - nearest),
         }
+
+    def shown_covariates(
+        self, data: TaskData, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """The mean y of each item's shown points, those of a distractor line included; none where no points are."""
+        if not _shows_points(demonstrations):
+            return {}
+        names = ("f", "g") if options["distractor"] else ("f",)
+        means = [
+            np.mean([y for name in names for _, y in _points(_line_item(data, index), name, demonstrations, options)])
+            for index in range(len(data.items))
+        ]
+        return {"mean_y": np.array(means)}
+
+
+def _value(found: re.Match[str]) -> float:
+    """The number that a match of `NUMBER` or its like holds."""
+    digits = found["digits"]
+    is_decimal_comma = re.fullmatch(r"\d+,\d{1,2}", digits)
+    plain = digits.replace(",", "." if is_decimal_comma else "").replace("٫", ".")
+    sign = -1 if found["sign"].strip() not in ("", "+") else 1
+    return sign * float(plain + (found["power"] or ""))
+
+
+def _line_item(data: TaskData, index: int) -> LineItem:
+    item = data.items[index]
+    assert isinstance(item, LineItem)
+    return item
+
+
+def _least_squares(xs: Array, ys: Array, x: int) -> float:
+    """What the line of least squares through the points says at x; NaN for fewer than two points."""
+    return float(np.polyval(np.polyfit(xs, ys, 1), x)) if len(xs) > 1 else float("nan")
+
+
+def _nearest_point(xs: Array, ys: Array, x: int) -> float:
+    """The y of the point nearest to x, the first shown of two as near; NaN without points."""
+    return float(ys[np.argmin(np.abs(xs - x))]) if len(xs) else float("nan")
 
 
 def _classes(values: Array) -> Array:
@@ -252,7 +338,8 @@ def _item(
     owner = [str(line), x] if options["points"] == "per_item" else [str(line)]
     rng = generator("distractor", seed, *owner)
     answer = _written(line.at(x), options)
-    query, after = _row(options["row_format"], "f", options["distractor"], x=x, y=answer)
+    asked = _written_x(x, options)
+    query, after = _row(options["row_format"], "f", options["distractor"], x=asked, y=_formatted(answer, options))
     return LineItem(
         id=f"{line}, x = {x}",
         query=(Segment("question", query),),
@@ -265,7 +352,7 @@ def _item(
     )
 
 
-def _row(row_format: str, name: str, named: bool, x: int, y: str) -> tuple[str, str]:
+def _row(row_format: str, name: str, named: bool, x: str, y: str) -> tuple[str, str]:
     query, answer = ROW_FORMATS[row_format]
     line = f"{name}: " if named else ""
     return query.format(line=line, name=name, x=x), answer.format(y=y)
@@ -276,15 +363,73 @@ def _written(y: float, options: Mapping[str, Any]) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def _written_x(x: int, options: Mapping[str, Any]) -> str:
+    return _flagged(str(x), len(str(options["x_max"])), options)
+
+
+def _formatted(y: str, options: Mapping[str, Any]) -> str:
+    """A written y in the chosen number format."""
+    return _flagged(y, _y_width(options), options)
+
+
+def _flagged(number: str, width: int, options: Mapping[str, Any]) -> str:
+    flag = NUMBER_FORMATS[options["number_format"]]
+    if flag == "0":
+        return number.zfill(width)
+    return number if number.startswith("-") else f"{flag}{number}"
+
+
+def _y_width(options: Mapping[str, Any]) -> int:
+    """Characters of the longest y of the grid."""
+    return max(len(_written(y, options)) for y in _corners(options))
+
+
+def _corners(options: Mapping[str, Any]) -> list[float]:
+    """The least and the largest y of every line of the grid."""
+    return [Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])]
+
+
+def _shows_points(demonstrations: Demonstrations) -> bool:
+    return demonstrations.canonical().kind in _ANSWERS
+
+
 def _owner(item: LineItem, options: Mapping[str, Any]) -> str:
     """Who the shown points belong to: the item, or its line where the queries of a line share them."""
     return item.id if options["points"] == "per_item" else str(item.own)
 
 
-def _points(
-    item: LineItem, line: Line, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
+def _rows(
+    item: LineItem, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
 ) -> tuple[Segment, ...]:
-    """The rows of k points of a line, without the queried x; the first k of a sequence that does not depend on k."""
+    """The rows of k points of the line of that name."""
+    points = _shown(item, name, demonstrations, options)
+    rows = [
+        _row(options["row_format"], name, options["distractor"], x=_written_x(x, options), y=answer)
+        for x, _, answer in points
+    ]
+    return tuple(Segment(role, f"{query}{answer}\n") for query, answer in rows)
+
+
+def _own_points(item: LineItem, demonstrations: Demonstrations, options: Mapping[str, Any]) -> tuple[Array, Array]:
+    """The x and y of the shown points of the queried line, as they are written; empty where none are shown."""
+    points = _points(item, "f", demonstrations, options) if _shows_points(demonstrations) else []
+    xs, ys = np.array(points, dtype=float).reshape(-1, 2).T
+    return xs, ys
+
+
+def _points(
+    item: LineItem, name: str, demonstrations: Demonstrations, options: Mapping[str, Any]
+) -> list[tuple[int, float]]:
+    return [(x, float(y)) for x, y, _ in _shown(item, name, demonstrations, options)]
+
+
+def _shown(
+    item: LineItem, name: str, demonstrations: Demonstrations, options: Mapping[str, Any]
+) -> list[tuple[int, str, str]]:
+    """K points of a line without the queried x, the first k of a sequence that does not depend on k: x, y, and the
+    answer as it is shown.
+    """
+    line = {"f": item.own, "g": item.distractor}[name]
     asked = {item.x} if options["points"] == "per_item" else set(item.line_queries)
     free = [x for x in range(options["x_max"] + 1) if x not in asked]
     if demonstrations.k > len(free):
@@ -298,9 +443,13 @@ def _points(
     noise = generator("noise", name, owner, demonstrations.seed).normal(0, options["noise"], len(free))
     exact = [_written(line.at(x), options) for x in xs]
     noisy = [_written(line.at(x) + error, options) for x, error in zip(xs, noise, strict=False)]
-    shown = _ANSWERS[demonstrations.kind](exact, noisy, line, [name, owner, demonstrations.seed], options)
-    rows = [_row(options["row_format"], name, options["distractor"], x=x, y=y) for x, y in zip(xs, shown, strict=True)]
-    return tuple(Segment(role, f"{query}{answer}\n") for query, answer in rows)
+    names = [name, owner, demonstrations.seed]
+    ys = _ANSWERS[demonstrations.kind](exact, noisy, line, names, options)
+    answers = [_formatted(y, options) for y in ys]
+    if demonstrations.kind == "contrastive":
+        wrong = _shuffled(exact, noisy, line, names, options)
+        answers = [contrast(y, _formatted(other, options)) for y, other in zip(answers, wrong, strict=True)]
+    return list(zip(xs, ys, answers, strict=True))
 
 
 def _shuffled(
@@ -329,9 +478,7 @@ def _pool(line: Line, slopes: tuple[float, ...], intercepts: tuple[float, ...], 
 
 def _random(exact: list[str], noisy: list[str], line: Line, names: list[Any], options: Mapping[str, Any]) -> list[str]:
     """Answers drawn evenly from the range that the grid's answers span."""
-    corners = [
-        Line(a, b).at(x) for a in options["slopes"] for b in options["intercepts"] for x in (0, options["x_max"])
-    ]
+    corners = _corners(options)
     rng = generator("random", *names)
     step = 10 ** -options["decimals"]
     steps = rng.integers(round(min(corners) / step), round(max(corners) / step) + 1, len(exact))
@@ -342,4 +489,5 @@ def _correct(exact: list[str], noisy: list[str], line: Line, names: list[Any], o
     return noisy
 
 
-_ANSWERS = {"none": _correct, "correct": _correct, "shuffled": _shuffled, "random": _random}
+_ANSWERS = {"correct": _correct, "shuffled": _shuffled, "random": _random, "contrastive": _correct}
+"""Demonstration kind -> the y of every shown point."""

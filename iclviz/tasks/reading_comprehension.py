@@ -3,11 +3,15 @@
 Each set of statements is asked about each of its names, so every statement is relevant equally often at every
 position. Demonstrations are solved examples over other names and activities, shared by all items; within the query
 the answering statement is `relevant`, the others are `irrelevant`.
+
+Beside these composite prompts there are simple ones, of one statement and no question: for each composite item the
+statement that answers it ("simple_same"), or that activity with a name from outside the set ("simple_other"). Item by
+item they belong together, so the simple prompts of a set are the right one and the distractors' of each of its items.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import perm
 from typing import Any
@@ -19,6 +23,7 @@ from iclviz.errors import SpecError
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
+    Answers,
     Array,
     Item,
     Option,
@@ -26,6 +31,7 @@ from iclviz.tasks.base import (
     PrimaryAnalysis,
     Task,
     TaskData,
+    contrast,
     generator,
     sameness,
 )
@@ -43,7 +49,9 @@ ACTIVITIES = (
     "sailing", "typing", "camping", "boxing", "cycling",
 )
 # fmt: on
-ACTIVITY = re.compile(r"\b[a-z]+ing\b", re.IGNORECASE)
+_NO_ACTIVITY = "(?:(?:any|every|no|some)?th|do|be|go|hav|dur|accord|follow|mean|morn|even|k|r|s|br|spr|str|w)ing"
+ACTIVITY = re.compile(rf"(?<!\bnot )(?<!n't )\b(?!{_NO_ACTIVITY}\b)[a-z]+ing\b", re.IGNORECASE)
+"""A word in -ing that can be what somebody does, and is not denied."""
 MOST_NAMES = 16
 POOL_SIZE = 8
 """Activities kept out of every statement: the fixed pool from which shuffled answers come."""
@@ -79,13 +87,21 @@ class StatementsItem(Item):
         return self.statements[self.position]
 
 
+PROMPTS: Mapping[str, str] = {
+    "composite": "several statements and a question",
+    "simple_same": "the answering statement alone",
+    "simple_other": "the answering activity alone, with a name from outside the set",
+}
+"""What a query holds."""
+
+
 class ReadingComprehension(Task):
     """Say what a named person is doing, from statements about several."""
 
     name = "reading_comprehension"
     title = "Reading comprehension"
     description = "Statements about what people are doing, then a question about one of them."
-    version = 2
+    version = 3
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
     instructions = {"plain": "", "chat": "Answer the last question with one word."}
@@ -103,6 +119,14 @@ class ReadingComprehension(Task):
         "position_index": "Position of the relevant statement",
     }
     options = (
+        Option(
+            "prompts",
+            "Prompts",
+            "choice",
+            "composite",
+            f"{'; '.join(f'{name}: {text}' for name, text in PROMPTS.items())}.",
+            choices=tuple(PROMPTS),
+        ),
         Option("statements", "Statements", "integer", 2, "Statements in each query.", 2, 8),
         Option(
             "question_form",
@@ -128,7 +152,8 @@ class ReadingComprehension(Task):
         """Sets of statements, each asked about its names; names and activities used equally often."""
         sets = _sets(n_items, seed, options)
         positions = _positions(options)
-        items = [_item(statements, position, options) for statements in sets for position in positions][:n_items]
+        build = _item if options["prompts"] == "composite" else _simple_item
+        items = [build(statements, position, options) for statements in sets for position in positions][:n_items]
         answers = np.array([item.asked.activity for item in items])
         names = np.array([item.asked.name for item in items])
         position = np.array([item.position + 1 for item in items])
@@ -142,12 +167,10 @@ class ReadingComprehension(Task):
             covariates={"position_index": position.astype(float)},
         )
 
-    def demonstrations(
+    def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
         """K solved examples over names and activities that no query uses, the same for every item."""
-        if demonstrations.kind == "out-of-domain":
-            return self.foreign_demonstrations(demonstrations)
         examples = _examples(demonstrations.seed, options["statements"], demonstrations.k)
         answers = _ANSWERS[demonstrations.kind](examples, demonstrations.seed)
         return tuple(
@@ -165,13 +188,15 @@ class ReadingComprehension(Task):
         found = ACTIVITY.search(self.first_line(response))
         return Parsed(found.group().lower(), found.end()) if found else Parsed(None, len(response))
 
-    def score(self, data: TaskData, parsed: Sequence[str | None], logprobs: Array) -> dict[str, Array]:
+    def score(
+        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> dict[str, Array]:
         """The main score `right` is 1 or 0, and 0 for an unparseable response."""
-        right = np.array([value == item.answer for value, item in zip(parsed, data.items, strict=True)])
-        margin = logprobs[:, 0] - np.nanmax(logprobs[:, 1:], axis=1)
+        right = np.array([value == item.answer for value, item in zip(answers.parsed, data.items, strict=True)])
+        margin = answers.logprobs[:, 0] - np.nanmax(answers.logprobs[:, 1:], axis=1)
         return {
             "right": right.astype(float),
-            "answer_logprob": logprobs[:, 0],
+            "answer_logprob": answers.logprobs[:, 0],
             "logprob_margin": margin,
             "prefers_right": (margin > 0).astype(float),
         }
@@ -258,6 +283,21 @@ def _item(statements: tuple[Statement, ...], position: int, options: Mapping[str
     )
 
 
+def _simple_item(statements: tuple[Statement, ...], position: int, options: Mapping[str, Any]) -> StatementsItem:
+    """The composite item's simple prompt: one statement, no question."""
+    composite = _item(statements, position, options)
+    asked = composite.asked
+    name = asked.name if options["prompts"] == "simple_same" else _outside_name(statements, position, options)
+    return replace(composite, query=(Segment("relevant", str(Statement(name, asked.activity))),))
+
+
+def _outside_name(statements: tuple[Statement, ...], position: int, options: Mapping[str, Any]) -> str:
+    """A name of the queries that the set does not have, another for each of its statements."""
+    names = NAMES[: max(options["names"], 2 * options["statements"])]
+    outside = [name for name in names if name not in {statement.name for statement in statements}]
+    return str(generator("outside name", _set_name(statements)).permutation(outside)[position])
+
+
 @dataclass(frozen=True)
 class _Example:
     statements: tuple[Statement, ...]
@@ -305,4 +345,10 @@ def _random(examples: list[_Example], seed: int) -> list[str]:
     return [pool[int(rng.integers(len(pool)))] for _ in examples]
 
 
-_ANSWERS = {"none": _correct, "correct": _correct, "shuffled": _shuffled, "random": _random}
+def _contrastive(examples: list[_Example], seed: int) -> list[str]:
+    wrong = _shuffled(examples, seed)
+    return [contrast(right, other) for right, other in zip(_correct(examples, seed), wrong, strict=True)]
+
+
+_ANSWERS = {"correct": _correct, "shuffled": _shuffled, "random": _random, "contrastive": _contrastive}
+"""Demonstration kind -> the answer of every example."""

@@ -25,6 +25,9 @@ MOST_ITEMS = 4096
 MOST_K = 1000
 MOST_SEED = 2**31 - 1
 
+EXAMPLE_BORDER = "\n\n"
+"""What stands between two examples that somebody types."""
+
 DEMO_OPTIONS = {"linear_regression": {"distractor": True}}
 """Task options of the demo comparison, by task; everything else is the task's own default."""
 
@@ -49,6 +52,8 @@ DEFAULTS: dict[str, Any] = {
     "b_k": 16,
     "a_seed": 0,
     "b_seed": 0,
+    "a_examples": "",
+    "b_examples": "",
     "items": 32,
     "items_seed": 0,
     "style": "preset",
@@ -65,7 +70,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
 
-DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:14]}
+DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:16]}
 """Linear regression with the distractor line, few points against many."""
 
 CONTROL: Mapping[str, Any] = {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16}
@@ -108,6 +113,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     **{f"{side}_kind": _one_of(lambda: KINDS) for side in SIDES},
     **{f"{side}_k": _whole(0, MOST_K) for side in SIDES},
     **{f"{side}_seed": _whole(0, MOST_SEED) for side in SIDES},
+    "a_examples": str,
+    "b_examples": str,
     "items": _whole(2, MOST_ITEMS),
     "items_seed": _whole(0, MOST_SEED),
     "style": _one_of(lambda: ("preset", "plain", "chat")),
@@ -187,7 +194,7 @@ def _spec(side: str) -> RunSpec:
     return RunSpec(
         model=state[f"{side}_model"] or DEMO_MODEL,
         task=name,
-        demonstrations=Demonstrations(state[f"{side}_kind"], state[f"{side}_k"], state[f"{side}_seed"]),
+        demonstrations=_demonstrations(side),
         n_items=state["items"],
         seed=state["items_seed"],
         task_options=state["options"].get(name, {}),
@@ -195,9 +202,16 @@ def _spec(side: str) -> RunSpec:
     )
 
 
+def _demonstrations(side: str) -> Demonstrations:
+    state = choices()
+    kind = state[f"{side}_kind"]
+    examples = tuple(text for text in state[f"{side}_examples"].split(EXAMPLE_BORDER) if text.strip())
+    return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples if kind == "custom" else ())
+
+
 def swap() -> None:
     """A becomes B and B becomes A."""
-    for field in ("model", "task", "kind", "k", "seed"):
+    for field in ("model", "task", "kind", "k", "seed", "examples"):
         a, b = choices()[f"a_{field}"], choices()[f"b_{field}"]
         choose({f"a_{field}": b, f"b_{field}": a})
 
@@ -236,6 +250,9 @@ def _side_controls(side: str) -> None:
     bound(kind.selectbox, "Shown", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
     bound(k.number_input, "k", f"{side}_k", 0, MOST_K, help="Number of demonstrations.")
     bound(seed.number_input, "Seed", f"{side}_seed", 0, MOST_SEED, help="Draws the demonstrations.")
+    if chosen[f"{side}_kind"] == "custom":
+        shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
+        bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
 
 
 def _models(chosen: str) -> list[str]:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from iclviz.errors import SpecError
+from iclviz.models.locating import locate
+from iclviz.models.tokenizing import load_tokenizer
 from iclviz.spec import Demonstrations
-from iclviz.tasks import task, tasks
+from iclviz.tasks import Answers, task, tasks
 
-SOLVED = ("correct", "shuffled", "random", "out-of-domain")
+SOLVED = ("correct", "shuffled", "random", "contrastive", "out-of-domain", "custom")
+OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
 
 @pytest.fixture(params=list(tasks()))
@@ -20,6 +23,16 @@ def one(request):
 def made(one, n_items=24, seed=0, **options):
     resolved = one.resolve_options(options, "plain")
     return one.data(n_items, seed, resolved), resolved
+
+
+def shown(kind, k, seed=0):
+    return Demonstrations(kind, k, seed, OWN if kind == "custom" else ())
+
+
+def scored(one, data, options, parsed):
+    """Scores when so many candidates are alike; options that show nothing."""
+    answers = Answers([value or "" for value in parsed], parsed, np.full((len(data.items), 8), -1.0))
+    return one.score(data, answers, Demonstrations("none", 0), options)
 
 
 def texts(one, demonstrations, n_items=24, **options):
@@ -43,8 +56,8 @@ def test_every_hypothesis_has_its_unit_and_labels_with_groups_exist(one):
 
 
 def test_the_primary_analysis_names_things_that_exist(one):
-    data, _ = made(one)
-    scores = one.score(data, [item.answer for item in data.items], np.full((24, 8), -1.0))
+    data, options = made(one)
+    scores = scored(one, data, options, [item.answer for item in data.items])
     assert one.primary.hypothesis in data.hypotheses
     assert one.primary.label in data.labels
     assert one.primary.label in data.groups
@@ -52,8 +65,8 @@ def test_the_primary_analysis_names_things_that_exist(one):
 
 
 def test_every_name_has_a_title(one):
-    data, _ = made(one)
-    scores = one.score(data, [item.answer for item in data.items], np.full((24, 8), -1.0))
+    data, options = made(one)
+    scores = scored(one, data, options, [item.answer for item in data.items])
     for name in [*data.labels, *data.hypotheses, *scores, *data.covariates]:
         assert one.titles[name]
     assert {name: one.hypothesis_labels[name] in data.labels for name in data.hypotheses}
@@ -75,7 +88,7 @@ def test_the_same_seed_gives_the_same_text_and_another_seed_another(one):
 def test_the_set_for_k_plus_one_starts_with_the_set_for_k(one, kind):
     data, options = made(one)
     for index in (0, 7):
-        sets = [one.demonstrations(data, index, Demonstrations(kind, k, 0), options) for k in range(1, 7)]
+        sets = [one.demonstrations(data, index, shown(kind, k), options) for k in range(1, 7)]
         for fewer, more in pairwise(sets):
             assert more[: len(fewer)] == fewer
 
@@ -83,15 +96,57 @@ def test_the_set_for_k_plus_one_starts_with_the_set_for_k(one, kind):
 @pytest.mark.parametrize("kind", SOLVED)
 def test_the_query_is_the_same_text_under_any_demonstrations(one, kind):
     data, options = made(one)
-    shown = one.prompts(data, Demonstrations(kind, 3, 0), options)
+    solved = one.prompts(data, shown(kind, 3), options)
     bare = one.prompts(data, Demonstrations("none", 0, 0), options)
-    assert [prompt.query for prompt in shown] == [prompt.query for prompt in bare]
+    assert [prompt.query for prompt in solved] == [prompt.query for prompt in bare]
 
 
-def test_out_of_domain_demonstrations_have_the_role_demonstration(one):
+@pytest.mark.parametrize("kind", ["out-of-domain", "custom"])
+def test_demonstrations_that_are_not_the_tasks_own_have_the_role_demonstration(one, kind):
     data, options = made(one)
-    shown = one.demonstrations(data, 0, Demonstrations("out-of-domain", 3, 0), options)
-    assert {segment.role for segment in shown} == {"demonstration"}
+    segments = one.demonstrations(data, 0, shown(kind, 3), options)
+    assert {segment.role for segment in segments} == {"demonstration"}
+
+
+def test_examples_of_the_users_own_are_shown_as_they_are_in_their_order(one):
+    data, options = made(one)
+    segments = one.demonstrations(data, 0, shown("custom", 3), options)
+    assert [segment.text for segment in segments] == [f"{text}{one.example_end}" for text in OWN[:3]]
+
+
+def test_a_shuffled_answer_is_never_the_right_one(one):
+    data, options = made(one)
+    for index in range(len(data.items)):
+        right, wrong = (one.demonstrations(data, index, shown(kind, 6), options) for kind in ("correct", "shuffled"))
+        for a, b in zip(right, wrong, strict=True):
+            assert a.text != b.text
+
+
+def test_contrastive_examples_hold_the_right_answer_and_mark_another_as_wrong(one):
+    data, options = made(one)
+    right = one.demonstrations(data, 0, shown("correct", 6), options)
+    both = one.demonstrations(data, 0, shown("contrastive", 6), options)
+    for a, b in zip(right, both, strict=True):
+        assert b.text.startswith(a.text.rstrip())
+        assert " (not " in b.text[len(a.text.rstrip()) :]
+
+
+def test_no_query_or_item_stands_in_the_demonstrations(one):
+    data, options = made(one)
+    for kind in ("correct", "shuffled", "random", "contrastive"):
+        for index, item in enumerate(data.items):
+            text = "".join(segment.text for segment in one.demonstrations(data, index, shown(kind, 6), options))
+            assert "".join(segment.text for segment in item.query) not in text
+
+
+def test_right_and_shuffled_demonstrations_have_nearly_as_many_tokens(one, demo_model):
+    tokenizer = load_tokenizer(locate(str(demo_model)))
+    data, options = made(one)
+    counts = [
+        sum(len(tokenizer(prompt.text)["input_ids"]) for prompt in one.prompts(data, shown(kind, 6), options))
+        for kind in ("correct", "shuffled")
+    ]
+    assert abs(counts[1] / counts[0] - 1) < 0.05
 
 
 def test_the_right_answer_is_parsed_as_right(one):
@@ -103,12 +158,12 @@ def test_the_right_answer_is_parsed_as_right(one):
 
 @pytest.mark.parametrize("response", ["", "\n", "   ", "I cannot say.", "😀", "…"])
 def test_an_unparseable_response_gets_the_worst_main_score(one, response):
-    data, _ = made(one)
+    data, options = made(one)
     assert one.parse(response).value is None
     assert one.parse(response).end == len(response)
     answers = [item.answer for item in data.items]
-    right = one.score(data, answers, np.full((24, 8), -1.0))[one.primary.score]
-    failed = one.score(data, [None, *answers[1:]], np.full((24, 8), -1.0))[one.primary.score]
+    right = scored(one, data, options, answers)[one.primary.score]
+    failed = scored(one, data, options, [None, *answers[1:]])[one.primary.score]
     assert np.isfinite(failed).all()
     assert failed[0] < right[0]
 

@@ -6,7 +6,7 @@ import pytest
 
 from iclviz.errors import SpecError
 from iclviz.spec import Demonstrations
-from iclviz.tasks import task
+from iclviz.tasks import Answers, task
 
 ROW = re.compile(r"(?:(f|g): )?x = (\d+), y = (-?[\d.]+)\n")
 TASK = task("linear_regression")
@@ -15,6 +15,14 @@ TASK = task("linear_regression")
 def made(n_items=32, seed=0, **options):
     resolved = TASK.resolve_options(options, "plain")
     return TASK.data(n_items, seed, resolved), resolved
+
+
+NOTHING = Demonstrations("none", 0)
+
+
+def scored(data, options, parsed, demonstrations=NOTHING):
+    answers = Answers(["" if value is None else value for value in parsed], parsed, np.full((len(parsed), 1), -2.0))
+    return TASK.score(data, answers, demonstrations, options)
 
 
 def rows(data, options, index, kind="correct", k=8, seed=0):
@@ -168,10 +176,10 @@ def test_row_formats(row_format, query):
 
 
 def test_decimals_are_written():
-    data, _ = made(decimals=2)
+    data, options = made(decimals=2)
     assert re.fullmatch(r"\d+\.\d\d", data.items[0].answer)
     assert TASK.parse(data.items[0].candidates[0]).value is not None
-    scores = TASK.score(data, [item.answer for item in data.items], np.zeros((32, 1)))
+    scores = scored(data, options, [item.answer for item in data.items])
     assert scores["exact"].all()
 
 
@@ -206,8 +214,57 @@ def test_a_grid_of_one_line_can_still_be_shuffled():
         ("no number\n12", None),
         (" .5", "0.5"),
         ("17 apples", "17"),
-        ("12,15", "12"),
+        ("12,15", "12.15"),
+        ("12, 15", "12"),
         ("12,345.5", "12345.5"),
+        ("1,234,567", "1234567"),
+        ("+7", "7"),
+        ("– 7", "7"),
+        ("–7", "-7"),
+        ("minus 7", "-7"),
+        ("negative 4.5", "-4.5"),
+        ("-0", "0"),
+        ("007", "7"),
+        ("3e2", "300"),
+        ("1.5E-1", "0.15"),
+        ("y = 12", "12"),
+        ("x = 5, y = 12", "12"),
+        ("For x = 5, the answer is 12", "12"),
+        ("when x is 5, y is 12.", "12"),
+        ("f(5) = 12", "12"),
+        ("5 -> 12", "12"),
+        ("2 * 5 + 2 = 12", "12"),
+        ("2*5+2 = 12", "12"),
+        ("y = 2x + 2 = 12", "12"),
+        ("y = 2x + 2", "2"),
+        ("12 because 2 * 5 + 2 = 12", "12"),
+        ("12, x = 6, y = 14", "12"),
+        ("12 dollars", "12"),
+        ("$12", "12"),
+        ("€ 12.50", "12.5"),
+        ("12cm", "12"),
+        ("12%", "12"),
+        ("about 12", "12"),
+        ("The answer is approximately 11.9", "11.9"),
+        ("Answer: 12", "12"),
+        ("**12**", "12"),
+        ("`12`", "12"),
+        ("(12)", "12"),
+        ("12.", "12"),
+        ("12.0", "12"),
+        ("12!", "12"),
+        ("١٢", "12"),
+        ("１２", "12"),
+        ("१२", "12"),
+        ("-٣٫٥", "-3.5"),
+        ("twelve", None),
+        ("十二", None),
+        ("I cannot tell.", None),
+        ("I'm sorry, I do not know the line.", None),
+        ("", None),
+        ("?", None),
+        ("y = ", None),
+        ("x, y", None),
     ],
 )
 def test_parsing(response, value):
@@ -215,12 +272,64 @@ def test_parsing(response, value):
 
 
 def test_scores_follow_the_error():
-    data, _ = made(4)
+    data, options = made(4)
     right = [item.answer for item in data.items]
     off = [str(float(right[0]) + 5), right[1], None, str(float(right[3]) + 1e9)]
-    scores = TASK.score(data, off, np.full((4, 1), -2.0))
+    scores = scored(data, options, off)
     np.testing.assert_allclose(scores["absolute_error"][:2], [5, 0])
     np.testing.assert_allclose(scores["log_accuracy"][:2], [-np.log10(5.1), 1.0])
     assert scores["log_accuracy"][2] == scores["log_accuracy"][3] == -2
     assert np.isnan(scores["absolute_error"][2])
     assert scores["exact"].tolist() == [0, 1, 0, 0]
+
+
+def test_named_features_stand_in_every_row():
+    data, options = made(row_format="named", distractor=True)
+    segments = TASK.demonstrations(data, 0, Demonstrations("correct", 4), options)
+    assert all("hours worked = " in segment.text and "pay in dollars = " in segment.text for segment in segments)
+    assert data.items[0].query[0].text.endswith("pay in dollars =")
+
+
+@pytest.mark.parametrize(
+    ("number_format", "pattern"), [("padded", r"x = \d\d, y = \d\d\n"), ("signed", r"x = \+\d+, y = \+\d+\n")]
+)
+def test_number_formats(number_format, pattern):
+    data, options = made(number_format=number_format)
+    segments = TASK.demonstrations(data, 0, Demonstrations("correct", 8), options)
+    assert all(re.fullmatch(pattern, segment.text) for segment in segments)
+    assert [TASK.parse(item.candidates[0]).value for item in data.items] == [item.answer for item in data.items]
+
+
+def test_two_right_points_settle_the_line_for_least_squares_and_not_for_the_nearest_point():
+    data, options = made(8)
+    scores = scored(data, options, [item.answer for item in data.items], Demonstrations("correct", 2))
+    np.testing.assert_allclose(scores["least_squares_error"], 0, atol=1e-9)
+    np.testing.assert_allclose(scores["from_least_squares"], 0, atol=1e-9)
+    assert (scores["nearest_point_error"] > 0).any()
+    np.testing.assert_array_equal(scores["nearest_point_error"], scores["from_nearest_point"])
+
+
+def test_readers_of_the_points_read_what_was_shown_whatever_was_done_to_it():
+    data, options = made(8, distractor=True)
+    shuffled = Demonstrations("shuffled", 6)
+    scores = scored(data, options, [item.answer for item in data.items], shuffled)
+    item, own = data.items[0], [row for row in rows(data, options, 0, "shuffled", 6) if row[0] == "relevant"]
+    x, y = np.array([row[2:] for row in own]).T
+    slope, intercept = np.polyfit(x, y, 1)
+    assert scores["least_squares_error"][0] == pytest.approx(abs(slope * item.x + intercept - item.own.at(item.x)))
+    assert scores["nearest_point_error"][0] == abs(y[np.argmin(abs(x - item.x))] - item.own.at(item.x))
+
+
+@pytest.mark.parametrize(("kind", "k"), [("none", 0), ("correct", 1), ("out-of-domain", 4)])
+def test_without_two_points_least_squares_says_nothing(kind, k):
+    data, options = made(4)
+    scores = scored(data, options, ["1"] * 4, Demonstrations(kind, k))
+    assert np.isnan(scores["least_squares_error"]).all()
+
+
+def test_the_mean_of_the_shown_y_is_a_covariate():
+    data, options = made(4, distractor=True)
+    shown = Demonstrations("correct", 5)
+    means = TASK.shown_covariates(data, shown, options)["mean_y"]
+    assert means[2] == pytest.approx(np.mean([y for *_, y in rows(data, options, 2, k=5)]))
+    assert TASK.shown_covariates(data, Demonstrations("out-of-domain", 5), options) == {}

@@ -5,7 +5,7 @@ import pytest
 
 from iclviz.errors import SpecError
 from iclviz.spec import Demonstrations
-from iclviz.tasks import task
+from iclviz.tasks import Answers, task
 
 TASK = task("reading_comprehension")
 
@@ -125,6 +125,54 @@ def test_more_statements_than_names_is_refused():
         ("She was cooking and singing", "cooking"),
         ("\nswimming\nno", "swimming"),
         ("a book", None),
+        ("READING", "reading"),
+        ("reading.", "reading"),
+        ("reading, I think", "reading"),
+        ('"reading"', "reading"),
+        ("**reading**", "reading"),
+        ("- reading", "reading"),
+        ("1. reading", "reading"),
+        ("The answer is reading.", "reading"),
+        ("Answer: reading", "reading"),
+        ("Mary is currently reading a book.", "reading"),
+        ("What Mary is doing is reading.", "reading"),
+        ("Mary is doing painting.", "painting"),
+        ("She is going swimming", "swimming"),
+        ("According to the text, she is sewing.", "sewing"),
+        ("In the morning she is sleeping.", "sleeping"),
+        ("This evening: boxing", "boxing"),
+        ("Nothing is said, perhaps hiking", "hiking"),
+        ("Something like knitting", "knitting"),
+        ("not reading but cooking", "cooking"),
+        ("Mary isn't reading, she is cooking.", "cooking"),
+        ("She is no longer doing anything but waiting", "waiting"),
+        ("3 things: typing", "typing"),
+        ("típing typing", "typing"),
+        ("skating!!!", "skating"),
+        ("   camping   ", "camping"),
+        ("\t sailing", "sailing"),
+        ("cycling\nMary is reading.", "cycling"),
+        ("(drawing)", "drawing"),
+        ("laughing/jumping", "laughing"),
+        ("The king is climbing", "climbing"),
+        ("A string, a ring, then gardening", "gardening"),
+        ("shopping; not eating", "shopping"),
+        ("is writing", "writing"),
+        ("She reads", None),
+        ("to read", None),
+        ("doing", None),
+        ("Nothing.", None),
+        ("I cannot answer this question.", None),
+        ("I'm sorry, the text does not say.", None),
+        ("No answer", None),
+        ("Mary", None),
+        ("42", None),
+        ("lesen", None),
+        ("読書", None),
+        ("", None),
+        ("\n\n", None),
+        ("-ing", None),
+        ("during the king's evening", None),
     ],
 )
 def test_parsing(response, value):
@@ -132,9 +180,35 @@ def test_parsing(response, value):
 
 
 def test_margin_compares_with_the_best_distractor():
-    data, _ = made(2, statements=3)
+    data, options = made(2, statements=3)
     logprobs = np.array([[-1.0, -2.0, -0.5], [-1.0, -3.0, np.nan]])
-    scores = TASK.score(data, [data.items[0].answer, "flying"], logprobs)
+    answers = Answers([" reading", " flying"], [data.items[0].answer, "flying"], logprobs)
+    scores = TASK.score(data, answers, Demonstrations("none", 0), options)
     np.testing.assert_allclose(scores["logprob_margin"], [-0.5, 2.0])
     np.testing.assert_array_equal(scores["prefers_right"], [0, 1])
     np.testing.assert_array_equal(scores["right"], [1, 0])
+
+
+@pytest.mark.parametrize("prompts", ["simple_same", "simple_other"])
+def test_a_simple_prompt_is_the_activity_of_its_composite_item_and_asks_nothing(prompts):
+    composite, simple = made(16)[0], made(16, prompts=prompts)[0]
+    assert [item.id for item in simple.items] == [item.id for item in composite.items]
+    for whole, one in zip(composite.items, simple.items, strict=True):
+        assert [segment.role for segment in one.query] == ["relevant"]
+        assert one.query[0].text.endswith(f"is {whole.asked.activity}.")
+
+
+def test_a_simple_prompt_of_the_first_set_is_the_answering_statement():
+    for item in made(16, prompts="simple_same")[0].items:
+        assert item.query[0].text == str(item.asked)
+
+
+@pytest.mark.parametrize("statements", [2, 4])
+def test_a_simple_prompt_of_the_second_set_has_a_name_from_outside_the_set_and_each_another(statements):
+    data, _ = made(24, prompts="simple_other", statements=statements)
+    by_set = {}
+    for item in data.items:
+        name = item.query[0].text.split()[0]
+        assert name not in {statement.name for statement in item.statements}
+        by_set.setdefault(item.statements, []).append(name)
+    assert all(len(set(names)) == len(names) for names in by_set.values())
