@@ -1,0 +1,102 @@
+import pytest
+
+from iclviz.tasks.matching import given, mention, normalise
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  The  ANSWER, is: Blue!", "the answer is blue"),
+        ("1,234.50 euros", "1234.5 euros"),
+        ("1'234 and 12,15", "1234 and 12 15"),
+        ("$42 or -$5", "42 or -5"),
+        ("US$42", "us 42"),
+        ("−7 or –7", "-7 or -7"),
+        ("10-12", "10 12"),
+        ("covid-19", "covid 19"),
+        ("3.0 and .5 and -.50", "3 and 0.5 and -0.5"),
+        ("at 7:30am", "at 7:30 am"),
+        ("42kg, 7%", "42 kg 7"),
+        ("room B12", "room b12"),
+        ("version 1.10.0", "version 1.10.0"),
+        ("It isn't Anna's", "it is not anna s"),
+        ("٤٢", "42"),
+        ("४२ रुपये", "42 रुपये"),
+        ("12", "12"),
+        ("١٬٢٣٤٫٥", "1234.5"),
+        ("星期四", "星 期 四"),
+        ("Cafe\u0301", "café"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("Straße", "strasse"),
+        ("", ""),
+        ("…!?", ""),
+    ],
+)
+def test_one_form_for_texts_and_phrases(text, expected):
+    assert normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("I think it is the blue one.", "blue"),
+        ("A Blue.", "the blue"),
+        ("the lord of the rings", "Lord of Rings"),
+        ("Lord of Rings", "The Lord of the Rings"),
+        ("1,000", "1000"),
+        ("€ 42.00", "42"),
+        ("New  York", "new-york"),
+        ("今天是星期四。", "星期四"),
+        ("A", "A"),
+        ("I would say A, because", "A"),
+        ("not guilty", "not guilty"),
+        ("not Monday; Monday week", "Monday"),
+    ],
+)
+def test_a_phrase_is_found_as_whole_words(text, phrase):
+    assert mention(text, [phrase]) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("bluebell", "blue"),
+        ("-42", "42"),
+        ("42", "-42"),
+        ("42.5", "42"),
+        ("142", "42"),
+        ("7:30", "7"),
+        ("not blue", "blue"),
+        ("It isn't the blue one", "blue"),
+        ("not on Monday", "Monday"),
+        ("not in the garden", "garden"),
+        ("instead of Monday", "Monday"),
+        ("blue", ""),
+        ("", "blue"),
+        ("blue", "…"),
+    ],
+)
+def test_parts_of_words_other_numbers_and_denied_phrases_are_no_mention(text, phrase):
+    assert mention(text, [phrase]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("blue", "first"),
+        ("red, or blue", "second"),
+        ("blue, or red", "first"),
+        ("not red but blue", "first"),
+        ("scarlet and blue", "second"),
+        ("green", None),
+        ("", None),
+    ],
+)
+def test_the_answer_mentioned_first_is_the_one_given(text, name):
+    assert given(text, {"first": ["blue"], "second": ["red", "scarlet"]}) == name
+
+
+def test_of_two_answers_at_one_place_the_longer_is_given():
+    answers = {"short": ["New"], "long": ["New York"], "end": ["York"]}
+    assert given("New York", answers) == "long"
+    assert given("York", answers) == "end"
