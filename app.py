@@ -9,6 +9,7 @@ from iclviz.ui import choice
 
 PAGES = {
     "Run": "play_circle",
+    "Summary": "summarize",
     "Prompts": "article",
     "Behaviour": "monitoring",
     "RSA": "grid_on",

@@ -1,38 +1,156 @@
-"""Whether response tokens attend to what answers: relevant over irrelevant, by layer and head, and the whole split."""
+"""Whether response tokens attend to what answers: one role over another, by layer and head, and the whole split."""
 
-from typing import cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import streamlit as st
 
 from iclviz.analysis.attention import Heads, Rows
+from iclviz.analysis.of_pairs import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
+from iclviz.errors import AnalysisError
+from iclviz.figures.attention import (
+    attention_ratio_by_head,
+    attention_ratio_by_layer,
+    attention_ratio_over_items,
+    attention_split,
+)
+from iclviz.figures.changes import change_by_head, change_by_layer
+from iclviz.recording import Recording
+from iclviz.spans import ROLES
 from iclviz.ui import analyses, options
+from iclviz.ui.choice import bound, choices
+from iclviz.ui.comparing import compared, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows: the conditions by label that have a ratio, and how it is made."""
+
+    pairs: dict[str, Recording]
+    how: Measuring
+    per: Any
+
+    @property
+    def scope(self) -> str:
+        """What statements are limited to."""
+        return demonstration_scope(self.pairs.values())
+
+    @property
+    def measure(self) -> str:
+        """The measure's name in captions."""
+        return f"log attention ratio of {self.how.over} over {self.how.under} text"
+
+
+def view_of(pairs: dict[str, Recording]) -> View:
+    """The page's controls."""
+    columns = st.columns(5)
+    with columns[0]:
+        over = options.select("over", "Attention to", ROLES, None, "relevant")
+    with columns[1]:
+        under = options.select("under", "over that to", ROLES, None, "irrelevant")
+    with columns[2]:
+        names = {"mean": "mean of masses", "max": "strongest head"}
+        heads = cast(Heads, options.select("heads", "Heads joined by", ["mean", "max"], names))
+    with columns[3]:
+        names = {"response": "response tokens", "last": "the last prompt token"}
+        rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
+    with columns[4]:
+        per = options.select("per", "Counted", ["token", "mass"], {"token": "per token", "mass": "as total mass"})
+    return View(pairs, Measuring(over=over, under=under, heads=heads, rows=rows), per)
+
+
+def missing(view: View) -> None:
+    """Why ratios are missing, with how many."""
+    for label, one in view.pairs.items():
+        for reason, count in analyses.missing(one.key, view.how, one).items():
+            total = one.n_items * one.n_layers
+            st.info(f"{label}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
+
+
+def over_items(view: View) -> None:
+    """How the items' ratios are spread in one block."""
+    last = min(one.n_layers for one in view.pairs.values())
+    choices()["layer"] = min(max(choices()["layer"], 1), last)
+    block = bound(st.slider, "Block", "layer", 1, last)
+    ratios = {
+        label: analyses.log_ratio_of_items(one.key, view.how, view.per, block, one) for label, one in view.pairs.items()
+    }
+    ids = {label: one.item_ids for label, one in view.pairs.items()}
+    how: dict[str, Any] = {"over": view.how.over, "under": view.how.under, "rows": view.how.rows}
+    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **how))
+
+
+def change(view: View) -> None:
+    """B minus A, by block and by head, over all demonstration seeds that both have."""
+    chosen = compared(view.pairs)
+    if chosen is None:
+        return
+    by_layer = analyses.log_ratio_change(chosen.key, view.how, False, chosen.comparison)
+    show(change_by_layer({"B − A": by_layer}, measure=view.measure, first=1, demonstrations=view.scope))
+    by_head = analyses.log_ratio_change(chosen.key, view.how, True, chosen.comparison)
+    show(change_by_head(by_head, measure=view.measure, demonstrations=view.scope))
+    seeds_button(chosen)
+
+
+def relevance(view: View) -> None:
+    """The same text when it is relevant against when it is not, in each condition."""
+    for tab, (label, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
+        with tab:
+            try:
+                by_layer = analyses.relevance(one.key, view.how, False, one)
+            except AnalysisError as error:
+                st.info(str(error))
+                continue
+            measure = "log attention to the same text, relevant over not"
+            show(change_by_layer({label: by_layer}, measure=measure, first=1, versus="relevant − not"), name=label)
+            by_head = analyses.relevance(one.key, view.how, True, one)
+            show(change_by_head(by_head, measure=measure, versus="relevant − not"), name=label)
+
+
+def further(view: View) -> None:
+    """The further analyses, one at a time."""
+    sections: dict[str, Callable[[View], None]] = {
+        "B minus A": change,
+        "Over items": over_items,
+        "Relevant against not": relevance,
+    }
+    st.subheader("Look further")
+    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
+    if chosen:
+        sections[chosen](view)
+
+
+def ratios(view: View) -> None:
+    """The ratio by block and by head."""
+    how, scope = view.how, view.scope
+    roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
+    by_layer = {label: analyses.log_ratio(one.key, how, view.per, one) for label, one in view.pairs.items()}
+    show(attention_ratio_by_layer(by_layer, heads=how.heads, per=view.per, demonstrations=scope, **roles))
+    by_head = {label: analyses.log_ratio_by_head(one.key, how, view.per, one) for label, one in view.pairs.items()}
+    show(attention_ratio_by_head(by_head, per=view.per, demonstrations=scope, **roles))
+
+
 st.title("Attention")
 pairs = recorded()
-scope = demonstration_scope(pairs.values())
-columns = st.columns(2)
-with columns[0]:
-    names = {"mean": "mean of masses", "max": "strongest head"}
-    heads = cast(Heads, options.select("heads", "Heads joined by", ["mean", "max"], names))
-with columns[1]:
-    names = {"response": "response tokens", "last": "the last prompt token"}
-    rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
-for label, one in pairs.items():
-    for reason, count in analyses.missing(one.key, heads, rows, one).items():
-        share = count / (one.n_items * one.n_layers)
-        st.info(f"{label}: {count:,} of {one.n_items * one.n_layers:,} ratios ({share:.0%}) are missing: {reason}.")
-ratios = {label: analyses.log_ratio(one.key, heads, rows, one) for label, one in pairs.items()}
-drawn = {label: summary for label, summary in ratios.items() if np.isfinite(summary.mean).any()}
+view = view_of(pairs)
+missing(view)
+drawn = {
+    label: one
+    for label, one in pairs.items()
+    if np.isfinite(analyses.log_ratio(one.key, view.how, view.per, one).mean).any()
+}
 if drawn:
-    show(attention_ratio_by_layer(drawn, rows=rows, heads=heads, demonstrations=scope))
-    by_head = {label: analyses.log_ratio_by_head(pairs[label].key, rows, pairs[label]) for label in drawn}
-    show(attention_ratio_by_head(by_head, rows=rows, demonstrations=scope))
+    ratios(View(drawn, view.how, view.per))
 else:
-    st.info("No condition has both a relevant and an irrelevant span, so there is no ratio; the split is below.")
-split = {label: analyses.split(one.key, rows, one) for label, one in pairs.items()}
-show(attention_split(split, rows=rows, demonstrations=scope))
+    st.info(
+        f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is below."
+    )
+split = {label: analyses.split(one.key, view.how.rows, one) for label, one in pairs.items()}
+show(attention_split(split, rows=view.how.rows, demonstrations=view.scope))
+if drawn:
+    further(View(drawn, view.how, view.per))

@@ -1,13 +1,119 @@
 """What can be read from each layer's embeddings by a linear probe, on held-out groups."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 import streamlit as st
 
 from iclviz.analysis.of_recording import demonstration_scope, probed_labels
-from iclviz.figures.probing import probe_by_layer
-from iclviz.tasks import task
+from iclviz.analysis.probing import STRENGTHS, Probe
+from iclviz.figures.changes import change_by_layer
+from iclviz.figures.matrices import confusion, layer_transfer
+from iclviz.figures.probing import MEASURES, probe_by_layer, selectivity_by_layer, transfer_by_layer
+from iclviz.recording import Recording
+from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
+from iclviz.ui.choice import bound, choices
+from iclviz.ui.comparing import compared, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
+
+DIMENSIONS = (2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows: the conditions by label, their probes, and what was probed."""
+
+    pairs: dict[str, Recording]
+    probes: dict[str, Probe]
+    of: Task
+    label: str
+    pooling: str
+
+    @property
+    def title(self) -> str:
+        """The label's title."""
+        return self.of.titles[self.label]
+
+    @property
+    def scope(self) -> str:
+        """What statements are limited to."""
+        return demonstration_scope(self.pairs.values())
+
+
+def selectivity(view: View) -> None:
+    """The score beyond what memorising types of items gives."""
+    shown = {name: result for name, result in view.probes.items() if not result.selectivity_reason}
+    for name, result in view.probes.items():
+        if result.selectivity_reason:
+            st.info(f"{name}: {result.selectivity_reason}.")
+    if shown:
+        show(selectivity_by_layer(shown, label=view.title, demonstrations=view.scope))
+
+
+@st.fragment
+def confusions(view: View) -> None:
+    """Which class each layer's probe names; a layer change redraws this alone."""
+    shown = {name: result for name, result in view.probes.items() if result.confusion is not None}
+    if not shown:
+        st.info("Confusions are of classes; this label is a number, or nothing was probed.")
+        return
+    last = len(next(iter(shown.values())).score) - 1
+    choices()["layer"] = min(choices()["layer"], last)
+    layer = bound(st.slider, "Layer", "layer", 0, last, help="0 enters the first block; the last leaves it.")
+    for column, (name, result) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        counts = np.asarray(result.confusion)[layer]
+        with column:
+            if np.isnan(result.score[layer]):
+                st.info(f"{name}: {result.missing.get(layer, 'no value')}.")
+                continue
+            figure = confusion(counts, result.classes, label=view.title, layer=layer, demonstrations=view.scope)
+            show(figure, name=name)
+
+
+def change(view: View) -> None:
+    """B minus A of the held-out score, over all demonstration seeds that both have."""
+    chosen = compared(view.pairs)
+    if chosen is None:
+        return
+    test = analyses.probe_change(chosen.key, view.label, view.pooling, chosen.comparison)
+    measure = f"held-out score of the probe of “{view.title}”"
+    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=view.scope))
+    seeds_button(chosen)
+
+
+def transfer(view: View) -> None:
+    """Probes of A tested on B, layer by layer, and probes of one layer tested on all others."""
+    chosen = compared(view.pairs)
+    if chosen is not None:
+        found = analyses.transfer(chosen.key, view.label, view.pooling, chosen.comparison)
+        show(transfer_by_layer({"Trained on A, tested on B": found}, label=view.title, demonstrations=view.scope))
+    for tab, (name, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
+        with tab:
+            result = view.probes[name]
+            matrix = analyses.transfer_between_layers(one.key, view.label, view.pooling, one)
+            chance = float(np.nanmean(result.chance)) if np.isfinite(result.chance).any() else 0.0
+            figure = layer_transfer(
+                matrix, label=view.title, measure=MEASURES[result.measure], chance=chance, demonstrations=view.scope
+            )
+            show(figure, name=name)
+
+
+def further(view: View) -> None:
+    """The further analyses, one at a time."""
+    sections: dict[str, Callable[[View], None]] = {
+        "B minus A": change,
+        "Selectivity": selectivity,
+        "Confusions": confusions,
+        "Transfer": transfer,
+    }
+    st.subheader("Look further")
+    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
+    if chosen:
+        sections[chosen](view)
+
 
 st.title("Probing")
 pairs = recorded()
@@ -17,13 +123,29 @@ shared = {label: one for label, one in pairs.items() if one.spec.task == first.s
 if len(shared) < len(pairs):
     st.warning("A and B are different tasks, so only A is shown.")
 labels = [name for name in probed_labels(first) if all(name in probed_labels(one) for one in shared.values())]
-columns = st.columns(2)
+columns = st.columns(4)
 with columns[0]:
     label = options.select("label", "Label", labels, of.titles, of.primary.label)
 with columns[1]:
     pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
-probes = {name: analyses.probe(one.key, label, pooling, one) for name, one in shared.items()}
-show(probe_by_layer(probes, label=of.titles[label], demonstrations=demonstration_scope(shared.values())))
+with columns[2]:
+    strength = st.selectbox(
+        "Strength",
+        [None, *STRENGTHS.tolist()],
+        format_func=lambda value: "chosen inside folds" if value is None else f"{value:g}",
+        help="The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on it.",
+    )
+with columns[3]:
+    dimensions = st.selectbox(
+        "Dimensions",
+        [None, *DIMENSIONS],
+        format_func=lambda value: "all" if value is None else f"{value} principal components",
+        help="Principal components of the training fold that the probe reads.",
+    )
+probes = {name: analyses.probe(one.key, label, pooling, strength, dimensions, one) for name, one in shared.items()}
+view = View(shared, probes, of, label, pooling)
+show(probe_by_layer(probes, label=view.title, demonstrations=view.scope))
 for name, result in probes.items():
     if result.reason:
         st.info(f"{name}: {result.reason}.")
+further(view)

@@ -12,12 +12,14 @@ import numpy as np
 from iclviz.analysis.attention import (
     Heads,
     LogRatioSummary,
+    Per,
     Rows,
     attention_ratio,
     attention_ratio_by_head,
     log_ratio_summary,
 )
 from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.correlations import Method
 from iclviz.analysis.probing import Probe, probe
 from iclviz.analysis.rounding import missing_layers
 from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, rsms
@@ -55,9 +57,11 @@ def embeddings(recording: Recording, pooling: str) -> Array:
     return np.asarray(recording.embeddings[pooling], dtype=np.float32)
 
 
-def recording_rsms(recording: Recording, pooling: str = "query_mean", metric: Metric = "cosine") -> Array:
+def recording_rsms(
+    recording: Recording, pooling: str = "query_mean", metric: Metric = "cosine", drop_largest: float = 0.0
+) -> Array:
     """(L + 1, n, n) RSMs of a recording."""
-    return rsms(embeddings(recording, pooling), metric)
+    return rsms(embeddings(recording, pooling), metric, drop_largest=drop_largest)
 
 
 def recording_alignment(
@@ -66,8 +70,13 @@ def recording_alignment(
     pooling: str = "query_mean",
     metric: Metric = "cosine",
     n_permutations: int = 1000,
+    *,
+    method: Method = "spearman",
+    drop_largest: float = 0.0,
 ) -> AlignmentTest:
     """Alignment of each layer with one of the recording's hypotheses, in the hypothesis's own unit.
+
+    `drop_largest` leaves out that share of the dimensions, those of largest variance, as a check.
 
     Raises
     ------
@@ -77,7 +86,10 @@ def recording_alignment(
         raise unknown(AnalysisError, "hypothesis", hypothesis, list(recording.hypotheses))
     x = embeddings(recording, pooling)
     groups = recording.groups.get(hypothesis)
-    test = alignment_test(rsms(x, metric), recording.hypotheses[hypothesis], groups, n_permutations=n_permutations)
+    matrices = rsms(x, metric, drop_largest=drop_largest)
+    test = alignment_test(
+        matrices, recording.hypotheses[hypothesis], groups, method=method, n_permutations=n_permutations
+    )
     exact = missing_layers(x)
     return replace(test, missing={layer: exact.get(layer, why) for layer, why in test.missing.items()})
 
@@ -87,8 +99,19 @@ def probed_labels(recording: Recording) -> list[str]:
     return [label for label in recording.labels if label in recording.groups]
 
 
-def recording_probe(recording: Recording, label: str, pooling: str = "query_mean", n_permutations: int = 1000) -> Probe:
+def recording_probe(
+    recording: Recording,
+    label: str,
+    pooling: str = "query_mean",
+    n_permutations: int = 1000,
+    *,
+    strength: float | None = None,
+    dimensions: int | None = None,
+    n_controls: int = 5,
+) -> Probe:
     """The probe of one of the recording's labels, folds held to the label's groups.
+
+    `strength`, `dimensions` and `n_controls` are those of `probe`.
 
     Raises
     ------
@@ -97,16 +120,35 @@ def recording_probe(recording: Recording, label: str, pooling: str = "query_mean
     if label not in probed_labels(recording):
         raise unknown(AnalysisError, "label to probe", label, probed_labels(recording))
     return probe(
-        embeddings(recording, pooling), recording.labels[label], recording.groups[label], n_permutations=n_permutations
+        embeddings(recording, pooling),
+        recording.labels[label],
+        recording.groups[label],
+        n_permutations=n_permutations,
+        strength=strength,
+        dimensions=dimensions,
+        n_controls=n_controls,
     )
 
 
-def recording_log_ratio(recording: Recording, heads: Heads = "mean", rows: Rows = "response") -> LogRatioSummary:
-    """Mean log attention ratio (relevant over irrelevant) of each layer, (L,)."""
-    ratio = attention_ratio(recording, heads=heads, rows=rows)
+def recording_log_ratio(
+    recording: Recording,
+    heads: Heads = "mean",
+    rows: Rows = "response",
+    over: str = "relevant",
+    under: str = "irrelevant",
+    per: Per = "token",
+) -> LogRatioSummary:
+    """Mean log attention ratio of each layer, (L,); options as for `attention_ratio`."""
+    ratio = attention_ratio(recording, over, under, heads, rows, per)
     return log_ratio_summary(ratio, coarsest_groups(recording))
 
 
-def recording_log_ratio_by_head(recording: Recording, rows: Rows = "response") -> LogRatioSummary:
+def recording_log_ratio_by_head(
+    recording: Recording,
+    rows: Rows = "response",
+    over: str = "relevant",
+    under: str = "irrelevant",
+    per: Per = "token",
+) -> LogRatioSummary:
     """The same for each layer and head, (L, H)."""
-    return log_ratio_summary(attention_ratio_by_head(recording, rows=rows), coarsest_groups(recording))
+    return log_ratio_summary(attention_ratio_by_head(recording, over, under, rows, per), coarsest_groups(recording))

@@ -151,7 +151,13 @@ def rsms(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest:
     return np.stack([layer.astype(np.float32) for layer in layers])
 
 
-def _check(matrices: Array, hypothesis: Array, method: str) -> None:
+def check_fit(matrices: Array, hypothesis: Array, method: str) -> None:
+    """Refuse RSMs (..., n, n) and a hypothesis (n, n) that are not over the same items.
+
+    Raises
+    ------
+    AnalysisError: so, or an unknown method.
+    """
     if method not in CORRELATIONS:
         raise unknown(AnalysisError, "method", method, list(CORRELATIONS))
     if matrices.shape[-2:] != hypothesis.shape or hypothesis.shape[0] != hypothesis.shape[-1]:
@@ -164,8 +170,28 @@ def _check(matrices: Array, hypothesis: Array, method: str) -> None:
 def alignment(rsm: Array, hypothesis: Array, method: Method = "spearman") -> float:
     """The correlation of an RSM (n, n) with a hypothesis (n, n) over pairs of items; NaN where one is constant."""
     rsm, hypothesis = np.asarray(rsm, dtype=float), np.asarray(hypothesis, dtype=float)
-    _check(rsm, hypothesis, method)
+    check_fit(rsm, hypothesis, method)
     return float(align(pairs_of(rsm)[None], pairs_of(hypothesis)[None], method)[0, 0])
+
+
+def item_alignment(rsms: Array, hypothesis: Array, method: Method = "spearman") -> Array:
+    """Each item's own alignment, (n, K): its row of every RSM against its row of the hypothesis, itself left out.
+
+    This is what can go with behaviour item by item. NaN where the hypothesis says the same of all pairs of an item.
+
+    Parameters
+    ----------
+    rsms: (K, n, n); hypothesis: (n, n), NaN = no prediction.
+
+    Raises
+    ------
+    AnalysisError: shapes do not fit, or the method is unknown.
+    """
+    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    check_fit(similarities, said, method)
+    others = ~np.eye(len(said), dtype=bool)
+    rows = [align(similarities[:, i, others[i]], said[None, i, others[i]], method)[0] for i in range(len(said))]
+    return np.array(rows)
 
 
 def _null(x: Array, units: Arrangement, method: Method, places: Array) -> Array:
@@ -206,7 +232,7 @@ def alignment_test(
     AnalysisError: shapes do not fit, the method is unknown, or there are fewer than 3 items.
     """
     similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
-    _check(similarities, said, method)
+    check_fit(similarities, said, method)
     if len(said) < MIN_ITEMS:
         raise AnalysisError(
             f"An alignment needs at least {MIN_ITEMS} items, and there are {len(said)}.", "Take more items."

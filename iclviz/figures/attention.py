@@ -1,12 +1,12 @@
 """Attention: the log attention ratio by layer and head, and where all of the attention goes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import Heads, LogRatioSummary, Rows
+from iclviz.analysis.attention import Heads, LogRatioSummary, Per, Rows
 from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -14,6 +14,14 @@ from iclviz.recording import Array
 _RATIO = "Log attention ratio (natural log)"
 
 _OF: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+
+
+def _ratio(over: str, under: str, per: Per) -> str:
+    if per == "mass":
+        return f"to all {over} text to that to all {under} text"
+    return f"per token of {over} text to that per token of {under} text"
+
+
 _JOINED: dict[Heads, str] = {
     "mean": "heads joined by the mean of their attention",
     "max": "in the head with the most attention on both texts together",
@@ -28,6 +36,7 @@ def attention_ratio_by_layer(
     under: str = "irrelevant",
     rows: Rows = "response",
     heads: Heads = "mean",
+    per: Per = "token",
     demonstrations: str = "",
 ) -> go.Figure:
     """Mean log attention ratio of each block as bars.
@@ -36,7 +45,7 @@ def attention_ratio_by_layer(
     ----------
     conditions: label -> its summary over layers (L,), A first.
     over, under: the roles above and below the fraction line.
-    rows, heads: whose attention it is and how heads were joined, as given to `attention_ratio`.
+    rows, heads, per: whose attention it is, how heads were joined and lengths counted, as given to `attention_ratio`.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
@@ -64,7 +73,7 @@ def attention_ratio_by_layer(
     figure.update_xaxes(title="Block (number)", tickformat="d")
     figure.update_yaxes(title=_RATIO, zeroline=True)
     caption = (
-        f"Mean log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} text, "
+        f"Mean log ratio of the attention of {_OF[rows]} {_ratio(over, under, per)}, "
         f"{_JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
         f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
         f"conditions.{wording.sentence(demonstrations)}"
@@ -90,6 +99,7 @@ def attention_ratio_by_head(
     over: str = "relevant",
     under: str = "irrelevant",
     rows: Rows = "response",
+    per: Per = "token",
     demonstrations: str = "",
 ) -> go.Figure:
     """Mean log attention ratio of each block and head, conditions side by side on one scale around zero.
@@ -98,7 +108,7 @@ def attention_ratio_by_head(
     ----------
     conditions: label -> its summary over layers and heads (L, H), A first.
     over, under: the roles above and below the fraction line.
-    rows: whose attention it is, as given to `attention_ratio_by_head`.
+    rows, per: whose attention it is and how lengths are counted, as given to `attention_ratio_by_head`.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     titles = list(conditions)
@@ -131,7 +141,7 @@ def attention_ratio_by_head(
         }
     )
     caption = (
-        f"Mean log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} text, "
+        f"Mean log ratio of the attention of {_OF[rows]} {_ratio(over, under, per)}, "
         "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; heads that "
         f"do not reach both spans are left empty.{wording.sentence(demonstrations)}"
     )
@@ -187,4 +197,59 @@ def attention_split(
         legend={"traceorder": "normal", "y": theme.ABOVE_PANEL_TITLES},
         margin={"t": theme.MARGIN["t"] + theme.PANEL_TITLE},
         height=theme.HEIGHT + theme.PANEL_TITLE,
+    )
+
+
+@named("attention-ratio-over-items")
+def attention_ratio_over_items(
+    conditions: Mapping[str, Array],
+    *,
+    block: int,
+    item_ids: Mapping[str, Sequence[str]],
+    over: str = "relevant",
+    under: str = "irrelevant",
+    rows: Rows = "response",
+    demonstrations: str = "",
+) -> go.Figure:
+    """How the items' log attention ratios are spread in one block.
+
+    Parameters
+    ----------
+    conditions: label -> (n,) log ratio of each item, NaN where it has none, A first.
+    block: the block's number, from 1; item_ids: label -> n ids.
+    over, under, rows: as given to `attention_ratio`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+    figure = go.Figure(
+        [
+            go.Box(
+                x=[label] * len(ratios),
+                y=ratios,
+                name=label,
+                boxpoints="all",
+                jitter=0.6,
+                pointpos=0,
+                text=list(item_ids[label]),
+                line={"color": colour, "width": theme.LINE_WIDTH},
+                fillcolor=theme.translucent(colour),
+                marker={"color": colour, "size": 0.7 * theme.MARKER_SIZE},
+                hovertemplate="%{text}: log ratio %{y:.3f}<extra>%{fullData.name}</extra>",
+            )
+            for label, ratios, colour in theme.coloured(conditions)
+        ]
+    )
+    figure.update_xaxes(title="Condition")
+    figure.update_yaxes(title=_RATIO, zeroline=True)
+    counts = wording.each(conditions, lambda ratios: f"{int(np.isfinite(ratios).sum())} of {len(ratios)} items")
+    caption = (
+        f"Each item's log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} "
+        f"text in block {block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
+        f"items carry is seen here.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        f"Attention to {over} over {under} text, item by item",
+        f"Block {block}, attention of {_OF[rows]}",
+        caption,
+        showlegend=False,
     )

@@ -5,31 +5,36 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.probing import Probe
+from iclviz.analysis.comparing import Difference
+from iclviz.analysis.composite import CompositeToSimple
+from iclviz.analysis.link import Link
+from iclviz.analysis.paired import PairedTest
+from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import theme, wording
 from iclviz.recording import Array
 
 SIGNIFICANT = 0.05
-
-_VALUES = ["low", "high", "p", "p corrected over layers"]
+Tested = AlignmentTest | Probe | Difference | PairedTest | Link | CompositeToSimple
+Result = Tested | Transfer
 
 
 def line_with_band(
-    result: AlignmentTest | Probe,
+    result: Result,
     estimate: Array,
     label: str,
     colour: str,
     measure: str,
     beside: Mapping[str, Array] | None = None,
+    first: int = 0,
 ) -> list[go.Scatter]:
-    """The band of an interval and the line of estimates (L + 1,), whose marks are filled where it stands out.
+    """The band of an interval and the line of estimates (K,), whose marks are filled where it stands out.
 
     The band breaks where a value is missing and is no part of the legend. The further values `beside` the estimate,
-    name -> (L + 1,), are shown in the hover and kept in the table.
+    name -> (K,), are shown in the hover and kept in the table; `first` is the number of the first layer.
     """
     beside = beside or {}
-    layers = np.arange(len(estimate))
+    layers = np.arange(first, first + len(estimate))
     edge = {
         "x": layers,
         "mode": "lines",
@@ -38,7 +43,15 @@ def line_with_band(
         "showlegend": False,
         "hoverinfo": "skip",
     }
-    stands_out = np.nan_to_num(result.p_corrected, nan=1.0) < SIGNIFICANT
+    numbers = {"low": result.low, "high": result.high}
+    marks, p = {"size": theme.MARKER_SIZE}, ""
+    if not isinstance(result, Transfer):
+        numbers |= {"p": result.p, "p corrected over layers": result.p_corrected}
+        stands_out = np.nan_to_num(result.p_corrected, nan=1.0) < SIGNIFICANT
+        marks["symbol"] = np.where(stands_out, "circle", "circle-open").tolist()
+        p = ", p corrected %{customdata[3]:.3g}"
+    further = "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, len(numbers)))
+    numbers |= beside
     line = go.Scatter(
         x=layers,
         y=estimate,
@@ -46,12 +59,11 @@ def line_with_band(
         legendgroup=label,
         mode="lines+markers",
         line={"color": colour, "width": theme.LINE_WIDTH},
-        marker={"size": theme.MARKER_SIZE, "symbol": np.where(stands_out, "circle", "circle-open").tolist()},
-        customdata=np.column_stack([result.low, result.high, result.p, result.p_corrected, *beside.values()]),
-        meta={"columns": [*_VALUES, *beside]},
-        hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}), "
-        "p corrected %{customdata[3]:.3g}"
-        + "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, start=len(_VALUES))),
+        marker=marks,
+        customdata=np.column_stack(list(numbers.values())),
+        meta={"columns": list(numbers)},
+        hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})"
+        f"{p}{further}",
     )
     return [
         go.Scatter(y=result.low, **edge),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.probing import Probe
+from iclviz.analysis.probing import Probe, Transfer
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -74,6 +74,75 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstration
         hovermode="x unified",
         showlegend=True,
     )
+
+
+@named("selectivity-by-layer")
+def selectivity_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstrations: str = "") -> go.Figure:
+    """What the probe reads of a label beyond which type of item it has before it.
+
+    Parameters
+    ----------
+    conditions: label of the condition -> its probe, A first.
+    label: the probed label's title.
+    demonstrations: what the statement is limited to.
+    """
+    measure = next(iter(conditions.values())).measure
+    figure = go.Figure()
+    for name, result, colour in theme.coloured(conditions):
+        layers_axis = np.arange(len(result.selectivity))
+        for values, what, dash in (
+            (result.selectivity, "Selectivity", "solid"),
+            (result.control_score, "Control task", "dot"),
+        ):
+            figure.add_scatter(
+                x=layers_axis,
+                y=values,
+                name=f"{what}, {name}",
+                mode="lines+markers" if dash == "solid" else "lines",
+                line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
+                marker={"size": theme.MARKER_SIZE},
+                hovertemplate=f"{what.lower()} %{{y:.3f}}",
+            )
+    layers.layer_axis(figure)
+    figure.update_yaxes(title=f"{MEASURES[measure]}, difference", zeroline=True)
+    caption = (
+        f"Selectivity of the probe of “{label}” by layer: its score less that of control tasks (dotted) whose labels "
+        "are random for each type of item, both on folds that spread the items of a type. Near zero the probe may only "
+        f"recognise types; it describes and is no test (Hewitt and Liang 2019).{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, f"Selectivity of the probe of “{label}”", "Score minus control task", caption,
+        hovermode="x unified", showlegend=True,
+    )  # fmt: skip
+
+
+@named("transfer-by-layer")
+def transfer_by_layer(conditions: Mapping[str, Transfer], *, label: str, demonstrations: str = "") -> go.Figure:
+    """How well probes of one condition read a label from the same layers of another.
+
+    Parameters
+    ----------
+    conditions: what was trained and tested -> the transfer.
+    label: the probed label's title.
+    demonstrations: what the statement is limited to.
+    """
+    measure = next(iter(conditions.values())).measure
+    figure = go.Figure()
+    for name, result, colour in theme.coloured(conditions):
+        figure.add_traces(layers.line_with_band(result, result.score, name, colour, measure))
+    layers.layer_axis(figure)
+    figure.update_yaxes(title=MEASURES[measure])
+    groups = wording.each(conditions, lambda result: wording.groups(result.n_units))
+    caption = (
+        f"{MEASURES[measure]} of a probe of “{label}” that was trained on one condition and tested on the other, on "
+        f"groups that it has not seen, with 95 % intervals ({_INTERVALS[measure].format(groups=groups)}). Each "
+        "condition is centred on its own training items: what transfers is the label's direction, not where the items "
+        f"lie.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, f"Transfer of the probe of “{label}”", "Trained on one condition, tested on the other", caption,
+        hovermode="x unified", showlegend=True,
+    )  # fmt: skip
 
 
 def _beside(result: Probe) -> dict[str, Array]:

@@ -74,6 +74,13 @@ def _observations(figure: go.Figure, trace: Any) -> Iterator[Row]:
         yield {x: value}
 
 
+def _items(figure: go.Figure, trace: Any) -> Iterator[Row]:
+    """A row for each item of a box, named by its text."""
+    y = _axis_title(figure, trace, "y")
+    for name, value in zip(trace.text, trace.y, strict=True):
+        yield {"item": name, y: value}
+
+
 def _panel(trace: Any) -> Row:
     panel = (trace.meta or {}).get("panel")
     return {"panel": panel} if panel else {}
@@ -82,6 +89,7 @@ def _panel(trace: Any) -> Row:
 _ROWS: dict[str, Callable[[go.Figure, Any], Iterator[Row]]] = {
     "scatter": _points,
     "bar": _points,
+    "box": _items,
     "heatmap": _cells,
     "histogram": _observations,
 }

@@ -1,5 +1,6 @@
 """A figure on a page: its caption, its text alternative, and buttons that make files on the click."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -11,9 +12,10 @@ from iclviz.errors import UserError
 from iclviz.figures import theme
 
 
-def show(figure: go.Figure) -> None:
-    """Draw a figure in the page's theme, with its caption and its save buttons."""
-    name, caption = saving.name(figure), figure.layout.meta["caption"]
+def show(figure: go.Figure, name: str = "") -> None:
+    """Draw a figure in the page's theme, with its caption and its save buttons; `name` tells apart two of a kind."""
+    kind, caption = saving.name(figure), figure.layout.meta["caption"]
+    name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
     themed = theme.apply(go.Figure(figure), "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     st.plotly_chart(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)

@@ -15,6 +15,13 @@ HELP = {
     "makes all items alike.",
     "metric": "How two items' embeddings are compared; the mean over items is subtracted first.",
     "heads": "mean: masses are averaged over heads before the ratio; max: the one head with the most mass on both.",
+    "level": "Within groups: items made from one thing (a line, a document) are compared with each other; between "
+    "groups: the groups' means are. A link at one level says nothing of the other.",
+    "method": "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare "
+    "two hypotheses, since midranks favour ties.",
+    "over": "The role above the fraction line.",
+    "under": "The role below the fraction line.",
+    "per": "token: mass divided by the number of tokens of the span; mass: the whole span's.",
     "rows": "response: attention of the response's tokens; last: of the prompt's last token, which decides the first "
     "response token.",
 }

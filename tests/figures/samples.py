@@ -6,8 +6,14 @@ import numpy as np
 
 from iclviz.analysis.attention import LogRatioSummary
 from iclviz.analysis.behaviour import ScoreSummary
-from iclviz.analysis.probing import Probe
+from iclviz.analysis.comparing import Difference
+from iclviz.analysis.composite import CompositeToSimple
+from iclviz.analysis.link import Link
+from iclviz.analysis.paired import PairedTest
+from iclviz.analysis.probing import Probe, Transfer
+from iclviz.analysis.reliability import NoiseCeiling
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.surface import SurfaceControl
 from iclviz.figures import FIGURES
 from iclviz.spans import ROLES
 
@@ -88,6 +94,53 @@ def split(n_layers=12, seed=0):
 
 GROUPS = np.arange(24) % 4
 
+
+def changed(*shape, seed=0, reason=None):
+    mean = np.random.default_rng(seed).normal(0.3, 0.4, size=shape)
+    p = np.full(shape, np.nan) if reason else np.where(np.abs(mean) > 0.6, 0.01, 0.4)
+    return PairedTest(mean, mean - 0.2, mean + 0.2, p, p, p, np.full(shape, 24), 16, 1000, reason)
+
+
+def difference(n_layers=13, seed=1):
+    one = changed(n_layers, seed=seed)
+    return Difference(one.estimate, one.low, one.high, one.p, one.p, one.p, 16, 5, 1000, None)
+
+
+def link(seed=0, n_layers=13, reason=None):
+    one = changed(n_layers, seed=seed, reason=reason)
+    rho = np.tanh(one.estimate)
+    return Link("within", rho, rho - 0.1, rho + 0.1, one.p, one.p, one.p, rho / 2, 24, 12, 1, 1000, 38, reason)
+
+
+def contrasts(seed=0):
+    one = changed(13, seed=seed)
+    return CompositeToSimple(one.estimate, one.low, one.high, one.p, one.p, one.p, np.zeros((24, 13)), 12, 1000, None)
+
+
+def transfer():
+    score = probe_result().score
+    return Transfer("balanced accuracy", score, score - 0.1, score + 0.1, 16, 5, None, {})
+
+
+def surface():
+    rise = alignment_result().estimate
+    p = np.where(rise > 0.2, 0.01, 0.4)
+    of_rsms = np.vstack([rise / 2, rise / 3])
+    return SurfaceControl(
+        ("tokens of the span", "mean y"),
+        np.array([0.2, 0.1]),
+        of_rsms,
+        rise,
+        rise / 2,
+        p,
+        rise / 3,
+        p,
+        999,
+        "groups",
+        None,
+    )
+
+
 DRAWN = {
     "score-by-condition": lambda draw: draw({A: score(0.5), B: score(1.2, 1)}, score="Closeness", unit="decades"),
     "score-over-k": lambda draw: draw(
@@ -113,6 +166,40 @@ DRAWN = {
     "probe-by-layer": lambda draw: draw({A: probe_result(0.1), B: probe_result(0.6)}, label="slope"),
     "attention-ratio-by-layer": lambda draw: draw({A: log_ratio(12), B: log_ratio(12, seed=1, shift=1.0)}),
     "attention-ratio-by-head": lambda draw: draw({A: log_ratio(12, 9), B: log_ratio(12, 9, seed=1)}),
+    "attention-ratio-over-items": lambda draw: draw(
+        {A: np.log(np.arange(1, 25.0)), B: np.where(np.arange(24) == 3, np.nan, 1.0)},
+        block=3,
+        item_ids={A: [f"item-{i}" for i in range(24)], B: [f"item-{i}" for i in range(24)]},
+    ),
+    "selectivity-by-layer": lambda draw: draw(
+        {A: probe_result(0.1, selectivity=np.full(13, 0.1), control_score=np.full(13, 0.3))}, label="slope"
+    ),
+    "transfer-by-layer": lambda draw: draw({"A to B": transfer()}, label="slope"),
+    "change-by-layer": lambda draw: draw({"B − A": difference()}, measure="alignment with “same slope”"),
+    "change-by-head": lambda draw: draw(changed(12, 9), measure="log attention ratio"),
+    "composite-to-simple": lambda draw: draw({A: contrasts(), B: contrasts(1)}),
+    "link-by-layer": lambda draw: draw({"Alignment": link(0), "Probe": link(1)}, score="Closeness"),
+    "link-scatter": lambda draw: draw(
+        np.arange(24.0),
+        np.arange(24.0) % 5,
+        item_ids=[f"item-{i}" for i in range(24)],
+        measure="alignment, layer 7",
+        score="Closeness",
+        groups=GROUPS,
+    ),
+    "conditions-scatter": lambda draw: draw(
+        {"k = 2": (0.1, 0.3), "k = 8": (0.2, 0.5), "k = 16": (0.2, 0.6)},
+        measure="Alignment",
+        score="Closeness",
+        coefficient=0.87,
+    ),
+    "second-order": lambda draw: draw(similarities(12), measure="Debiased linear CKA"),
+    "layer-transfer": lambda draw: draw(
+        0.25 + 0.1 * similarities(12), label="slope", measure="Balanced accuracy", chance=0.25
+    ),
+    "confusion": lambda draw: draw(np.diag([5.0, 4, 6]) + 1, ["low", "mid", "high"], label="slope", layer=7),
+    "surface-control": lambda draw: draw(surface(), hypothesis="same slope", condition=A),
+    "noise-ceiling": lambda draw: draw({A: NoiseCeiling(np.full(13, 0.5), np.full(13, 0.7), 5)}),
     "attention-split": lambda draw: draw({A: split(seed=0), B: split(seed=1)}),
 }
 

@@ -9,7 +9,17 @@ from iclviz.figures.theme import CONDITIONS
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(DRAWN) - {"similarity-matrices", "attention-ratio-by-head", "attention-split"})
+    "name",
+    [
+        "score-by-condition",
+        "score-over-k",
+        "score-distribution",
+        "alignment-by-layer",
+        "probe-by-layer",
+        "attention-ratio-by-layer",
+        "attention-ratio-over-items",
+        "composite-to-simple",
+    ],
 )
 def test_a_condition_keeps_its_colour(name):
     figure = drawn(name)

@@ -1,0 +1,188 @@
+"""The headline of a comparison: did behaviour change, and does what changed inside the model go with it?
+
+It is the task's one primary analysis, fixed before any result: its score, and the links of three measures (own
+alignment, held-out probe evidence, log attention ratio) with that score, within and between groups. Their p are
+corrected over layers and measures by the maximum statistic, and over the two levels by Bonferroni. Whatever else a page
+shows is exploratory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from iclviz.analysis.comparing import Difference
+from iclviz.analysis.link import LEVELS, Level, Link
+from iclviz.analysis.of_pairs import (
+    MEASURES,
+    Comparison,
+    Measuring,
+    compare,
+    links,
+    measure_change,
+    score_change,
+    score_difference,
+)
+from iclviz.analysis.paired import PairedTest
+from iclviz.errors import AnalysisError
+from iclviz.recording import Array, Recording
+
+Change = PairedTest | Difference
+
+LOGPROB = "answer_logprob"
+"""The score that needs no parsing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Strongest:
+    """The link with the smallest corrected p of a level, the largest of equals; p also corrected over levels."""
+
+    measure: str
+    layer: int
+    rho: float
+    low: float
+    high: float
+    p: float
+    partial: float
+
+
+@dataclass(frozen=True, eq=False)
+class Headline:
+    """What a comparison may say of a task's primary analysis.
+
+    Attributes
+    ----------
+    score: the main score's name; mean_a, mean_b: its mean over common items (and seeds).
+    change: B minus A of it, arrays (1,).
+    parsed_change: the same over items parsed on both sides; None where there are none, or all are.
+    n_parsed: how many items that are.
+    logprob_change: B minus A of the right answer's log-probability; None where it is not recorded.
+    parse_rates: share of responses that could be read in A and in B.
+    links: level -> measure -> link.
+    strongest: level -> its strongest link; a level without any is left out.
+    n_items, n_units, n_seeds: common items, independent groups, demonstration seeds.
+    n_tests: correlations that the links' p are corrected for, both levels together.
+    """
+
+    score: str
+    mean_a: float
+    mean_b: float
+    change: Change
+    parsed_change: Change | None
+    n_parsed: int
+    logprob_change: Change | None
+    parse_rates: tuple[float, float]
+    links: Mapping[Level, Mapping[str, Link]]
+    strongest: Mapping[Level, Strongest]
+    n_items: int
+    n_units: int
+    n_seeds: int
+    n_tests: int
+
+
+def headline(
+    comparison: Comparison, score: str, measuring: Measuring | None = None, *, n_permutations: int = 1000, seed: int = 0
+) -> Headline:
+    """The headline of a comparison.
+
+    Parameters
+    ----------
+    comparison: the conditions.
+    score: the task's main score; measuring: its primary hypothesis, label, pooling and metric.
+    seed: draws permutations and resamples.
+
+    Raises
+    ------
+    AnalysisError: a score, hypothesis or label that the recordings do not have.
+    """
+    how = measuring or Measuring()
+    measures = _measurable(comparison, how)
+    by_level = {
+        level: links(comparison, score, level, how, measures, n_permutations=n_permutations, seed=seed)
+        for level in LEVELS
+    }
+    tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
+    a, b = (_sides(comparison, side) for side in (0, 1))
+    parsed, n_parsed = _parsed_change(comparison, score)
+    change = score_difference(comparison, score)
+    return Headline(
+        score=score,
+        mean_a=float(np.nanmean([one.scores[score][comparison.items(one)] for one in a])),
+        mean_b=float(np.nanmean([one.scores[score][comparison.items(one)] for one in b])),
+        change=change,
+        parsed_change=parsed,
+        n_parsed=n_parsed,
+        logprob_change=score_difference(comparison, LOGPROB) if LOGPROB in comparison.first.scores else None,
+        parse_rates=(_parse_rate(comparison, a), _parse_rate(comparison, b)),
+        links=by_level,
+        strongest={level: found for level in tested if (found := _strongest(tested[level], len(tested)))},
+        n_items=len(comparison.item_ids),
+        n_units=change.n_units,
+        n_seeds=comparison.n_seeds,
+        n_tests=sum(next(iter(found.values())).n_tests for found in tested.values()),
+    )
+
+
+def _measurable(comparison: Comparison, how: Measuring) -> tuple[str, ...]:
+    """The measures that the recordings have a value of: no label may be probed, no irrelevant text shown."""
+    hypothesis, label = how.of(comparison.first)
+    there = {"alignment": bool(hypothesis), "probe": bool(label), "attention_ratio": _has_ratio(comparison, how)}
+    return tuple(measure for measure in MEASURES if there[measure])
+
+
+def _has_ratio(comparison: Comparison, how: Measuring) -> bool:
+    return bool(np.isfinite(measure_change(comparison, "attention_ratio", how)).any())
+
+
+def _sides(comparison: Comparison, side: int) -> list[Recording]:
+    return [pair[side] for pair in comparison.pairs]
+
+
+def _parse_rate(comparison: Comparison, recordings: list[Recording]) -> float:
+    read = [[one.parsed[item] is not None for item in comparison.items(one)] for one in recordings]
+    return float(np.mean(read))
+
+
+def _parsed_change(comparison: Comparison, score: str) -> tuple[Change | None, int]:
+    try:
+        parsed = compare(*([pair[side] for pair in comparison.pairs] for side in (0, 1)), parsed_in_both=True)
+    except AnalysisError:
+        return None, 0
+    kept = [item for item in parsed.item_ids if item in set(comparison.item_ids)]
+    if not kept or len(kept) == len(comparison.item_ids):
+        return None, len(kept)
+    return score_difference(Comparison(parsed.pairs, tuple(kept)), score), len(kept)
+
+
+def _strongest(found: Mapping[str, Link], n_levels: int) -> Strongest | None:
+    places = [
+        (float(link.p_corrected[layer]), -abs(float(link.estimate[layer])), measure, int(layer))
+        for measure, link in found.items()
+        for layer in np.flatnonzero(np.isfinite(link.p_corrected))
+    ]
+    if not places:
+        return None
+    p, _, measure, layer = min(places)
+    link = found[measure]
+    return Strongest(
+        measure=measure,
+        layer=layer + first_layer(measure),
+        rho=float(link.estimate[layer]),
+        low=float(link.low[layer]),
+        high=float(link.high[layer]),
+        p=min(1.0, n_levels * p),
+        partial=float(link.partial[layer]),
+    )
+
+
+def first_layer(measure: str) -> int:
+    """The number of a measure's first column: attention belongs to blocks, which count from 1."""
+    return 1 if measure == "attention_ratio" else 0
+
+
+def link_points(comparison: Comparison, measure: str, score: str, layer: int, how: Measuring) -> tuple[Array, Array]:
+    """(m,) and (m,) what a link's scatter shows: each item's change of a measure in a layer, and of the score, the mean
+    over seeds.
+    """
+    change = measure_change(comparison, measure, how)[:, :, layer - first_layer(measure)]
+    return change.mean(axis=0), score_change(comparison, score).mean(axis=0)

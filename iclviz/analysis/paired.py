@@ -1,0 +1,143 @@
+"""Whether paired differences of items (B minus A) are zero on average: sign flips of whole groups.
+
+If A and B do not differ, the two values of a group's items could as well have come the other way round. So each group's
+differences keep or change their sign, all together; a flip is shared by all columns (layers, heads), and each column's
+statistic is the mean over its own standard error, so that the maximum over columns is fair to each. All flips are used
+where they are few. p is two-sided, (1 + b) / (1 + B); the interval resamples groups.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from iclviz.analysis.statistics import (
+    MIN_UNITS,
+    benjamini_hochberg,
+    bootstrap_weights,
+    percentile_interval,
+    quotient,
+    ratio_samples,
+    sums_by_unit,
+    too_few,
+    unit_codes,
+)
+from iclviz.recording import Array
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PairedTest:
+    """Mean paired differences; arrays have the shape of one item's differences, such as (L,) or (L, H).
+
+    Attributes
+    ----------
+    estimate, low, high: the mean over items that have a difference, and its 95 % bootstrap interval over groups.
+    p, p_corrected, p_fdr: two-sided; alone, by the maximum over all columns, by Benjamini-Hochberg. NaN where no item
+        differs at all, or fewer than 8 groups have a difference.
+    n: items that have a difference.
+    n_units: groups; n_permutations: flips used.
+    reason: why there is no p, or None.
+    """
+
+    estimate: Array
+    low: Array
+    high: Array
+    p: Array
+    p_corrected: Array
+    p_fdr: Array
+    n: Array
+    n_units: int
+    n_permutations: int
+    reason: str | None
+
+
+def flips(n_units: int, n_permutations: int, rng: np.random.Generator) -> Array:
+    """(B, U) signs of 1 and -1: all others than all 1 where there are as few, else a random sample."""
+    if n_units < 32 and 2**n_units <= n_permutations:
+        return np.array(list(product((1.0, -1.0), repeat=n_units)))[1:]
+    return rng.choice((1.0, -1.0), size=(n_permutations, n_units))
+
+
+def _studentised(signs: Array, sums: Array, counts: Array) -> Array:
+    """(B, K) the mean of flipped differences over its standard error, from sums and counts (U, K) of each group."""
+    total = counts.sum(axis=0)
+    mean = (signs @ sums) / total
+    spread = (sums**2).sum(axis=0) - 2 * mean * (signs @ (sums * counts)) + mean**2 * (counts**2).sum(axis=0)
+    floor = _ROUNDING**2 * (sums**2).sum(axis=0)
+    error = np.sqrt(np.maximum(spread, floor)) / total
+    return np.asarray(np.divide(mean, error, out=np.full(mean.shape, np.nan), where=error > 0))
+
+
+def paired_test(
+    differences: Array,
+    groups: Array | Sequence[object] | None = None,
+    *,
+    n_permutations: int = 1000,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> PairedTest:
+    """Test whether mean differences are zero, with interval and correction over columns.
+
+    Parameters
+    ----------
+    differences: (n, ...) B minus A of each item, NaN where an item has none.
+    groups: (n,) what is independent of each other; None = single items.
+    seed: draws flips and resamples.
+
+    Raises
+    ------
+    AnalysisError: there is not one group for each item.
+    """
+    differences = np.asarray(differences, dtype=float)
+    shape = differences.shape[1:]
+    values = differences.reshape(len(differences), -1)
+    codes = unit_codes(groups, len(values))
+    n_units = int(codes.max(initial=-1)) + 1
+    known = np.isfinite(values)
+    sums, counts = (sums_by_unit(part, codes, n_units) for part in (np.where(known, values, 0.0), known))
+    flipping, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
+    weights = bootstrap_weights(max(n_units, 1), n_bootstrap if n_units > 1 else 0, resampling)[:, :n_units]
+    low, high = percentile_interval(ratio_samples(sums, counts, weights))
+    reason = too_few(n_units)
+    signs = np.empty((0, n_units)) if reason else flips(n_units, n_permutations, flipping)
+    p, corrected, fdr = _p_values(signs, sums, counts, reason)
+    return PairedTest(
+        estimate=quotient(sums.sum(axis=0), counts.sum(axis=0).astype(float)).reshape(shape),
+        low=low.reshape(shape),
+        high=high.reshape(shape),
+        p=p.reshape(shape),
+        p_corrected=corrected.reshape(shape),
+        p_fdr=fdr.reshape(shape),
+        n=known.sum(axis=0).reshape(shape),
+        n_units=n_units,
+        n_permutations=len(signs),
+        reason=reason,
+    )
+
+
+def _p_values(signs: Array, sums: Array, counts: Array, reason: str | None) -> tuple[Array, Array, Array]:
+    p, corrected, fdr = (np.full(sums.shape[1], np.nan) for _ in range(3))
+    tested = (np.abs(sums).max(axis=0, initial=0.0) > 0) & (np.count_nonzero(counts, axis=0) >= MIN_UNITS)
+    if reason or not tested.any():
+        return p, corrected, fdr
+    sums, counts = sums[:, tested], counts[:, tested]
+    observed = np.abs(_studentised(np.ones((1, len(sums))), sums, counts)[0])
+    null = np.abs(_studentised(signs, sums, counts))
+    p[tested], corrected[tested] = two_sided(observed, null)
+    fdr[tested] = benjamini_hochberg(p[tested])
+    return p, corrected, fdr
+
+
+def two_sided(observed: Array, null: Array) -> tuple[Array, Array]:
+    """P of each column alone and by the maximum over columns, of sizes (K,) and their null (B, K).
+
+    A null value that is NaN counts as reaching what was observed.
+    """
+    null = np.where(np.isnan(null), np.inf, null)
+    reached = observed * (1 - _ROUNDING)
+    alone = (1 + (null >= reached).sum(axis=0)) / (1 + len(null))
+    together = (1 + (null.max(axis=1)[:, None] >= reached).sum(axis=0)) / (1 + len(null))
+    return alone, together

@@ -1,0 +1,83 @@
+"""What held-out answers are worth: of all items, by class, and of each item."""
+
+import numpy as np
+
+from iclviz.analysis.probing.folds import Folds
+from iclviz.analysis.probing.labels import Label
+from iclviz.analysis.probing.result import Measure
+from iclviz.analysis.statistics import (
+    bootstrap_weights,
+    percentile_interval,
+    ratio_samples,
+    share_interval,
+    sums_by_unit,
+)
+from iclviz.recording import Array
+
+
+def measure(label: Label) -> Measure:
+    """What a label's scores are."""
+    return "balanced accuracy" if label.classes else "R2"
+
+
+def class_weights(y: Array) -> Array:
+    """(n,) what each item counts for balanced accuracy: every class alike, 1 in all."""
+    _, values, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(counts) * counts[values]))
+
+
+def training_means(values: Array, folds: Folds) -> Array:
+    """(n,) the mean of the values (n,) of each item's training fold."""
+    means = np.empty(len(values))
+    for train, test in folds:
+        means[test] = values[train].mean()
+    return means
+
+
+def point_score(label: Label, values: Array, answers: Array, folds: Folds) -> Array:
+    """(K,) balanced accuracy or R2 of answers (K, n, C) about values (n,) of this label."""
+    if label.classes:
+        return np.asarray(((answers.argmax(axis=2) == values) * class_weights(values)).sum(axis=1))
+    total = ((values - training_means(values, folds)) ** 2).sum()
+    return np.asarray(1 - ((answers[:, :, 0] - values) ** 2).sum(axis=1) / total)
+
+
+def scores(label: Label, answers: Array, codes: Array, folds: Folds, n_bootstrap: int, seed: int) -> dict[str, Array]:
+    """Of answers (K, n, C): score, low, high (K,), item_scores, item_evidence (n, K).
+
+    For classes also accuracy (K,) and confusion (K, C, C). For numbers the interval comes from resampling groups, after
+    all folds were fitted.
+    """
+    if label.classes:
+        return _class_scores(label, answers, codes)
+    return _number_scores(
+        label, answers, codes, folds, bootstrap_weights(int(codes.max()) + 1, n_bootstrap, np.random.default_rng(seed))
+    )
+
+
+def _class_scores(label: Label, answers: Array, codes: Array) -> dict[str, Array]:
+    y, named = label.values, answers.argmax(axis=2)
+    right = (named == y).T.astype(float)
+    weights = class_weights(y)[:, None]
+    low, high = share_interval(right, codes, weights)
+    true = answers[:, np.arange(len(y)), y].T
+    return {
+        "score": (right * weights).sum(axis=0),
+        "low": low,
+        "high": high,
+        "accuracy": right.mean(axis=0),
+        "item_scores": right,
+        "item_evidence": np.where(np.isfinite(true), true, np.nan),
+        "confusion": label.targets.T @ label.encoded(named),
+    }
+
+
+def _number_scores(label: Label, answers: Array, codes: Array, folds: Folds, weights: Array) -> dict[str, Array]:
+    y = label.values
+    total = np.tile(((y - training_means(y, folds)) ** 2)[:, None], (1, len(answers)))
+    errors = ((answers[:, :, 0] - y) ** 2).T
+    above, below = (sums_by_unit(part, codes, weights.shape[1]) for part in (total - errors, total))
+    score = ratio_samples(above, below, np.ones((1, weights.shape[1])))[0]
+    low, high = percentile_interval(ratio_samples(above, below, weights))
+    items = -errors / total.mean(axis=0)
+    return {"score": score, "low": low, "high": high, "item_scores": items, "item_evidence": items}

@@ -1,0 +1,138 @@
+"""Links of what changed inside the model with behaviour: by layer, and the scatter behind each number."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.link import Link
+from iclviz.figures import layers, theme, wording
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+_LEVELS = {
+    "within": "items of one group are compared: ranks less their group's mean, scores permuted within groups",
+    "between": "means of whole groups are compared, scores permuted between groups",
+}
+
+
+@named("link-by-layer")
+def link_by_layer(
+    links: Mapping[str, Link], *, score: str, first: Mapping[str, int] | None = None, demonstrations: str = ""
+) -> go.Figure:
+    """The rank correlation of each measure's change with a score's change, by layer.
+
+    Parameters
+    ----------
+    links: measure's title -> its link, all of one level.
+    score: the score's title; first: measure's title -> number of its first layer, where that is not 0.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    for name, link, colour in theme.coloured(links):
+        start = (first or {}).get(name, 0)
+        beside = {"given covariates": link.partial}
+        figure.add_traces(layers.line_with_band(link, link.estimate, name, colour, "rho", beside, start))
+    layers.layer_axis(figure)
+    figure.update_yaxes(title="Link with behaviour (Spearman's rho)", range=[-1.02, 1.02], zeroline=True)
+    one = next(iter(links.values()))
+    tested = one.reason or f"{one.n_permutations:,} permutations, corrected over {one.n_tests} correlations"
+    caption = (
+        f"Rank correlation, over items, of each measure's change from A to B with the change of {score.lower()}; "
+        f"{_LEVELS[one.level]}. Bands are 95 % intervals from resampling {wording.groups(one.n_units)}"
+        f"{_seeds(one)}; filled marks: p < 0.05, two-sided ({tested}). A link is no cause."
+        f"{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        f"Link with behaviour {one.level} groups",
+        "95 % interval; filled: p < 0.05 corrected over layers and measures",
+        caption,
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+def _seeds(link: Link) -> str:
+    return f" and {link.n_seeds} demonstration seeds" if link.n_seeds > 1 else ""
+
+
+@named("link-scatter")
+def link_scatter(
+    measure_change: Array,
+    score_change: Array,
+    *,
+    item_ids: Sequence[str],
+    measure: str,
+    score: str,
+    groups: Array | None = None,
+    demonstrations: str = "",
+) -> go.Figure:
+    """The items behind a link: the change of a measure in one layer against the change of a score.
+
+    Parameters
+    ----------
+    measure_change, score_change: (n,) B minus A of each item.
+    item_ids: n ids; groups: (n,) group of each item, named in the hover.
+    measure, score: titles; the measure's says which layer it is.
+    demonstrations: what the statement is limited to.
+    """
+    group = np.array([""] * len(item_ids)) if groups is None else np.asarray(groups).astype(str)
+    figure = go.Figure(
+        go.Scatter(
+            x=measure_change,
+            y=score_change,
+            name="Items",
+            mode="markers",
+            marker={"color": theme.translucent(theme.CONDITIONS[1], 0.6), "size": 1.2 * theme.MARKER_SIZE},
+            customdata=np.column_stack([np.asarray(item_ids, dtype=object), group]),
+            meta={"columns": ["item", "group"]},
+            hovertemplate="%{customdata[0]}<br>measure %{x:.3f}, score %{y:.3f}<extra>%{customdata[1]}</extra>",
+        )
+    )
+    figure.update_xaxes(title=f"Change of {measure}, B − A", zeroline=True)
+    figure.update_yaxes(title=f"Change of {score[0].lower()}{score[1:]}, B − A", zeroline=True)
+    caption = (
+        f"Each item's change of {measure} against its change of {score.lower()}, from condition A to condition B. "
+        "Items of one group are not independent of each other, and ranks are what the links compare."
+        f"{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(figure, "The items behind the link", "One point an item", caption, showlegend=False)
+
+
+@named("conditions-scatter")
+def conditions_scatter(
+    points: Mapping[str, tuple[float, float]], *, measure: str, score: str, coefficient: float, demonstrations: str = ""
+) -> go.Figure:
+    """Conditions as points: the mean of a measure against the mean score.
+
+    Parameters
+    ----------
+    points: condition -> (measure, score).
+    measure, score: titles.
+    coefficient: Spearman's rho over the points.
+    demonstrations: what the statement is limited to.
+    """
+    across, up = np.array(list(points.values()), dtype=float).reshape(-1, 2).T
+    figure = go.Figure(
+        go.Scatter(
+            x=across,
+            y=up,
+            name="Conditions",
+            mode="markers+text",
+            text=list(points),
+            textposition="top center",
+            marker={"color": theme.SERIES[2], "size": 1.4 * theme.MARKER_SIZE},
+            customdata=np.array(list(points), dtype=object)[:, None],
+            meta={"columns": ["condition"]},
+            hovertemplate="%{customdata[0]}: measure %{x:.3f}, score %{y:.3f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title=measure)
+    figure.update_yaxes(title=score)
+    caption = (
+        f"Each condition's {measure.lower()} against its mean {score.lower()}; rank correlation {coefficient:.2f} over "
+        f"{len(points)} conditions. They share items, baseline and nested demonstrations and all rise with k, so there "
+        f"is no p, and this is exploratory.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(figure, "Over conditions", "One point a condition", caption, showlegend=False)

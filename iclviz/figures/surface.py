@@ -1,0 +1,112 @@
+"""Surface controls and the noise ceiling, by layer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.reliability import NoiseCeiling
+from iclviz.analysis.surface import STEPS, SurfaceControl
+from iclviz.figures import layers, theme, wording
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+
+def _line(values: Array, name: str, colour: str, dash: str, p: Array | None = None) -> go.Scatter:
+    stands_out = np.zeros(len(values), dtype=bool) if p is None else np.nan_to_num(p, nan=1.0) < layers.SIGNIFICANT
+    return go.Scatter(
+        x=np.arange(len(values)),
+        y=values,
+        name=name,
+        mode="lines" if p is None else "lines+markers",
+        line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
+        marker={"size": theme.MARKER_SIZE, "symbol": np.where(stands_out, "circle", "circle-open").tolist()},
+        hovertemplate=f"{name} %{{y:.3f}}",
+    )
+
+
+@named("surface-control")
+def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str, demonstrations: str = "") -> go.Figure:
+    """The alignment of one condition, alone and with surface removed, beside each surface measure's correlation.
+
+    Parameters
+    ----------
+    control: the result over layers.
+    hypothesis: the hypothesis's title; condition: the condition's label.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure(
+        [
+            _line(control.raw, "Alignment", theme.SERIES[0], "solid"),
+            _line(control.linear, "Linear surface removed", theme.SERIES[1], "solid", control.linear_p),
+            _line(control.matched, "Pairs matched on surface", theme.SERIES[2], "solid", control.matched_p),
+            *(
+                _line(row, f"Layer with {name}", theme.CHANCE, dash)
+                for row, name, dash in zip(
+                    control.of_rsms, control.names, ("dash", "dot", "dashdot", "longdash", "longdashdot"), strict=False
+                )
+            ),
+        ]
+    )
+    layers.layer_axis(figure)
+    figure.update_yaxes(title="Correlation (Spearman's rho)", zeroline=True)
+    surfaces = ", ".join(
+        f"{name} {value:.2f}" for name, value in zip(control.names, control.of_hypothesis, strict=True)
+    )
+    surfaces = surfaces or "none that varies"
+    tested = control.reason or f"{control.n_permutations:,} permutations, corrected over layers"
+    beyond = ", ".join(str(layer) for layer in np.flatnonzero(control.beyond)) or "none"
+    caption = (
+        f"Alignment of {condition} with “{hypothesis}” by layer, alone, as partial correlation once surface measures "
+        f"are removed as straight lines of ranks, and within {STEPS} steps of each (pairs matched on surface); grey "
+        f"lines are how each layer itself correlates with surface. The hypothesis correlates with surface: "
+        f"{surfaces}. Filled marks: p < 0.05, one-sided ({tested}); beyond surface, by both controls, in layers: "
+        f"{beyond}.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        f"Alignment with “{hypothesis}” beside surface",
+        f"{condition}; filled: p < 0.05 corrected over layers",
+        caption,
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+@named("noise-ceiling")
+def noise_ceiling(conditions: Mapping[str, NoiseCeiling], *, demonstrations: str = "") -> go.Figure:
+    """How much of the RSM is common to demonstration sets, by layer.
+
+    Parameters
+    ----------
+    conditions: label -> its bounds over layers.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    for label, ceiling, colour in theme.coloured(conditions):
+        edge = {"x": np.arange(len(ceiling.lower)), "mode": "lines", "line": {"color": colour, "width": theme.THIN}}
+        figure.add_scatter(y=ceiling.lower, name=f"Lower, {label}", hovertemplate="lower %{y:.3f}", **edge)
+        figure.add_scatter(
+            y=ceiling.upper,
+            name=f"Upper, {label}",
+            hovertemplate="upper %{y:.3f}",
+            fill="tonexty",
+            fillcolor=theme.translucent(colour),
+            **edge,
+        )
+    layers.layer_axis(figure)
+    figure.update_yaxes(title="Correlation between seeds (Spearman's rho)", zeroline=True)
+    seeds = wording.each(conditions, lambda one: f"{one.n_seeds} demonstration seeds")
+    caption = (
+        f"Correlation of each seed's similarity matrix with the mean of the others (lower) and of all (upper), over "
+        f"{seeds}. Near 1 the arrangement of items does not depend on which demonstrations are shown; no hypothesis "
+        f"can be expected to align better than the upper line.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        "What demonstration sets have in common",
+        "Lower and upper noise ceiling over demonstration seeds",
+        caption,
+        hovermode="x unified",
+        showlegend=True,
+    )

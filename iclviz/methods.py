@@ -1,0 +1,228 @@
+"""The methods paragraph of exactly what was run: model and revision, task, items, seeds, units, tests, versions.
+
+It is written once, in Markdown with citations as [@key], and turned into LaTeX from there.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iclviz import __version__
+from iclviz.analysis.arrangements import arrangement
+from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.statistics import MIN_UNITS, unit_codes
+from iclviz.errors import SpecError
+from iclviz.models.presets import PRESETS
+from iclviz.recording import Recording
+from iclviz.references import bibliography
+from iclviz.tasks import Task, task
+
+CITATION = re.compile(r"\[@([^\]]+)\]")
+_UNITS = {
+    "items": "single items",
+    "groups": "whole groups of items",
+    "blocks": "whole groups among those of equal size",
+    "items within groups": "items within their group",
+}
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$",
+    "·": r"$\cdot$", "Δ": r"$\Delta$", "“": "``", "”": "''", "²": r"$^2$", "₁": r"$_1$", "₀": r"$_0$", "<": "$<$",
+    "…": r"\ldots{}", "|": "$|$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Methods:
+    """A methods paragraph: Markdown and LaTeX of the same text, and the works that it cites as BibTeX."""
+
+    markdown: str
+    latex: str
+    bibtex: str
+
+
+@dataclass(frozen=True)
+class Tests:
+    """How many permutations and resamples were used."""
+
+    alignment_permutations: int = 1000
+    probe_permutations: int = 1000
+    n_bootstrap: int = 1000
+
+
+def methods(recordings: Sequence[Recording], tests: Tests | None = None) -> Methods:
+    """The methods paragraph of some recordings, one for each model and task among them.
+
+    Parameters
+    ----------
+    recordings: what was run; conditions that differ in demonstrations alone are described together.
+    tests: permutations and resamples; None = those of the library.
+
+    Raises
+    ------
+    SpecError: no recording was given.
+    """
+    if not recordings:
+        raise SpecError("No recording was given.", "Name the keys of some, see `iclviz runs`.")
+    of: dict[tuple[object, ...], list[Recording]] = {}
+    for recording in recordings:
+        of.setdefault(_alike(recording), []).append(recording)
+    parts = [_paragraph(alike, tests or Tests()) for alike in of.values()]
+    markdown = "\n\n".join(parts) + "\n"
+    return Methods(markdown, _latex(markdown), bibliography(_cited(markdown)))
+
+
+def _alike(recording: Recording) -> tuple[object, ...]:
+    spec = recording.spec
+    return (spec.model, spec.task, spec.n_items, spec.seed, spec.task_options, spec.prompt_style, spec.dtype)
+
+
+def _cited(markdown: str) -> Iterable[str]:
+    return [key.strip().removeprefix("@") for found in CITATION.findall(markdown) for key in found.split(";")]
+
+
+def _paragraph(recordings: Sequence[Recording], tests: Tests) -> str:
+    first = recordings[0]
+    of = task(first.spec.task)
+    said: list[Callable[[], str]] = [
+        lambda: _model(first),
+        lambda: _items(first, of),
+        lambda: _conditions(recordings),
+        lambda: _representation(first, of, tests),
+        lambda: _probe(first, of, tests),
+        lambda: _attention(first, tests),
+        lambda: _behaviour(first, of, tests),
+        lambda: _versions(first),
+    ]
+    return " ".join(sentence() for sentence in said)
+
+
+def _model(recording: Recording) -> str:
+    spec, environment = recording.spec, recording.environment
+    preset = PRESETS.get(spec.model)
+    name = preset.title if preset else spec.model
+    known = environment.get("model", {})
+    hub = f", {known['hub_id']}" if known.get("hub_id") else ""
+    revision = f"revision {known['identity']}" if known.get("identity") else "identified by its files' content"
+    return (
+        f"We analysed {name} ({revision}{hub}; {recording.n_layers} blocks, {spec.dtype} on "
+        f"{environment.get('device', 'cpu')}) with iclviz {__version__}, following Yousefi et al. "
+        "[@yousefi2023incontext] with the definitions below, and the Transformers library [@wolf2020transformers]."
+    )
+
+
+def _items(recording: Recording, of: Task) -> str:
+    spec = recording.spec
+    changed = {
+        option.name: spec.task_options[option.name]
+        for option in of.options
+        if option.name in spec.task_options and spec.task_options[option.name] != _frozen(option.default)
+    }
+    options = f"; options {', '.join(f'{name} = {value}' for name, value in changed.items())}" if changed else ""
+    groups = coarsest_groups(recording)
+    n_groups = recording.n_items if groups is None else len(np.unique(groups))
+    return (
+        f"The task was {of.title[0].lower()}{of.title[1:]} (version {of.version}{options}), {recording.n_items} items "
+        f"in {n_groups} independent groups, drawn with item seed {spec.seed}. Prompts were in {spec.prompt_style} "
+        f"style; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
+    )
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _conditions(recordings: Sequence[Recording]) -> str:
+    seeds: dict[str, list[int]] = {}
+    for recording in recordings:
+        shown = recording.spec.demonstrations
+        name = f"{shown.kind} demonstrations, k = {shown.k}" if shown.k else "no demonstrations"
+        seeds.setdefault(name, []).append(shown.seed)
+    described = [
+        name if name == "no demonstrations" else f"{name} (seed {', '.join(str(seed) for seed in sorted(set(drawn)))})"
+        for name, drawn in seeds.items()
+    ]
+    return f"Conditions: {'; '.join(described)}; items and queries were the same in all of them."
+
+
+def _representation(recording: Recording, of: Task, tests: Tests) -> str:
+    primary = of.primary
+    hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else next(iter(recording.hypotheses))
+    unit, n_units = _unit(recording, hypothesis)
+    p = (
+        f"p values are one-sided, from {tests.alignment_permutations:,} permutations of {_UNITS[unit]} (all of them "
+        "where there are fewer), (1 + b)/(1 + B) [@phipson2010permutation], corrected over layers by the maximum of "
+        "values standardised by each layer's own null [@westfall1993resampling]"
+        if n_units >= MIN_UNITS
+        else f"no p value is given, since there are only {n_units} units to permute"
+    )
+    return (
+        f"Hidden states of layers 0 (input of the first block) to {recording.n_layers} (output of the last block, "
+        f"before the final norm) were pooled over prompt tokens ({primary.pooling}). Representational similarity "
+        f"[@kriegeskorte2008representational] was {primary.metric} after subtracting the mean over items; alignment "
+        f"with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over pairs of items, without the "
+        f"diagonal; {p}. Intervals (95 %) are percentiles of {tests.n_bootstrap:,} bootstrap resamples of groups, "
+        "ranks recomputed, pairs of copies of one group left out [@nili2014toolbox; @schuett2023statistical]; "
+        "differences between conditions apply one resample to both, with two-sided p values by inverting it."
+    )
+
+
+def _unit(recording: Recording, hypothesis: str) -> tuple[str, int]:
+    matrix = np.asarray(recording.hypotheses[hypothesis], dtype=float)
+    units = arrangement(matrix, unit_codes(recording.groups.get(hypothesis), recording.n_items))
+    return units.unit, units.n_units
+
+
+def _probe(recording: Recording, of: Task, tests: Tests) -> str:
+    label = of.primary.label
+    if label not in recording.groups:
+        return "No label was probed."
+    n_groups = len(np.unique(recording.groups[label]))
+    is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
+    kind, score = (
+        ("ridge regression", "R²") if is_number else ("multinomial logistic regression (L2)", "balanced accuracy")
+    )
+    return (
+        f"The label “{of.titles[label]}” was read from each layer by {kind}, its strength chosen inside the training "
+        f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}. Chance and "
+        f"one-sided p values come from a least-squares probe of fixed strength on the same folds, its labels permuted "
+        f"in their own unit {tests.probe_permutations:,} times; selectivity is the score less that of control labels "
+        "that are random for each type of item [@hewitt2019designing]."
+    )
+
+
+def _attention(recording: Recording, tests: Tests) -> str:
+    if not (np.asarray(recording.span_lengths["irrelevant"]) > 0).any():
+        return "No prompt held irrelevant text, so no attention ratio was computed."
+    return (
+        "The attention ratio is the mean attention of response tokens to relevant text over that to irrelevant text, "
+        "per token, for each head, heads joined by the mean of their attention; statistics are on its natural "
+        "logarithm. Conditions were compared item by item, by sign flips of whole groups (two-sided, corrected over "
+        "layers by the maximum of studentised means)."
+    )
+
+
+def _behaviour(recording: Recording, of: Task, tests: Tests) -> str:
+    return (
+        f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
+        "read. Links of changes inside the model with changes of this score are rank correlations over items, within "
+        "groups (scores permuted within groups) and between groups (whole groups permuted), two-sided, corrected over "
+        "layers and the three measures together and, over the two levels, by Bonferroni; with several demonstration "
+        "seeds intervals resample seeds and groups. This primary analysis was fixed in the software before any result; "
+        "all other analyses are exploratory."
+    )
+
+
+def _versions(recording: Recording) -> str:
+    names = ("python", "torch", "transformers", "numpy", "safetensors")
+    known = ", ".join(f"{name} {recording.environment[name]}" for name in names if name in recording.environment)
+    return f"Software: {known}." if known else ""
+
+
+def _latex(markdown: str) -> str:
+    parts = CITATION.split(markdown)
+    texts = ["".join(_LATEX.get(letter, letter) for letter in text) for text in parts[::2]]
+    cited = [f"\\citep{{{','.join(key.strip().removeprefix('@') for key in keys.split(';'))}}}" for keys in parts[1::2]]
+    return "".join(text + (cited[place] if place < len(cited) else "") for place, text in enumerate(texts))

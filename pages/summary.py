@@ -1,0 +1,126 @@
+"""The headline: did behaviour change, and does what changed inside the model go with it?"""
+
+from typing import cast
+
+import numpy as np
+import streamlit as st
+
+from iclviz.analysis.headline import Change, Headline, first_layer
+from iclviz.analysis.link import LEVELS, Level
+from iclviz.analysis.of_pairs import MEASURES, Measuring
+from iclviz.figures.changes import change_by_layer
+from iclviz.figures.links import link_by_layer, link_scatter
+from iclviz.recording import Recording
+from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, scope, sentences
+from iclviz.tasks import Task, task
+from iclviz.ui import analyses, options
+from iclviz.ui.comparing import Compared, compared, primary, seeds_button
+from iclviz.ui.conditions import recorded
+from iclviz.ui.figure import show
+from iclviz.ui.paper import methods_section
+
+TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
+
+
+def statement(chosen: Compared, found: Headline, of: Task) -> None:
+    """The headline in sentences, behaviour first and large."""
+    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
+    with st.container(border=True):
+        st.markdown(f"#### {first}")
+        st.markdown("\n".join(f"- {sentence}" for sentence in others))
+        st.caption(
+            f"The task's primary analysis, fixed before any result: score “{of.titles[of.primary.score]}”, hypothesis "
+            f"“{of.titles[of.primary.hypothesis]}”, label “{of.titles[of.primary.label]}”, embedding "
+            f"{of.primary.pooling}, {of.primary.metric} similarity. Everything below the links is exploratory."
+        )
+
+
+def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+    """Links by layer at one level, and the items behind one of them."""
+    default: Level = "between" if "between" in found.strongest and "within" not in found.strongest else "within"
+    level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, default))
+    links = {TITLES[name]: link for name, link in found.links[level].items()}
+    if not links:
+        st.info("None of the three measures has a value here.")
+        return
+    firsts = {TITLES[name]: first_layer(name) for name in found.links[level]}
+    score = of.titles[found.score]
+    show(link_by_layer(links, score=score, first=firsts, demonstrations=limits))
+    scatter(chosen, found, measuring, score, limits)
+
+
+@st.fragment
+def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
+    """The items behind the link of one measure in one layer, the strongest first."""
+    strongest = next(iter(found.strongest.values()), None)
+    names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
+    default = strongest.measure if strongest else names[0]
+    columns = st.columns([1, 2])
+    with columns[0]:
+        measure = st.selectbox("Measure", names, names.index(default), format_func=TITLES.__getitem__)
+    first = first_layer(measure)
+    last = first + len(found.links[LEVELS[0]][measure].estimate) - 1
+    at = strongest.layer if strongest and strongest.measure == measure else (first + last) // 2
+    with columns[1]:
+        layer = st.slider("Layer", first, last, at, help="The strongest link's layer, until you move it.")
+    x, y = analyses.points(chosen.key, measure, found.score, layer, measuring, chosen.comparison)
+    unit = "block" if first else "layer"
+    show(
+        link_scatter(
+            x,
+            y,
+            item_ids=chosen.comparison.item_ids,
+            measure=f"{MEASURE_TITLES[measure]}, {unit} {layer}",
+            score=score,
+            groups=chosen.comparison.groups,
+            demonstrations=limits,
+        )
+    )
+
+
+def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+    """What changed inside the model, layer by layer: three further families of tests."""
+    st.subheader("Exploratory: what changed inside the model")
+    key, comparison = chosen.key, chosen.comparison
+    hypothesis, label = measuring.of(comparison.first)
+    changes: dict[str, tuple[Change, int]] = {}
+    if hypothesis:
+        title = f"alignment with “{of.titles[hypothesis]}”"
+        test = analyses.alignment_change(key, hypothesis, measuring.pooling, measuring.metric, "spearman", comparison)
+        changes[title] = (test, 0)
+    if label:
+        test_of_probe = analyses.probe_change(key, label, measuring.pooling, comparison)
+        changes[f"held-out score of the probe of “{of.titles[label]}”"] = (test_of_probe, 0)
+    if "attention_ratio" in found.links[LEVELS[0]]:
+        changes["log attention ratio"] = (analyses.log_ratio_change(key, measuring, False, comparison), 1)
+    n_tests = sum(int(np.isfinite(test.p).sum()) for test, _ in changes.values())
+    st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
+    for tab, (title, (change, first)) in zip(st.tabs(list(changes)), changes.items(), strict=True):
+        with tab:
+            show(change_by_layer({"B − A": change}, measure=title, first=first, demonstrations=limits), name=title)
+
+
+def page(pairs: dict[str, Recording]) -> None:
+    """The headline of two conditions of one task."""
+    a, b = pairs.values()
+    if a.spec.task != b.spec.task or a.n_layers != b.n_layers:
+        st.info("A and B are of different tasks or models: item by item, only runs of one task and model compare.")
+        return
+    chosen = compared(pairs)
+    if chosen is None:
+        return
+    of = task(a.spec.task)
+    analysis, measuring = primary(a.spec, a)
+    found = analyses.summary(chosen.key, analysis.score, measuring, chosen.comparison)
+    limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
+    statement(chosen, found, of)
+    seeds_button(chosen)
+    link_figures(chosen, found, of, measuring, limits)
+    exploratory(chosen, found, of, measuring, limits)
+
+
+st.title("Summary")
+pairs = recorded()
+if len(pairs) == 2:
+    page(pairs)
+methods_section(list(pairs.values()))
