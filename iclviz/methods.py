@@ -20,6 +20,8 @@ from iclviz.references import bibliography
 from iclviz.tasks import Task, task
 
 CITATION = re.compile(r"\[@([^\]]+)\]")
+SUBSCRIPTS = re.compile("[₀-₉]+")
+_DIGITS = {ord("₀") + digit: str(digit) for digit in range(10)}
 _UNITS = {
     "items": "single items",
     "groups": "whole groups of items",
@@ -29,7 +31,7 @@ _UNITS = {
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$",
-    "·": r"$\cdot$", "Δ": r"$\Delta$", "“": "``", "”": "''", "²": r"$^2$", "₁": r"$_1$", "₀": r"$_0$", "<": "$<$",
+    "·": r"$\cdot$", "Δ": r"$\Delta$", "“": "``", "”": "''", "²": r"$^2$", "<": "$<$",
     "…": r"\ldots{}", "|": "$|$",
 }  # fmt: skip
 
@@ -44,7 +46,7 @@ class Methods:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Resampling:
     """How many permutations and resamples were used."""
 
     alignment_permutations: int = 1000
@@ -52,13 +54,13 @@ class Tests:
     n_bootstrap: int = 1000
 
 
-def methods(recordings: Sequence[Recording], tests: Tests | None = None) -> Methods:
+def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> Methods:
     """The methods paragraph of some recordings, one for each model and task among them.
 
     Parameters
     ----------
     recordings: what was run; conditions that differ in demonstrations alone are described together.
-    tests: permutations and resamples; None = those of the library.
+    used: permutations and resamples; None = those of the library.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def methods(recordings: Sequence[Recording], tests: Tests | None = None) -> Meth
     of: dict[tuple[object, ...], list[Recording]] = {}
     for recording in recordings:
         of.setdefault(_alike(recording), []).append(recording)
-    parts = [_paragraph(alike, tests or Tests()) for alike in of.values()]
+    parts = [_paragraph(alike, used or Resampling()) for alike in of.values()]
     markdown = "\n\n".join(parts) + "\n"
     return Methods(markdown, _latex(markdown), bibliography(_cited(markdown)))
 
@@ -83,17 +85,17 @@ def _cited(markdown: str) -> Iterable[str]:
     return [key.strip().removeprefix("@") for found in CITATION.findall(markdown) for key in found.split(";")]
 
 
-def _paragraph(recordings: Sequence[Recording], tests: Tests) -> str:
+def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
     first = recordings[0]
     of = task(first.spec.task)
     said: list[Callable[[], str]] = [
         lambda: _model(first),
         lambda: _items(first, of),
         lambda: _conditions(recordings),
-        lambda: _representation(first, of, tests),
-        lambda: _probe(first, of, tests),
-        lambda: _attention(first, tests),
-        lambda: _behaviour(first, of, tests),
+        lambda: _representation(first, of, used),
+        lambda: _probe(first, of, used),
+        lambda: _attention(first, used),
+        lambda: _behaviour(first, of, used),
         lambda: _versions(first),
     ]
     return " ".join(sentence() for sentence in said)
@@ -147,12 +149,12 @@ def _conditions(recordings: Sequence[Recording]) -> str:
     return f"Conditions: {'; '.join(described)}; items and queries were the same in all of them."
 
 
-def _representation(recording: Recording, of: Task, tests: Tests) -> str:
+def _representation(recording: Recording, of: Task, used: Resampling) -> str:
     primary = of.primary
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else next(iter(recording.hypotheses))
     unit, n_units = _unit(recording, hypothesis)
     p = (
-        f"p values are one-sided, from {tests.alignment_permutations:,} permutations of {_UNITS[unit]} (all of them "
+        f"p values are one-sided, from {used.alignment_permutations:,} permutations of {_UNITS[unit]} (all of them "
         "where there are fewer), (1 + b)/(1 + B) [@phipson2010permutation], corrected over layers by the maximum of "
         "values standardised by each layer's own null [@westfall1993resampling]"
         if n_units >= MIN_UNITS
@@ -163,7 +165,7 @@ def _representation(recording: Recording, of: Task, tests: Tests) -> str:
         f"before the final norm) were pooled over prompt tokens ({primary.pooling}). Representational similarity "
         f"[@kriegeskorte2008representational] was {primary.metric} after subtracting the mean over items; alignment "
         f"with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over pairs of items, without the "
-        f"diagonal; {p}. Intervals (95 %) are percentiles of {tests.n_bootstrap:,} bootstrap resamples of groups, "
+        f"diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap resamples of groups, "
         "ranks recomputed, pairs of copies of one group left out [@nili2014toolbox; @schuett2023statistical]; "
         "differences between conditions apply one resample to both, with two-sided p values by inverting it."
     )
@@ -175,7 +177,7 @@ def _unit(recording: Recording, hypothesis: str) -> tuple[str, int]:
     return units.unit, units.n_units
 
 
-def _probe(recording: Recording, of: Task, tests: Tests) -> str:
+def _probe(recording: Recording, of: Task, used: Resampling) -> str:
     label = of.primary.label
     if label not in recording.groups:
         return "No label was probed."
@@ -188,12 +190,12 @@ def _probe(recording: Recording, of: Task, tests: Tests) -> str:
         f"The label “{of.titles[label]}” was read from each layer by {kind}, its strength chosen inside the training "
         f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}. Chance and "
         f"one-sided p values come from a least-squares probe of fixed strength on the same folds, its labels permuted "
-        f"in their own unit {tests.probe_permutations:,} times; selectivity is the score less that of control labels "
+        f"in their own unit {used.probe_permutations:,} times; selectivity is the score less that of control labels "
         "that are random for each type of item [@hewitt2019designing]."
     )
 
 
-def _attention(recording: Recording, tests: Tests) -> str:
+def _attention(recording: Recording, used: Resampling) -> str:
     if not (np.asarray(recording.span_lengths["irrelevant"]) > 0).any():
         return "No prompt held irrelevant text, so no attention ratio was computed."
     return (
@@ -204,7 +206,7 @@ def _attention(recording: Recording, tests: Tests) -> str:
     )
 
 
-def _behaviour(recording: Recording, of: Task, tests: Tests) -> str:
+def _behaviour(recording: Recording, of: Task, used: Resampling) -> str:
     return (
         f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
         "read. Links of changes inside the model with changes of this score are rank correlations over items, within "
@@ -223,6 +225,11 @@ def _versions(recording: Recording) -> str:
 
 def _latex(markdown: str) -> str:
     parts = CITATION.split(markdown)
-    texts = ["".join(_LATEX.get(letter, letter) for letter in text) for text in parts[::2]]
+    texts = [_escaped(text) for text in parts[::2]]
     cited = [f"\\citep{{{','.join(key.strip().removeprefix('@') for key in keys.split(';'))}}}" for keys in parts[1::2]]
     return "".join(text + (cited[place] if place < len(cited) else "") for place, text in enumerate(texts))
+
+
+def _escaped(text: str) -> str:
+    whole = "".join(_LATEX.get(letter, letter) for letter in text)
+    return SUBSCRIPTS.sub(lambda found: f"$_{{{found[0].translate(_DIGITS)}}}$", whole)

@@ -9,7 +9,7 @@ from iclviz.errors import UserError
 from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
 from iclviz.tasks import task
-from iclviz.ui import choice, jobs, loading, task_options
+from iclviz.ui import choice, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.prompt_text import show_segments
 
@@ -64,7 +64,7 @@ def preview(resolved: Resolved) -> None:
             return
         tokenizer, prompts = None, None
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
-    facts = [f"expected answer **{item.answer}**"]
+    facts = [f"expected answer **{choice.as_text(item.answer)}**"]
     if prompts:
         total = sum(len(prompt) for prompt in prompts)
         facts.append(
@@ -100,6 +100,8 @@ for tab, condition in zip(st.tabs([f"{one.side.upper()}: {one.title}" for one in
         except UserError as error:
             st.error(str(error))
 
+with st.expander("Your own task"):
+    own_tasks.section()
 with st.expander("Task options and prompt style"):
     choice.bound(
         st.segmented_control,

@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.headline import Change, Headline, first_layer
+from iclviz.analysis.headlines import Change, Headline, first_layer
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_pairs import MEASURES, Measuring
 from iclviz.figures.changes import change_by_layer

@@ -16,10 +16,10 @@ _HOMES = {
         "LogRatioSummary",
     ),
     "behaviour": ("score_summary", "coarsest_groups", "ScoreSummary"),
-    "best_layer": ("best_layer", "BestLayer"),
+    "split_half": ("best_layer", "BestLayer"),
     "comparing": ("alignment_difference", "paired_over_seeds", "Difference"),
     "composite": ("composite_to_simple", "joint_rsms", "CompositeToSimple"),
-    "headline": ("headline", "Headline"),
+    "headlines": ("headline", "Headline"),
     "joining": ("join", "Join"),
     "link": ("linked", "Link"),
     "of_pairs": (
@@ -49,7 +49,7 @@ _HOMES = {
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),
     "reliability": ("noise_ceiling", "NoiseCeiling"),
     "rsa": ("rsm", "rsms", "alignment", "alignment_test", "item_alignment", "AlignmentTest"),
-    "second_order": ("second_order", "cka", "cka_by_layer"),
+    "layer_similarity": ("second_order", "cka", "cka_by_layer"),
     "statistics": ("mean_interval", "MeanInterval"),
     "surface": ("surface_rsms", "surface_control", "SurfaceControl"),
 }

@@ -91,8 +91,10 @@ def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Ar
 def inverted(estimate: Array, samples: Array) -> tuple[Array, Array, Array]:
     """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR."""
     p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
-    spread = np.nanstd(samples, axis=0)
-    tested = np.isfinite(estimate) & (spread > _ROUNDING)
+    known = np.isfinite(estimate) & np.isfinite(samples).any(axis=0)
+    spread = np.zeros(len(estimate))
+    spread[known] = np.nanstd(samples[:, known], axis=0)
+    tested = spread > _ROUNDING
     if not tested.any():
         return p, corrected, fdr
     samples, estimate, spread = samples[:, tested], estimate[tested], spread[tested]

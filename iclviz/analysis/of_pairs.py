@@ -92,11 +92,11 @@ class Comparison:
 
     def change(self, of: Callable[[Recording], Array]) -> Array:
         """(S, m, ...) B minus A of what a recording's items have, (n, ...)."""
-        values: dict[str, Array] = {}
+        values: dict[int, Array] = {}
         for recording in (one for pair in self.pairs for one in pair):
-            if recording.key not in values:
-                values[recording.key] = np.asarray(of(recording), dtype=float)[self.items(recording)]
-        return np.stack([values[b.key] - values[a.key] for a, b in self.pairs])
+            if id(recording) not in values:
+                values[id(recording)] = np.asarray(of(recording), dtype=float)[self.items(recording)]
+        return np.stack([values[id(b)] - values[id(a)] for a, b in self.pairs])
 
 
 Side = Recording | Sequence[Recording]
@@ -183,7 +183,7 @@ def alignment_change(
     items = comparison.items(first)
 
     def stacks(side: int) -> Array:
-        different = {pair[side].key: pair[side] for pair in comparison.pairs}
+        different = {id(pair[side]): pair[side] for pair in comparison.pairs}
         return np.stack([_rsms(one, comparison.items(one), pooling, metric) for one in different.values()])
 
     said = np.asarray(first.hypotheses[hypothesis])[np.ix_(items, items)]
@@ -348,15 +348,17 @@ def links(
         score_change(comparison, score),
         comparison.groups,
         level=level,
-        covariates=_covariates(comparison, score),
+        covariates=covariates(comparison, score),
         n_permutations=n_permutations,
         n_bootstrap=n_bootstrap,
         seed=seed,
     )
 
 
-def _covariates(comparison: Comparison, score: str) -> dict[str, Array]:
-    """Name -> (S, m); a covariate that some item has not is left out."""
+def covariates(comparison: Comparison, score: str) -> dict[str, Array]:
+    """What a partial link is given, name -> (S, m): the score in A, and both sides' lengths and task covariates; one
+    that does not vary or that some item lacks is left out.
+    """
 
     def stacked(side: int, of: Callable[[Recording], Array]) -> Array:
         parts = [np.asarray(of(pair[side]), dtype=float)[comparison.items(pair[side])] for pair in comparison.pairs]

@@ -3,14 +3,14 @@
 import streamlit as st
 
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS
-from iclviz.methods import Tests, methods
+from iclviz.methods import Resampling, methods
 from iclviz.recording import Recording
 
 
 def methods_section(recordings: list[Recording]) -> None:
     """The methods paragraph of recordings as Markdown and LaTeX with BibTeX, with a button for each."""
     with st.expander("Methods paragraph"):
-        written = methods(recordings, Tests(probe_permutations=PAGE_PERMUTATIONS))
+        written = methods(recordings, Resampling(probe_permutations=PAGE_PERMUTATIONS))
         files = {
             "Markdown": (written.markdown, "methods.md", "markdown"),
             "LaTeX": (written.latex, "methods.tex", "latex"),

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.comparing import Difference
-from iclviz.analysis.link import LEVELS, Level, Link
+from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.of_pairs import (
     MEASURES,
     Comparison,
     Measuring,
     compare,
-    links,
+    covariates,
     measure_change,
     score_change,
     score_difference,
@@ -96,9 +96,18 @@ def headline(
     AnalysisError: a score, hypothesis or label that the recordings do not have.
     """
     how = measuring or Measuring()
-    measures = _measurable(comparison, how)
+    changes = _changes(comparison, how)
+    scores, given = score_change(comparison, score), covariates(comparison, score)
     by_level = {
-        level: links(comparison, score, level, how, measures, n_permutations=n_permutations, seed=seed)
+        level: linked(
+            changes,
+            scores,
+            comparison.groups,
+            level=level,
+            covariates=given,
+            n_permutations=n_permutations,
+            seed=seed,
+        )
         for level in LEVELS
     }
     tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
@@ -123,15 +132,14 @@ def headline(
     )
 
 
-def _measurable(comparison: Comparison, how: Measuring) -> tuple[str, ...]:
-    """The measures that the recordings have a value of: no label may be probed, no irrelevant text shown."""
+def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
+    """Measure -> its change (S, m, K), of those that the recordings have a value of: no label may be probed, no
+    irrelevant text shown.
+    """
     hypothesis, label = how.of(comparison.first)
-    there = {"alignment": bool(hypothesis), "probe": bool(label), "attention_ratio": _has_ratio(comparison, how)}
-    return tuple(measure for measure in MEASURES if there[measure])
-
-
-def _has_ratio(comparison: Comparison, how: Measuring) -> bool:
-    return bool(np.isfinite(measure_change(comparison, "attention_ratio", how)).any())
+    there = {"alignment": bool(hypothesis), "probe": bool(label), "attention_ratio": True}
+    changes = {name: measure_change(comparison, name, how) for name in MEASURES if there[name]}
+    return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 
 def _sides(comparison: Comparison, side: int) -> list[Recording]:

@@ -1,0 +1,80 @@
+import re
+
+import pytest
+
+import iclviz
+from iclviz.errors import SpecError
+from iclviz.methods import Resampling, methods
+from iclviz.references import BIBTEX
+from iclviz.spec import Demonstrations
+
+
+@pytest.fixture
+def runs(tiny_model):
+    return [
+        iclviz.run(str(tiny_model), "linear_regression", Demonstrations(kind, k, seed), 16, task_options={"noise": 2})
+        for kind, k, seed in (("correct", 2, 0), ("correct", 2, 1), ("shuffled", 2, 0), ("none", 0, 0))
+    ]
+
+
+def test_it_says_exactly_what_was_run(runs):
+    text = methods(runs).markdown
+    for fact in (
+        runs[0].spec.model,
+        "3 blocks",
+        "float32",
+        "16 items",
+        "item seed 0",
+        "noise = 2",
+        "correct demonstrations, k = 2 (seed 0, 1)",
+        "shuffled demonstrations, k = 2 (seed 0)",
+        "no demonstrations",
+        "query_mean",
+        "“Same line”",
+        "1,000 permutations of single items",
+        f"torch {runs[0].environment['torch']}",
+    ):
+        assert fact in text, fact
+
+
+def test_runs_of_different_items_have_a_paragraph_each(runs, tiny_model):
+    other = iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("none", 0), 16)
+    text = methods([*runs, other]).markdown
+    assert len(text.strip().split("\n\n")) == 2
+    assert "reading comprehension" in text
+
+
+def test_every_citation_has_its_entry_and_no_other(runs):
+    written = methods(runs)
+    cited = {key.strip(" @") for found in re.findall(r"\[(@[^\]]+)\]", written.markdown) for key in found.split(";")}
+    assert cited
+    assert {key for key in BIBTEX if f"{{{key}," in written.bibtex} == cited
+
+
+def test_latex_cites_and_escapes(runs):
+    latex = methods(runs).latex
+    assert r"\citep{yousefi2023incontext}" in latex
+    assert "query\\_mean" in latex
+    text = re.sub(r"\\citep\{[^}]*\}|\$[^$]*\$", "", latex)
+    assert not re.search(r"(?<!\\)[%&#_$]", text)
+    assert "log$_{10}$" in latex
+    assert "[@" not in latex
+
+
+def test_the_number_of_permutations_is_what_was_used(runs):
+    assert "permuted in their own unit 200 times" in methods(runs, Resampling(probe_permutations=200)).markdown
+
+
+def test_too_few_units_are_said(tiny_model):
+    run = iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("none", 0), 6)
+    assert "no p value is given" in methods([run]).markdown
+
+
+def test_nothing_to_describe_is_refused():
+    with pytest.raises(SpecError, match="No recording"):
+        methods([])
+
+
+@pytest.mark.parametrize("entry", BIBTEX.values())
+def test_entries_are_balanced(entry):
+    assert entry.count("{") == entry.count("}")

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from iclviz.analysis import compare, headline
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.statements import contrast_note, p_value, scope, sentences
+from tests.analysis.conftest import recording  # noqa: F401
+from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
+
+A = RunSpec("model", "linear_regression", Demonstrations("correct", 2))
+B = RunSpec("model", "linear_regression", Demonstrations("correct", 16))
+SHUFFLED = RunSpec("model", "linear_regression", Demonstrations("shuffled", 16))
+
+
+def said(a, b, specs=(A, B)):
+    return sentences(headline(compare(a, b), "main", n_permutations=499), "Main score", *specs)
+
+
+def test_behaviour_comes_first(made):  # noqa: F811
+    first = said(made(0), made(1, GAIN))[0]
+    assert first.startswith("Behaviour improved: the mean of “Main score” went from")
+    assert first.endswith("for this demonstration set.")
+
+
+def test_no_improvement_is_said_before_anything_else(made):  # noqa: F811
+    assert said(made(0), made(1))[0].startswith("Behaviour did not improve beyond chance:")
+
+
+def test_a_loss_is_called_one(made):  # noqa: F811
+    assert said(made(0, GAIN), made(1))[0].startswith("Behaviour did not improve but got worse:")
+
+
+def test_links_are_said_with_their_uncertainty_or_as_not_found(made):  # noqa: F811
+    found = next(line for line in said(made(0), made(1, GAIN, ratio=True)) if line.startswith("Within groups"))
+    assert "the attention ratio at block" in found
+    assert "goes with the change of behaviour: rho = " in found
+    assert "95 % interval" in found
+    nothing = next(line for line in said(made(0), made(1)) if line.startswith("Within groups"))
+    assert "no measure's change was found to go with" in nothing
+
+
+def test_no_sentence_speaks_of_causes(made):  # noqa: F811
+    for line in said(made(0), made(1, GAIN, alignment=True, ratio=True)):
+        assert not {"cause", "because", "leads", "drives", "due"} & set(line.lower().replace(",", " ").split())
+
+
+def test_few_seeds_ask_for_more_and_five_do_not(made):  # noqa: F811
+    assert "needs 5 demonstration seeds" in said(made(0), made(1))[-1]
+    sides = [[made(seed) for seed in range(5)], [made(10 + seed, GAIN) for seed in range(5)]]
+    found = headline(compare(*sides), "main", n_permutations=99)
+    assert scope(found, A.demonstrations, B.demonstrations).startswith("over 5 demonstration seeds")
+    assert "needs 5" not in " ".join(sentences(found, "Main score", A, B))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "note"),
+    [
+        (A, B, "k changed from 2 to 16"),
+        (SHUFFLED, B, "what they teach, not about length"),
+        (RunSpec("model", "linear_regression", Demonstrations("none", 0)), B, "floor, no baseline"),
+        (A, replace(A, model="other"), "different models"),
+        (A, A, "the same demonstrations"),
+        (A, replace(A, demonstrations=Demonstrations("random", 2)), "A shows correct and B random"),
+    ],
+)
+def test_what_else_changed_is_said(a, b, note):
+    assert note in contrast_note(a, b)
+
+
+def test_without_demonstrations_nothing_is_limited_to_a_set(made):  # noqa: F811
+    found = headline(compare(made(0), made(1)), "main", n_permutations=19)
+    assert scope(found, Demonstrations("none", 0), Demonstrations("correct", 0)) == "without demonstrations"
+
+
+def test_p_values_are_written_as_papers_do():
+    assert [p_value(p) for p in (0.0004, 0.0312, np.nan)] == ["p < 0.001", "p = 0.031", "no p"]
