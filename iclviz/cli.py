@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +18,9 @@ from rich.table import Table
 from iclviz.errors import Cancelled, SpecError, UserError
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
+
+if TYPE_CHECKING:
+    from iclviz.store import Summary
 
 INTERRUPTED = 130
 STOPPED = "Stopped. What is finished is kept; the same command goes on from there."
@@ -33,7 +37,9 @@ out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=
 @app.command()
 def run(
     model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file.")] = DEMO_MODEL,
-    task: Annotated[str, typer.Option(help="The task's name.")] = "linear_regression",
+    task: Annotated[
+        str, typer.Option(help="A task's name, or the path of a file with your own.")
+    ] = "linear_regression",
     kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
     k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
     demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
@@ -73,6 +79,36 @@ def run(
 
 
 @app.command()
+def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list of specs, or a grid.")]) -> None:
+    """Record many conditions, each once; prints their keys."""
+    from iclviz.api import sweep as run_all
+    from iclviz.store import Store
+    from iclviz.sweeping import read_specs
+
+    store = Store()
+    recordings = run_all(read_specs(file))
+    out.print(_runs_table([store.summary(recording.key) for recording in recordings]))
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
+    from iclviz.tasks import all_tasks
+    from iclviz.tasks.task_files import kept, tasks_folder
+
+    found = kept()
+    places = {entry.file.task_name: str(entry.place) for entry in found if entry.file is not None}
+    table = _table("name", "task", "where from")
+    for name, one in all_tasks().items():
+        table.add_row(name, one.title, places.get(name, "iclviz"))
+    out.print(table)
+    for entry in found:
+        if entry.file is None:
+            out.print(f"not a task: {entry.place}\n{entry.problem}")
+    out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
+
+
+@app.command()
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line a run.")] = False) -> None:
     """List what the cache holds, newest first."""
     from iclviz.api import runs as list_runs
@@ -85,14 +121,18 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one l
     if not found:
         out.print("The cache holds no runs yet. Make one: iclviz run --task linear_regression --k 8")
         return
+    out.print(_runs_table(found))
+
+
+def _runs_table(summaries: "Sequence[Summary]") -> Table:
     table = _table("key", "model", "task", "demonstrations", "items", "main score", "MB")
-    for entry in found:
+    for entry in summaries:
         shown, spec = entry.spec.demonstrations, entry.spec
         demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
         score = f"{entry.main_score} {entry.mean_score:.3f}"
         size = f"{entry.size / 1e6:.1f}"
         table.add_row(entry.key[:12], spec.model, spec.task, demonstrations, str(spec.n_items), score, size)
-    out.print(table)
+    return table
 
 
 @app.command()

@@ -23,6 +23,10 @@ class SpecError(UserError):
     """A spec names something unknown or asks for something impossible."""
 
 
+class TaskFileError(UserError):
+    """A task file cannot be read, or holds what no task can be made of."""
+
+
 class ModelError(UserError):
     """A model cannot be found, reached, read or run."""
 

@@ -2,9 +2,11 @@
 
 <key>/                 the recording, as the cache keeps it
 tables/<key>.csv       one row an item: answers, responses, scores, labels, covariates
+tasks/<task>.json      the file of a user's own task
 figures/<task>/        the figures over all exported recordings of a task, each as HTML, SVG, PNG and CSV
 """
 
+import csv
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +27,8 @@ from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
 from iclviz.jobs.queue import Progress, Report
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
-from iclviz.tasks import Task, task
+from iclviz.tasks import OwnTask, Task, task
+from iclviz.tasks.task_files import written
 
 FIGURES_A_TASK = 8
 
@@ -60,8 +63,11 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
     recordings = [store.load(key) for key in keys]
     (folder / "tables").mkdir(exist_ok=True)
     for recording in recordings:
-        items(recording).to_csv(folder / "tables" / f"{recording.key}.csv", index=False)
+        # A bare carriage return in a response ends a row unless every text is quoted.
+        place = folder / "tables" / f"{recording.key}.csv"
+        items(recording).to_csv(place, index=False, quoting=csv.QUOTE_NONNUMERIC)
     names = list(dict.fromkeys(recording.spec.task for recording in recordings))
+    _write_tasks(names, folder / "tasks")
     for number, name in enumerate(names):
         of_task = {named(one): one for one in recordings if one.spec.task == name}
         place = folder / "figures" / name
@@ -69,6 +75,13 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
         for drawn, figure in enumerate(figures(of_task), start=number * FIGURES_A_TASK):
             report(Progress("drawing figures", drawn, len(names) * FIGURES_A_TASK))
             _write_figure(figure, place)
+
+
+def _write_tasks(names: Sequence[str], folder: Path) -> None:
+    own = [one for one in map(task, names) if isinstance(one, OwnTask)]
+    for one in own:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{one.name}.json").write_bytes(written(one.file))
 
 
 def _write_figure(figure: go.Figure, folder: Path) -> None:

@@ -44,6 +44,7 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
     Raises
     ------
     SpecError: an unknown task, demonstration kind or option, or a value that does not fit.
+    TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
     of = task(spec.task)
@@ -55,6 +56,7 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
     full = replace(
         spec,
         model=str(located.path) if local else spec.model,
+        task=of.name,
         demonstrations=demonstrations,
         task_options=of.resolve_options(spec.task_options, style),
         prompt_style=style,
@@ -64,7 +66,7 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
         model_options=check_options(spec.model_options),
     )
     parts = {
-        "spec": {**full.to_dict(), "model_options": _without_place(full.model_options)},
+        "spec": {**full.to_dict(), "task": of.identity, "model_options": _without_place(full.model_options)},
         "model": identity(located, memo),
         "versions": {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE},
     }

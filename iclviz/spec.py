@@ -174,7 +174,7 @@ class RunSpec:
     Attributes
     ----------
     model: a preset's name, a hub id, a local folder or a `.gguf` file.
-    task: a registered task's name.
+    task: a registered task's name, the path of a task file, or the name of one that is kept.
     demonstrations: the demonstration set.
     n_items: number of items (not of lines or documents), at least 2.
     seed: draws the items.

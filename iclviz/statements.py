@@ -5,7 +5,7 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 
-from iclviz.analysis.headline import Change, Headline, Strongest
+from iclviz.analysis.headlines import Change, Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -38,7 +38,7 @@ def p_value(p: float) -> str:
 def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
     """What every statement is limited to."""
     if headline.n_seeds >= ENOUGH_SEEDS:
-        return f"over {headline.n_seeds} demonstration seeds, which the interval resamples"
+        return f"over {headline.n_seeds} demonstration seeds"
     shown = [one.canonical() for one in (a, b)]
     if not any(one.k for one in shown):
         return "without demonstrations"

@@ -159,7 +159,7 @@ def test_a_failed_run_of_another_process_says_why(model):
         ({"demonstrations": Demonstrations("nonsense", 2)}, "shuffled"),
         ({"n_items": 10**7}, "Take n_items <="),
         ({"task_options": {"nonsense": 1}}, "statements"),
-        ({"task": "mine.csv"}, "reads no task files"),
+        ({"task": "mine.csv"}, "no task file 'mine.csv'"),
         ({"prompt_style": "chat"}, "no chat template"),
     ],
 )

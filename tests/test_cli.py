@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,11 +37,40 @@ def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_
     assert "no runs yet" in iclviz("runs").stdout
 
 
+def test_a_task_file_runs_is_listed_and_goes_with_its_export(tiny_model, tmp_path):
+    example = Path(__file__).parents[1] / "docs" / "examples" / "own_task.csv"
+    made = iclviz("run", "--model", str(tiny_model), "--task", str(example), "--k", "1", "--n-items", "16")
+    assert made.returncode == 0, made.stderr
+    name = json.loads(iclviz("runs", "--json").stdout)["spec"]["task"]
+    listed = iclviz("tasks").stdout
+    assert name in listed
+    assert "linear_regression" in listed
+    exported = iclviz("export", made.stdout.split()[1], "--to", str(tmp_path / "out"), BROWSER_PATH="")
+    assert exported.returncode == 0, exported.stderr
+    again = iclviz("run", "--model", str(tiny_model), "--task", str(tmp_path / "out" / "tasks" / f"{name}.json"),
+                   "--k", "1", "--n-items", "16")  # fmt: skip
+    assert again.stdout.split()[1] == made.stdout.split()[1]
+
+
+def test_a_sweep_records_every_run_of_its_file(tiny_model, tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        f"{{model: '{tiny_model}', task: reading_comprehension, n_items: 6, grid: {{demonstrations.k: [0, 1]}}}}"
+    )
+    made = iclviz("sweep", str(file))
+    assert made.returncode == 0, made.stderr
+    keys = {json.loads(line)["key"][:12] for line in iclviz("runs", "--json").stdout.splitlines()}
+    assert len(keys) == 2
+    assert all(key in made.stdout for key in keys)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["run", "--model", "nonsense"], "nonsense"),
         (["run", "--task", "nonsense"], "linear_regression"),
+        (["run", "--task", "nonsense.csv"], "no task file 'nonsense.csv'"),
+        (["sweep", "nonsense.yaml"], "nonsense.yaml"),
         (["run", "--kind", "nonsense"], "shuffled"),
         (["run", "--n-items", "0"], "n_items >= 2"),
         (["run", "--option", "slopes"], "name=value"),

@@ -230,7 +230,8 @@ def _null(x: Array, y: Array, places: Array) -> Array:
 
 def _p_values(estimate: Array, null: Array) -> tuple[Array, Array, Array]:
     p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
-    tested = np.isfinite(estimate) & (np.nanstd(null, axis=0) > 1e-12)
+    known = np.isfinite(estimate) & np.isfinite(null).all(axis=0)
+    tested = known & (np.ptp(np.where(known, null, 0.0), axis=0) > 1e-12)
     if tested.any():
         both = np.vstack([estimate, null])[:, tested]
         z = np.abs(both - both.mean(axis=0)) / both.std(axis=0)

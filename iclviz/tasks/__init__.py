@@ -1,38 +1,65 @@
-"""The tasks, found by package: every module here that defines a `Task` subclass with a name registers it."""
+"""The tasks, found by package: every module here that defines a `Task` subclass with a name registers it.
+
+Tasks of users' own have no name until their file is read; see `task_files`.
+"""
 
 import importlib
 import pkgutil
-from functools import cache
+from functools import cache, lru_cache
 
 from iclviz.errors import SpecError, unknown
 from iclviz.tasks.base import KINDS, Answers, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
+from iclviz.tasks.custom import OwnTask
+from iclviz.tasks.own_rows import TaskFile
+from iclviz.tasks.task_files import find, kept
 
-__all__ = ["KINDS", "Answers", "Item", "Option", "Parsed", "PrimaryAnalysis", "Task", "TaskData", "task", "tasks"]
-
-
-FILE_ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".py", ".txt")
+__all__ = [
+    "KINDS",
+    "Answers",
+    "Item",
+    "Option",
+    "OwnTask",
+    "Parsed",
+    "PrimaryAnalysis",
+    "Task",
+    "TaskData",
+    "all_tasks",
+    "task",
+    "tasks",
+]
 
 
 @cache
 def tasks() -> dict[str, Task]:
-    """Every task by name, in alphabetical order."""
+    """Every registered task by name, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {kind.name: kind() for kind in sorted(Task.__subclasses__(), key=lambda kind: kind.name)}
+    named = [kind for kind in Task.__subclasses__() if hasattr(kind, "name")]
+    return {kind.name: kind() for kind in sorted(named, key=lambda kind: kind.name)}
+
+
+def all_tasks() -> dict[str, Task]:
+    """Every registered task, then every task of the tasks folder, by name."""
+    own = [_own_task(one.file) for one in kept() if one.file is not None]
+    return tasks() | {one.name: one for one in own}
 
 
 def task(name: str) -> Task:
-    """The task of that name.
+    """The task of that name, or in the task file of that path or name, which is then kept in the cache folder.
 
     Raises
     ------
-    SpecError: no such task, or a path (own tasks are not read yet).
+    SpecError: no such task.
+    TaskFileError: the file is not there, or something in it is wrong.
     """
     if name in tasks():
         return tasks()[name]
-    if any(mark in name for mark in ("/", "\\")) or name.lower().endswith(FILE_ENDINGS):
-        raise SpecError(
-            f"The task {name!r} is a path, and this version reads no task files.",
-            f"Take one of: {', '.join(tasks())}.",
-        )
-    raise unknown(SpecError, "task", name, list(tasks()))
+    file = find(name)
+    if file is None:
+        raise unknown(SpecError, "task", name, list(all_tasks()))
+    return _own_task(file)
+
+
+@lru_cache(maxsize=64)
+def _own_task(file: TaskFile) -> OwnTask:
+    return OwnTask(file)

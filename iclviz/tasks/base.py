@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,21 +231,26 @@ class Task(ABC):
     stop_text, max_new_tokens, instructions: where responses end, and defaults by prompt style.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    description: ClassVar[str]
-    version: ClassVar[int]
-    options: ClassVar[tuple[Option, ...]]
-    demonstration_kinds: ClassVar[tuple[Kind, ...]] = get_args(Kind)
-    example_end: ClassVar[str] = "\n\n"
-    foreign_task: ClassVar[str]
-    primary: ClassVar[PrimaryAnalysis]
-    titles: ClassVar[Mapping[str, str]]
-    lower_is_better: ClassVar[frozenset[str]] = frozenset()
-    hypothesis_labels: ClassVar[Mapping[str, str]]
-    stop_text: ClassVar[str] = "\n"
-    max_new_tokens: ClassVar[Mapping[PromptStyle, int]] = {"plain": 8, "chat": 32}
-    instructions: ClassVar[Mapping[PromptStyle, str]]
+    name: str
+    title: str
+    description: str
+    version: int
+    options: tuple[Option, ...]
+    demonstration_kinds: tuple[Kind, ...] = get_args(Kind)
+    example_end: str = "\n\n"
+    foreign_task: str
+    primary: PrimaryAnalysis
+    titles: Mapping[str, str]
+    lower_is_better: frozenset[str] = frozenset()
+    hypothesis_labels: Mapping[str, str]
+    stop_text: str = "\n"
+    max_new_tokens: Mapping[PromptStyle, int] = {"plain": 8, "chat": 32}
+    instructions: Mapping[PromptStyle, str]
+
+    @property
+    def identity(self) -> str:
+        """What stands for the task in keys and seeds: its name, unless the same task can go by several."""
+        return self.name
 
     def resolve_options(self, given: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
         """Every option with its value, defaults filled in; the instruction's default depends on the prompt style.
@@ -297,7 +302,7 @@ class Task(ABC):
             shown = demonstrations.examples[: demonstrations.k]
             return tuple(Segment("demonstration", example.rstrip() + self.example_end) for example in shown)
         if demonstrations.kind == "out-of-domain":
-            return _foreign(self.name, self.foreign_task, demonstrations.k, demonstrations.seed)
+            return _foreign(self.identity, self.foreign_task, demonstrations.k, demonstrations.seed)
         return self.examples(data, index, demonstrations, options)
 
     @abstractmethod

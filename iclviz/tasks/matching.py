@@ -25,6 +25,17 @@ DENIAL = re.compile(
 """What denies the phrase that directly follows it."""
 
 
+REFUSAL = re.compile(
+    r"(?:(?:i|we|am|are|m|re|sorry|afraid|but|that|really|simply|just|must) )*"
+    r"(?:cannot|ca not|can not|could not|will not|wo not|unable|not able|do not know|refuse|decline)\b"
+    r"|(?:(?:i|we|my|am|are|m|re|very|so) )*(?:sorry|apologies|apologi[sz]e)\b(?!.* answer is )"
+    r"|(?:as an ai|no answer)\b"
+    r"|(?:it|this|(?:the|this) question) (?:cannot|can not|ca not) be answered\b"
+    r"|(?:the|this) (?:document|text) does not (?:say|state|mention|specify|contain|provide)\b"
+)
+"""How a response, normalised, begins that declines to answer."""
+
+
 @dataclass(frozen=True)
 class Mention:
     """Where a phrase stands in a normalised text: characters [start, end)."""
@@ -40,6 +51,11 @@ def normalise(text: str) -> str:
     text = THOUSANDS.sub(lambda found: re.sub(r"\D", "", found.group()), text)
     words = WORD.finditer(re.sub("-¤", "-", "".join(map(_readable, text))).replace("¤", " "))
     return " ".join(_plain_number(word.group()) if word["number"] else word.group() for word in words)
+
+
+def declines(text: str) -> bool:
+    """Whether a response declines to answer."""
+    return REFUSAL.match(normalise(text)) is not None
 
 
 def mention(text: str, spellings: Sequence[str]) -> Mention | None:

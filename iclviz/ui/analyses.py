@@ -10,13 +10,13 @@ from iclviz.analysis.attention import LogRatioSummary, attention_ratio, missing_
 from iclviz.analysis.behaviour import ScoreSummary, score_summary
 from iclviz.analysis.comparing import Difference
 from iclviz.analysis.composite import CompositeToSimple
-from iclviz.analysis.headline import Headline, headline, link_points
+from iclviz.analysis.headlines import Headline, headline, link_points
+from iclviz.analysis.layer_similarity import cka_by_layer, second_order
 from iclviz.analysis.of_pairs import Comparison, Measuring
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest
-from iclviz.analysis.second_order import cka_by_layer, second_order
 from iclviz.analysis.surface import SurfaceControl, surface_control, surface_rsms
 from iclviz.recording import Array, Recording
 

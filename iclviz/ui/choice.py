@@ -7,6 +7,7 @@ latest run": a link must mean the same tomorrow.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.tasks import KINDS, Task, task, tasks
+from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
 
 SIDES = ("a", "b")
 COLOURS = {"a": "blue", "b": "orange"}
@@ -66,6 +67,11 @@ DEFAULTS: dict[str, Any] = {
     "metric": "cosine",
     "heads": "mean",
     "rows": "response",
+    "over": "relevant",
+    "under": "irrelevant",
+    "per": "token",
+    "method": "spearman",
+    "level": "",
     "item": 0,
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
@@ -98,8 +104,9 @@ def _one_of(known: Callable[[], Any]) -> Callable[[str], str]:
 
 def _options(text: str) -> dict[str, dict[str, Any]]:
     given = json.loads(text)
+    known = all_tasks()  # never a path: a link must not read files
     for name, values in given.items():
-        task(name).resolve_options(values, "plain")
+        known[name].resolve_options(values, "plain")
     return {name: dict(values) for name, values in given.items()}
 
 
@@ -109,7 +116,7 @@ def _text(text: str) -> str:
 
 READERS: dict[str, Callable[[str], Any]] = {
     **{f"{side}_model": _text for side in SIDES},
-    **{f"{side}_task": _one_of(tasks) for side in SIDES},
+    **{f"{side}_task": _one_of(all_tasks) for side in SIDES},
     **{f"{side}_kind": _one_of(lambda: KINDS) for side in SIDES},
     **{f"{side}_k": _whole(0, MOST_K) for side in SIDES},
     **{f"{side}_seed": _whole(0, MOST_SEED) for side in SIDES},
@@ -153,7 +160,7 @@ def read_url() -> None:
             continue
         try:
             choices()[name] = READERS.get(name, _text)(text)
-        except (ValueError, TypeError, AttributeError, RecursionError, UserError):
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
             refused.append(f"{name} = {text[:60]}")
     st.session_state["refused"] = refused
 
@@ -218,6 +225,7 @@ def swap() -> None:
 
 def sidebar() -> Choice:
     """The sidebar's controls for A and B, on every page."""
+    _leave_missing_tasks()
     with st.sidebar:
         _side_controls("a")
         st.button("Swap A and B", on_click=swap, icon=":material/swap_vert:", width="stretch")
@@ -227,6 +235,14 @@ def sidebar() -> Choice:
         bound(n_items.number_input, "Items", "items", 2, MOST_ITEMS, help=same)
         bound(seed.number_input, "Item seed", "items_seed", 0, MOST_SEED, help="Draws the queries.")
     return choice()
+
+
+def _leave_missing_tasks() -> None:
+    """Take the default for a task that the cache no longer keeps."""
+    for name in [f"{side}_task" for side in SIDES]:
+        if choices()[name] not in all_tasks():
+            st.session_state["refused"] = [*(st.session_state.get("refused") or ()), f"{name} = {choices()[name]}"]
+            choose({name: DEFAULTS[name]})
 
 
 def _side_controls(side: str) -> None:
@@ -242,8 +258,8 @@ def _side_controls(side: str) -> None:
         format_func=lambda name: PRESETS[name].title if name in PRESETS else name,
         help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
     )
-    titles = {name: one.title for name, one in tasks().items()}
-    bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=of.description)
+    titles = {name: _task_title(one) for name, one in all_tasks().items()}
+    bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(of.description))
     kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
     meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
     kinds = _kinds(of, chosen[f"{side}_kind"])
@@ -253,6 +269,11 @@ def _side_controls(side: str) -> None:
     if chosen[f"{side}_kind"] == "custom":
         shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
         bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
+
+
+def _task_title(of: Task) -> str:
+    """A task's title; tasks of users' own may share theirs, so the content's digest tells them apart."""
+    return f"{of.title} ({of.identity[1:7]})" if isinstance(of, OwnTask) else of.title
 
 
 def _models(chosen: str) -> list[str]:
@@ -269,6 +290,11 @@ def show_item_control(n_items: int) -> int:
     choices()["item"] = min(choices()["item"], n_items - 1)
     number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
     return number
+
+
+def as_text(text: str) -> str:
+    """A text from a file as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:.-])", r"\\\1", text)
 
 
 def describe(spec: RunSpec, other: RunSpec | None = None) -> str:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from iclviz.analysis import alignment, alignment_test, rsm, rsms
 from iclviz.analysis.arrangements import arrangement
-from iclviz.analysis.correlations import align, pairs_of
+from iclviz.analysis.correlations import _ranks, align, pairs_of
 from iclviz.analysis.of_recording import recording_alignment
 from iclviz.analysis.resampling import resamples
 from iclviz.errors import AnalysisError
@@ -421,3 +421,14 @@ def test_the_interval_holds_the_truth_of_a_planted_structure():
         test = alignment_test(*draw(30), n_permutations=0, n_bootstrap=200, seed=seed)
         inside += test.low[0] <= truth <= test.high[0]
     assert inside >= 50
+
+
+@pytest.mark.parametrize("n_levels", [1, 2, 30, 400])
+def test_ranks_by_counting_are_those_by_sorting(n_levels):
+    values = np.random.default_rng(0).integers(n_levels, size=(5, 600)) / 7
+    np.testing.assert_array_equal(_ranks(values), stats.rankdata(values, axis=1))
+
+
+def test_rows_of_other_values_are_ranked_by_themselves():
+    values = np.array([[1.0, 2, 2, 3], [9, 1, 2, 2], [5, 5, 4, 1]])
+    np.testing.assert_array_equal(_ranks(values), stats.rankdata(values, axis=1))

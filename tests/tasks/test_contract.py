@@ -1,11 +1,12 @@
 """What every task promises, whatever it asks."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from iclviz.errors import SpecError
+from iclviz.errors import SpecError, TaskFileError
 from iclviz.models.locating import locate
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.spec import Demonstrations
@@ -15,7 +16,10 @@ SOLVED = ("correct", "shuffled", "random", "contrastive", "out-of-domain", "cust
 OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
 
-@pytest.fixture(params=list(tasks()))
+EXAMPLE = str(Path(__file__).parents[2] / "docs" / "examples" / "own_task.csv")
+
+
+@pytest.fixture(params=[*tasks(), EXAMPLE], ids=[*tasks(), "own"])
 def one(request):
     return task(request.param)
 
@@ -190,14 +194,15 @@ def test_an_instruction_is_one_segment_before_everything(one):
     assert prompt.text.startswith("Do this.\n")
 
 
-def test_a_path_says_that_own_tasks_are_not_read():
-    with pytest.raises(SpecError, match="reads no task files"):
-        task("my_tasks/items.csv")
+@pytest.mark.parametrize("name", ["mine.py", "tasks.yaml", "./table.xlsx"])
+def test_a_file_of_another_form_is_refused(name):
+    with pytest.raises(TaskFileError, match=r"never a program, and ends in \.json, \.jsonl, \.csv"):
+        task(name)
 
 
-@pytest.mark.parametrize("name", ["items.csv", "mine.py", "a/b"])
-def test_a_file_name_is_taken_for_a_path(name):
-    with pytest.raises(SpecError, match="reads no task files"):
+@pytest.mark.parametrize("name", ["items.csv", "a/b.json", "~nobody-of-that-name/a.csv", "a" * 300 + ".csv", "a\0.csv"])
+def test_a_file_that_is_not_there_is_one_sentence(name):
+    with pytest.raises(TaskFileError, match="task file"):
         task(name)
 
 

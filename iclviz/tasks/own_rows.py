@@ -1,0 +1,444 @@
+"""The rows of a user's own task: what a row holds, and what must be true of one row and of all rows together.
+
+Rows come as tables that fit `own_task.schema.json`. What a schema cannot say is checked here: that relevant and
+irrelevant text stands in the query once, that no row repeats another, that a label is of one kind, that groups can be
+held out, that answers can be scored.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import Any, Literal
+
+from iclviz.errors import TaskFileError
+from iclviz.spans import Role, Segment
+from iclviz.spec import digest
+from iclviz.tasks.matching import normalise
+
+LabelKind = Literal["text", "number"]
+Scoring = Literal["words", "exact", "number"]
+
+DIGEST_DIGITS = 16
+LONGEST_ID = 80
+SHOWN = 60
+"""Characters of a wrong value that its problem repeats."""
+MOST_PROBLEMS = 5
+"""Problems of a file that its error tells in full."""
+
+TAKEN = frozenset(
+    {
+        *("right", "answer_logprob", "logprob_margin", "prefers_right", "absolute_error"),
+        *("query_words", "answer_words", "prompt_tokens", "query_tokens", "response_tokens"),
+    }
+)
+"""Names of scores and covariates, which no label can have."""
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong in a line of a file, counted from 1, and what to do about it."""
+
+    line: int
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line}: {self.text} {self.remedy}"
+
+
+def refusal(name: str, problems: Iterable[Problem]) -> TaskFileError:
+    """The error of a file with these problems: the first ones in full, and how many more there are."""
+    found = sorted(problems, key=lambda problem: problem.line)
+    if len(found) == 1:
+        return TaskFileError(f"{name}, line {found[0].line}: {found[0].text}", found[0].remedy)
+    more = [f"And {len(found) - MOST_PROBLEMS:,} more."] if len(found) > MOST_PROBLEMS else []
+    lines = [f"{name} has {len(found):,} mistakes.", *map(str, found[:MOST_PROBLEMS]), *more]
+    return TaskFileError("\n".join(lines))
+
+
+def shown(value: Any) -> str:
+    """A wrong value as problems repeat it."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file.
+
+    Attributes
+    ----------
+    accepted: other spellings of the answer.
+    candidates: wrong answers.
+    labels: name -> text or number; a missing one is left out.
+    group, groups: the row's group for every label, and by label; the latter counts first.
+    relevant, irrelevant: parts of the query.
+    """
+
+    id: str
+    query: str
+    answer: str
+    accepted: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    labels: Mapping[str, str | float] = field(default_factory=dict)
+    group: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    relevant: tuple[str, ...] = ()
+    irrelevant: tuple[str, ...] = ()
+    use: str = "query"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Row":
+        """The row of a table that fits the schema."""
+        labels = {name: _label(value) for name, value in values.get("labels", {}).items()}
+        return cls(
+            id=_words(values["id"]) if "id" in values else default_id(values["query"]),
+            query=values["query"],
+            answer=_words(values["answer"]),
+            accepted=tuple(map(_words, values.get("accepted", ()))),
+            candidates=tuple(map(_words, values.get("candidates", ()))),
+            labels={name: value for name, value in labels.items() if value != ""},
+            group=_words(values["group"]) if "group" in values else None,
+            groups={name: _words(value) for name, value in values.get("groups", {}).items()},
+            relevant=_parts(values.get("relevant", ())),
+            irrelevant=_parts(values.get("irrelevant", ())),
+            use=values.get("use", "query"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table that `of` makes the same row from; what a row does not have is left out."""
+        return {name: _plain(value) for name, value in vars(self).items() if value}
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Every spelling of the right answer."""
+        return (self.answer, *self.accepted)
+
+    def followed_by(self, answer: str) -> str:
+        """An answer as it follows the query."""
+        return answer if self.query[-1].isspace() else f" {answer}"
+
+    def group_for(self, label: str) -> str | None:
+        """The row's group for a label, None where the file gives none."""
+        return self.groups.get(label, self.group)
+
+    @property
+    def sources(self) -> set[tuple[str, str]]:
+        """Everything that the row was made from: its groups with the labels that they are for."""
+        return {*self.groups.items(), *([("", self.group)] if self.group is not None else [])}
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The query, cut at the borders of its relevant and irrelevant parts."""
+        pieces, end = [], 0
+        for start, stop, role in sorted(self._places()):
+            pieces += [Segment("question", self.query[end:start]), Segment(role, self.query[start:stop])]
+            end = stop
+        return tuple(piece for piece in (*pieces, Segment("question", self.query[end:])) if piece.text)
+
+    def _places(self) -> Iterator[tuple[int, int, Role]]:
+        parts: list[tuple[Role, tuple[str, ...]]] = [("relevant", self.relevant), ("irrelevant", self.irrelevant)]
+        for role, texts in parts:
+            for text in texts:
+                start = self.query.index(text)
+                yield start, start + len(text), role
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with the row by itself, and what to do about it."""
+        yield from _misplaced(self.query, [("relevant", text) for text in self.relevant])
+        yield from _misplaced(self.query, [("irrelevant", text) for text in self.irrelevant])
+        if all(self.query.count(text) for text in (*self.relevant, *self.irrelevant)):
+            yield from _overlapping(self)
+        forms = {form(spelling) for spelling in self.right}
+        for candidate in self.candidates:
+            if form(candidate) in forms:
+                yield f"candidates = {shown(candidate)} is the right answer.", "Give wrong answers as candidates."
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _label(value: Any) -> str | float:
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return float(value)
+
+
+def _parts(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def default_id(query: str) -> str:
+    """A row's id where the file gives none: its query, shortened where it is long."""
+    line = " ".join(query.split())
+    return line if len(line) <= LONGEST_ID else f"{line[: LONGEST_ID - 10].rstrip()}… {digest(query)[:8]}"
+
+
+def _misplaced(query: str, parts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for name, text in parts:
+        start = query.find(text)
+        if start < 0:
+            yield (
+                f"{name} = {shown(text)} does not stand in the query.",
+                "Copy the text from the query, blanks included.",
+            )
+        elif query.find(text, start + 1) >= 0:
+            yield (
+                f"{name} = {shown(text)} stands in the query more than once.",
+                "Give a longer part that stands there once.",
+            )
+
+
+def _overlapping(row: Row) -> Iterator[tuple[str, str]]:
+    for (first, stop, _), (start, end, role) in pairwise(sorted(row._places())):
+        if start < stop:
+            text, other = row.query[start:end], row.query[first:stop]
+            yield f"{role} = {shown(text)} overlaps with {shown(other)}.", "Give parts that share no character."
+
+
+def form(answer: str) -> str:
+    """The form in which answers are compared; one without letters and digits is compared as it is."""
+    return normalise(answer) or answer.strip()
+
+
+def number_in(text: str) -> float | None:
+    """The first number of a text, None where there is none."""
+    found = next((word for word in normalise(text).split() if NUMBER.fullmatch(word)), None)
+    # A number of hundreds of digits is infinite as a float.
+    return float(found) if found and abs(float(found)) < float("inf") else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number and nothing else."""
+    return NUMBER.fullmatch(normalise(text)) is not None and number_in(text) is not None
+
+
+def wrong_scoring(row: Row, scoring: str) -> str | None:
+    """Why a row's answer cannot be scored in this way, or None."""
+    if scoring == "number" and not all(map(is_number, row.right)):
+        return f"answer = {shown(row.answer)} is not a number."
+    if scoring == "words" and not all(map(normalise, row.right)):
+        return f"answer = {shown(row.answer)} has no letters or digits to look for."
+    return None
+
+
+SCORING_REMEDY: Mapping[str, str] = {
+    "number": "Take scoring = words or exact.",
+    "words": "Take scoring = exact.",
+    "exact": "",
+}
+
+
+def default_scoring(rows: Iterable[Row]) -> Scoring:
+    """Numbers where all answers are numbers, words where they have letters or digits, else whole answers."""
+    spellings = [spelling for row in rows for spelling in row.right]
+    if all(map(is_number, spellings)):
+        return "number"
+    return "words" if all(map(normalise, spellings)) else "exact"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFile:
+    """A task as its file says it, checked.
+
+    Attributes
+    ----------
+    name: the file's name without ending; not part of the content.
+    title, description: "" where the file gives none.
+    labels: name -> its kind, the one of the primary analysis first.
+    """
+
+    name: str
+    title: str
+    description: str
+    instruction: str
+    scoring: Scoring
+    labels: Mapping[str, LabelKind]
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """Everything that makes the task what it is, as plain JSON values."""
+        head = {
+            "title": self.title,
+            "description": self.description,
+            "instruction": self.instruction,
+            "scoring": self.scoring,
+            "labels": list(self.labels),
+        }
+        return {**head, "items": [row.to_dict() for row in self.rows]}
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same content, wherever the file lies and whatever its form."""
+        return digest(self.content)[:DIGEST_DIGITS]
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task in specs."""
+        return f"{self.name}@{self.digest}"
+
+    @cached_property
+    def queries(self) -> tuple[Row, ...]:
+        """Rows that can be asked."""
+        return tuple(row for row in self.rows if row.use == "query")
+
+    @cached_property
+    def marked(self) -> tuple[Row, ...]:
+        """Rows that are only for demonstrations."""
+        return tuple(row for row in self.rows if row.use == "demonstration")
+
+
+Numbered = Sequence[tuple[int, Row]]
+"""Rows with the lines on which they begin."""
+
+
+def label_kinds(rows: Iterable[Row], order: Iterable[str] = ()) -> dict[str, LabelKind]:
+    """The labels of rows with their kinds: those of `order` first, the others as they first occur."""
+    kinds: dict[str, LabelKind] = {}
+    for row in rows:
+        for name, value in row.labels.items():
+            kinds.setdefault(name, "text" if isinstance(value, str) else "number")
+    named = [name for name in order if name in kinds]
+    return {name: kinds[name] for name in dict.fromkeys([*named, *kinds])}
+
+
+def hypothesis(label: str, kind: LabelKind) -> str:
+    """The name of a label's hypothesis."""
+    return f"same_{label}" if kind == "text" else f"{label}_similarity"
+
+
+def problems(rows: Numbered, order: Sequence[str], scoring: str | None) -> list[Problem]:
+    """What is wrong with rows that are right one by one.
+
+    order: labels that the file lists; scoring: how the file wants to be scored, None where it does not say.
+    """
+    checks: tuple[Callable[[Numbered], Iterator[Problem]], ...] = (
+        _repeated,
+        _mixed_labels,
+        _taken_names,
+        _groups_without_label,
+        _missing_groups,
+        _labels_that_are_groups,
+    )
+    found = [problem for check in checks for problem in check(rows)]
+    found += _unknown_labels(rows, order)
+    found += _unscorable(rows, scoring)
+    if sum(row.use == "query" for _, row in rows) < 2:
+        found.append(Problem(1, "there are fewer than 2 rows to ask.", "Give 2 query rows or more, better 32."))
+    return found
+
+
+def _repeated(rows: Numbered) -> Iterator[Problem]:
+    tables: tuple[tuple[str, Callable[[Row], str]], ...] = (
+        ("id", lambda row: row.id),
+        ("query", lambda row: " ".join(row.query.split())),
+    )
+    seen: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        places = {name: (name, value(row)) for name, value in tables}
+        # Rows with one query have one id by default: that is one mistake.
+        name = next((name for name in ("query", "id") if places[name] in seen), None)
+        if name is not None:
+            value, first = shown(getattr(row, name)), seen[places[name]]
+            yield Problem(line, f"{name} = {value} stands in line {first} too.", f"Give every row its own {name}.")
+        for place in places.values():
+            seen.setdefault(place, line)
+
+
+def _mixed_labels(rows: Numbered) -> Iterator[Problem]:
+    first: dict[str, tuple[int, str | float]] = {}
+    for line, row in rows:
+        for name, value in row.labels.items():
+            where, other = first.setdefault(name, (line, value))
+            if isinstance(other, str) != isinstance(value, str):
+                yield Problem(
+                    line,
+                    f"label {name} = {shown(value)}, and {shown(other)} in line {where}: one is a number, one is text.",
+                    "Give numbers only or text only, and nothing where there is no value.",
+                )
+
+
+def _taken_names(rows: Numbered) -> Iterator[Problem]:
+    kinds = label_kinds(row for _, row in rows)
+    counts = Counter(chain(kinds, (hypothesis(name, kind) for name, kind in kinds.items()), TAKEN))
+    for name in kinds:
+        if counts[name] > 1:
+            line = next(line for line, row in rows if name in row.labels)
+            yield Problem(line, f"the name of the label {name} is taken.", "Give the label another name.")
+
+
+def _unknown_labels(rows: Numbered, order: Sequence[str]) -> Iterator[Problem]:
+    kinds = label_kinds(row for _, row in rows)
+    for name in order:
+        if name not in kinds:
+            yield Problem(1, f"labels names {name!r}, and no row has it.", f"Known: {', '.join(kinds) or 'none'}.")
+
+
+def _groups_without_label(rows: Numbered) -> Iterator[Problem]:
+    kinds = label_kinds(row for _, row in rows)
+    for line, row in rows:
+        for name in row.groups:
+            if name not in kinds:
+                known = f"Known labels: {', '.join(kinds) or 'none'}."
+                yield Problem(line, f"a group is given for {name!r}, which is no label.", known)
+
+
+def _labels_with_default(rows: Numbered) -> list[str]:
+    return list(label_kinds(row for _, row in rows)) or ["answer"]
+
+
+def _missing_groups(rows: Numbered) -> Iterator[Problem]:
+    asked = [(line, row) for line, row in rows if row.use == "query"]
+    bare: set[int] = set()
+    for name in _labels_with_default(rows):
+        if any(row.group_for(name) is not None for _, row in asked):
+            bare |= {line for line, row in asked if row.group_for(name) is None}
+    for line in sorted(bare):
+        yield Problem(line, "the group is missing, and other rows have one.", "Give every row its group, or none.")
+
+
+def _labels_that_are_groups(rows: Numbered) -> Iterator[Problem]:
+    """No fold can hold out a group without the label's value, and no permutation of groups changes the hypothesis."""
+    kinds = label_kinds(row for _, row in rows)
+    for name in [name for name, kind in kinds.items() if kind == "text"] or ([] if kinds else ["answer"]):
+        if line := _line_of_label_that_is_group(rows, name, bool(kinds)):
+            yield Problem(
+                line,
+                f"every value of the label {name} is in one group only, so that no group can be held out.",
+                "Give groups that share its values, such as what each row was made from, or none.",
+            )
+
+
+def _line_of_label_that_is_group(rows: Numbered, name: str, is_given: bool) -> int | None:
+    groups: dict[str | float, list[str]] = defaultdict(list)
+    lines = []
+    for line, row in rows:
+        value, group = row.labels.get(name, "") if is_given else row.answer, row.group_for(name)
+        if row.use == "query" and value and group is not None:
+            groups[value].append(group)
+            lines.append(line)
+    alone = all(len(set(found)) == 1 for found in groups.values())
+    return lines[0] if alone and any(len(found) > 1 for found in groups.values()) else None
+
+
+def _unscorable(rows: Numbered, scoring: str | None) -> Iterator[Problem]:
+    if scoring is None:
+        return
+    for line, row in rows:
+        if text := wrong_scoring(row, scoring):
+            yield Problem(line, text, SCORING_REMEDY[scoring])
