@@ -3,6 +3,7 @@
 # make test    everything that has to pass           make check-long   the checks that take longer
 # make screenshots   the pictures of the README and the docs, from the real dashboard
 # make benchmark     capture beside other libraries, in an environment of its own (ARGS=--quick: the first row)
+# make findings      what the demo model shows on every task: docs/findings.md and its figures
 # make lint    style, and who may import whom        make types        types
 #
 # TORCH_INDEX=URL   where to get torch from instead of the usual index, such as PyTorch's CPU builds
@@ -43,7 +44,7 @@ command.chmod(0o755)
 endef
 export LINK_CHECKOUT
 
-.PHONY: help setup run test check-long screenshots benchmark lint types dev demo browser
+.PHONY: help setup run test check-long screenshots benchmark findings lint types dev demo browser
 .DEFAULT_GOAL := help
 
 help:
@@ -119,5 +120,9 @@ benchmark: demo
 	@$(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/python -m pip install -q -r benchmarks/requirements.txt
 	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/capture.py $(ARGS)
 
+findings: demo
+	$(PY) -W ignore -m benchmarks.findings
+
 check-long: dev demo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m long
+	OMP_NUM_THREADS=1 $(PY) -W ignore -m benchmarks.validity --write docs/validity.md

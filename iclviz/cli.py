@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from iclviz.errors import Cancelled, SpecError, UserError
+from iclviz.errors import Cancelled, SpecError, UserError, unknown
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -157,6 +157,32 @@ def export(keys: list[str], to: Annotated[str, typer.Option(help="A folder, or a
     with showing("exporting") as report:
         written = write(keys, Path(os.path.expanduser(to)), report)
     out.print(f"written  {written}")
+
+
+@app.command()
+def methods(
+    keys: list[str],
+    form: Annotated[str, typer.Option("--format", help="What to print: markdown, latex or bibtex.")] = "markdown",
+    to: Annotated[Path | None, typer.Option(help="A folder for methods.md, methods.tex and methods.bib.")] = None,
+) -> None:
+    """Write the methods paragraph of exactly what was run."""
+    from iclviz.api import load
+    from iclviz.methods import methods as write
+
+    written = write([load(key) for key in keys])
+    texts = {"markdown": written.markdown, "latex": written.latex, "bibtex": written.bibtex}
+    if form not in texts:
+        raise unknown(SpecError, "format", form, list(texts))
+    if to is None:
+        print(texts[form], end="")
+        return
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for ending, text in zip(("md", "tex", "bib"), texts.values(), strict=True):
+            (to / f"methods.{ending}").write_text(text)
+    except OSError as error:
+        raise UserError(f"The folder {to} cannot be written ({error.strerror}).", "Choose another one.") from error
+    out.print(f"written  {to}")
 
 
 @app.command()

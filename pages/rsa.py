@@ -21,8 +21,8 @@ from iclviz.ui.comparing import compared, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
+# Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
-"""Share of the dimensions, those of largest variance, that the check leaves out."""
 
 SIMPLE = {"simple_same": "same name", "simple_other": "another name"}
 

@@ -37,7 +37,7 @@ def statement(chosen: Compared, found: Headline, of: Task) -> None:
 
 def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
     """Links by layer at one level, and the items behind one of them."""
-    default: Level = "between" if "between" in found.strongest and "within" not in found.strongest else "within"
+    default = min(found.strongest, key=lambda level: found.strongest[level].p, default="within")
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, default))
     links = {TITLES[name]: link for name, link in found.links[level].items()}
     if not links:
@@ -52,7 +52,7 @@ def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuri
 @st.fragment
 def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
     """The items behind the link of one measure in one layer, the strongest first."""
-    strongest = next(iter(found.strongest.values()), None)
+    strongest = min(found.strongest.values(), key=lambda one: one.p, default=None)
     names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
     default = strongest.measure if strongest else names[0]
     columns = st.columns([1, 2])

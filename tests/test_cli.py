@@ -133,3 +133,15 @@ def test_a_taken_port_is_one_sentence():
         ended = iclviz("dashboard", "--port", str(server.getsockname()[1]))
     assert ended.returncode == 1
     assert "another port with --port" in ended.stderr
+
+
+def test_the_methods_paragraph_is_printed_in_every_form_and_written(tiny_model, tmp_path):
+    key = iclviz("run", "--model", str(tiny_model), *SMALL).stdout.split()[1]
+    assert "Yousefi et al. [@yousefi2023incontext]" in iclviz("methods", key).stdout
+    assert "\\citep{yousefi2023incontext}" in iclviz("methods", key, "--format", "latex").stdout
+    assert iclviz("methods", key, "--format", "bibtex").stdout.startswith("@article{yousefi2023incontext,")
+    assert iclviz("methods", key, "--to", str(tmp_path / "paper")).returncode == 0
+    assert {path.name for path in (tmp_path / "paper").iterdir()} == {"methods.md", "methods.tex", "methods.bib"}
+    refused = iclviz("methods", key, "--format", "word")
+    assert refused.returncode != 0
+    assert "markdown, latex, bibtex" in refused.stderr

@@ -19,7 +19,7 @@ from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.of_recording import embeddings, probed_labels, recording_probe, recording_rsms
+from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms
 from iclviz.analysis.paired import PairedTest, paired_test
 from iclviz.analysis.rsa import Metric, item_alignment
 from iclviz.errors import AnalysisError, unknown
@@ -234,7 +234,7 @@ def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean"
     _layers_agree(comparison)
 
     def of(recording: Recording) -> Array:
-        return recording_probe(recording, label, pooling, n_permutations=0, n_controls=0).item_scores
+        return held_out_probe(recording, label, pooling).item_scores
 
     change = comparison.change(of)
     labels = comparison.of_items(comparison.first.labels[label])
@@ -294,7 +294,7 @@ def _item_alignment(recording: Recording, how: Measuring) -> Array:
 
 def _item_evidence(recording: Recording, how: Measuring) -> Array:
     _, label = how.of(recording)
-    return recording_probe(recording, label, how.pooling, n_permutations=0, n_controls=0).item_evidence
+    return held_out_probe(recording, label, how.pooling).item_evidence
 
 
 def _item_log_ratio(recording: Recording, how: Measuring) -> Array:

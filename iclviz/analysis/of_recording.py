@@ -6,6 +6,7 @@ that its folds keep whole, and mean attention ratios resample the coarsest group
 
 from collections.abc import Iterable
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -128,6 +129,23 @@ def recording_probe(
         dimensions=dimensions,
         n_controls=n_controls,
     )
+
+
+_HELD_OUT: WeakKeyDictionary[Recording, dict[tuple[str, str], Probe]] = WeakKeyDictionary()
+"""Probes without permutations and control tasks, kept as long as their recording: many comparisons ask for them."""
+
+
+def held_out_probe(recording: Recording, label: str, pooling: str) -> Probe:
+    """The probe of a label without a test, for what it says of each held-out item.
+
+    Raises
+    ------
+    AnalysisError: no such label or pooling.
+    """
+    kept = _HELD_OUT.setdefault(recording, {})
+    if (label, pooling) not in kept:
+        kept[label, pooling] = recording_probe(recording, label, pooling, n_permutations=0, n_controls=0)
+    return kept[label, pooling]
 
 
 def recording_log_ratio(

@@ -104,7 +104,7 @@ def similarity_matrices(
     if groups is not None:
         _draw_groups(figure, np.asarray(groups)[order], group_title)
     shared = np.concatenate([_off_diagonal(np.asarray(matrix, dtype=float)) for matrix in rsms.values()])
-    bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.2, "xanchor": "left"}
+    bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.38, "xanchor": "left"}
     share = len(rsms) / len(panels)
     figure.update_layout(
         coloraxis={
@@ -127,7 +127,7 @@ def similarity_matrices(
         f"are pairs of which it says nothing.{wording.sentence(demonstrations)}"
     )
     subtitle = f"Layer {layer}, items sorted by {group_title}" if groups is not None else f"Layer {layer}"
-    return theme.finish(figure, "Representational similarity", subtitle, caption, height=480, margin_b=110)
+    return theme.finish(figure, "Representational similarity", subtitle, caption, height=520, margin_b=160)
 
 
 def _draw_groups(figure: go.Figure, groups: Array, title: str) -> None:
