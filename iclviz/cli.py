@@ -178,8 +178,7 @@ def methods(
         return
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for ending, text in zip(("md", "tex", "bib"), texts.values(), strict=True):
-            (to / f"methods.{ending}").write_text(text)
+        written.write(to)
     except OSError as error:
         raise UserError(f"The folder {to} cannot be written ({error.strerror}).", "Choose another one.") from error
     out.print(f"written  {to}")

@@ -1,6 +1,7 @@
 """Recordings with their figures and tables as files: what `iclviz export` writes.
 
 <key>/                 the recording, as the cache keeps it
+methods.md, .tex, .bib the methods paragraph of exactly what was run
 tables/<key>.csv       one row an item: answers, responses, scores, labels, covariates
 tasks/<task>.json      the file of a user's own task
 figures/<task>/        the figures over all exported recordings of a task, each as HTML, SVG, PNG and CSV
@@ -25,6 +26,7 @@ from iclviz.figures.behaviour import Better, score_by_condition, score_distribut
 from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
 from iclviz.jobs.queue import Progress, Report
+from iclviz.methods import methods
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
 from iclviz.tasks import OwnTask, Task, task
@@ -61,6 +63,7 @@ def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None
 def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> None:
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
+    methods(recordings).write(folder)
     (folder / "tables").mkdir(exist_ok=True)
     for recording in recordings:
         # A bare carriage return in a response ends a row unless every text is quoted.

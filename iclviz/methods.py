@@ -6,6 +6,7 @@ It is written once, in Markdown with citations as [@key], and turned into LaTeX 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,11 @@ class Methods:
     markdown: str
     latex: str
     bibtex: str
+
+    def write(self, folder: Path) -> None:
+        """Write methods.md, methods.tex and methods.bib into a folder."""
+        for ending, text in (("md", self.markdown), ("tex", self.latex), ("bib", self.bibtex)):
+            (folder / f"methods.{ending}").write_text(text)
 
 
 @dataclass(frozen=True)

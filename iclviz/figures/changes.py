@@ -94,6 +94,7 @@ def composite_to_simple(conditions: Mapping[str, CompositeToSimple], *, demonstr
         caption,
         hovermode="x unified",
         showlegend=True,
+        legend_rows=2,
     )
 
 

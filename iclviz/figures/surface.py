@@ -11,9 +11,6 @@ from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
-_LEGEND = 56
-"""Height of the further rows of a legend with every surface measure."""
-
 
 def _line(values: Array, name: str, colour: str, dash: str, p: Array | None = None) -> go.Scatter:
     stands_out = np.zeros(len(values), dtype=bool) if p is None else np.nan_to_num(p, nan=1.0) < layers.SIGNIFICANT
@@ -73,8 +70,7 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
         caption,
         hovermode="x unified",
         showlegend=True,
-        height=theme.HEIGHT + _LEGEND,
-        margin={**theme.MARGIN, "t": theme.MARGIN["t"] + _LEGEND},
+        legend_rows=3,
     )
 
 

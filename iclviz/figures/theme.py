@@ -18,6 +18,7 @@ HEIGHT = 420
 LINE_WIDTH, MARKER_SIZE, THIN = 2, 7, 1
 PANEL_TITLE, ABOVE_PANEL_TITLES = 28, 1.1
 """Height of the titles over side-by-side panels, and where a legend clears them."""
+LEGEND_ROW = 24
 MARGIN = {"l": 72, "r": 24, "t": 112, "b": 64}
 
 CONDITIONS = ("#1F77B4", "#C75B12")
@@ -125,14 +126,21 @@ def apply(figure: go.Figure, mode: Mode) -> go.Figure:
     return copy
 
 
-def finish(figure: go.Figure, title: str, subtitle: str, caption: str, **layout: Any) -> go.Figure:
-    """Give a figure its title, its caption (two sentences: what is seen, how to read it) and the light template."""
+def finish(
+    figure: go.Figure, title: str, subtitle: str, caption: str, *, legend_rows: int = 1, **layout: Any
+) -> go.Figure:
+    """Give a figure its title, its caption (two sentences: what is seen, how to read it) and the light template.
+
+    A legend of several rows gets their height above the figure.
+    """
+    further = LEGEND_ROW * (legend_rows - 1)
+    sizes = {"height": HEIGHT + further, "margin": {**MARGIN, "t": MARGIN["t"] + further}}
     figure.update_annotations(font_size=PANEL_SIZE)
     figure.update_layout(
         template=TEMPLATES["light"],
         title={"text": title, "subtitle": {"text": subtitle}},
         meta={"caption": caption},
-        **{"height": HEIGHT, **layout},
+        **{**sizes, **layout},
     )
     return figure
 
