@@ -46,7 +46,7 @@ class Study:
 STUDIES = (
     Study(
         "linear_regression",
-        64,
+        32,
         (NONE, ("correct", 2), ("correct", 16), ("shuffled", 16)),
         ((("correct", 2), ("correct", 16)), (("shuffled", 16), ("correct", 16))),
         {"distractor": True},

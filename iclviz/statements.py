@@ -81,6 +81,15 @@ def _facts(change: Change) -> str:
     return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)})"
 
 
+def change_sentence(change: Change, title: str, n_items: int) -> str:
+    """The difference of one score between A and B."""
+    why = f" ({change.reason})" if change.reason else ""
+    return (
+        f"B minus A of “{title}” on the {n_items} items that both have: {_facts(change)} in {change.n_units} "
+        f"independent groups{why}."
+    )
+
+
 def improved(change: Change) -> bool:
     """Whether behaviour got better: above zero with p < 0.05."""
     return float(change.estimate[0]) > 0 and float(change.p[0]) < SIGNIFICANT

@@ -22,7 +22,7 @@ from iclviz.recording import Recording
 from iclviz.spans import ROLES
 from iclviz.ui import analyses, options
 from iclviz.ui.choice import bound, choices
-from iclviz.ui.comparing import compared, seeds_button
+from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
@@ -76,7 +76,7 @@ def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
     choices()["layer"] = min(max(choices()["layer"], 1), last)
-    block = bound(st.slider, "Block", "layer", 1, last)
+    block = bound(st.slider, "Block", "layer", 1, last) if last > 1 else 1
     ratios = {
         label: analyses.log_ratio_of_items(one.key, view.how, view.per, block, one) for label, one in view.pairs.items()
     }
@@ -91,9 +91,9 @@ def change(view: View) -> None:
     if chosen is None:
         return
     by_layer = analyses.log_ratio_change(chosen.key, view.how, False, chosen.comparison)
-    show(change_by_layer({"B − A": by_layer}, measure=view.measure, first=1, demonstrations=view.scope))
+    show(change_by_layer({"B − A": by_layer}, measure=view.measure, first=1, demonstrations=chosen.scope))
     by_head = analyses.log_ratio_change(chosen.key, view.how, True, chosen.comparison)
-    show(change_by_head(by_head, measure=view.measure, demonstrations=view.scope))
+    show(change_by_head(by_head, measure=view.measure, demonstrations=chosen.scope))
     seeds_button(chosen)
 
 
@@ -119,10 +119,8 @@ def further(view: View) -> None:
         "Over items": over_items,
         "Relevant against not": relevance,
     }
-    st.subheader("Look further")
-    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
-    if chosen:
-        sections[chosen](view)
+    note = "" if view.per == "token" else "Differences are of attention per token."
+    look_further(sections, view, note)
 
 
 def ratios(view: View) -> None:

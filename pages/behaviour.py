@@ -6,8 +6,10 @@ from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.figures.behaviour import Better, score_by_condition, score_distribution, score_over_k
 from iclviz.recording import Recording
-from iclviz.tasks import task
+from iclviz.statements import change_sentence
+from iclviz.tasks import Task, task
 from iclviz.ui import analyses, loading, options
+from iclviz.ui.comparing import compared
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
@@ -38,6 +40,17 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
     return series
 
 
+def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
+    """B minus A of the score, item by item, over all demonstration seeds that both have."""
+    if len(recordings) < 2 or len({recording.spec.task for recording in recordings.values()}) > 1:
+        return
+    chosen = compared(recordings)
+    if chosen is not None:
+        change = analyses.score_change(chosen.key, score, chosen.comparison)
+        seeds = f" Over {chosen.comparison.n_seeds} demonstration seeds." if chosen.comparison.n_seeds > 1 else ""
+        st.markdown(change_sentence(change, of.titles[score], len(chosen.comparison.item_ids)) + seeds)
+
+
 st.title("Behaviour")
 pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
@@ -50,6 +63,7 @@ score = options.select("score", "Score", names or list(first.scores), of.titles,
 comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
 summaries = {label: analyses.score(recording.key, score, recording) for label, recording in comparable.items()}
 parse_lines(pairs)
+difference(comparable, score, of)
 title, scope = of.titles[score], demonstration_scope(comparable.values())
 better: Better = "lower" if score in of.lower_is_better else "higher"
 left, right = st.columns(2)

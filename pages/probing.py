@@ -15,7 +15,7 @@ from iclviz.recording import Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.choice import bound, choices
-from iclviz.ui.comparing import compared, seeds_button
+from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
@@ -24,13 +24,16 @@ DIMENSIONS = (2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the conditions by label, their probes, and what was probed."""
+    """What the page shows: the conditions by label, their probes, what was probed, and whether strength or dimensions
+    were fixed by hand.
+    """
 
     pairs: dict[str, Recording]
     probes: dict[str, Probe]
     of: Task
     label: str
     pooling: str
+    is_fixed: bool
 
     @property
     def title(self) -> str:
@@ -80,7 +83,7 @@ def change(view: View) -> None:
         return
     test = analyses.probe_change(chosen.key, view.label, view.pooling, chosen.comparison)
     measure = f"held-out score of the probe of “{view.title}”"
-    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=view.scope))
+    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
     seeds_button(chosen)
 
 
@@ -109,10 +112,8 @@ def further(view: View) -> None:
         "Confusions": confusions,
         "Transfer": transfer,
     }
-    st.subheader("Look further")
-    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
-    if chosen:
-        sections[chosen](view)
+    note = "Differences and transfers keep all dimensions and choose the strength inside folds."
+    look_further(sections, view, note if view.is_fixed else "")
 
 
 st.title("Probing")
@@ -143,7 +144,7 @@ with columns[3]:
         help="Principal components of the training fold that the probe reads.",
     )
 probes = {name: analyses.probe(one.key, label, pooling, strength, dimensions, one) for name, one in shared.items()}
-view = View(shared, probes, of, label, pooling)
+view = View(shared, probes, of, label, pooling, is_fixed=bool(strength or dimensions))
 show(probe_by_layer(probes, label=view.title, demonstrations=view.scope))
 for name, result in probes.items():
     if result.reason:

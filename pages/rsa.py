@@ -17,7 +17,7 @@ from iclviz.recording import Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.choice import bound, choices
-from iclviz.ui.comparing import compared, seeds_button
+from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 
@@ -85,7 +85,7 @@ def change(view: View) -> None:
         chosen.key, view.hypothesis, view.pooling, view.metric, view.method, chosen.comparison
     )
     measure = f"alignment with “{view.title}” ({METHODS[view.method]})"
-    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=view.scope))
+    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
     seeds_button(chosen)
 
 
@@ -125,7 +125,7 @@ def seeds(view: View) -> None:
         if len(runs) >= 3:
             ceilings[label] = analyses.ceiling(tuple(runs), view.pooling, view.metric, list(runs.values()))
     if ceilings:
-        show(noise_ceiling(ceilings, demonstrations=view.scope))
+        show(noise_ceiling(ceilings, demonstrations=chosen.scope))
     else:
         st.info("The noise ceiling compares at least three demonstration seeds of a condition.")
     seeds_button(chosen)
@@ -166,10 +166,8 @@ def further(view: View) -> None:
     options_of_task = next(iter(view.pairs.values())).spec.task_options
     if options_of_task.get("prompts") == "composite":
         sections["Composite to simple"] = composite
-    st.subheader("Look further")
-    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
-    if chosen:
-        sections[chosen](view)
+    note = "All dimensions are kept here." if view.drop_largest else ""
+    look_further(sections, replace(view, drop_largest=0.0), note)
 
 
 def view_of(pairs: dict[str, Recording]) -> View:
@@ -209,4 +207,4 @@ tests = {
     for name, one in pairs.items()
 }
 show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
-further(replace(view, drop_largest=0.0))
+further(view)

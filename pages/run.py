@@ -8,6 +8,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
+from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
 from iclviz.ui import choice, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
@@ -110,6 +111,13 @@ with st.expander("Task options and prompt style"):
         ["preset", "plain", "chat"],
         required=True,
         help="plain: the bare text; chat: one user message in the model's chat template; preset: the model's default.",
+    )
+    choice.bound(
+        st.multiselect,
+        "Further embeddings",
+        "poolings",
+        [name for name in POOLINGS if name not in DEFAULT_POOLINGS],
+        help="Means over one role's tokens, to compare and probe by themselves. The usual five are always kept.",
     )
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{task(name).title}**")

@@ -22,16 +22,17 @@ from iclviz.ui.paper import methods_section
 TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
 
 
-def statement(chosen: Compared, found: Headline, of: Task) -> None:
+def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
     """The headline in sentences, behaviour first and large."""
+    hypothesis, label = (of.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
     first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
     with st.container(border=True):
         st.markdown(f"#### {first}")
         st.markdown("\n".join(f"- {sentence}" for sentence in others))
         st.caption(
-            f"The task's primary analysis, fixed before any result: score “{of.titles[of.primary.score]}”, hypothesis "
-            f"“{of.titles[of.primary.hypothesis]}”, label “{of.titles[of.primary.label]}”, embedding "
-            f"{of.primary.pooling}, {of.primary.metric} similarity. Everything below the links is exploratory."
+            f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
+            f"“{hypothesis}”, label “{label}”, embedding {measuring.pooling}, {measuring.metric} similarity. "
+            "Everything below the links is exploratory."
         )
 
 
@@ -61,8 +62,10 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
     first = first_layer(measure)
     last = first + len(found.links[LEVELS[0]][measure].estimate) - 1
     at = strongest.layer if strongest and strongest.measure == measure else (first + last) // 2
-    with columns[1]:
-        layer = st.slider("Layer", first, last, at, help="The strongest link's layer, until you move it.")
+    layer = first
+    if last > first:
+        with columns[1]:
+            layer = st.slider("Layer", first, last, at, help="The strongest link's layer, until you move it.")
     x, y = analyses.points(chosen.key, measure, found.score, layer, measuring, chosen.comparison)
     unit = "block" if first else "layer"
     show(
@@ -113,7 +116,7 @@ def page(pairs: dict[str, Recording]) -> None:
     analysis, measuring = primary(a.spec, a)
     found = analyses.summary(chosen.key, analysis.score, measuring, chosen.comparison)
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
-    statement(chosen, found, of)
+    statement(chosen, found, of, measuring)
     seeds_button(chosen)
     link_figures(chosen, found, of, measuring, limits)
     exploratory(chosen, found, of, measuring, limits)

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iclviz.analysis import compare, headline
+from iclviz.analysis import compare, headline, score_difference
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import contrast_note, p_value, scope, sentences
+from iclviz.statements import change_sentence, contrast_note, p_value, scope, sentences
 from tests.analysis.conftest import recording  # noqa: F401
 from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
 
@@ -76,3 +76,10 @@ def test_without_demonstrations_nothing_is_limited_to_a_set(made):  # noqa: F811
 
 def test_p_values_are_written_as_papers_do():
     assert [p_value(p) for p in (0.0004, 0.0312, np.nan)] == ["p < 0.001", "p = 0.031", "no p"]
+
+
+def test_a_single_difference_is_said_with_its_uncertainty(made):  # noqa: F811
+    change = score_difference(compare(made(0), made(1, GAIN)), "main")
+    said = change_sentence(change, "Main score", 32)
+    assert said.startswith("B minus A of “Main score” on the 32 items that both have: ")
+    assert said.endswith("in 16 independent groups.")

@@ -17,7 +17,7 @@ _HOMES = {
     ),
     "behaviour": ("score_summary", "coarsest_groups", "ScoreSummary"),
     "split_half": ("best_layer", "BestLayer"),
-    "comparing": ("alignment_difference", "paired_over_seeds", "Difference"),
+    "comparing": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
     "composite": ("composite_to_simple", "joint_rsms", "CompositeToSimple"),
     "headlines": ("headline", "Headline"),
     "joining": ("join", "Join"),

@@ -25,9 +25,10 @@ from iclviz.analysis.rsa import check_fit
 from iclviz.analysis.statistics import (
     benjamini_hochberg,
     bootstrap_weights,
+    mean_samples,
     percentile_interval,
     quotient,
-    ratio_samples,
+    student_stretch,
     sums_by_unit,
     too_few,
     unit_codes,
@@ -36,6 +37,7 @@ from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
 _ROUNDING = 1e-9
+FAIR_TO_TIES = ("rho-a", "tau-a")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +69,7 @@ class Difference:
 def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Array:
     """(B, K) resamples of the mean over seeds that draw the seeds anew as well.
 
-    Resampling S seeds gives their mean a variance that is too small by (S - 1) / S, and percentiles of a normal
-    distribution where few seeds ask for Student's. So the drawn seeds' part of each resample's deviation is stretched
-    by sqrt(S / (S - 1)) t / z, the quantiles at 97.5 % with S - 1 degrees of freedom.
+    The drawn seeds' part of each resample's deviation is stretched as few units ask for, see `student_stretch`.
 
     Parameters
     ----------
@@ -81,15 +81,39 @@ def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Ar
     if n_seeds == 1:
         return np.asarray(samples[0])
     drawn = bootstrap_weights(n_seeds, samples.shape[1], rng) / n_seeds
-    stretch = np.sqrt(n_seeds / (n_seeds - 1)) * t.ppf(0.975, n_seeds - 1) / norm.ppf(0.975)
     centre = estimates.mean(axis=0)
-    between = drawn @ (estimates - centre) * stretch
+    between = drawn @ (estimates - centre) * student_stretch(n_seeds)
     within = np.einsum("bs,sbk->bk", drawn, samples - estimates[:, None])
     return np.asarray(centre + between + within)
 
 
-def inverted(estimate: Array, samples: Array) -> tuple[Array, Array, Array]:
-    """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR."""
+def degrees_of_freedom(estimates: Array, spread: Array, n_units: int) -> Array:
+    """(K,) of a mean over S seeds' estimates (S, K) and groups whose resamples have this spread (Satterthwaite 1946).
+
+    A spread's parts are stretched, see `student_stretch`; what is not the seeds' part is the groups'.
+    """
+    n_seeds = len(estimates)
+    seeds = (student_stretch(n_seeds) ** 2 * estimates.var(axis=0) / n_seeds) if n_seeds > 1 else 0 * spread
+    seeds = np.minimum(seeds, spread**2)
+    groups = spread**2 - seeds
+    return quotient((seeds + groups) ** 2, seeds**2 / max(n_seeds - 1, 1) + groups**2 / max(n_units - 1, 1))
+
+
+def as_normal(ratios: Array, degrees: Array) -> Array:
+    """Estimates over stretched standard errors as normal scores of the same probability.
+
+    Percentiles were stretched to be right at 97.5 %; the maximum over columns lies further out, where Student's
+    distribution of few degrees of freedom is wider still.
+    """
+    stretch = t.ppf(0.975, degrees) / norm.ppf(0.975)
+    return np.asarray(norm.isf(t.sf(ratios * stretch, degrees)))
+
+
+def inverted(estimate: Array, samples: Array, degrees: Array | None = None) -> tuple[Array, Array, Array]:
+    """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR.
+
+    With degrees of freedom (K,) the resamples are stretched ones, and estimates are compared as normal scores.
+    """
     p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
     known = np.isfinite(estimate) & np.isfinite(samples).any(axis=0)
     spread = np.zeros(len(estimate))
@@ -102,7 +126,9 @@ def inverted(estimate: Array, samples: Array) -> tuple[Array, Array, Array]:
     beyond = np.minimum(below.sum(axis=0), above.sum(axis=0))
     p[tested] = np.minimum(2 * (1 + beyond) / (1 + len(samples)), 1.0)
     deviations = np.abs(samples - estimate) / spread
-    corrected[tested] = np.maximum(two_sided(np.abs(estimate) / spread, deviations)[1], p[tested])
+    ratios = np.abs(estimate) / spread
+    ratios = ratios if degrees is None else np.minimum(as_normal(ratios, degrees[tested]), ratios)
+    corrected[tested] = np.maximum(two_sided(ratios, deviations)[1], p[tested])
     fdr[tested] = benjamini_hochberg(p[tested])
     return p, corrected, fdr
 
@@ -161,7 +187,51 @@ def alignment_difference(
     sides = (resampled[:, : len(a) * n_layers], resampled[:, len(a) * n_layers :])
     before, after = (side.reshape(len(weights), -1, n_layers).swapaxes(0, 1) for side in sides)
     samples = over_seeds(after - before, estimates, seeding)
-    return _difference(estimates.mean(axis=0), samples, n_units, n_seeds)
+    degrees = _degrees(estimates, samples, n_units) if n_seeds > 1 else None
+    return _difference(estimates.mean(axis=0), samples, n_units, n_seeds, degrees)
+
+
+def hypotheses_difference(
+    rsms: Array,
+    hypothesis: Array,
+    other: Array,
+    groups: Array | Sequence[object] | None = None,
+    *,
+    method: Method = "rho-a",
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """How much better each layer agrees with one hypothesis than with another, over pairs of which both speak.
+
+    Parameters
+    ----------
+    rsms: (K, n, n).
+    hypothesis, other: (n, n), NaN = no prediction; the difference is the first less the second.
+    groups: (n,) the unit that is resampled; None = single items.
+    method: "rho-a" or "tau-a": the others favour hypotheses with ties (Nili et al. 2014).
+    seed: draws units.
+
+    Raises
+    ------
+    AnalysisError: shapes do not fit, or a method that favours ties.
+    """
+    if method not in FAIR_TO_TIES:
+        raise AnalysisError(
+            f"{method} favours hypotheses with ties, so it cannot compare two.", f"Take {' or '.join(FAIR_TO_TIES)}."
+        )
+    sides = [np.asarray(side, dtype=float) for side in (hypothesis, other)]
+    stacked = _stack(rsms, len(sides[0]))[0]
+    for side in sides:
+        check_fit(stacked, side, method)
+    common = np.isfinite(sides[0]) & np.isfinite(sides[1])
+    codes, x = unit_codes(groups, len(common)), pairs_of(stacked)
+    n_units = int(codes.max()) + 1
+    rng = np.random.default_rng(seed)
+    weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, rng)
+    said = [pairs_of(np.where(common, side, np.nan)) for side in sides]
+    estimates = [align(x, h[None], method)[0] for h in said]
+    samples = [resamples(x, h, codes, method, weights) for h in said]
+    return _difference(estimates[0] - estimates[1], samples[0] - samples[1], n_units, 1)
 
 
 def paired_over_seeds(
@@ -194,13 +264,25 @@ def paired_over_seeds(
         for values, there in zip(differences, known, strict=True)
     ]
     estimates = np.stack([quotient(sums.sum(axis=0), counts.sum(axis=0)) for sums, counts in parts])
-    samples = np.stack([ratio_samples(sums, counts, weights) for sums, counts in parts])
-    return _difference(estimates.mean(axis=0), over_seeds(samples, estimates, seeding), n_units, len(differences))
+    samples = np.stack([mean_samples(sums, counts, weights) for sums, counts in parts])
+    samples = over_seeds(samples, estimates, seeding)
+    degrees = _degrees(estimates, samples, n_units)
+    return _difference(estimates.mean(axis=0), samples, n_units, len(differences), degrees)
 
 
-def _difference(estimate: Array, samples: Array, n_units: int, n_seeds: int) -> Difference:
+def _degrees(estimates: Array, samples: Array, n_units: int) -> Array:
+    known = np.isfinite(estimates).all(axis=0) & np.isfinite(samples).any(axis=0)
+    degrees = np.ones(estimates.shape[1])
+    spread = np.nanstd(samples[:, known], axis=0)
+    degrees[known] = np.where(spread > _ROUNDING, degrees_of_freedom(estimates[:, known], spread, n_units), 1.0)
+    return degrees
+
+
+def _difference(
+    estimate: Array, samples: Array, n_units: int, n_seeds: int, degrees: Array | None = None
+) -> Difference:
     low, high = percentile_interval(samples)
     reason = too_few(n_units)
     absent = np.full(len(estimate), np.nan)
-    p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples)
+    p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples, degrees)
     return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, len(samples), reason)

@@ -18,11 +18,11 @@ from iclviz.analysis.rsa import Metric, rsm
 from iclviz.analysis.statistics import (
     PValues,
     bootstrap_weights,
+    mean_samples,
     p_values,
     percentile_interval,
     permutations,
     quotient,
-    ratio_samples,
     sums_by_unit,
     too_few,
     unit_codes,
@@ -119,7 +119,7 @@ def composite_to_simple(
     known = np.isfinite(contrasts)
     n_sets = int(codes.max()) + 1
     sums, counts = (sums_by_unit(part, codes, n_sets) for part in (np.where(known, contrasts, 0.0), known))
-    low, high = percentile_interval(ratio_samples(sums, counts, bootstrap_weights(n_sets, n_bootstrap, resampling)))
+    low, high = percentile_interval(mean_samples(sums, counts, bootstrap_weights(n_sets, n_bootstrap, resampling)))
     estimate = quotient(sums.sum(axis=0), counts.sum(axis=0))
     p = PValues.absent(len(similar)) if reason else p_values(estimate, null)
     return CompositeToSimple(

@@ -16,9 +16,9 @@ from iclviz.analysis.statistics import (
     MIN_UNITS,
     benjamini_hochberg,
     bootstrap_weights,
+    mean_samples,
     percentile_interval,
     quotient,
-    ratio_samples,
     sums_by_unit,
     too_few,
     unit_codes,
@@ -100,7 +100,7 @@ def paired_test(
     sums, counts = (sums_by_unit(part, codes, n_units) for part in (np.where(known, values, 0.0), known))
     flipping, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     weights = bootstrap_weights(max(n_units, 1), n_bootstrap if n_units > 1 else 0, resampling)[:, :n_units]
-    low, high = percentile_interval(ratio_samples(sums, counts, weights))
+    low, high = percentile_interval(mean_samples(sums, counts, weights))
     reason = too_few(n_units)
     signs = np.empty((0, n_units)) if reason else flips(n_units, n_permutations, flipping)
     p, corrected, fdr = _p_values(signs, sums, counts, reason)

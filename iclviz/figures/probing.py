@@ -116,6 +116,51 @@ def selectivity_by_layer(conditions: Mapping[str, Probe], *, label: str, demonst
     )  # fmt: skip
 
 
+@named("probe-by-parameter")
+def probe_by_parameter(
+    conditions: Mapping[str, Mapping[str, Probe]], *, label: str, parameter: str, layer: int, demonstrations: str = ""
+) -> go.Figure:
+    """How the score of one layer's probe depends on a parameter of the probe.
+
+    Parameters
+    ----------
+    conditions: label of the condition -> (the parameter's value as text -> its probe), A first.
+    label: the probed label's title; parameter: the parameter's name; layer: the layer.
+    demonstrations: what the statement is limited to.
+    """
+    measure = next(iter(next(iter(conditions.values())).values())).measure
+    figure = go.Figure()
+    for name, probes, colour in theme.coloured(conditions):
+        score, low, high, chance = (
+            np.array([getattr(one, part)[layer] for one in probes.values()])
+            for part in ("score", "low", "high", "chance")
+        )
+        figure.add_scatter(
+            x=list(probes),
+            y=score,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": theme.LINE_WIDTH},
+            marker={"size": theme.MARKER_SIZE},
+            error_y={"array": high - score, "arrayminus": score - low, "thickness": theme.LINE_WIDTH, "width": 5},
+            customdata=np.column_stack([low, high, chance]),
+            meta={"columns": ["low", "high", "chance"]},
+            hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}), "
+            "chance %{customdata[2]:.3f}",
+        )
+    figure.update_xaxes(title=parameter, type="category")
+    figure.update_yaxes(title=MEASURES[measure])
+    caption = (
+        f"{MEASURES[measure]} of the probe of “{label}” at layer {layer} by {parameter.lower()}, everything else as "
+        "chosen above, with 95 % intervals. A result that one setting alone shows is not one of the model; choosing "
+        f"the best setting from this figure would need other items to report it on.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, f"Probe of “{label}” by {parameter.lower()}", f"Layer {layer}, 95 % interval", caption,
+        hovermode="x unified", showlegend=True,
+    )  # fmt: skip
+
+
 @named("transfer-by-layer")
 def transfer_by_layer(conditions: Mapping[str, Transfer], *, label: str, demonstrations: str = "") -> go.Figure:
     """How well probes of one condition read a label from the same layers of another.

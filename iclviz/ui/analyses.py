@@ -150,6 +150,12 @@ def missing(key: str, measuring: Measuring, _recording: Recording) -> dict[str, 
     return missing_reasons(_recording, measuring.over, measuring.under, measuring.heads, measuring.rows)
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def score_change(keys: Keys, score: str, _comparison: Comparison) -> PairedTest | Difference:
+    """B minus A of a score."""
+    return of_pairs.score_difference(_comparison, score)
+
+
 @st.cache_data(show_spinner="Computing the headline …", max_entries=32)
 def summary(keys: Keys, score: str, measuring: Measuring, _comparison: Comparison) -> Headline:
     """The headline of a comparison."""

@@ -17,7 +17,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS
-from iclviz.spec import Demonstrations, RunSpec
+from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, Demonstrations, RunSpec
 from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
 
 SIDES = ("a", "b")
@@ -59,6 +59,7 @@ DEFAULTS: dict[str, Any] = {
     "items_seed": 0,
     "style": "preset",
     "options": DEMO_OPTIONS,
+    "poolings": [],
     "layer": 15,
     "hypothesis": "",
     "label": "",
@@ -110,6 +111,13 @@ def _options(text: str) -> dict[str, dict[str, Any]]:
     return {name: dict(values) for name, values in given.items()}
 
 
+def _poolings(text: str) -> list[str]:
+    names = json.loads(text)
+    if not isinstance(names, list) or not set(names) <= set(POOLINGS):
+        raise ValueError("unknown")
+    return names
+
+
 def _text(text: str) -> str:
     return text[:200]
 
@@ -126,6 +134,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "items_seed": _whole(0, MOST_SEED),
     "style": _one_of(lambda: ("preset", "plain", "chat")),
     "options": _options,
+    "poolings": _poolings,
     "layer": _whole(0, 1000),
     "item": _whole(0, MOST_ITEMS),
 }
@@ -171,7 +180,7 @@ def write_url() -> None:
     for name, default in DEFAULTS.items():
         value = choices()[name]
         if value != default:
-            shown[name] = json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)
+            shown[name] = json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else str(value)
     if shown != st.query_params.to_dict():
         st.query_params.from_dict(shown)
 
@@ -206,6 +215,7 @@ def _spec(side: str) -> RunSpec:
         seed=state["items_seed"],
         task_options=state["options"].get(name, {}),
         prompt_style=None if style == "preset" else style,
+        poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
     )
 
 

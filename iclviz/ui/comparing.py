@@ -1,16 +1,21 @@
 """A against B as pages show it: over every demonstration seed that both have in the cache."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import streamlit as st
 
 from iclviz.analysis.of_pairs import Comparison, Measuring, compare
+from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError, UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.spec import RunSpec
 from iclviz.tasks import PrimaryAnalysis, task
 from iclviz.ui import jobs, loading
+
+View = TypeVar("View")
 
 SEEDS = 5
 """Demonstration seeds that the button asks for: from so many on a statement is about in-context learning."""
@@ -32,18 +37,32 @@ class Compared:
     a: RunSpec
     b: RunSpec
 
+    @property
+    def scope(self) -> str:
+        """What statements over its seeds are limited to."""
+        n_seeds = self.comparison.n_seeds
+        if n_seeds == 1:
+            return demonstration_scope(self.comparison.pairs[0])
+        return f"over {n_seeds} demonstration seeds" if n_seeds >= SEEDS else f"for these {n_seeds} demonstration sets"
+
 
 def compared(pairs: dict[str, Recording]) -> Compared | None:
-    """The conditions over all demonstration seeds that both have; None, with a sentence, where they do not compare."""
+    """The conditions over all demonstration seeds that both have; None, with a sentence, where they do not compare.
+
+    The chosen seed comes first. A and B of different seeds were chosen as a pair, and stay one.
+    """
     if len(pairs) < 2:
         st.info("Run both A and B to compare them.")
         return None
     a, b = pairs.values()
     ours, theirs = _of_seeds(a), _of_seeds(b)
-    common = sorted(ours.keys() & theirs.keys()) if len(ours) > 1 or len(theirs) > 1 else []
-    if not _shows(a) or not _shows(b):
-        common = sorted(ours.keys() | theirs.keys())
-    sides = ([of.get(seed, own) for seed in common] for of, own in ((ours, a), (theirs, b)))
+    if _draws(a.spec) and _draws(b.spec):
+        common = ours.keys() & theirs.keys() if _of_one_seed(a.spec, b.spec) else set()
+    else:
+        common = ours.keys() | theirs.keys()
+    first = {one.spec.demonstrations.seed for one in (a, b) if _draws(one.spec)}
+    seeds = sorted(common, key=lambda seed: (seed not in first, seed))
+    sides = ([of.get(seed, own) for seed in seeds] for of, own in ((ours, a), (theirs, b)))
     try:
         comparison = compare(*(side or [own] for side, own in zip(sides, (a, b), strict=True)))
     except AnalysisError as error:
@@ -53,14 +72,19 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
     return Compared(comparison, keys, a.spec, b.spec)
 
 
-def _shows(recording: Recording) -> bool:
-    return recording.spec.demonstrations.canonical().k > 0
+def _draws(spec: RunSpec) -> bool:
+    """Whether a seed draws what is shown."""
+    return spec.demonstrations.canonical().kind not in ("none", "custom")
+
+
+def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
+    return a.demonstrations.seed == b.demonstrations.seed or not (_draws(a) and _draws(b))
 
 
 def _of_seeds(recording: Recording) -> dict[int, Recording]:
-    """Demonstration seed -> the recording that differs in it alone; the given one where it shows nothing."""
+    """Demonstration seed -> the recording that differs in it alone; none where no seed draws what it shows."""
     spec = recording.spec
-    if not _shows(recording):
+    if not _draws(spec):
         return {}
     found = {spec.demonstrations.seed: recording}
     for entry in loading.store().summaries():
@@ -73,7 +97,10 @@ def _of_seeds(recording: Recording) -> dict[int, Recording]:
 
 def seeds_button(chosen: Compared) -> None:
     """A button that runs A and B under further demonstration seeds, where there are fewer than a statement needs."""
-    if chosen.comparison.n_seeds >= SEEDS or not (chosen.a.demonstrations.k or chosen.b.demonstrations.k):
+    if chosen.comparison.n_seeds >= SEEDS or not (_draws(chosen.a) or _draws(chosen.b)):
+        return
+    if not _of_one_seed(chosen.a, chosen.b):
+        st.caption("A and B have different demonstration seeds. Choose one seed for both to compare over several.")
         return
     runs: dict[str, Resolved] = {}
     for spec in (chosen.a, chosen.b):
@@ -85,6 +112,23 @@ def seeds_button(chosen: Compared) -> None:
             runs[resolved.key] = resolved
     jobs.run_button(f"Run {SEEDS} demonstration seeds", list(runs.values()), primary=False)
     jobs.progress()
+
+
+def look_further(sections: Mapping[str, Callable[[View], None]], view: View, note: str = "") -> None:
+    """The further analyses of a page, one at a time; one that these conditions do not have says why.
+
+    note: which of the page's choices do not hold here.
+    """
+    st.subheader("Look further")
+    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
+    if not chosen:
+        return
+    if note:
+        st.caption(note)
+    try:
+        sections[chosen](view)
+    except AnalysisError as error:
+        st.info(str(error))
 
 
 def primary(spec: RunSpec, recording: Recording) -> tuple[PrimaryAnalysis, Measuring]:

@@ -40,16 +40,17 @@ def ask_for(runs: list[Resolved]) -> None:
 
 
 def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
-    """A button that asks for runs; it says so where their jobs already wait or run."""
+    """A button that asks for the runs that are missing; disabled where all of their jobs already wait or run."""
     queue = loading.queue()
-    waiting = bool(runs) and all((job := queue.get(run.key)) is not None and job.is_open for run in runs)
+    missing = [run for run in runs if run.key not in queue.store]
+    waiting = all((job := queue.get(run.key)) is not None and job.is_open for run in missing)
     st.button(
         label,
         on_click=ask_for,
         args=(runs,),
         type="primary" if primary else "secondary",
         icon=":material/play_arrow:",
-        disabled=waiting or not runs,
+        disabled=waiting,
     )
     problem = st.session_state.pop("job_problem", None)
     if problem:

@@ -100,9 +100,7 @@ def along_layers(steps: Array, memory: float = 0.9) -> Array:
     return np.stack(layers, axis=1)
 
 
-def embeddings(
-    design: Design, rng: np.random.Generator, n_layers: int = 6, d: int = 48, memory: float = 0.9
-) -> Array:
+def embeddings(design: Design, rng: np.random.Generator, n_layers: int = 4, d: int = 48, memory: float = 0.9) -> Array:
     """(n, L, d) embeddings without structure but the groups' own, of unequal dimensions, around a common mean."""
     scale = 1 / np.sqrt(1 + np.arange(d) / 4)
     return 3.0 + scale * along_layers(design.draw(rng, n_layers, d), memory)
@@ -148,7 +146,7 @@ def classes_within(design: Design, rng: np.random.Generator, n_classes: int = 3)
 
 
 def paired_rsms(design: Design, rng: np.random.Generator, values: Array, strength: Array | float,
-                n_layers: int = 4, shared: float = 0.8) -> tuple[Array, Array]:  # fmt: skip
+                n_layers: int = 3, shared: float = 0.8) -> tuple[Array, Array]:  # fmt: skip
     """RSMs of A and B (L, n, n): the same items, most of whose noise both sides share, with values (n,) in both."""
     common, a, b = (embeddings(design, rng, n_layers) for _ in range(3))
     sides = (np.sqrt(shared) * common + np.sqrt(1 - shared) * own for own in (a, b))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iclviz.analysis import alignment, alignment_difference, paired_over_seeds, rsms
+from iclviz.analysis import alignment, alignment_difference, hypotheses_difference, paired_over_seeds, rsms
 from iclviz.analysis.comparing import inverted, over_seeds
 from iclviz.errors import AnalysisError
 
@@ -102,3 +102,19 @@ def test_the_same_seed_gives_the_same_bytes():
     first, second = (alignment_difference(a, b, HYPOTHESIS, GROUPS, n_bootstrap=99) for _ in range(2))
     assert first.p_corrected.tobytes() == second.p_corrected.tobytes()
     assert first.low.tobytes() == second.low.tobytes()
+
+
+def test_the_better_of_two_hypotheses_is_found_over_pairs_of_which_both_speak():
+    x = rsms(embeddings(1.5, 1))
+    other = np.equal.outer(GROUPS % 3, GROUPS % 3).astype(float)
+    other[0] = other[:, 0] = np.nan
+    found = hypotheses_difference(x, HYPOTHESIS, other, GROUPS, n_bootstrap=199)
+    assert found.p_corrected[1] < 0.05
+    common = np.where(np.isnan(other), np.nan, HYPOTHESIS)
+    expected = alignment(x[1], common, "rho-a") - alignment(x[1], other, "rho-a")
+    assert found.estimate[1] == pytest.approx(expected)
+
+
+def test_two_hypotheses_are_not_compared_by_what_favours_ties():
+    with pytest.raises(AnalysisError, match="rho-a or tau-a"):
+        hypotheses_difference(rsms(embeddings(0, 0)), HYPOTHESIS, HYPOTHESIS, method="spearman")

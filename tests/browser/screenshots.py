@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 from iclviz.saving import browser
 from tests.browser.dashboard import SIZE, run_demo, running, settled
 
-PAGES = ("prompts", "behaviour", "rsa", "probing", "attention")
+PAGES = ("summary", "prompts", "behaviour", "rsa", "probing", "attention")
 SCALE = 1.5
 
 

@@ -1,6 +1,7 @@
-"""The way of a first user: start, run the demo, see six pages, move a slider, save a picture, share a link."""
+"""The way of a first user: start, run the demo, see seven pages, move a slider, save a picture, share a link."""
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -41,6 +42,30 @@ def test_every_page_shows_its_figures_in_both_themes(demo, chromium, name, schem
     settled(page)
     no_traceback(page)
     picture(page, f"{name.lower()}-{scheme}")
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_summary_begins_with_behaviour_and_its_scatter_follows_the_layer(demo, chromium, scheme):
+    page = chromium.new_context(viewport=SIZE, color_scheme=scheme).new_page()
+    page.goto(f"{demo}/summary")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+    settled(page)
+    no_traceback(page)
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    headline = page.locator("h4").first.inner_text()
+    assert "ehaviour" in headline.split(":")[0]
+    assert "for this demonstration set" in headline
+    picture(page, f"summary-{scheme}")
+    slider = page.get_by_role("slider", name="Layer")
+    layer = int(slider.input_value())
+    key, next_layer = (
+        ("ArrowLeft", layer - 1) if layer == int(slider.get_attribute("max")) else ("ArrowRight", layer + 1)
+    )
+    slider.press(key)
+    page.get_by_text(re.compile(rf"(layer|block) {next_layer} against")).first.wait_for()
+    settled(page)
+    no_traceback(page)
     page.context.close()
 
 

@@ -174,6 +174,12 @@ DRAWN = {
     "selectivity-by-layer": lambda draw: draw(
         {A: probe_result(0.1, selectivity=np.full(13, 0.1), control_score=np.full(13, 0.3))}, label="slope"
     ),
+    "probe-by-parameter": lambda draw: draw(
+        {A: {"0.1": probe_result(0.1), "1": probe_result(0.2)}, B: {"0.1": probe_result(0.4), "1": probe_result(0.6)}},
+        label="slope",
+        parameter="Strength",
+        layer=7,
+    ),
     "transfer-by-layer": lambda draw: draw({"A to B": transfer()}, label="slope"),
     "change-by-layer": lambda draw: draw({"B − A": difference()}, measure="alignment with “same slope”"),
     "change-by-head": lambda draw: draw(changed(12, 9), measure="log attention ratio"),

@@ -4,14 +4,28 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 import iclviz
-from iclviz.ui.choice import DEFAULTS
+from iclviz.jobs.queue import Queue
+from iclviz.store import Store
+from iclviz.tasks import task
+from iclviz.ui.choice import DEFAULTS, EXAMPLE_BORDER
+from iclviz.ui.own_tasks import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("run", "prompts", "behaviour", "rsa", "probing", "attention")
+PAGES = ("run", "summary", "prompts", "behaviour", "rsa", "probing", "attention")
 TIMEOUT = 60
+
+OWN = "own task"
+TASKS = {
+    "linear_regression": {},
+    "reading_comprehension": {"a_kind": "none", "a_k": 0, "b_k": 2},
+    "prompt_injection": {"a_kind": "shuffled", "a_k": 1, "b_k": 1, "items": 24},
+    OWN: {"a_k": 1, "b_k": 2, "items": 24},
+}
+"""Task -> what its comparison changes of the chosen one; the last stands for the example of a task file."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,24 +38,72 @@ def no_worker(monkeypatch):
     return started
 
 
+@pytest.fixture(autouse=True)
+def navigation_from_the_start(monkeypatch):
+    """As the dashboard's server says it: the folder of pages is none of Streamlit's older kind."""
+    begin = PagesManager.__init__
+
+    def started(manager, *arguments, **named):
+        begin(manager, *arguments, **named)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", started)
+
+
 @pytest.fixture
 def chosen(tiny_model):
     """The demo's choices with the tiny model and few items."""
-    model = str(tiny_model)
-    return {**DEFAULTS, "a_model": model, "b_model": model, "b_k": 4, "items": 16, "layer": 2}
+    return with_model({**DEFAULTS, "b_k": 4, "items": 16, "layer": 2}, tiny_model)
 
 
-def record(chosen, sides="ab"):
-    """Run the chosen conditions."""
+@pytest.fixture(scope="session")
+def long_model(tiny_model, tmp_path_factory):
+    """The tiny model with a context in which documents have room."""
+    return changed_model(tiny_model, tmp_path_factory.mktemp("models") / "long", max_position_embeddings=4096)
+
+
+@pytest.fixture
+def of_task(chosen, long_model):
+    """A function: the choices that compare two conditions of a task."""
+
+    def choices(name):
+        named = task(str(EXAMPLES / "own_task.csv")).name if name == OWN else name
+        return with_model({**chosen, "a_task": named, "b_task": named, **TASKS[name]}, long_model)
+
+    return choices
+
+
+def changed_model(model, folder, **config):
+    """A random model like the one in a folder, with other values in its configuration."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(LlamaConfig.from_pretrained(model, **config)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return folder
+
+
+def with_model(chosen, model):
+    """The choices with one model on both sides."""
+    return {**chosen, "a_model": str(model), "b_model": str(model)}
+
+
+def record(chosen, sides="ab", seeds=None, **options):
+    """Run the chosen conditions, under other demonstration seeds where some are given."""
     for side in sides:
-        iclviz.run(
-            chosen[f"{side}_model"],
-            chosen[f"{side}_task"],
-            iclviz.Demonstrations(chosen[f"{side}_kind"], chosen[f"{side}_k"], chosen[f"{side}_seed"]),
-            chosen["items"],
-            chosen["items_seed"],
-            chosen["options"].get(chosen[f"{side}_task"], {}),
-        )
+        name, kind = chosen[f"{side}_task"], chosen[f"{side}_kind"]
+        examples = tuple(chosen[f"{side}_examples"].split(EXAMPLE_BORDER)) if kind == "custom" else ()
+        for seed in seeds or [chosen[f"{side}_seed"]]:
+            iclviz.run(
+                chosen[f"{side}_model"],
+                name,
+                iclviz.Demonstrations(kind, chosen[f"{side}_k"], seed, examples),
+                chosen["items"],
+                chosen["items_seed"],
+                {**chosen["options"].get(name, {}), **options},
+            )
 
 
 def opened(page, chosen):
@@ -49,6 +111,46 @@ def opened(page, chosen):
     test = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=TIMEOUT)
     test.session_state["choices"] = dict(chosen)
     return test.run()
+
+
+def charts(test):
+    """The figures on the page."""
+    return test.get("plotly_chart")
+
+
+def sections(test):
+    """What the page offers under "Look further"."""
+    return test.segmented_control[0].options
+
+
+def looked_further(test, section):
+    """The page with one of these chosen; nothing went wrong."""
+    test.segmented_control[0].set_value(section).run()
+    assert not test.exception
+    assert not test.error
+    return test
+
+
+def pressed(test, label):
+    """The page after a click on a button."""
+    return widget(test.button, label).click().run()
+
+
+def labels(test):
+    """What the buttons say."""
+    return [button.label for button in test.button]
+
+
+def widget(found, label):
+    """The widget of that label among some."""
+    return next(one for one in found if one.label == label)
+
+
+def waiting():
+    """The demonstrations of the jobs that wait in the queue."""
+    return sorted(
+        (job.spec.demonstrations for job in Queue(Store()).jobs() if job.is_open), key=lambda one: (one.k, one.seed)
+    )
 
 
 def said(test):

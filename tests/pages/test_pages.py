@@ -6,14 +6,33 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from iclviz.jobs.queue import Queue
+from iclviz.spans import ROLES
 from iclviz.store import Store
-from tests.pages.conftest import PAGES, ROOT, TIMEOUT, opened, record, said
+from tests.pages.conftest import (
+    PAGES,
+    ROOT,
+    TASKS,
+    TIMEOUT,
+    changed_model,
+    charts,
+    labels,
+    looked_further,
+    opened,
+    pressed,
+    record,
+    said,
+    sections,
+    waiting,
+    widget,
+    with_model,
+)
 
-FIGURES = {"behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
-
-
-def charts(test):
-    return test.get("plotly_chart")
+FIGURES = {"summary": 5, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
+SECTIONS = {
+    "rsa": ["B minus A", "Beyond surface", "Layers", "Demonstration seeds"],
+    "probing": ["B minus A", "Selectivity", "Confusions", "Transfer"],
+    "attention": ["B minus A", "Over items", "Relevant against not"],
+}
 
 
 @pytest.mark.parametrize("page", PAGES[1:])
@@ -31,7 +50,7 @@ def test_with_one_condition_a_page_shows_it_and_offers_the_other(page, chosen):
     test = opened(page, chosen)
     assert not test.exception
     assert "B has not been run yet" in said(test)
-    assert len(charts(test)) == FIGURES.get(page, 0)
+    assert len(charts(test)) == (0 if page == "summary" else FIGURES.get(page, 0))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -60,7 +79,7 @@ def test_a_damaged_recording_is_one_sentence(page, chosen):
     assert "damaged" in said(test)
 
 
-@pytest.mark.parametrize("page", ["rsa", "probing", "behaviour", "attention", "prompts"])
+@pytest.mark.parametrize("page", PAGES[1:])
 def test_different_tasks_are_not_compared_item_by_item(page, chosen):
     other = {**chosen, "b_task": "reading_comprehension", "b_k": 1}
     record(other)
@@ -91,7 +110,7 @@ def test_a_ratio_that_does_not_exist_is_explained_and_the_split_shown(chosen):
 
 def test_running_queues_both_conditions_once_and_starts_a_worker(chosen, no_worker):
     test = opened("run", chosen)
-    next(button for button in test.button if button.label == "Run both").click().run()
+    pressed(test, "Run both")
     assert not test.exception
     jobs = Queue(Store()).jobs()
     assert [job.spec.demonstrations.k for job in jobs] == [2, 4]
@@ -101,17 +120,17 @@ def test_running_queues_both_conditions_once_and_starts_a_worker(chosen, no_work
 
 def test_an_open_job_can_be_cancelled_and_tried_again(chosen):
     test = opened("run", chosen)
-    next(button for button in test.button if button.label == "Run A").click().run()
-    next(button for button in test.button if button.label == "Cancel").click().run()
+    pressed(test, "Run A")
+    pressed(test, "Cancel")
     queue = Queue(Store())
     assert queue.jobs()[0].state == "cancelled"
-    next(button for button in test.button if button.label == "Try again").click().run()
+    pressed(test, "Try again")
     assert queue.jobs()[0].state == "queued"
 
 
 def test_a_failed_job_says_why(chosen):
     test = opened("run", chosen)
-    next(button for button in test.button if button.label == "Run A").click().run()
+    pressed(test, "Run A")
     Queue(Store()).finish(Queue(Store()).jobs()[0].key, "failed", "The disk is full.")
     test.run()
     assert "The disk is full." in said(test)
@@ -193,7 +212,7 @@ def test_an_unknown_model_in_a_link_is_one_sentence():
 
 def test_swapping_exchanges_a_and_b():
     test = app(a_k="3")
-    next(button for button in test.button if button.label == "Swap A and B").click().run()
+    pressed(test, "Swap A and B")
     assert (test.session_state["choices"]["a_k"], test.session_state["choices"]["b_k"]) == (16, 3)
 
 
@@ -209,3 +228,172 @@ for page in {PAGES!r}:
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("page", SECTIONS)
+def test_every_section_of_every_task_shows_a_figure_or_says_why_not(page, name, of_task):
+    choices = of_task(name)
+    record(choices)
+    test = opened(page, choices)
+    assert not test.exception
+    before = len(charts(test)), len(test.info)
+    extra = ["Composite to simple"] if (page, name) == ("rsa", "reading_comprehension") else []
+    assert sections(test) == SECTIONS[page] + extra
+    for section in sections(test):
+        looked_further(test, section)
+        assert (len(charts(test)), len(test.info)) > before, section
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_with_one_condition_every_section_shows_it_or_asks_for_the_other(page, chosen):
+    record(chosen, "a")
+    test = opened(page, chosen)
+    for section in sections(test):
+        looked_further(test, section)
+        if section in ("B minus A", "Demonstration seeds", "Transfer"):
+            assert "Run both A and B" in said(test), section
+
+
+@pytest.mark.parametrize("page", ["behaviour", "prompts", "summary", *SECTIONS])
+def test_a_condition_compared_with_itself_raises_nothing(page, chosen):
+    same = {**chosen, "b_k": chosen["a_k"]}
+    record(same, "a")
+    test = opened(page, same)
+    assert not test.exception
+    for section in sections(test) if page in SECTIONS else ():
+        looked_further(test, section)
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_models_of_other_depth_are_shown_and_said_not_to_compare_by_layer(page, chosen, tiny_model, tmp_path):
+    shallow = changed_model(tiny_model, tmp_path / "shallow", num_hidden_layers=2)
+    other = {**chosen, "b_model": str(shallow)}
+    record(other)
+    test = opened(page, other)
+    assert not test.exception
+    for section in sections(test):
+        looked_further(test, section)
+        assert section != "B minus A" or "different numbers of layers" in said(test)
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_a_model_of_one_block_is_shown(page, chosen, tiny_model, tmp_path):
+    one = with_model(chosen, changed_model(tiny_model, tmp_path / "one", num_hidden_layers=1))
+    record(one)
+    test = opened(page, one)
+    assert not test.exception
+    assert len(charts(test)) == FIGURES.get(page, 0)
+    for section in sections(test) if page in SECTIONS else ():
+        looked_further(test, section)
+
+
+@pytest.mark.parametrize("page", ["run", "prompts", "behaviour"])
+def test_prompt_injection_is_shown_with_its_inserted_text(page, of_task):
+    choices = of_task("prompt_injection")
+    record(choices)
+    test = opened(page, {**choices, "item": 1})
+    assert not test.exception
+    assert not test.error
+    assert page == "behaviour" or "iclviz-irrelevant" in " ".join(html.proto.body for html in test.get("html"))
+    assert len(charts(test)) == FIGURES.get(page, 0)
+
+
+def test_any_two_roles_make_a_ratio_or_say_why_there_is_none(chosen):
+    record(chosen)
+    test = opened("attention", chosen)
+    over, under = (widget(test.selectbox, label) for label in ("Attention to", "over that to"))
+    assert over.options == under.options == list(ROLES)
+    for role in ROLES:
+        widget(test.selectbox, "Attention to").set_value(role).run()
+        assert not test.exception, role
+        assert len(charts(test)) == 3 or "are missing" in said(test), role
+    widget(test.selectbox, "Attention to").set_value("question").run()
+    widget(test.selectbox, "over that to").set_value("question")
+    widget(test.selectbox, "Counted").set_value("mass")
+    widget(test.selectbox, "Heads joined by").set_value("max")
+    widget(test.selectbox, "Attention of").set_value("last").run()
+    assert {name: test.session_state["choices"][name] for name in ("over", "under", "per", "heads", "rows")} == {
+        "over": "question", "under": "question", "per": "mass", "heads": "max", "rows": "last",
+    }  # fmt: skip
+    for section in sections(test):
+        looked_further(test, section)
+    assert "Differences are of attention per token." in [caption.value for caption in test.caption]
+
+
+def test_strength_and_dimensions_of_a_probe_can_be_fixed_and_what_leaves_them_says_so(chosen):
+    record(chosen)
+    test = opened("probing", chosen)
+    for control, value in (("Strength", 10.0), ("Dimensions", 2)):
+        before = charts(test)[0].proto.spec
+        widget(test.selectbox, control).set_value(value).run()
+        assert not test.exception
+        assert charts(test)[0].proto.spec != before, control
+    for section in sections(test):
+        looked_further(test, section)
+        assert any("choose the strength inside folds" in caption.value for caption in test.caption)
+
+
+def test_outlier_dimensions_left_out_stay_in_further_sections(chosen):
+    record(chosen)
+    test = opened("rsa", chosen)
+    before = charts(test)[0].proto.spec
+    test.toggle[0].set_value(True).run()
+    assert charts(test)[0].proto.spec != before
+    looked_further(test, "B minus A")
+    assert "All dimensions are kept here." in [caption.value for caption in test.caption]
+
+
+def test_simple_prompts_are_run_by_a_button_and_then_shown(of_task):
+    choices = of_task("reading_comprehension")
+    record(choices)
+    test = looked_further(opened("rsa", choices), "Composite to simple")
+    pressed(test, "Run the simple prompts")
+    assert len(waiting()) == 4
+    assert widget(test.button, "Run the simple prompts").disabled
+    for name in ("simple_same", "simple_other"):
+        record(choices, prompts=name)
+    test = looked_further(opened("rsa", choices), "Composite to simple")
+    assert "Run the simple prompts" not in labels(test)
+    assert len(charts(test)) == FIGURES["rsa"] + 1
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_a_difference_over_seeds_says_so(page, chosen):
+    record(chosen, seeds=[0, 1])
+    test = looked_further(opened(page, chosen), "B minus A")
+    assert any(caption.value.endswith("For these 2 demonstration sets.") for caption in test.caption)
+
+
+def test_three_seeds_have_a_noise_ceiling(chosen):
+    record(chosen, seeds=[0, 1, 2])
+    test = looked_further(opened("rsa", chosen), "Demonstration seeds")
+    assert len(charts(test)) == FIGURES["rsa"] + 1
+    assert "Run 5 demonstration seeds" in labels(test)
+
+
+EXAMPLES = "x = 1, y = 2\n\nx = 2, y = 4"
+
+
+def test_the_kind_custom_has_a_text_area_and_shows_what_is_typed(chosen):
+    test = app(a_model=chosen["a_model"], b_model=chosen["b_model"], b_k="2")
+    assert not test.text_area
+    widget(test.sidebar.selectbox, "Shown").set_value("custom").run()
+    assert "k = 2 needs as many examples of your own, and there are 0" in said(test)
+    assert len(test.error) == 1
+    assert not test.exception
+    widget(test.sidebar.text_area, "Your examples").set_value(EXAMPLES).run()
+    assert not test.error
+    assert test.query_params["a_examples"] in (EXAMPLES, [EXAMPLES])
+    assert "x = 2, y = 4" in " ".join(html.proto.body for html in test.get("html"))
+    pressed(test, "Run A")
+    assert [(one.kind, one.examples) for one in waiting()] == [("custom", tuple(EXAMPLES.split("\n\n")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_of_ones_own_are_shown_on_every_page(page, chosen):
+    custom = {**chosen, "a_kind": "custom", "a_examples": EXAMPLES}
+    record(custom)
+    test = opened(page, custom)
+    assert not test.exception
+    assert not test.error

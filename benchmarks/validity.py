@@ -1,0 +1,1125 @@
+"""How often the tests find what is not there, how often intervals hold the truth, and whether what is there is found.
+
+Every study draws synthetic data many times and asks one analysis. Its simulation number s of study t is drawn from the
+seed sequence (0, checksum of t's name, s), fixed before any result; a cell outside its bounds is run once more with
+2,000 simulations that extend the same sequence, never with another seed. A study returns one truth value for each of
+its outcomes, see `RULES`, and each of them is a cell of the table.
+
+`python -m benchmarks.validity --write docs/validity.md` runs everything and writes the table. `--only PATTERN` runs
+the studies whose names match, and `--resume FILE` keeps each study's counts and does not run again what is in it.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from iclviz import analysis
+from iclviz.analysis.of_pairs import Measuring
+from iclviz.analysis.probing.chance import permuted_labels
+from iclviz.analysis.statistics import unit_codes
+from tests.analysis import generators as made
+from tests.analysis.generators import DESIGNS, Design
+
+Array = NDArray[Any]
+Generator = np.random.Generator
+Outcomes = Mapping[str, float]
+
+SIMULATIONS = 400
+MORE_SIMULATIONS = 2000
+PART = 50
+"""Simulations that one process is given at a time."""
+B = 199
+"""Permutations and resamples of each test: 5 % of 200 arrangements are a whole number."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an outcome means and in which share of simulations it must and may be there; neither = told, not judged.
+
+    Of a mean, the bounds are zero or None: three standard errors on that side of it are allowed.
+    """
+
+    title: str
+    least: float | None = None
+    most: float | None = None
+    is_mean: bool = False
+
+
+RULES = {
+    "p": Rule("one layer's p at most 0.05", most=0.08),
+    "family": Rule("any corrected p at most 0.05", most=0.08),
+    "beyond": Rule("any layer called beyond surface", most=0.08),
+    "linear": Rule("any p with linear surface removed at most 0.05", most=0.08),
+    "limit": Rule("any corrected p at most 0.05, outside what the test claims"),
+    "covered": Rule("the 95 % interval holds the truth", least=0.90),
+    "found": Rule("the planted layer's corrected p at most 0.05", least=0.80),
+    "layer": Rule("the planted layer is the largest", least=0.80),
+    "refused": Rule("no p, and a reason in words", least=1.0),
+    "true": Rule("as planted", least=0.95),
+    "accuracy": Rule("mean balanced accuracy less chance", least=0.0, most=0.0, is_mean=True),
+    "R2": Rule("mean R2", most=0.0, is_mean=True),
+    "few": Rule("mean balanced accuracy less chance, 4 groups a class", most=0.0, is_mean=True),
+}
+LEAST_UNTIED = 0.02
+"""The fewest false positives of a permutation test whose statistic has no ties."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One analysis on one kind of synthetic data.
+
+    Attributes
+    ----------
+    name: also its seed.
+    draw: a simulation's generator and number -> its outcomes.
+    untied: whether false positives must not be too few either.
+    share: of the simulations that are asked for, where one takes long.
+    """
+
+    name: str
+    draw: Callable[[Generator, int], Outcomes]
+    untied: bool
+    share: float
+
+    def simulate(self, number: int) -> Outcomes:
+        """The outcomes of one simulation."""
+        source = np.random.SeedSequence([0, zlib.crc32(self.name.encode()), number])
+        with np.errstate(all="ignore"):
+            return self.draw(np.random.default_rng(source), number)
+
+    def bounds(self, outcome: str) -> tuple[float | None, float | None]:
+        """The least and the largest share of simulations that an outcome may have."""
+        rule = RULES[outcome]
+        least = LEAST_UNTIED if self.untied and outcome in ("p", "family") else rule.least
+        return least, rule.most
+
+
+STUDIES: dict[str, Study] = {}
+
+
+def study(
+    title: str, cases: Mapping[str, Mapping[str, Any]], untied: bool = False, share: float = 1.0
+) -> Callable[[Any], Any]:
+    """Add a study for each case, which gives the function its further arguments."""
+
+    def add(draw: Callable[..., Outcomes]) -> Callable[..., Outcomes]:
+        for case, arguments in cases.items():
+            name = f"{title}: {case}"
+            STUDIES[name] = Study(name, partial(draw, **arguments), untied, share)
+        return draw
+
+    return add
+
+
+def on(*names: str, **arguments: Any) -> dict[str, dict[str, Any]]:
+    """Cases of designs by name."""
+    return {name: {"design": DESIGNS[name], **arguments} for name in names}
+
+
+def significant(test: Any, layer: int = 0) -> dict[str, bool]:
+    """Whether a test calls one layer, or any layer after correction, significant."""
+    return {"p": bool(test.p[layer] <= 0.05), "family": bool(np.nanmin(test.p_corrected) <= 0.05)}
+
+
+def covers(result: Any, truth: float, layer: int = 0) -> bool:
+    low, high = np.atleast_1d(result.low)[layer], np.atleast_1d(result.high)[layer]
+    return bool(low <= truth <= high)
+
+
+def refused(result: Any) -> dict[str, bool]:
+    return {"refused": bool(np.isnan(result.p).all() and np.isnan(result.p_corrected).all() and result.reason)}
+
+
+def mean_estimate(estimate: Callable[[Generator], float], draws: int = 1000) -> float:
+    """The truth that an interval must hold: the estimator's mean over many other draws of the same generator."""
+    generators = (np.random.default_rng(np.random.SeedSequence([1, draw])) for draw in range(draws))
+    return float(np.mean([estimate(rng) for rng in generators]))
+
+
+EVERY = ("items without groups", "groups", "unequal groups", "one large group", "uneven noise", "heavy tails",
+         "skewed noise", "eight groups")  # fmt: skip
+
+# --- Alignment
+
+
+@study("alignment with a number", on(*EVERY, "copied items"), untied=True)
+def alignment_with_a_number(rng: Generator, number: int, design: Design) -> Outcomes:
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    hypothesis = made.nearness(made.NOISES[design.noise](rng, (len(design.sizes),))[design.codes])
+    test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number)
+    return significant(test, 3)
+
+
+@study("alignment with a class", on("items without groups", "groups", "unequal groups", "one large group"))
+def alignment_with_a_class(rng: Generator, number: int, design: Design) -> Outcomes:
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    hypothesis = made.sameness(made.classes_of_groups(design, rng))
+    test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number)
+    return significant(test, 3)
+
+
+@study("alignment within groups", on("groups", "uneven noise", "heavy tails"))
+def alignment_within_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    hypothesis = made.sameness(made.classes_within(design, rng))
+    test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number)
+    return significant(test, 3)
+
+
+@study("alignment with a number of each item, whole groups", on("groups", "unequal groups"))
+def alignment_blocks(rng: Generator, number: int, design: Design) -> Outcomes:
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    hypothesis = made.nearness(design.draw(rng))
+    test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number)
+    return significant(test, 3) if test.reason is None else refused(test)
+
+
+@study("alignment by method", {name: {"method": name} for name in ("pearson", "rho-a", "tau-a")}, untied=True)
+def alignment_by_method(rng: Generator, number: int, method: str) -> Outcomes:
+    design = Design((1,) * 12) if method == "tau-a" else DESIGNS["groups"]
+    rsms = analysis.rsms(made.embeddings(design, rng, 1 if method == "tau-a" else 3))
+    hypothesis = made.nearness(rng.normal(size=len(design.sizes))[design.codes])
+    test = analysis.alignment_test(
+        rsms, hypothesis, design.groups, method=method, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    return significant(test)
+
+
+@study("alignment with a slope, an intercept being there", {"grid of 5 x 5": {}})
+def alignment_on_a_grid(rng: Generator, number: int) -> Outcomes:
+    design = Design((2,) * 25, identity=1.0)
+    slopes, intercepts = (values.ravel()[design.codes] for values in np.meshgrid(np.arange(5), np.arange(5)))
+    x = made.planted(made.embeddings(design, rng), intercepts - 2.0, 1.5)
+    test = analysis.alignment_test(
+        analysis.rsms(x), made.nearness(slopes), design.groups, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    return significant(test, 3)
+
+
+@study("alignment, layers without a value and layers that are the same", {"groups": {}}, untied=True)
+def alignment_of_odd_layers(rng: Generator, number: int) -> Outcomes:
+    design = DESIGNS["groups"]
+    x = made.embeddings(design, rng, 6)
+    x[:, 0], x[0, 1, 0], x[:, 4] = 1.0, np.nan, x[:, 3]
+    hypothesis = made.nearness(rng.normal(size=16)[design.codes])
+    test = analysis.alignment_test(
+        analysis.rsms(x), hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    return significant(test, 3)
+
+
+@study("alignment", on("seven groups"))
+def alignment_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    hypothesis = made.nearness(rng.normal(size=len(design.sizes))[design.codes])
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    return refused(analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0))
+
+
+@study("best layer", on("groups", "unequal groups", "items without groups"), untied=True)
+def best_layer_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    hypothesis = made.nearness(rng.normal(size=len(design.sizes))[design.codes])
+    rsms = analysis.rsms(made.embeddings(design, rng))
+    test = analysis.best_layer(rsms, hypothesis, design.groups, n_permutations=B, n_bootstrap=0, seed=number).test
+    return {"p": bool(test.p[0] <= 0.05)}
+
+
+def structured(design: Design, rng: Generator, strength: float, n_layers: int = 3) -> tuple[Array, Array]:
+    """RSMs (L, n, n) and the hypothesis of a number of each group that is planted."""
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    return analysis.rsms(made.planted(made.embeddings(design, rng, n_layers), values, strength)), made.nearness(values)
+
+
+@cache
+def alignment_truth(design: Design, strength: float) -> float:
+    def estimate(rng: Generator) -> float:
+        rsms, hypothesis = structured(design, rng, strength, 1)
+        return analysis.alignment(rsms[0], hypothesis)
+
+    return mean_estimate(estimate)
+
+
+STRENGTHS = {"groups": 1.5, "unequal groups": 1.5, "eight groups": 1.5, "items without groups": 1.5,
+             "one large group": 1.5, "heavy tails": 1.5}  # fmt: skip
+
+
+@study("alignment's interval", on(*STRENGTHS, strength=1.5) | {"groups, weak": on("groups", strength=0.7)["groups"]})
+def alignment_interval(rng: Generator, number: int, design: Design, strength: float) -> Outcomes:
+    rsms, hypothesis = structured(design, rng, strength, 1)
+    test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=0, n_bootstrap=B, seed=number)
+    return {"covered": covers(test, alignment_truth(design, strength))}
+
+
+PLANTED_LAYER = 4
+
+
+@study("alignment, planted in layer 4", on("groups", "unequal groups", "items without groups"))
+def alignment_planted(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    x = made.planted(made.embeddings(design, rng, 6, memory=0.5), values, 3.0 * (np.arange(6) == PLANTED_LAYER))
+    test = analysis.alignment_test(
+        analysis.rsms(x), made.nearness(values), design.groups, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    chosen = analysis.best_layer(
+        analysis.rsms(x), made.nearness(values), design.groups, n_permutations=0, n_bootstrap=0
+    )
+    return {
+        "found": bool(test.p_corrected[PLANTED_LAYER] <= 0.05),
+        "layer": bool(chosen.layer == PLANTED_LAYER),
+    }
+
+
+# --- A against B
+
+
+def compared(a: Array, b: Array, hypothesis: Array, design: Design, number: int, truth: float = 0.0) -> Outcomes:
+    test = analysis.alignment_difference(a, b, hypothesis, design.groups, n_bootstrap=B, seed=number)
+    return {**significant(test, 1), "covered": covers(test, truth, 1)}
+
+
+@study("A against B, structure in neither", on("groups", "unequal groups", "items without groups"))
+def difference_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    a, b = made.paired_rsms(design, rng, values, 0.0)
+    return compared(a, b, made.nearness(values), design, number)
+
+
+@study("A against B, the same structure in both", on(*EVERY))
+def difference_of_equals(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    a, b = made.paired_rsms(design, rng, values, 2.0)
+    return compared(a, b, made.nearness(values), design, number)
+
+
+@study("A against B, a class in both", on("groups", "unequal groups"))
+def difference_of_classes(rng: Generator, number: int, design: Design) -> Outcomes:
+    labels = made.classes_of_groups(design, rng)
+    a, b = made.paired_rsms(design, rng, made.one_hot(labels), 3.0)
+    return compared(a, b, made.sameness(labels), design, number)
+
+
+def _of_two_noises(design: Design, rng: Generator, strength: float, n_layers: int) -> tuple[Array, Array, Array]:
+    """RSMs of A, in few dimensions, and B, in many and twice as noisy, and the hypothesis planted in both."""
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    narrow = made.embeddings(design, rng, n_layers, d=8)
+    wide = 2 * made.embeddings(design, rng, n_layers, d=96)
+    a, b = (made.planted(x, values, s) for x, s in ((narrow, 1.5), (wide, strength)))
+    return analysis.rsms(a), analysis.rsms(b), made.nearness(values)
+
+
+def _rise(a: Array, b: Array, hypothesis: Array) -> float:
+    return analysis.alignment(b[0], hypothesis) - analysis.alignment(a[0], hypothesis)
+
+
+@cache
+def _equal_strength(design: Design) -> float:
+    """How strong B must be for the alignment of A in large samples."""
+
+    def excess(strength: float) -> float:
+        return mean_estimate(lambda rng: _rise(*_of_two_noises(design, rng, strength, 1)), 300)
+
+    low, high = 0.0, 12.0
+    for _ in range(10):
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return (low + high) / 2
+
+
+@study("A against B, the same alignment in unlike noise", on("groups"))
+def difference_of_unlike_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    a, b, hypothesis = _of_two_noises(design, rng, _equal_strength(design), 3)
+    return compared(a, b, hypothesis, design, number)
+
+
+SEEDS = {
+    "5 seeds, all alike": {"n_seeds": 5, "spread": 0.0},
+    "5 seeds, unlike": {"n_seeds": 5, "spread": 1.0},
+    "10 seeds, unlike": {"n_seeds": 10, "spread": 1.0},
+}
+
+
+@study("A against B over seeds, the same structure", SEEDS)
+def difference_over_seeds(rng: Generator, number: int, n_seeds: int, spread: float) -> Outcomes:
+    design = Design((2,) * 16, identity=1.0)
+    values = rng.normal(size=16)[design.codes]
+    common = made.embeddings(design, rng, 3)
+    stacks = [
+        [
+            analysis.rsms(made.planted(common + 0.7 * made.embeddings(design, rng, 3), values, strength))
+            for strength in np.exp(spread * rng.normal(size=n_seeds)) * 1.5
+        ]
+        for _ in range(2)
+    ]
+    return compared(np.stack(stacks[0]), np.stack(stacks[1]), made.nearness(values), design, number)
+
+
+def _stronger(design: Design, rng: Generator, n_layers: int) -> tuple[Array, Array, Array]:
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    common, a, b = (made.embeddings(design, rng, n_layers, memory=0.5) for _ in range(3))
+    strengths = np.where(np.arange(n_layers) == n_layers - 1, 6.0, 0.3)
+    before, after = made.planted(common + 0.5 * a, values, 0.3), made.planted(common + 0.5 * b, values, strengths)
+    return analysis.rsms(before), analysis.rsms(after), made.nearness(values)
+
+
+@cache
+def _stronger_truth(design: Design) -> float:
+    return mean_estimate(lambda rng: _rise(*_stronger(design, rng, 1)))
+
+
+@study("A against B, planted in layer 4", on("groups", "unequal groups", "items without groups"))
+def difference_planted(rng: Generator, number: int, design: Design) -> Outcomes:
+    a, b, hypothesis = _stronger(design, rng, PLANTED_LAYER + 1)
+    test = analysis.alignment_difference(a, b, hypothesis, design.groups, n_bootstrap=B, seed=number)
+    return {
+        "found": bool(test.p_corrected[PLANTED_LAYER] <= 0.05),
+        "layer": bool(np.argmax(test.estimate) == PLANTED_LAYER),
+        "covered": covers(test, _stronger_truth(design), PLANTED_LAYER),
+    }
+
+
+@study("A against B", on("seven groups"))
+def difference_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    a, b = made.paired_rsms(design, rng, values, 1.0, 2)
+    return refused(analysis.alignment_difference(a, b, made.nearness(values), design.groups, n_bootstrap=20))
+
+
+# --- Surface
+
+
+SURFACES: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda text: text,
+    "bent": lambda text: np.sign(text) * np.abs(text) ** 2,
+    "in a circle": lambda text: np.column_stack([np.sin(3 * text), np.cos(3 * text)]),
+    "skewed": lambda text: np.exp(text),
+}
+
+
+def _surface(rng: Generator, design: Design, form: str) -> tuple[Array, Array, dict[str, Array]]:
+    """RSMs that surface drives in some form, a hypothesis that goes with surface, and two surface RSMs."""
+    text = 0.9 * rng.normal(size=len(design.sizes))[design.codes] + 0.3 * design.by_item(rng)
+    per_group = np.bincount(design.codes, text) / np.bincount(design.codes)
+    said = (per_group + 0.5 * rng.normal(size=len(design.sizes)))[design.codes]
+    x = made.planted(made.embeddings(design, rng, 3), SURFACES[form](text), 3.0)
+    other = made.nearness(design.draw(rng))
+    return analysis.rsms(x, "euclidean"), made.nearness(said), {"text": made.nearness(text), "other": other}
+
+
+WEAK = Design((3,) * 12, identity=0.5)
+SINGLE = Design((1,) * 28)
+
+
+@study(
+    "shared surface",
+    {f"{form}, {name}": {"form": form, "design": design}
+     for form in SURFACES for name, design in (("groups", WEAK), ("items", SINGLE))
+     if name == "groups" or form in ("linear", "skewed")},
+)  # fmt: skip
+def shared_surface(rng: Generator, number: int, form: str, design: Design) -> Outcomes:
+    rsms, hypothesis, surfaces = _surface(rng, design, form)
+    test = analysis.surface_control(rsms, hypothesis, surfaces, design.groups, n_permutations=B, seed=number)
+    linear, matched = (bool(np.nanmin(p) <= 0.05) for p in (test.linear_p, test.matched_p))
+    beyond = bool(test.beyond.any())
+    return {"linear" if form == "linear" else "limit": linear, "family": matched, "beyond": beyond}
+
+
+@study("no surface", {"groups": {"design": WEAK}, "items": {"design": SINGLE}}, untied=True)
+def no_surface(rng: Generator, number: int, design: Design) -> Outcomes:
+    rsms = analysis.rsms(made.embeddings(design, rng, 3))
+    hypothesis = made.nearness(rng.normal(size=len(design.sizes))[design.codes])
+    surfaces = {"text": made.nearness(design.draw(rng)), "other": made.nearness(design.draw(rng))}
+    test = analysis.surface_control(rsms, hypothesis, surfaces, design.groups, n_permutations=B, seed=number)
+    return {"family": bool(np.nanmin(test.matched_p) <= 0.05), "linear": bool(np.nanmin(test.linear_p) <= 0.05)}
+
+
+@study("beyond surface, planted", {"groups": {"design": WEAK}})
+def planted_beyond_surface(rng: Generator, number: int, design: Design) -> Outcomes:
+    _, _, surfaces = _surface(rng, design, "linear")
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    rsms = analysis.rsms(made.planted(made.embeddings(design, rng, 3), values, [0, 0, 4.0]))
+    test = analysis.surface_control(rsms, made.nearness(values), surfaces, design.groups, n_permutations=B)
+    return {"found": bool(test.beyond[2])}
+
+
+# --- Composite to simple
+
+
+def _composite(design: Design, rng: Generator, n_layers: int, own: float) -> tuple[Array, Array]:
+    """Embeddings of both kinds of prompts: what a set has of its own is in both, and of an item so much."""
+    of_set, of_item = 1.5 * design.by_group(rng, n_layers, 48), own * design.by_item(rng, n_layers, 48)
+    composite, simple = (of_set + of_item + made.embeddings(design, rng, n_layers) for _ in range(2))
+    return 0.5 * composite + 5, simple
+
+
+SETS = ("groups", "unequal groups", "one large group", "uneven noise", "heavy tails", "eight groups")
+
+
+@study("composite to simple", on(*SETS), untied=True)
+def composite_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    composite, simple = _composite(design, rng, 4, 0.0)
+    test = analysis.composite_to_simple(composite, simple, design.codes, n_permutations=B, n_bootstrap=B, seed=number)
+    return {**significant(test, 2), "covered": covers(test, 0.0, 2)}
+
+
+@cache
+def _composite_truth(design: Design) -> float:
+    def estimate(rng: Generator) -> float:
+        both = _composite(design, rng, 1, 0.5)
+        found = analysis.composite_to_simple(*both, design.codes, n_permutations=0, n_bootstrap=1)
+        return float(found.estimate[0])
+
+    return mean_estimate(estimate)
+
+
+@study("composite to simple, planted", on("groups", "unequal groups"))
+def composite_planted(rng: Generator, number: int, design: Design) -> Outcomes:
+    composite, simple = _composite(design, rng, 4, 0.5)
+    test = analysis.composite_to_simple(composite, simple, design.codes, n_permutations=B, n_bootstrap=B, seed=number)
+    return {"found": bool(test.p_corrected[2] <= 0.05), "covered": covers(test, _composite_truth(design), 2)}
+
+
+# --- Probes
+
+
+def _probed(x: Array, y: Array, design: Design, number: int, **options: Any) -> Any:
+    options = {"strength": 0.1, "n_permutations": B, "n_bootstrap": 0, "n_controls": 0, **options}
+    return analysis.probe(x, y, design.groups, seed=number, **options)
+
+
+LABELS: dict[str, Callable[[Design, Generator], Array]] = {
+    "classes of groups": lambda design, rng: made.classes_of_groups(design, rng).astype(str),
+    "classes within groups": lambda design, rng: made.classes_within(design, rng).astype(str),
+    "numbers of groups": lambda design, rng: rng.normal(size=len(design.sizes))[design.codes],
+    "numbers within groups": lambda design, rng: rng.normal(size=len(design.codes)),
+}
+
+
+@study(
+    "probe",
+    {f"{label}, {name}": {"label": label, "design": DESIGNS[name]} for label in LABELS
+     for name in ("groups", "unequal groups", "uneven noise")}
+    | {f"{label}, items without groups": {"label": label, "design": DESIGNS["items without groups"]}
+       for label in ("classes of groups", "numbers of groups")},
+)  # fmt: skip
+def probe_of_noise(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
+    return significant(_probed(made.embeddings(design, rng, 3), LABELS[label](design, rng), design, number), 2)
+
+
+@study("probe", on("seven groups"))
+def probe_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    y = LABELS["numbers of groups"](design, rng)
+    return refused(_probed(made.embeddings(design, rng, 2), y, design, number))
+
+
+PROBED = {
+    "numbers": (lambda rng: rng.normal(size=16), 2.0),
+    "classes": (lambda rng: rng.permutation(np.arange(16) % 4), 3.0),
+}
+
+
+def _planted_probe(kind: str, rng: Generator, number: int, n_bootstrap: int) -> Any:
+    design, (draw, strength) = Design((3,) * 16, identity=1.0), PROBED[kind]
+    values = draw(rng)[design.codes]
+    along = values if kind == "numbers" else made.one_hot(values)
+    x = made.planted(made.embeddings(design, rng, 1), along, strength)
+    y = values if kind == "numbers" else values.astype(str)
+    return _probed(x, y, design, number, n_permutations=0, n_bootstrap=n_bootstrap)
+
+
+@cache
+def _probe_truth(kind: str) -> float:
+    return mean_estimate(lambda rng: float(_planted_probe(kind, rng, int(rng.integers(1000)), 0).score[0]))
+
+
+@study("probe's interval", {kind: {"kind": kind} for kind in PROBED})
+def probe_interval(rng: Generator, number: int, kind: str) -> Outcomes:
+    return {"covered": covers(_planted_probe(kind, rng, number, B), _probe_truth(kind))}
+
+
+@study("probe, planted in layer 4", {"classes": {}})
+def probe_planted(rng: Generator, number: int) -> Outcomes:
+    design = DESIGNS["groups"]
+    labels = made.classes_of_groups(design, rng)
+    strengths = 5.0 * (np.arange(6) == PLANTED_LAYER)
+    x = made.planted(made.embeddings(design, rng, 6, memory=0.5), made.one_hot(labels), strengths)
+    found = _probed(x, labels.astype(str), design, number)
+    return {
+        "found": bool(found.p_corrected[PLANTED_LAYER] <= 0.05),
+        "layer": bool(np.argmax(found.score) == PLANTED_LAYER),
+    }
+
+
+@study("probe, A against B", {label: {"label": label} for label in ("classes within groups", "numbers of groups")})
+def probe_difference(rng: Generator, number: int, label: str) -> Outcomes:
+    design = DESIGNS["groups"]
+    y = LABELS[label](design, rng)
+    values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
+    common = made.embeddings(design, rng, 2)
+    sides = [made.planted(common + made.embeddings(design, rng, 2), values, 3.0) for _ in range(2)]
+    a, b = (_probed(side, y, design, number, n_permutations=0).item_scores for side in sides)
+    return significant(analysis.paired_test(b - a, design.groups, n_permutations=B, n_bootstrap=0, seed=number))
+
+
+# --- Paired differences and log attention ratios
+
+
+def _odd(values: Array) -> Array:
+    """Differences (n, K) some of which are missing, one column a copy and one constant."""
+    values = values.copy()
+    values[::7, 0], values[:, 2], values[:, 3] = np.nan, values[:, 1], 0.0
+    return values
+
+
+DIFFERENCES: dict[str, tuple[Design, Callable[[Array], Array]]] = {
+    **{name: (DESIGNS[name], lambda values: values) for name in EVERY if name != "skewed noise"},
+    "ties": (DESIGNS["groups"], lambda values: np.sign(values) * (np.abs(values) > 2)),
+    "odd columns": (DESIGNS["groups"], _odd),
+}
+
+
+@study("paired differences", {name: {"case": name} for name in DIFFERENCES})
+def paired_of_noise(rng: Generator, number: int, case: str) -> Outcomes:
+    design, change = DIFFERENCES[case]
+    values = change(made.along_layers(design.draw(rng, 6)))
+    test = analysis.paired_test(values, design.groups, n_permutations=B, n_bootstrap=B, seed=number)
+    return {**significant(test, 1), "covered": covers(test, 0.0, 1)}
+
+
+@study("paired differences of mean 0 that lean to one side", on("skewed noise"))
+def paired_skewed(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = made.along_layers(design.draw(rng, 6))
+    test = analysis.paired_test(values, design.groups, n_permutations=B, n_bootstrap=B, seed=number)
+    return {"limit": significant(test)["family"], "covered": covers(test, 0.0, 1)}
+
+
+@study("paired differences", on("seven groups"))
+def paired_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    return refused(analysis.paired_test(design.draw(rng, 2), design.groups, n_permutations=B, n_bootstrap=0))
+
+
+MIXES = {
+    "seeds dominate": (2.0, 0.3, 0.3),
+    "groups dominate": (0.0, 1.5, 1.0),
+    "both": (1.0, 2.0, 1.0),
+    "seeds times groups": (0.3, 0.3, 0.3),
+}
+
+
+@study(
+    "paired differences over seeds",
+    {f"{n_seeds} seeds, {mix}, {name}": {"mix": mix, "n_seeds": n_seeds, "design": DESIGNS[name]}
+     for n_seeds in (5, 10) for mix in MIXES for name in ("groups", "eight groups", "unequal groups")
+     if n_seeds == 5 or name == "groups"},
+)  # fmt: skip
+def paired_seeds_of_noise(rng: Generator, number: int, mix: str, n_seeds: int, design: Design) -> Outcomes:
+    by_seed, by_group, by_item = MIXES[mix]
+    seeds = made.along_layers(rng.normal(size=(n_seeds, 4)))[:, None]
+    groups = made.along_layers(design.by_group(rng, 4))
+    crossed = np.stack([made.along_layers(design.by_group(rng, 4)) for _ in range(n_seeds)])
+    items = np.stack([made.along_layers(design.by_item(rng, 4)) for _ in range(n_seeds)])
+    values = by_seed * seeds + by_group * groups + by_item * items + (mix == "seeds times groups") * crossed
+    test = analysis.paired_over_seeds(values, design.groups, n_bootstrap=B, seed=number)
+    return {**significant(test, 1), "covered": covers(test, 0.0, 1)}
+
+
+@study("paired differences over seeds", {"5 seeds dominate, 12 layers that share nothing": {}})
+def paired_seeds_of_unlike_layers(rng: Generator, number: int) -> Outcomes:
+    design = DESIGNS["groups"]
+    values = 2 * rng.normal(size=(5, 1, 12)) + 0.4 * np.stack([design.by_item(rng, 12) for _ in range(5)])
+    test = analysis.paired_over_seeds(values, design.groups, n_bootstrap=B, seed=number)
+    return {"p": bool(test.p[1] <= 0.05), "limit": significant(test)["family"], "covered": covers(test, 0.0, 1)}
+
+
+@study("log attention ratio, planted", {"known ratio in layer 2": {}})
+def ratio_planted(rng: Generator, number: int) -> Outcomes:
+    design = DESIGNS["groups"]
+    steps = np.where(np.arange(4) == 2, 1.0, 0.0)
+    a, b = (steps * side + 0.3 * design.draw(rng, 4) for side in (0.0, 1.0))
+    sides = [
+        made.synthetic_recording(design, key, np.zeros((48, 5, 2)), values, np.zeros(48), label=design.codes)
+        for key, values in (("a", a), ("b", b))
+    ]
+    comparison = analysis.compare(*sides)
+    test = analysis.log_ratio_change(comparison)
+    known = np.allclose(np.log(analysis.attention_ratio(sides[1])), np.clip(b, -3, 3), atol=1e-4)
+    return {
+        "true": known,
+        "found": bool(test.p_corrected[2] <= 0.05),
+        "layer": bool(np.argmax(test.estimate) == 2),
+        "covered": covers(test, 1.0, 2),
+    }
+
+
+def _relevance(design: Design, rng: Generator, effect: float) -> Any:
+    """Positions are asked about in turn; where a text stands and what it says draw attention, and relevance if so."""
+    n_layers, size = 4, design.sizes[0]
+    nearness = np.linspace(-1, 1, size)
+    position = made.classes_within(design, rng, size)
+    salient = rng.normal(size=(len(design.sizes), size, n_layers))[design.codes]
+    pull = np.exp(nearness[None, :, None] + 0.7 * salient)
+    own = np.take_along_axis(pull, position[:, None, None], axis=1)[:, 0]
+    log_ratio = np.log(own) - np.log((pull.sum(axis=1) - own) / (size - 1))
+    log_ratio += effect * (np.arange(n_layers) == 2) + 0.3 * rng.normal(size=log_ratio.shape)
+    n = len(position)
+    return made.synthetic_recording(
+        design, "a", np.zeros((n, n_layers + 1, 2)), log_ratio, np.zeros(n), position=position.astype(str)
+    )
+
+
+@study("relevance", {f"sets of {size}": {"design": Design((size,) * 16)} for size in (2, 3, 4)})
+def relevance_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    return significant(analysis.relevance_test(_relevance(design, rng, 0.0)), 2)
+
+
+@study("relevance, planted in layer 2", {"sets of 3": {}})
+def relevance_planted(rng: Generator, number: int) -> Outcomes:
+    test = analysis.relevance_test(_relevance(Design((3,) * 16), rng, 1.0))
+    return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
+
+
+# --- Links
+
+
+SCORES: dict[str, Callable[[Array], Array]] = {
+    "untied": lambda values: values,
+    "ties": lambda values: np.sign(values) * (np.abs(values) > 1.5),
+    "rare": lambda values: (values > np.sort(values)[-5]).astype(float),
+}
+
+
+def _measures(design: Design, rng: Generator, n_layers: int = 4) -> dict[str, Array]:
+    """Three measures whose layers, and which among themselves, go together."""
+    common = made.along_layers(design.draw(rng, n_layers))
+    return {name: common + made.along_layers(design.draw(rng, n_layers)) for name in ("one", "two", "three")}
+
+
+def _any_link(found: Mapping[str, Any]) -> dict[str, bool]:
+    """One measure's layer alone, and any of all measures after correction."""
+    corrected = np.concatenate([link.p_corrected for link in found.values()])
+    return {"p": bool(found["two"].p[1] <= 0.05), "family": bool(np.nanmin(corrected) <= 0.05)}
+
+
+LINKED = ("groups", "unequal groups", "one large group", "uneven noise", "heavy tails", "eight groups")
+
+
+@study(
+    "link",
+    {f"{level} {name}": {"level": level, "design": DESIGNS[name], "score": "untied"}
+     for level in ("within", "between") for name in LINKED}
+    | {"between items": {"level": "between", "design": DESIGNS["items without groups"], "score": "untied"}},
+    untied=True,
+)  # fmt: skip
+@study(
+    "link",
+    {f"{level} {name}, {score} scores": {"level": level, "design": DESIGNS[name], "score": score}
+     for level in ("within", "between") for name in ("groups", "unequal groups")
+     for score in ("ties", "rare")[: 1 + (level == "between")]}
+    | {"within groups, 5 scores that differ": {"level": "within", "design": DESIGNS["groups"], "score": "rare"}},
+)  # fmt: skip
+def link_of_noise(rng: Generator, number: int, level: str, design: Design, score: str) -> Outcomes:
+    changed = SCORES[score](design.draw(rng))
+    found = analysis.linked(
+        _measures(design, rng), changed, design.groups, level=level, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    refusal = found["two"].reason
+    return {"refused": True} if refusal else _any_link(found)
+
+
+@study("link within groups, a link between them", on("groups", "unequal groups"), untied=True)
+def link_within_beside_between(rng: Generator, number: int, design: Design) -> Outcomes:
+    of_group = 2 * design.by_group(rng, 1)
+    changes = {name: values + of_group for name, values in _measures(design, rng).items()}
+    found = analysis.linked(
+        changes, of_group[:, 0] + design.by_item(rng), design.groups, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    return _any_link(found)
+
+
+@study(
+    "link over 5 seeds",
+    {f"{level} {name}": {"level": level, "design": DESIGNS[name]}
+     for level in ("within", "between") for name in ("groups", "unequal groups")},
+    untied=True,
+)  # fmt: skip
+def link_over_seeds_of_noise(rng: Generator, number: int, level: str, design: Design) -> Outcomes:
+    common, shared = _measures(design, rng), design.draw(rng)
+    changes = {
+        name: np.stack([values + rng.normal() + design.by_item(rng, 4) for _ in range(5)])
+        for name, values in common.items()
+    }
+    scores = np.stack([shared + rng.normal() + design.by_item(rng) for _ in range(5)])
+    found = analysis.linked(changes, scores, design.groups, level=level, n_permutations=B, n_bootstrap=0, seed=number)
+    return _any_link(found)
+
+
+def _true_link(design: Design, rng: Generator, n_layers: int, n_seeds: int = 1) -> tuple[Array, Array]:
+    """A change (S, n, L) whose last layer goes with the score's (S, n), between groups and within."""
+    changed = np.stack([design.draw(rng)] * n_seeds) + 0.5 * rng.normal(size=(n_seeds, len(design.codes)))
+    noise = np.stack([made.along_layers(design.draw(rng, n_layers), 0.5) for _ in range(n_seeds)])
+    strength = np.exp(0.5 * rng.normal(size=n_seeds)) if n_seeds > 1 else np.ones(1)
+    there = (np.arange(n_layers) == n_layers - 1) * strength[:, None, None]
+    return noise + 1.5 * there * changed[..., None], changed
+
+
+@cache
+def _link_truth(design: Design, level: str, n_seeds: int) -> float:
+    def estimate(rng: Generator) -> float:
+        change, score = _true_link(design, rng, 1, n_seeds)
+        found = analysis.linked(
+            {"one": change}, score, design.groups, level=level, n_permutations=0, n_bootstrap=0
+        )  # fmt: skip
+        return float(found["one"].estimate[0])
+
+    return mean_estimate(estimate)
+
+
+@study(
+    "link, planted in layer 4",
+    {f"{level} {name}": {"level": level, "design": DESIGNS[name]}
+     for level in ("within", "between") for name in ("groups", "unequal groups")}
+    | {f"{level} groups, 5 seeds": {"level": level, "design": DESIGNS["groups"], "n_seeds": 5}
+       for level in ("within", "between")},
+)  # fmt: skip
+def link_planted(rng: Generator, number: int, level: str, design: Design, n_seeds: int = 1) -> Outcomes:
+    change, score = _true_link(design, rng, PLANTED_LAYER + 1, n_seeds)
+    link = analysis.linked(
+        {"one": change}, score, design.groups, level=level, n_permutations=B, n_bootstrap=B, seed=number
+    )["one"]  # fmt: skip
+    return {
+        "found": bool(link.p_corrected[PLANTED_LAYER] <= 0.05),
+        "layer": bool(np.argmax(link.estimate) == PLANTED_LAYER),
+        "covered": covers(link, _link_truth(design, level, n_seeds), PLANTED_LAYER),
+    }
+
+
+@study("link", on("seven groups"))
+def link_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    score, changes = design.draw(rng), {"one": design.draw(rng, 2)}
+    levels = ("within", "between")
+    found = [
+        analysis.linked(changes, score, design.groups, level=level, n_permutations=B, n_bootstrap=0)["one"]
+        for level in levels
+    ]
+    return {"refused": all(refused(link)["refused"] for link in found)}
+
+
+# --- Whole comparisons of recordings
+
+
+def _recordings(design: Design, rng: Generator, link: float) -> tuple[list[Any], Any]:
+    """A and B: a planted number, text ratios and scores that go with ratio's layer 3 so much, and how to measure."""
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    common, shared = made.embeddings(design, rng, 5, 24), design.draw(rng)
+    sides = []
+    for key, strength in (("a", 0.5), ("b", 1.5)):
+        x = made.planted(common + made.embeddings(design, rng, 5, 24), values, strength)
+        x[:, 0] = 1.0
+        ratio = 0.5 * made.along_layers(design.draw(rng, 4))
+        score = shared + design.draw(rng) + strength
+        score = score + link * ratio[:, 2]
+        sides.append(
+            made.synthetic_recording(design, key, x, ratio, score, hypothesis=made.nearness(values), label=values)
+        )
+    return sides, Measuring(hypothesis="hypothesis", label="label")
+
+
+@study("headline of two recordings", on("groups", "unequal groups"))
+def headline_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    sides, how = _recordings(design, rng, 0.0)
+    comparison = analysis.compare(*sides)
+    found = [
+        analysis.links(comparison, "main", level, how, n_permutations=B, n_bootstrap=0, seed=number)
+        for level in ("within", "between")
+    ]
+    least = min(np.nanmin(link.p_corrected) for links in found for link in links.values())
+    return {"family": bool(2 * least <= 0.05)}
+
+
+@study("headline of two recordings, a link planted", {"ratio's layer 3": {}}, share=1 / 8)
+def headline_planted(rng: Generator, number: int) -> Outcomes:
+    sides, how = _recordings(DESIGNS["groups"], rng, 6.0)
+    found = analysis.headline(analysis.compare(*sides), "main", how, n_permutations=B, seed=number).strongest["within"]
+    return {"found": bool(found.p <= 0.05), "layer": bool((found.measure, found.layer) == ("attention_ratio", 3))}
+
+
+# --- Means, ceilings and second-order similarity
+
+
+MEANS: dict[str, tuple[Design, Callable[[Generator, Array], Array], float]] = {
+    **{name: (DESIGNS[name], lambda rng, values: values, 0.0) for name in EVERY},
+    **{
+        f"shares of {share}, {name}": (
+            DESIGNS[name],
+            lambda rng, values, share=share: (values < np.quantile(np.random.default_rng(0).normal(size=10**6), share)
+                                              * np.sqrt(1 + 1.5**2)).astype(float),
+            share,
+        )
+        for share in (0.5, 0.9, 0.97)
+        for name in ("groups", "unequal groups")
+    },
+}  # fmt: skip
+
+
+@study("mean's interval", {name: {"case": name} for name in MEANS})
+def interval_of_mean(rng: Generator, number: int, case: str) -> Outcomes:
+    design, change, truth = MEANS[case]
+    values = change(rng, design.draw(rng, 1))
+    return {"covered": covers(analysis.mean_interval(values, design.groups, n_bootstrap=B, seed=number), truth)}
+
+
+@study("noise ceiling", {"5 seeds": {}})
+def ceiling(rng: Generator, number: int) -> Outcomes:
+    """The RSM that all seeds share reaches the lower bound and not more than the upper one."""
+    design = DESIGNS["groups"]
+    common = 2 * made.embeddings(design, rng, 1)
+    stack = np.stack([analysis.rsms(common + made.embeddings(design, rng, 1))[0] for _ in range(5)])
+    bound = analysis.noise_ceiling(stack)
+    reached = np.mean([analysis.alignment(one, analysis.rsms(common)[0]) for one in stack])
+    return {"true": bool(bound.lower <= reached <= bound.upper)}
+
+
+@study("CKA", {"of a turned and stretched copy": {}})
+def cka_of_a_copy(rng: Generator, number: int) -> Outcomes:
+    x = made.embeddings(DESIGNS["items without groups"], rng, 1)[:, 0]
+    turn = np.linalg.qr(rng.normal(size=(48, 48)))[0]
+    noise = [analysis.cka(rng.normal(size=(64, 576)), rng.normal(size=(64, 576))) for _ in range(2)]
+    return {"true": bool(np.isclose(analysis.cka(x, 3 * x @ turn + 1), 1) and np.abs(noise).max() < 0.1)}
+
+
+# --- Chance
+
+
+@study(
+    "probe of permuted labels",
+    {f"{label}, {n_groups} groups": {"label": label, "design": Design((3,) * n_groups, identity=1.5)}
+     for label in LABELS for n_groups in ((16, 32) if label == "classes of groups" else (16,))},
+    share=1 / 2,
+)  # fmt: skip
+def probe_of_permuted_labels(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
+    """Labels that are really there, permuted by their own scheme: a leak would lift the mean score above chance."""
+    y = LABELS[label](design, rng)
+    is_number = label.startswith("numbers")
+    x = made.planted(made.embeddings(design, rng, 1), y if is_number else made.one_hot(y.astype(int)), 3.0)
+    permuted = permuted_labels(y, unit_codes(design.groups, len(y)), 1, number)[0][0]
+    score = _probed(x, permuted, design, number, n_permutations=0).score[0]
+    if is_number:
+        return {"R2": score}
+    few = label == "classes of groups" and len(design.sizes) < 32
+    return {"few" if few else "accuracy": score - 1 / len(np.unique(y))}
+
+
+# --- Running and writing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row: what an outcome adds up to over n simulations of a study, and its squares."""
+
+    study: Study
+    outcome: str
+    total: float
+    squares: float
+    n: int
+
+    @property
+    def rule(self) -> Rule:
+        return RULES[self.outcome]
+
+    @property
+    def rate(self) -> float:
+        return self.total / self.n
+
+    @property
+    def error(self) -> float:
+        return float(np.sqrt(max(self.squares / self.n - self.rate**2, 0.0) / self.n))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if self.rule.is_mean:
+            return self.rate - 1.96 * self.error, self.rate + 1.96 * self.error
+        exact = binomtest(round(self.total), self.n).proportion_ci(method="exact")
+        return exact.low, exact.high
+
+    @property
+    def inside(self) -> bool:
+        if self.rule.is_mean:
+            return (self.rule.least is None or self.rate >= -3 * self.error) and self.rate <= 3 * self.error
+        least, most = self.study.bounds(self.outcome)
+        return (least or 0.0) <= self.rate <= (1.0 if most is None else most)
+
+    def _asked(self) -> str:
+        if self.rule.is_mean:
+            return "0" if self.rule.least is not None else "at most 0"
+        least, most = self.study.bounds(self.outcome)
+        bounds = {"at least": least, "at most": most}
+        parts = [f"{side} {100 * bound:.0f}" for side, bound in bounds.items() if bound is not None]
+        return ", ".join(parts)
+
+    def row(self) -> str:
+        size = 1 if self.rule.is_mean else 100
+        digits = 3 if self.rule.is_mean else 1
+        low, high = (f"{size * bound:.{digits}f}" for bound in self.interval)
+        asked = self._asked()
+        verdict = ("ok" if self.inside else "OUTSIDE") if asked else ""
+        cells = (
+            self.study.name, self.rule.title, f"{self.n:,}", f"{size * self.rate:.{digits}f}", f"{low} to {high}",
+            asked, verdict,
+        )  # fmt: skip
+        return f"| {' | '.join(cells)} |"
+
+
+Sums = dict[str, list[float]]
+"""Outcome -> its sum, its sum of squares and in how many simulations it was there."""
+
+
+def run_part(name: str, first: int, last: int) -> Sums:
+    """What the outcomes of simulations first to last - 1 of a study add up to."""
+    sums: Sums = {}
+    for number in range(first, last):
+        for outcome, value in STUDIES[name].simulate(number).items():
+            so_far = sums.get(outcome, [0.0, 0.0, 0])
+            sums[outcome] = [so_far[0] + float(value), so_far[1] + float(value) ** 2, so_far[2] + 1]
+    return sums
+
+
+def added(parts: Iterable[Sums]) -> Sums:
+    total: Sums = {}
+    for part in parts:
+        for outcome, sums in part.items():
+            total[outcome] = np.add(total.get(outcome, [0.0, 0.0, 0]), sums).tolist()
+    return total
+
+
+def cells_of(name: str, sums: Sums) -> list[Cell]:
+    return [Cell(STUDIES[name], outcome, total, squares, int(n)) for outcome, (total, squares, n) in sums.items()]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs studies on a pool of processes, in parts that do not depend on how many there are."""
+
+    pool: Executor
+    simulations: int
+
+    def sums(self, name: str, first: int, last: int) -> Sums:
+        edges = [*range(first, last, PART), last]
+        return added(self.pool.map(run_part, [name] * (len(edges) - 1), edges[:-1], edges[1:]))
+
+    def run(self, name: str) -> Sums:
+        """A study's sums; where one is outside, all of them from more simulations of the same sequence."""
+        first, last = (round(STUDIES[name].share * n) for n in (self.simulations, MORE_SIMULATIONS))
+        sums = self.sums(name, 0, first)
+        if self.simulations < SIMULATIONS or all(cell.inside for cell in cells_of(name, sums)):
+            return sums
+        return added([sums, self.sums(name, first, last)])
+
+
+def sources() -> str:
+    """A digest of the code that results depend on."""
+    files = [Path(__file__), Path(made.__file__), *sorted(Path(analysis.__file__).parent.rglob("*.py"))]
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
+
+
+def kept(file: Path | None, key: str) -> dict[str, Sums]:
+    """What an earlier run with the same key left in a file."""
+    lines = file.read_text().splitlines() if file and file.exists() else []
+    found = [json.loads(line) for line in lines]
+    return {one["study"]: one["sums"] for one in found if one["key"] == key}
+
+
+SECTIONS = {
+    "False positives": ("p", "family", "linear", "beyond", "limit"),
+    "Intervals": ("covered",),
+    "Planted truth": ("found", "layer", "true"),
+    "No p where there are too few units": ("refused",),
+    "Chance": ("accuracy", "few", "R2"),
+}
+HEAD = "| simulated | counted | simulations | % | its 95 % interval | asked | |\n" + "| --- " * 7 + "|"
+
+PROSE = {
+    "False positives": """Nothing of what is tested is there, but groups have an identity of their own, shared by all
+layers and by A and B. "Corrected" is the least p of all layers (and measures) after correction. Asked for are at most
+8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B has no lower bound:
+it is known to be conservative, see `iclviz/analysis/comparing.py`.""",
+    "Intervals": """How often a 95 % interval holds the truth, the estimator's mean over 1,000 other draws of the same
+generator. Asked for are at least 90 %; intervals of RSMs may cover more.""",
+    "Planted truth": """A known layer, ratio or link, and how often it is found.""",
+    "No p where there are too few units": """Seven groups, or no two of one size: a reason in words takes p's place.""",
+    "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance, within
+three standard errors. An R2 that says nothing is below 0, so it may not be above. Nor may accuracy be where a class has
+few groups: it is below chance there, since what is held out of a class is missing where it is trained.""",
+}
+
+
+def document(results: Mapping[str, Sums]) -> str:
+    cells = [cell for name, sums in results.items() for cell in cells_of(name, sums)]
+    outside = sum(not cell.inside for cell in cells)
+    parts = [
+        "# Validity: what the statistics do on data of which the truth is known",
+        "Written by `python -m benchmarks.validity --write docs/validity.md`; the tables and these words come from it. "
+        "Every draw has a seed that was fixed before any result. A study with a cell outside its bounds was run once "
+        f"more, with {MORE_SIMULATIONS:,} simulations that extend the same sequence of seeds. Tests take {B} "
+        "permutations or resamples. A p at most 0.05 counts as found.",
+        "Designs: *items without groups* are 32 items; *groups* are 16 of 3 items, whose identity varies 1.5 times as "
+        "much as items within; *unequal groups* are 16 of 1 to 6 items; *one large group* is one of 20 beside 15 of 2; "
+        "of *uneven noise*, the noisiest group is 8 times as noisy as the quietest; *heavy tails* are Student's with 3 "
+        "degrees of freedom, *skewed noise* exponential; *copied items* are there twice. Embeddings have 48 unequal "
+        "dimensions, and neighbouring layers correlate with 0.9.",
+        f"**{len(cells)} cells, {outside} outside their bounds.**",
+    ]
+    for section, outcomes in SECTIONS.items():
+        rows = [cell.row() for cell in cells if cell.outcome in outcomes]
+        if rows:
+            parts += [f"## {section}", PROSE[section], "\n".join([HEAD, *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+def arguments_of() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="studies whose name holds this regular expression"
+    )
+    parser.add_argument("--simulations", type=int, default=SIMULATIONS)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables to this file")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep counts here, and run only what is not in it")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments_of()
+    names = [name for name in STUDIES if re.search(asked.only, name)]
+    key = f"{sources()} {asked.simulations}"
+    results, before = dict.fromkeys(names), kept(asked.resume, key)
+    start = time.perf_counter()
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        runner = Runner(pool, asked.simulations)
+        for name in names:
+            results[name] = before.get(name) or runner.run(name)
+            if asked.resume and name not in before:
+                with asked.resume.open("a") as file:
+                    file.write(json.dumps({"key": key, "study": name, "sums": results[name]}) + "\n")
+            print("\n".join(cell.row() for cell in cells_of(name, results[name])), flush=True)
+    outside = [cell for name in names for cell in cells_of(name, results[name]) if not cell.inside]
+    print(f"{len(names)} studies in {(time.perf_counter() - start) / 60:.1f} minutes, {len(outside)} cells outside")
+    print("\n".join(cell.row() for cell in outside))
+    if asked.write:
+        asked.write.write_text(document(results), encoding="utf-8")
+    sys.exit(bool(outside))
+
+
+if __name__ == "__main__":
+    main()
