@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.attention import Heads, Rows
+from iclviz.analysis.attention import Heads, Per, Rows
 from iclviz.analysis.of_pairs import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError
@@ -33,7 +33,6 @@ class View:
 
     pairs: dict[str, Recording]
     how: Measuring
-    per: Any
 
     @property
     def scope(self) -> str:
@@ -60,8 +59,9 @@ def view_of(pairs: dict[str, Recording]) -> View:
         names = {"response": "response tokens", "last": "the last prompt token"}
         rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
     with columns[4]:
-        per = options.select("per", "Counted", ["token", "mass"], {"token": "per token", "mass": "as total mass"})
-    return View(pairs, Measuring(over=over, under=under, heads=heads, rows=rows), per)
+        names = {"token": "per token", "mass": "as total mass"}
+        per = cast(Per, options.select("per", "Counted", ["token", "mass"], names))
+    return View(pairs, Measuring(over=over, under=under, heads=heads, rows=rows, per=per))
 
 
 def missing(view: View) -> None:
@@ -77,9 +77,7 @@ def over_items(view: View) -> None:
     last = min(one.n_layers for one in view.pairs.values())
     choices()["layer"] = min(max(choices()["layer"], 1), last)
     block = bound(st.slider, "Block", "layer", 1, last) if last > 1 else 1
-    ratios = {
-        label: analyses.log_ratio_of_items(one.key, view.how, view.per, block, one) for label, one in view.pairs.items()
-    }
+    ratios = {label: analyses.log_ratio_of_items(one.key, view.how, block, one) for label, one in view.pairs.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
     how: dict[str, Any] = {"over": view.how.over, "under": view.how.under, "rows": view.how.rows}
     show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **how))
@@ -119,18 +117,17 @@ def further(view: View) -> None:
         "Over items": over_items,
         "Relevant against not": relevance,
     }
-    note = "" if view.per == "token" else "Differences are of attention per token."
-    look_further(sections, view, note)
+    look_further(sections, view)
 
 
 def ratios(view: View) -> None:
     """The ratio by block and by head."""
     how, scope = view.how, view.scope
     roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
-    by_layer = {label: analyses.log_ratio(one.key, how, view.per, one) for label, one in view.pairs.items()}
-    show(attention_ratio_by_layer(by_layer, heads=how.heads, per=view.per, demonstrations=scope, **roles))
-    by_head = {label: analyses.log_ratio_by_head(one.key, how, view.per, one) for label, one in view.pairs.items()}
-    show(attention_ratio_by_head(by_head, per=view.per, demonstrations=scope, **roles))
+    by_layer = {label: analyses.log_ratio(one.key, how, one) for label, one in view.pairs.items()}
+    show(attention_ratio_by_layer(by_layer, heads=how.heads, per=how.per, demonstrations=scope, **roles))
+    by_head = {label: analyses.log_ratio_by_head(one.key, how, one) for label, one in view.pairs.items()}
+    show(attention_ratio_by_head(by_head, per=how.per, demonstrations=scope, **roles))
 
 
 st.title("Attention")
@@ -138,12 +135,10 @@ pairs = recorded()
 view = view_of(pairs)
 missing(view)
 drawn = {
-    label: one
-    for label, one in pairs.items()
-    if np.isfinite(analyses.log_ratio(one.key, view.how, view.per, one).mean).any()
+    label: one for label, one in pairs.items() if np.isfinite(analyses.log_ratio(one.key, view.how, one).mean).any()
 }
 if drawn:
-    ratios(View(drawn, view.how, view.per))
+    ratios(View(drawn, view.how))
 else:
     st.info(
         f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is below."
@@ -151,4 +146,4 @@ else:
 split = {label: analyses.split(one.key, view.how.rows, one) for label, one in pairs.items()}
 show(attention_split(split, rows=view.how.rows, demonstrations=view.scope))
 if drawn:
-    further(View(drawn, view.how, view.per))
+    further(View(drawn, view.how))

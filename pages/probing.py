@@ -10,7 +10,7 @@ from iclviz.analysis.of_recording import demonstration_scope, probed_labels
 from iclviz.analysis.probing import STRENGTHS, Probe
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.matrices import confusion, layer_transfer
-from iclviz.figures.probing import MEASURES, probe_by_layer, selectivity_by_layer, transfer_by_layer
+from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
 from iclviz.recording import Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
@@ -104,6 +104,31 @@ def transfer(view: View) -> None:
             show(figure, name=name)
 
 
+@st.fragment
+def parameters(view: View) -> None:
+    """How one layer's score depends on the strength, and on the number of dimensions."""
+    last = min(one.n_layers for one in view.pairs.values())
+    choices()["layer"] = min(choices()["layer"], last)
+    layer = bound(st.slider, "Layer", "layer", 0, last, help="0 enters the first block; the last leaves it.")
+    settings: dict[str, dict[str, tuple[float | None, int | None]]] = {
+        "Strength": {f"{value:g}": (value, None) for value in STRENGTHS.tolist()},
+        "Dimensions": {**{str(value): (None, value) for value in DIMENSIONS}, "all": (None, None)},
+    }
+    for column, (parameter, values) in zip(st.columns(2), settings.items(), strict=True):
+        probes = {
+            name: {
+                text: analyses.probe(one.key, view.label, view.pooling, strength, dimensions, one)
+                for text, (strength, dimensions) in values.items()
+            }
+            for name, one in view.pairs.items()
+        }
+        with column:
+            figure = probe_by_parameter(
+                probes, label=view.title, parameter=parameter, layer=layer, demonstrations=view.scope
+            )
+            show(figure, name=parameter)
+
+
 def further(view: View) -> None:
     """The further analyses, one at a time."""
     sections: dict[str, Callable[[View], None]] = {
@@ -111,6 +136,7 @@ def further(view: View) -> None:
         "Selectivity": selectivity,
         "Confusions": confusions,
         "Transfer": transfer,
+        "Parameters": parameters,
     }
     note = "Differences and transfers keep all dimensions and choose the strength inside folds."
     look_further(sections, view, note if view.is_fixed else "")

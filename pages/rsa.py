@@ -131,6 +131,20 @@ def seeds(view: View) -> None:
     seeds_button(chosen)
 
 
+def two_hypotheses(view: View) -> None:
+    """How much better each layer agrees with the chosen hypothesis than with another."""
+    first = next(iter(view.pairs.values()))
+    others = [name for name in first.hypotheses if name != view.hypothesis]
+    other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__)
+    tests = {
+        label: analyses.hypotheses(one.key, (view.hypothesis, other), view.pooling, view.metric, one)
+        for label, one in view.pairs.items()
+    }
+    measure = "alignment (rho-a) with one hypothesis over another"
+    versus = f"{view.title} − {view.of.titles[other]}"
+    show(change_by_layer(tests, measure=measure, versus=versus, demonstrations=view.scope))
+
+
 def composite(view: View) -> None:
     """Composite prompts against the simple prompts of the same items."""
     found, missing = {}, []
@@ -163,7 +177,10 @@ def further(view: View) -> None:
         "Layers": layers,
         "Demonstration seeds": seeds,
     }
-    options_of_task = next(iter(view.pairs.values())).spec.task_options
+    first = next(iter(view.pairs.values()))
+    if len(first.hypotheses) > 1:
+        sections["Two hypotheses"] = two_hypotheses
+    options_of_task = first.spec.task_options
     if options_of_task.get("prompts") == "composite":
         sections["Composite to simple"] = composite
     note = "All dimensions are kept here." if view.drop_largest else ""

@@ -9,16 +9,17 @@ from iclviz.analysis.headlines import Change, Headline, first_layer
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_pairs import MEASURES, Measuring
 from iclviz.figures.changes import change_by_layer
-from iclviz.figures.links import link_by_layer, link_scatter
+from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, scope, sentences
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
-from iclviz.ui.comparing import Compared, compared, primary, seeds_button
+from iclviz.ui.comparing import Compared, compared, conditions_like, primary, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 from iclviz.ui.paper import methods_section
 
+FEWEST_CONDITIONS = 3
 TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
 
 
@@ -79,6 +80,21 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
             demonstrations=limits,
         )
     )
+    with st.expander("Over conditions (exploratory)"):
+        over_conditions(chosen, measure, layer, measuring, score)
+
+
+def over_conditions(chosen: Compared, measure: str, layer: int, measuring: Measuring, score: str) -> None:
+    """Every condition of the cache that differs in its demonstrations alone, as points."""
+    like = conditions_like(chosen.comparison.pairs[0][1])
+    name = task(chosen.b.task).primary.score
+    keys = tuple(one.key for one in like.values())
+    found = analyses.conditions(keys, measure, name, layer, measuring, like)
+    if len(found.points) < FEWEST_CONDITIONS:
+        st.info(f"Fewer than {FEWEST_CONDITIONS} conditions of these items have been run: there is nothing to compare.")
+        return
+    title = f"{TITLES[measure]}, {'block' if first_layer(measure) else 'layer'} {layer}"
+    show(conditions_scatter(found.points, measure=title, score=score, coefficient=found.rho))
 
 
 def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:

@@ -28,6 +28,7 @@ _HOMES = {
         "Measuring",
         "behaviour_link",
         "links",
+        "across_conditions",
         "measure_change",
         "score_change",
         "score_difference",

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy.stats import spearmanr
 
-from iclviz.analysis.attention import Heads, Rows, attention_ratio, attention_ratio_by_head
+from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.comparing import Difference, alignment_difference, paired_over_seeds
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
@@ -22,6 +23,7 @@ from iclviz.analysis.link import Level, Link, linked
 from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms
 from iclviz.analysis.paired import PairedTest, paired_test
 from iclviz.analysis.rsa import Metric, item_alignment
+from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
 
@@ -35,7 +37,7 @@ class Measuring:
     Attributes
     ----------
     hypothesis, pooling, metric: of its own alignment; label: of its held-out evidence in a probe, over `pooling`.
-    heads, rows, over, under: of its log attention ratio.
+    heads, rows, over, under, per: of its log attention ratio.
     """
 
     hypothesis: str | None = None
@@ -46,6 +48,7 @@ class Measuring:
     rows: Rows = "response"
     over: str = "relevant"
     under: str = "irrelevant"
+    per: Per = "token"
 
     def of(self, recording: Recording) -> "tuple[str, str]":
         """The hypothesis and the label for a recording, "" where it has none."""
@@ -210,8 +213,8 @@ def log_ratio_change(
 
     def of(recording: Recording) -> Array:
         if by_head:
-            return np.log(attention_ratio_by_head(recording, how.over, how.under, how.rows))
-        return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows))
+            return np.log(attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per))
+        return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per))
 
     change = comparison.change(of)
     shape = change.shape[2:]
@@ -278,9 +281,9 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     if len(every) < 2 or not len(kept):
         raise AnalysisError("No group asks about each of its pieces of text once.", "Take balanced positions.")
     ratio = (
-        attention_ratio_by_head(recording, how.over, how.under, how.rows)
+        attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
         if by_head
-        else attention_ratio(recording, how.over, how.under, how.heads, how.rows)
+        else attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
     )
     return paired_test(np.log(ratio)[kept], groups[kept])
 
@@ -298,7 +301,7 @@ def _item_evidence(recording: Recording, how: Measuring) -> Array:
 
 
 def _item_log_ratio(recording: Recording, how: Measuring) -> Array:
-    return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows))
+    return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per))
 
 
 MEASURES: Mapping[str, Callable[[Recording, Measuring], Array]] = {
@@ -321,6 +324,49 @@ def measure_change(comparison: Comparison, measure: str, measuring: Measuring | 
     _layers_agree(comparison)
     how = measuring or Measuring()
     return comparison.change(lambda recording: MEASURES[measure](recording, how))
+
+
+@dataclass(frozen=True)
+class ConditionPoints:
+    """Conditions as points, label -> (mean of a measure, mean score), and Spearman's rho over them.
+
+    There is no p: conditions share items, baseline and nested demonstrations, and all rise with k.
+    """
+
+    points: Mapping[str, tuple[float, float]]
+    rho: float
+
+
+def across_conditions(
+    recordings: Mapping[str, Recording],
+    measure: str,
+    score: str,
+    column: int,
+    measuring: Measuring | None = None,
+) -> ConditionPoints:
+    """Each condition's mean of a measure in one column (layer, or block), against its mean score.
+
+    Conditions without a value are left out.
+
+    Raises
+    ------
+    AnalysisError: an unknown measure, score, hypothesis or label.
+    """
+    if measure not in MEASURES:
+        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
+    how = measuring or Measuring()
+    means = {
+        label: (
+            float(mean_of_known(MEASURES[measure](one, how)[:, column])),
+            float(mean_of_known(np.asarray(one.scores[score], dtype=float))),
+        )
+        for label, one in recordings.items()
+        if score in one.scores
+    }
+    points = {label: point for label, point in means.items() if np.isfinite(point).all()}
+    values = np.array(list(points.values())).reshape(-1, 2)
+    varied = len(values) > 2 and bool((np.ptp(values, axis=0) > 0).all())
+    return ConditionPoints(points, float(spearmanr(*values.T).statistic) if varied else float("nan"))
 
 
 def links(

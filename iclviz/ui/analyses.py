@@ -7,12 +7,12 @@ import streamlit as st
 
 from iclviz.analysis import of_pairs, of_recording
 from iclviz.analysis.attention import LogRatioSummary, attention_ratio, missing_reasons, role_split
-from iclviz.analysis.behaviour import ScoreSummary, score_summary
-from iclviz.analysis.comparing import Difference
+from iclviz.analysis.behaviour import ScoreSummary, coarsest_groups, score_summary
+from iclviz.analysis.comparing import Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
-from iclviz.analysis.headlines import Headline, headline, link_points
+from iclviz.analysis.headlines import Headline, first_layer, headline, link_points
 from iclviz.analysis.layer_similarity import cka_by_layer, second_order
-from iclviz.analysis.of_pairs import Comparison, Measuring
+from iclviz.analysis.of_pairs import Comparison, ConditionPoints, Measuring, across_conditions
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
@@ -47,6 +47,14 @@ def alignment_change(
 ) -> Difference:
     """B minus A of every layer's alignment."""
     return of_pairs.alignment_change(_comparison, hypothesis, pooling, metric, method)
+
+
+@st.cache_data(show_spinner="Comparing the two hypotheses …", max_entries=64)
+def hypotheses(key: str, names: tuple[str, str], pooling: str, metric: Any, _recording: Recording) -> Difference:
+    """How much better every layer agrees with the first hypothesis than with the second, by rho-a."""
+    stack = rsm_stack(key, pooling, metric, 0.0, _recording)
+    one, other = (_recording.hypotheses[name] for name in names)
+    return hypotheses_difference(stack, one, other, coarsest_groups(_recording))
 
 
 @st.cache_data(show_spinner="Removing surface from the alignment …", max_entries=64)
@@ -110,24 +118,25 @@ def transfer(keys: Keys, label: str, pooling: str, _comparison: Comparison) -> T
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
-def log_ratio(key: str, measuring: Measuring, per: Any, _recording: Recording) -> LogRatioSummary:
+def log_ratio(key: str, measuring: Measuring, _recording: Recording) -> LogRatioSummary:
     """Mean log attention ratio of every layer."""
     return of_recording.recording_log_ratio(
-        _recording, measuring.heads, measuring.rows, measuring.over, measuring.under, per
+        _recording, measuring.heads, measuring.rows, measuring.over, measuring.under, measuring.per
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
-def log_ratio_by_head(key: str, measuring: Measuring, per: Any, _recording: Recording) -> LogRatioSummary:
+def log_ratio_by_head(key: str, measuring: Measuring, _recording: Recording) -> LogRatioSummary:
     """Mean log attention ratio of every layer and head."""
-    return of_recording.recording_log_ratio_by_head(_recording, measuring.rows, measuring.over, measuring.under, per)
+    how = (measuring.rows, measuring.over, measuring.under, measuring.per)
+    return of_recording.recording_log_ratio_by_head(_recording, *how)
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
-def log_ratio_of_items(key: str, measuring: Measuring, per: Any, block: int, _recording: Recording) -> Array:
+def log_ratio_of_items(key: str, measuring: Measuring, block: int, _recording: Recording) -> Array:
     """(n,) log attention ratio of every item in one block."""
     how = (measuring.over, measuring.under, measuring.heads, measuring.rows)
-    return np.log(attention_ratio(_recording, *how, per)[:, block - 1])
+    return np.log(attention_ratio(_recording, *how, measuring.per)[:, block - 1])
 
 
 @st.cache_data(show_spinner="Comparing the attention of A and B …", max_entries=64)
@@ -160,6 +169,14 @@ def score_change(keys: Keys, score: str, _comparison: Comparison) -> PairedTest 
 def summary(keys: Keys, score: str, measuring: Measuring, _comparison: Comparison) -> Headline:
     """The headline of a comparison."""
     return headline(_comparison, score, measuring)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def conditions(
+    keys: Keys, measure: str, score: str, layer: int, measuring: Measuring, _recordings: dict[str, Recording]
+) -> ConditionPoints:
+    """Conditions as points: a measure in one layer against a score."""
+    return across_conditions(_recordings, measure, score, layer - first_layer(measure), measuring)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -95,6 +95,17 @@ def _of_seeds(recording: Recording) -> dict[int, Recording]:
     return found
 
 
+def conditions_like(recording: Recording) -> dict[str, Recording]:
+    """Every recording of the cache that differs in its demonstrations alone, by a few words; the given one too."""
+    spec = recording.spec
+    found = {}
+    for entry in loading.store().summaries():
+        if entry.spec.with_(demonstrations=spec.demonstrations) == spec and (one := loading.recording(entry.key)):
+            shown = entry.spec.demonstrations
+            found["none" if shown.kind == "none" else f"{shown.kind}, k = {shown.k}, seed {shown.seed}"] = one
+    return dict(sorted(found.items()))
+
+
 def seeds_button(chosen: Compared) -> None:
     """A button that runs A and B under further demonstration seeds, where there are fewer than a statement needs."""
     if chosen.comparison.n_seeds >= SEEDS or not (_draws(chosen.a) or _draws(chosen.b)):

@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from iclviz.analysis import (
+    across_conditions,
     alignment_change,
     attention_ratio,
     behaviour_link,
@@ -198,3 +199,14 @@ def test_unknown_names_are_answered_with_those_that_are_known(made):
         alignment_change(comparison, "same_line")
     with pytest.raises(AnalysisError, match="main"):
         score_difference(comparison, "right")
+
+
+def test_conditions_are_points_with_a_coefficient_and_no_p(made):
+    runs = {f"k = {k}": made(k, GAIN * k / 8, ratio=True) for k in (1, 4, 8, 16)}
+    found = across_conditions(runs, "attention_ratio", "main", 1)
+    assert list(found.points) == list(runs)
+    assert found.rho == pytest.approx(1)
+    ratio, score = found.points["k = 4"]
+    assert ratio == pytest.approx(np.log(attention_ratio(runs["k = 4"]))[:, 1].mean())
+    assert score == pytest.approx(runs["k = 4"].scores["main"].mean())
+    assert np.isnan(across_conditions({"one": runs["k = 1"]}, "attention_ratio", "main", 1).rho)
