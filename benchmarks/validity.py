@@ -66,6 +66,7 @@ RULES = {
     "linear": Rule("any p with linear surface removed at most 0.05", most=0.08),
     "limit": Rule("any corrected p at most 0.05, outside what the test claims"),
     "covered": Rule("the 95 % interval holds the truth", least=0.90),
+    "large": Rule("the 95 % interval holds the value of 12 times as many groups"),
     "found": Rule("the planted layer's corrected p at most 0.05", least=0.80),
     "layer": Rule("the planted layer is the largest", least=0.80),
     "refused": Rule("no p, and a reason in words", least=1.0),
@@ -142,6 +143,15 @@ def covers(result: Any, truth: float, layer: int = 0) -> bool:
 
 def refused(result: Any) -> dict[str, bool]:
     return {"refused": bool(np.isnan(result.p).all() and np.isnan(result.p_corrected).all() and result.reason)}
+
+
+LARGE = 12
+"""How many times its groups a design has where a large sample stands for the truth."""
+
+
+def draws_of(design: Design, large: bool) -> tuple[Design, int]:
+    """What a truth is the mean over: many draws of a design, or few of one that has many groups."""
+    return (design.many(LARGE), 20) if large else (design, 1000)
 
 
 def mean_estimate(estimate: Callable[[Generator], float], draws: int = 1000) -> float:
@@ -244,12 +254,14 @@ def structured(design: Design, rng: Generator, strength: float, n_layers: int = 
 
 
 @cache
-def alignment_truth(design: Design, strength: float) -> float:
+def alignment_truth(design: Design, strength: float, large: bool = False) -> float:
+    design, draws = draws_of(design, large)
+
     def estimate(rng: Generator) -> float:
         rsms, hypothesis = structured(design, rng, strength, 1)
         return analysis.alignment(rsms[0], hypothesis)
 
-    return mean_estimate(estimate)
+    return mean_estimate(estimate, draws)
 
 
 STRENGTHS = {"groups": 1.5, "unequal groups": 1.5, "eight groups": 1.5, "items without groups": 1.5,
@@ -260,7 +272,8 @@ STRENGTHS = {"groups": 1.5, "unequal groups": 1.5, "eight groups": 1.5, "items w
 def alignment_interval(rng: Generator, number: int, design: Design, strength: float) -> Outcomes:
     rsms, hypothesis = structured(design, rng, strength, 1)
     test = analysis.alignment_test(rsms, hypothesis, design.groups, n_permutations=0, n_bootstrap=B, seed=number)
-    return {"covered": covers(test, alignment_truth(design, strength))}
+    truth, of_many = (alignment_truth(design, strength, large) for large in (False, True))
+    return {"covered": covers(test, truth), "large": covers(test, of_many)}
 
 
 PLANTED_LAYER = 4
@@ -375,11 +388,18 @@ def _stronger(design: Design, rng: Generator, n_layers: int) -> tuple[Array, Arr
 
 
 @cache
-def _stronger_truth(design: Design) -> float:
-    return mean_estimate(lambda rng: _rise(*_stronger(design, rng, 1)))
+def _stronger_truth(design: Design, large: bool = False) -> float:
+    design, draws = draws_of(design, large)
+    return mean_estimate(lambda rng: _rise(*_stronger(design, rng, 1)), draws)
 
 
-@study("A against B, planted in layer 4", on("groups", "unequal groups", "items without groups"))
+MANY = {
+    "24 groups": {"design": Design((3,) * 24, identity=1.0)},
+    "24 unequal groups": {"design": Design((1, 2, 3, 4) * 6, identity=1.0)},
+}
+
+
+@study("A against B, planted in layer 4", MANY | on("items without groups"))
 def difference_planted(rng: Generator, number: int, design: Design) -> Outcomes:
     a, b, hypothesis = _stronger(design, rng, PLANTED_LAYER + 1)
     test = analysis.alignment_difference(a, b, hypothesis, design.groups, n_bootstrap=B, seed=number)
@@ -387,6 +407,7 @@ def difference_planted(rng: Generator, number: int, design: Design) -> Outcomes:
         "found": bool(test.p_corrected[PLANTED_LAYER] <= 0.05),
         "layer": bool(np.argmax(test.estimate) == PLANTED_LAYER),
         "covered": covers(test, _stronger_truth(design), PLANTED_LAYER),
+        "large": covers(test, _stronger_truth(design, True), PLANTED_LAYER),
     }
 
 
@@ -475,20 +496,27 @@ def composite_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
 
 
 @cache
-def _composite_truth(design: Design) -> float:
+def _composite_truth(design: Design, large: bool = False) -> float:
+    design, draws = draws_of(design, large)
+
     def estimate(rng: Generator) -> float:
         both = _composite(design, rng, 1, 0.5)
         found = analysis.composite_to_simple(*both, design.codes, n_permutations=0, n_bootstrap=1)
         return float(found.estimate[0])
 
-    return mean_estimate(estimate)
+    return mean_estimate(estimate, draws)
 
 
 @study("composite to simple, planted", on("groups", "unequal groups"))
 def composite_planted(rng: Generator, number: int, design: Design) -> Outcomes:
     composite, simple = _composite(design, rng, 4, 0.5)
     test = analysis.composite_to_simple(composite, simple, design.codes, n_permutations=B, n_bootstrap=B, seed=number)
-    return {"found": bool(test.p_corrected[2] <= 0.05), "covered": covers(test, _composite_truth(design), 2)}
+    truth, of_many = (_composite_truth(design, large) for large in (False, True))
+    return {
+        "found": bool(test.p_corrected[2] <= 0.05),
+        "covered": covers(test, truth, 2),
+        "large": covers(test, of_many, 2),
+    }
 
 
 # --- Probes
@@ -775,7 +803,9 @@ def _true_link(design: Design, rng: Generator, n_layers: int, n_seeds: int = 1) 
 
 
 @cache
-def _link_truth(design: Design, level: str, n_seeds: int) -> float:
+def _link_truth(design: Design, level: str, n_seeds: int, large: bool = False) -> float:
+    design, draws = draws_of(design, large)
+
     def estimate(rng: Generator) -> float:
         change, score = _true_link(design, rng, 1, n_seeds)
         found = analysis.linked(
@@ -783,7 +813,7 @@ def _link_truth(design: Design, level: str, n_seeds: int) -> float:
         )  # fmt: skip
         return float(found["one"].estimate[0])
 
-    return mean_estimate(estimate)
+    return mean_estimate(estimate, draws)
 
 
 @study(
@@ -802,6 +832,7 @@ def link_planted(rng: Generator, number: int, level: str, design: Design, n_seed
         "found": bool(link.p_corrected[PLANTED_LAYER] <= 0.05),
         "layer": bool(np.argmax(link.estimate) == PLANTED_LAYER),
         "covered": covers(link, _link_truth(design, level, n_seeds), PLANTED_LAYER),
+        "large": covers(link, _link_truth(design, level, n_seeds, True), PLANTED_LAYER),
     }
 
 
@@ -1042,7 +1073,7 @@ def kept(file: Path | None, key: str) -> dict[str, Sums]:
 
 SECTIONS = {
     "False positives": ("p", "family", "linear", "beyond", "limit"),
-    "Intervals": ("covered",),
+    "Intervals": ("covered", "large"),
     "Planted truth": ("found", "layer", "true"),
     "No p where there are too few units": ("refused",),
     "Chance": ("accuracy", "few", "R2"),
@@ -1055,7 +1086,9 @@ layers and by A and B. "Corrected" is the least p of all layers (and measures) a
 8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B has no lower bound:
 it is known to be conservative, see `iclviz/analysis/comparing.py`.""",
     "Intervals": """How often a 95 % interval holds the truth, the estimator's mean over 1,000 other draws of the same
-generator. Asked for are at least 90 %; intervals of RSMs may cover more.""",
+generator; asked for are at least 90 %, and intervals of RSMs may cover more. Beside it stands how often it holds the
+mean of samples with 12 times as many groups, which is another quantity where an estimate depends on their number: pairs
+within groups are a smaller part of an RSM that has many.""",
     "Planted truth": """A known layer, ratio or link, and how often it is found.""",
     "No p where there are too few units": """Seven groups, or no two of one size: a reason in words takes p's place.""",
     "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance, within

@@ -1,8 +1,8 @@
 """The headline: did behaviour change, and does what changed inside the model go with it?"""
 
+from collections.abc import Callable
 from typing import cast
 
-import numpy as np
 import streamlit as st
 
 from iclviz.analysis.headlines import Change, Headline, first_layer
@@ -98,25 +98,26 @@ def over_conditions(chosen: Compared, measure: str, layer: int, measuring: Measu
 
 
 def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
-    """What changed inside the model, layer by layer: three further families of tests."""
-    st.subheader("Exploratory: what changed inside the model")
+    """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     key, comparison = chosen.key, chosen.comparison
     hypothesis, label = measuring.of(comparison.first)
-    changes: dict[str, tuple[Change, int]] = {}
+    changes: dict[str, tuple[Callable[[], Change], int]] = {}
     if hypothesis:
+        how = (hypothesis, measuring.pooling, measuring.metric, "spearman")
         title = f"alignment with “{of.titles[hypothesis]}”"
-        test = analyses.alignment_change(key, hypothesis, measuring.pooling, measuring.metric, "spearman", comparison)
-        changes[title] = (test, 0)
+        changes[title] = (lambda: analyses.alignment_change(key, *how, comparison), 0)
     if label:
-        test_of_probe = analyses.probe_change(key, label, measuring.pooling, comparison)
-        changes[f"held-out score of the probe of “{of.titles[label]}”"] = (test_of_probe, 0)
+        title = f"held-out score of the probe of “{of.titles[label]}”"
+        changes[title] = (lambda: analyses.probe_change(key, label, measuring.pooling, comparison), 0)
     if "attention_ratio" in found.links[LEVELS[0]]:
-        changes["log attention ratio"] = (analyses.log_ratio_change(key, measuring, False, comparison), 1)
-    n_tests = sum(int(np.isfinite(test.p).sum()) for test, _ in changes.values())
+        changes["log attention ratio"] = (lambda: analyses.log_ratio_change(key, measuring, False, comparison), 1)
+    st.subheader("Exploratory: what changed inside the model")
+    n_tests = sum(comparison.first.n_layers + 1 - first for _, first in changes.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    for tab, (title, (change, first)) in zip(st.tabs(list(changes)), changes.items(), strict=True):
-        with tab:
-            show(change_by_layer({"B − A": change}, measure=title, first=first, demonstrations=limits), name=title)
+    chosen_title = st.segmented_control("Change of", list(changes), label_visibility="collapsed")
+    if chosen_title:
+        change, first = changes[chosen_title]
+        show(change_by_layer({"B − A": change()}, measure=chosen_title, first=first, demonstrations=limits))
 
 
 def page(pairs: dict[str, Recording]) -> None:

@@ -15,10 +15,6 @@ Change = Difference | PairedTest
 AGAINST = "B − A"
 
 
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
-
-
 def _how(change: Change) -> str:
     """How a change was tested."""
     if isinstance(change, PairedTest):
@@ -44,7 +40,7 @@ def change_by_layer(
     for label, change, colour in theme.coloured(changes):
         figure.add_traces(layers.line_with_band(change, change.estimate, label, colour, "difference", first=first))
     layers.layer_axis(figure)
-    figure.update_yaxes(title=f"{_capital(measure)}, {versus}", zeroline=True)
+    figure.update_yaxes(title=f"Difference, {versus}", zeroline=True)
     reasons = {label: change.reason for label, change in changes.items() if change.reason}
     tested = (
         wording.each(reasons, str)
