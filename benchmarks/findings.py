@@ -6,7 +6,7 @@ are in the cache are taken from there. Sentences and tables come from the same f
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis, saving
-from iclviz.analysis.headlines import Headline, first_layer
+from iclviz.analysis.headlines import PRIMARY, Headline, first_layer
 from iclviz.analysis.of_pairs import Comparison, Measuring
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
@@ -45,13 +45,6 @@ class Study:
 
 STUDIES = (
     Study(
-        "linear_regression",
-        32,
-        (NONE, ("correct", 2), ("correct", 16), ("shuffled", 16)),
-        ((("correct", 2), ("correct", 16)), (("shuffled", 16), ("correct", 16))),
-        {"distractor": True},
-    ),
-    Study(
         "reading_comprehension",
         64,
         (NONE, ("correct", 2), ("shuffled", 2)),
@@ -62,6 +55,13 @@ STUDIES = (
         144,
         (NONE, ("correct", 4), ("shuffled", 4)),
         ((NONE, ("correct", 4)), (("shuffled", 4), ("correct", 4))),
+    ),
+    Study(
+        "linear_regression",
+        32,
+        (NONE, ("correct", 2), ("correct", 16), ("shuffled", 16)),
+        ((("correct", 2), ("correct", 16)), (("shuffled", 16), ("correct", 16))),
+        {"distractor": True},
     ),
 )
 
@@ -119,7 +119,9 @@ def _mean_and_range(values: Sequence[Any]) -> str:
 def primary(of: Task) -> Measuring:
     """How the task's primary analysis measures an item."""
     chosen = of.primary
-    return Measuring(chosen.hypothesis, chosen.label, chosen.pooling, chosen.metric)  # type: ignore[arg-type]
+    return replace(
+        PRIMARY, hypothesis=chosen.hypothesis, label=chosen.label, pooling=chosen.pooling, metric=chosen.metric
+    )
 
 
 def structure_table(of: Task, recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> list[str]:

@@ -215,11 +215,11 @@ def _attention(recording: Recording, used: Resampling) -> str:
 def _behaviour(recording: Recording, of: Task, used: Resampling) -> str:
     return (
         f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
-        "read. Links of changes inside the model with changes of this score are rank correlations over items, within "
-        "groups (scores permuted within groups) and between groups (whole groups permuted), two-sided, corrected over "
-        "layers and the three measures together and, over the two levels, by Bonferroni; with several demonstration "
-        "seeds intervals resample seeds and groups. This primary analysis was fixed in the software before any result; "
-        "all other analyses are exploratory."
+        "read. Links of changes inside the model (own alignment, probe, attention ratio of the last prompt token) with "
+        "changes of this score are rank correlations over items, within groups (scores permuted within groups) and "
+        "between groups (whole groups permuted), two-sided, corrected over layers and the three measures together and, "
+        "over the two levels, by Bonferroni; with several demonstration seeds intervals resample seeds and groups. "
+        "This primary analysis was fixed in the software before any result; all other analyses are exploratory."
     )
 
 

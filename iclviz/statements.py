@@ -16,7 +16,7 @@ ENOUGH_SEEDS = 5
 MEASURE_TITLES = {
     "alignment": "alignment with the hypothesis",
     "probe": "what a probe reads of the label",
-    "attention_ratio": "the attention ratio",
+    "attention_ratio": "the attention ratio of the last prompt token",
 }
 LEVEL_TITLES: dict[str, str] = {"within": "Within groups", "between": "Between groups"}
 

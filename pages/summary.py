@@ -110,7 +110,8 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
         title = f"held-out score of the probe of “{of.titles[label]}”"
         changes[title] = (lambda: analyses.probe_change(key, label, measuring.pooling, comparison), 0)
     if "attention_ratio" in found.links[LEVELS[0]]:
-        changes["log attention ratio"] = (lambda: analyses.log_ratio_change(key, measuring, False, comparison), 1)
+        title = "log attention ratio of the last prompt token"
+        changes[title] = (lambda: analyses.log_ratio_change(key, measuring, False, comparison), 1)
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(comparison.first.n_layers + 1 - first for _, first in changes.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")

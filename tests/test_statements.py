@@ -34,7 +34,7 @@ def test_a_loss_is_called_one(made):  # noqa: F811
 
 def test_links_are_said_with_their_uncertainty_or_as_not_found(made):  # noqa: F811
     found = next(line for line in said(made(0), made(1, GAIN, ratio=True)) if line.startswith("Within groups"))
-    assert "the attention ratio at block" in found
+    assert "the attention ratio of the last prompt token at block" in found
     assert "goes with the change of behaviour: rho = " in found
     assert "95 % interval" in found
     nothing = next(line for line in said(made(0), made(1)) if line.startswith("Within groups"))

@@ -29,6 +29,11 @@ from iclviz.recording import Array, Recording
 
 Change = PairedTest | Difference
 
+PRIMARY = Measuring(rows="last")
+"""Attention is that of the last prompt token, the same text in A and B. Response tokens attend to copies of themselves,
+so their ratio goes with the answer by construction.
+"""
+
 LOGPROB = "answer_logprob"
 """The score that needs no parsing."""
 
@@ -95,7 +100,7 @@ def headline(
     ------
     AnalysisError: a score, hypothesis or label that the recordings do not have.
     """
-    how = measuring or Measuring()
+    how = measuring or PRIMARY
     changes = _changes(comparison, how)
     scores, given = score_change(comparison, score), covariates(comparison, score)
     by_level = {

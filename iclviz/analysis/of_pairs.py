@@ -441,7 +441,9 @@ def behaviour_link(
     measure: "alignment", "probe" or "attention_ratio".
     score: the name of a score.
     level: "within" groups of items, or "between" them.
-    measuring: hypothesis, label, pooling and so on; None = the recording's first ones.
+    measuring: hypothesis, label, pooling and so on; None = the recording's first ones. With `rows="response"`, the
+        default, an attention ratio goes with the answer by construction where the answer repeats a word of the relevant
+        text, to which its tokens attend; `rows="last"` is the same text on both sides.
     parsed_in_both: keep only items whose response could be read in A and in B.
     seed: draws permutations and resamples.
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import streamlit as st
 
+from iclviz.analysis.headlines import PRIMARY
 from iclviz.analysis.of_pairs import Comparison, Measuring, compare
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError, UserError
@@ -147,4 +148,4 @@ def primary(spec: RunSpec, recording: Recording) -> tuple[PrimaryAnalysis, Measu
     of = task(spec.task).primary
     hypothesis = of.hypothesis if of.hypothesis in recording.hypotheses else None
     label = of.label if of.label in recording.groups else None
-    return of, Measuring(hypothesis, label, of.pooling, of.metric)  # type: ignore[arg-type]
+    return of, replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=of.pooling, metric=of.metric)  # type: ignore[arg-type]

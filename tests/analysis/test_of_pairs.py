@@ -59,6 +59,7 @@ def made(recording):
             item_ids=[f"item-{item}" for item in items],
             embeddings={"query_mean": x[items]},
             attention={role: values[items].astype(np.float32) for role, values in mass.items()},
+            attention_last={role: values[items].astype(np.float32) for role, values in mass.items()},
             span_lengths={role: np.ones(len(items), dtype=int) for role in ROLES},
             hypotheses={name: matrix[np.ix_(items, items)] for name, matrix in given["hypotheses"].items()},
             parsed=[given["parsed"][item] for item in items],
