@@ -62,8 +62,6 @@ class Rule:
 RULES = {
     "p": Rule("one layer's p at most 0.05", most=0.08),
     "family": Rule("any corrected p at most 0.05", most=0.08),
-    "beyond": Rule("any layer called beyond surface", most=0.08),
-    "linear": Rule("any p with linear surface removed at most 0.05", most=0.08),
     "limit": Rule("any corrected p at most 0.05, outside what the test claims"),
     "covered": Rule("the 95 % interval holds the truth", least=0.90),
     "large": Rule("the 95 % interval holds the value of 12 times as many groups"),
@@ -429,50 +427,8 @@ SURFACES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _surface(rng: Generator, design: Design, form: str) -> tuple[Array, Array, dict[str, Array]]:
-    """RSMs that surface drives in some form, a hypothesis that goes with surface, and two surface RSMs."""
-    text = 0.9 * rng.normal(size=len(design.sizes))[design.codes] + 0.3 * design.by_item(rng)
-    per_group = np.bincount(design.codes, text) / np.bincount(design.codes)
-    said = (per_group + 0.5 * rng.normal(size=len(design.sizes)))[design.codes]
-    x = made.planted(made.embeddings(design, rng, 3), SURFACES[form](text), 3.0)
-    other = made.nearness(design.draw(rng))
-    return analysis.rsms(x, "euclidean"), made.nearness(said), {"text": made.nearness(text), "other": other}
-
-
 WEAK = Design((3,) * 12, identity=0.5)
 SINGLE = Design((1,) * 28)
-
-
-@study(
-    "shared surface",
-    {f"{form}, {name}": {"form": form, "design": design}
-     for form in SURFACES for name, design in (("groups", WEAK), ("items", SINGLE))
-     if name == "groups" or form in ("linear", "skewed")},
-)  # fmt: skip
-def shared_surface(rng: Generator, number: int, form: str, design: Design) -> Outcomes:
-    rsms, hypothesis, surfaces = _surface(rng, design, form)
-    test = analysis.surface_control(rsms, hypothesis, surfaces, design.groups, n_permutations=B, seed=number)
-    linear, matched = (bool(np.nanmin(p) <= 0.05) for p in (test.linear_p, test.matched_p))
-    beyond = bool(test.beyond.any())
-    return {"linear" if form == "linear" else "limit": linear, "family": matched, "beyond": beyond}
-
-
-@study("no surface", {"groups": {"design": WEAK}, "items": {"design": SINGLE}}, untied=True)
-def no_surface(rng: Generator, number: int, design: Design) -> Outcomes:
-    rsms = analysis.rsms(made.embeddings(design, rng, 3))
-    hypothesis = made.nearness(rng.normal(size=len(design.sizes))[design.codes])
-    surfaces = {"text": made.nearness(design.draw(rng)), "other": made.nearness(design.draw(rng))}
-    test = analysis.surface_control(rsms, hypothesis, surfaces, design.groups, n_permutations=B, seed=number)
-    return {"family": bool(np.nanmin(test.matched_p) <= 0.05), "linear": bool(np.nanmin(test.linear_p) <= 0.05)}
-
-
-@study("beyond surface, planted", {"groups": {"design": WEAK}})
-def planted_beyond_surface(rng: Generator, number: int, design: Design) -> Outcomes:
-    _, _, surfaces = _surface(rng, design, "linear")
-    values = rng.normal(size=len(design.sizes))[design.codes]
-    rsms = analysis.rsms(made.planted(made.embeddings(design, rng, 3), values, [0, 0, 4.0]))
-    test = analysis.surface_control(rsms, made.nearness(values), surfaces, design.groups, n_permutations=B)
-    return {"found": bool(test.beyond[2])}
 
 
 # --- Composite to simple

@@ -104,10 +104,10 @@ def relevance(view: View) -> None:
             except AnalysisError as error:
                 st.info(str(error))
                 continue
-            measure = "log attention to the same text, relevant over not"
-            show(change_by_layer({label: by_layer}, measure=measure, first=1, versus="relevant − not"), name=label)
+            measure = "share of attention to the same text"
+            show(change_by_layer({label: by_layer}, measure=measure, first=1, versus="relevant − chance"), name=label)
             by_head = analyses.relevance(one.key, view.how, True, one)
-            show(change_by_head(by_head, measure=measure, versus="relevant − not"), name=label)
+            show(change_by_head(by_head, measure=measure, versus="relevant − chance"), name=label)
 
 
 def further(view: View) -> None:

@@ -173,7 +173,7 @@ def further(view: View) -> None:
     """The further analyses, one at a time."""
     sections: dict[str, Callable[[View], None]] = {
         "B minus A": change,
-        "Beyond surface": surface,
+        "Surface removed": surface,
         "Layers": layers,
         "Demonstration seeds": seeds,
     }

@@ -6,10 +6,11 @@ Beside the RSM of a layer stand RSMs of surface: overlap of tokens (in the poole
 1. "Linear surface removed": the partial correlation of RSM and hypothesis given all surface RSMs, linear (in ranks,
    where the method is Spearman's). Surface that acts in another form may remain.
 2. "Among pairs matched on surface": the same given steps of every surface RSM instead of straight lines, its tenths. So
-   only pairs that are alike in surface are compared. "Beyond surface" is said only where this stands out too.
+   only pairs that are alike in surface are compared.
 
-Both are tested by permuting the hypothesis in its own unit; what surface explains is removed from the RSM and from
-every permuted hypothesis.
+Both describe and are not tested. Permuting the hypothesis breaks its own tie to surface as well (the flaw of partial
+Mantel tests), and resampling units misses what ranks bend: in simulations where surface alone was at work, either
+called it significant in more than one of ten. So nothing is called "beyond surface"; a reader sees what is left.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +20,9 @@ import numpy as np
 from scipy.linalg import orth
 from scipy.stats import rankdata
 
-from iclviz.analysis.arrangements import Arrangement, arrangement
 from iclviz.analysis.correlations import align, is_constant, pairs_of
 from iclviz.analysis.rounding import SAME_PAIRS
 from iclviz.analysis.rsa import check_fit, rsm
-from iclviz.analysis.statistics import PValues, p_values, too_few, unit_codes
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
 
@@ -41,9 +40,8 @@ class SurfaceControl:
     of_hypothesis: (S,) alignment of each surface RSM with the hypothesis.
     of_rsms: (S, L + 1) correlation of each surface RSM with each layer's.
     raw: alignment of each layer.
-    linear, linear_p: with linear surface removed, and its p, one-sided, corrected over layers.
-    matched, matched_p: the same among pairs matched on surface.
-    n_permutations, unit, reason: as in an alignment test.
+    linear: with linear surface removed.
+    matched: among pairs matched on surface.
     """
 
     names: tuple[str, ...]
@@ -51,17 +49,7 @@ class SurfaceControl:
     of_rsms: Array
     raw: Array
     linear: Array
-    linear_p: Array
     matched: Array
-    matched_p: Array
-    n_permutations: int
-    unit: str
-    reason: str | None
-
-    @property
-    def beyond(self) -> Array:
-        """(L + 1,) where an alignment may be called beyond surface: p < 0.05 with either control."""
-        return np.asarray((self.linear_p < 0.05) & (self.matched_p < 0.05))
 
 
 def _overlap(sets: Sequence[frozenset[int]]) -> Array:
@@ -120,21 +108,6 @@ def _steps(surface: Array) -> Array:
     return np.asarray(orth(np.vstack([np.eye(STEPS)[row].T for row in parts] or [np.ones((1, surface.shape[1]))]).T))
 
 
-def _partial(x: Array, h: Array, surface: Array, basis: Callable[[Array], Array]) -> Array:
-    """(B, K) rank correlation of layers x (K, m) with hypotheses h (B, m) once a basis of surface (S, m) is removed.
-
-    Pairs of which some hypothesis says nothing are left out of that hypothesis alone.
-    """
-    found = np.full((len(h), len(x)), np.nan)
-    gaps = np.isnan(h)
-    for pattern in np.unique(gaps, axis=0):
-        rows, pairs = np.flatnonzero((gaps == pattern).all(axis=1)), np.flatnonzero(~pattern)
-        q = basis(surface[:, pairs])
-        ours, theirs = (_residual(side[:, pairs], q) for side in (x, h[rows]))
-        found[rows] = theirs @ ours.T
-    return found
-
-
 def _residual(values: Array, q: Array) -> Array:
     """Ranks of values (K, m) less what a basis explains of them, to length 1; NaN where nothing is left."""
     ranks = rankdata(values, axis=1)
@@ -146,15 +119,7 @@ def _residual(values: Array, q: Array) -> Array:
     )
 
 
-def surface_control(
-    rsms: Array,
-    hypothesis: Array,
-    surfaces: Mapping[str, Array],
-    groups: Array | Sequence[object] | None = None,
-    *,
-    n_permutations: int = 1000,
-    seed: int = 0,
-) -> SurfaceControl:
+def surface_control(rsms: Array, hypothesis: Array, surfaces: Mapping[str, Array]) -> SurfaceControl:
     """The alignment (Spearman) of each layer with a hypothesis, alone and with surface removed in two ways.
 
     Parameters
@@ -162,8 +127,6 @@ def surface_control(
     rsms: (L + 1, n, n).
     hypothesis: (n, n), NaN = no prediction.
     surfaces: name -> (n, n), see `surface_rsms`; those that do not vary are left out.
-    groups: (n,) the unit of permutation; None = single items.
-    seed: draws permutations.
 
     Raises
     ------
@@ -175,43 +138,28 @@ def surface_control(
         if np.shape(matrix) != said.shape:
             raise AnalysisError(f"The surface {name!r} has shape {np.shape(matrix)}.", f"Give {said.shape}.")
     x, h = pairs_of(similarities), pairs_of(said)
-    usable = np.isfinite(x).all(axis=1) & ~is_constant(np.nan_to_num(x), SAME_PAIRS)
     every = {name: pairs_of(np.asarray(matrix, dtype=float)) for name, matrix in surfaces.items()}
     varied = {name: pairs for name, pairs in every.items() if np.isfinite(pairs).all() and np.ptp(pairs) > 0}
     surface = np.array(list(varied.values())).reshape(len(varied), len(h))
-    units = arrangement(said, unit_codes(groups, len(said)))
-    reason = too_few(units.n_units)
-    places = units.places(0 if reason else n_permutations, np.random.default_rng(seed))
-    controls = [_tested(x, usable, h, surface, basis, _permuted(units, places)) for basis in (_lines, _steps)]
     return SurfaceControl(
         names=tuple(varied),
         of_hypothesis=align(surface, h[None], "spearman")[0],
         of_rsms=align(x, surface, "spearman"),
         raw=align(x, h[None], "spearman")[0],
-        linear=controls[0][0],
-        linear_p=controls[0][1],
-        matched=controls[1][0],
-        matched_p=controls[1][1],
-        n_permutations=len(places),
-        unit=units.unit,
-        reason=reason,
+        linear=_partial(x, h, surface, _lines),
+        matched=_partial(x, h, surface, _steps),
     )
 
 
-def _permuted(units: Arrangement, places: Array) -> Array:
-    """(B, m) the hypothesis's pairs in each permutation."""
-    rows, columns = np.triu_indices(places.shape[1], 1)
-    return np.asarray(units.matrix[places[:, rows], places[:, columns]])
+def _partial(x: Array, h: Array, surface: Array, basis: Callable[[Array], Array]) -> Array:
+    """(K,) rank correlation of layers x (K, m) with h (m,) once a basis of surface (S, m) is removed from both.
 
-
-def _tested(
-    x: Array, usable: Array, h: Array, surface: Array, basis: Callable[[Array], Array], permuted: Array
-) -> tuple[Array, Array]:
-    """Partial correlation and corrected p of each layer; NaN where a layer is constant or surface explains it all."""
-    estimate, p = np.full(len(x), np.nan), np.full(len(x), np.nan)
-    if not usable.any():
-        return estimate, p
-    values = _partial(x[usable], np.vstack([h[None], permuted]), surface, basis)
-    estimate[usable] = values[0]
-    p[usable] = (p_values(values[0], values[1:]) if len(permuted) else PValues.absent(len(values[0]))).p_corrected
-    return estimate, p
+    NaN where a layer is constant or surface explains it all.
+    """
+    known = np.isfinite(h)
+    usable = np.isfinite(x).all(axis=1) & ~is_constant(np.nan_to_num(x), SAME_PAIRS)
+    found = np.full(len(x), np.nan)
+    if usable.any():
+        q = basis(surface[:, known])
+        found[usable] = _residual(x[np.ix_(usable, known)], q) @ _residual(h[None, known], q)[0]
+    return found

@@ -12,15 +12,13 @@ from iclviz.figures.registry import named
 from iclviz.recording import Array
 
 
-def _line(values: Array, name: str, colour: str, dash: str, p: Array | None = None) -> go.Scatter:
-    stands_out = np.zeros(len(values), dtype=bool) if p is None else np.nan_to_num(p, nan=1.0) < layers.SIGNIFICANT
+def _line(values: Array, name: str, colour: str, dash: str) -> go.Scatter:
     return go.Scatter(
         x=np.arange(len(values)),
         y=values,
         name=name,
-        mode="lines" if p is None else "lines+markers",
+        mode="lines",
         line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
-        marker={"size": theme.MARKER_SIZE, "symbol": np.where(stands_out, "circle", "circle-open").tolist()},
         hovertemplate=f"{name} %{{y:.3f}}",
     )
 
@@ -38,8 +36,8 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
     figure = go.Figure(
         [
             _line(control.raw, "Alignment", theme.SERIES[0], "solid"),
-            _line(control.linear, "Linear surface removed", theme.SERIES[1], "solid", control.linear_p),
-            _line(control.matched, "Pairs matched on surface", theme.SERIES[2], "solid", control.matched_p),
+            _line(control.linear, "Linear surface removed", theme.SERIES[1], "solid"),
+            _line(control.matched, "Pairs matched on surface", theme.SERIES[2], "solid"),
             *(
                 _line(row, f"Layer with {name}", theme.CHANCE, dash)
                 for row, name, dash in zip(
@@ -54,19 +52,17 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
         f"{name} {value:.2f}" for name, value in zip(control.names, control.of_hypothesis, strict=True)
     )
     surfaces = surfaces or "none that varies"
-    tested = control.reason or f"{control.n_permutations:,} permutations, corrected over layers"
-    beyond = ", ".join(str(layer) for layer in np.flatnonzero(control.beyond)) or "none"
     caption = (
-        f"Alignment of {condition} with “{hypothesis}” by layer, alone, as partial correlation once surface measures "
-        f"are removed as straight lines of ranks, and within {STEPS} steps of each (pairs matched on surface); grey "
-        f"lines are how each layer itself correlates with surface. The hypothesis correlates with surface: "
-        f"{surfaces}. Filled marks: p < 0.05, one-sided ({tested}); beyond surface, by both controls, in layers: "
-        f"{beyond}.{wording.sentence(demonstrations)}"
+        f"Alignment of {condition} with “{hypothesis}” by layer: alone, as partial correlation once surface measures "
+        f"are removed as straight lines of ranks, and within {STEPS} steps of each (pairs matched on surface). Grey "
+        f"lines are how each layer itself correlates with surface; the hypothesis does with: {surfaces}. This "
+        "describes and is no test: what is left may still be surface in another form."
+        f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         f"Alignment with “{hypothesis}” beside surface",
-        f"{condition}; filled: p < 0.05 corrected over layers",
+        f"{condition}, correlation over pairs of items",
         caption,
         hovermode="x unified",
         showlegend=True,

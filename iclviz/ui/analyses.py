@@ -61,8 +61,7 @@ def hypotheses(key: str, names: tuple[str, str], pooling: str, metric: Any, _rec
 def surface(key: str, hypothesis: str, pooling: str, metric: Any, _recording: Recording) -> SurfaceControl:
     """The alignment of every layer with surface removed."""
     stack = rsm_stack(key, pooling, metric, 0.0, _recording)
-    groups = _recording.groups.get(hypothesis)
-    return surface_control(stack, _recording.hypotheses[hypothesis], surface_rsms(_recording, pooling), groups)
+    return surface_control(stack, _recording.hypotheses[hypothesis], surface_rsms(_recording, pooling))
 
 
 @st.cache_data(show_spinner="Comparing the layers …", max_entries=64)

@@ -176,7 +176,8 @@ def test_the_same_text_relevant_against_not_cancels_position(recording):
     found = relevance_test(record)
     assert found.p_corrected[0] > 0.05
     assert found.p_corrected[1] < 0.01
-    assert found.estimate[1] == pytest.approx(np.log(1.5), abs=0.05)
+    assert found.estimate[0] == pytest.approx(0, abs=0.01)
+    assert found.estimate[1] > 0.05
     assert relevance_test(record, by_head=True).estimate.shape == (2, 2)
 
 

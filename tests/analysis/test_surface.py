@@ -20,7 +20,7 @@ def test_the_linear_control_is_the_partial_rank_correlation():
     rng = np.random.default_rng(0)
     x = rsms(rng.normal(size=(32, 2, 20)))
     surfaces = {"one": symmetric(rng) + SAME, "two": symmetric(rng)}
-    found = surface_control(x, SAME, surfaces, GROUPS, n_permutations=9)
+    found = surface_control(x, SAME, surfaces)
     rows, columns = np.triu_indices(32, 1)
     ranks = [rankdata(np.asarray(matrix)[rows, columns]) for matrix in (x[1], SAME, *surfaces.values())]
     given = np.column_stack([np.ones(len(rows)), *ranks[2:]])
@@ -29,27 +29,28 @@ def test_the_linear_control_is_the_partial_rank_correlation():
     assert found.names == ("one", "two")
 
 
-def test_structure_of_its_own_is_beyond_surface():
+def test_structure_of_its_own_is_left_when_surface_is_removed():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(32, 3, 20))
     x[:, 1] += 1.5 * rng.normal(size=(4, 20))[CLASSES]
-    found = surface_control(rsms(x), SAME, {"overlap": symmetric(rng)}, GROUPS, n_permutations=199)
-    assert found.beyond.tolist() == [False, True, False]
+    found = surface_control(rsms(x), SAME, {"overlap": symmetric(rng)})
+    assert np.argmax(found.linear) == np.argmax(found.matched) == 1
+    assert min(found.linear[1], found.matched[1]) > 0.2
 
 
-def test_what_surface_explains_is_not_beyond_it():
+def test_what_surface_explains_is_removed_by_matching():
     rng = np.random.default_rng(0)
     surface = SAME + 0.3 * symmetric(rng)
     x = (surface**3 + 0.3 * symmetric(rng))[None]
-    found = surface_control(x, SAME, {"overlap": surface}, GROUPS, n_permutations=199)
+    found = surface_control(x, SAME, {"overlap": surface})
     assert found.raw[0] > 0.2
-    assert not found.beyond.any()
+    assert abs(found.matched[0]) < found.raw[0] / 3
 
 
 def test_surface_that_does_not_vary_is_left_out():
     rng = np.random.default_rng(0)
     x = rsms(rng.normal(size=(32, 1, 20)))
-    found = surface_control(x, SAME, {"flat": np.ones((32, 32))}, GROUPS, n_permutations=19)
+    found = surface_control(x, SAME, {"flat": np.ones((32, 32))})
     assert found.names == ()
     assert found.linear[0] == pytest.approx(found.raw[0])
 
@@ -59,8 +60,8 @@ def test_pairs_without_a_prediction_are_left_out():
     said = SAME.copy()
     said[0] = said[:, 0] = np.nan
     x = rsms(rng.normal(size=(32, 2, 20)))
-    found = surface_control(x, said, {"one": symmetric(rng)}, None, n_permutations=19)
-    alone = surface_control(x[:, 1:, 1:], SAME[1:, 1:], {"one": symmetric(np.random.default_rng(1))[1:, 1:]}, None)
+    found = surface_control(x, said, {"one": symmetric(rng)})
+    alone = surface_control(x[:, 1:, 1:], SAME[1:, 1:], {"one": symmetric(np.random.default_rng(1))[1:, 1:]})
     assert np.isfinite(found.linear).all()
     np.testing.assert_allclose(found.raw, alone.raw)
 

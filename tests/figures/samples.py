@@ -124,21 +124,9 @@ def transfer():
 
 def surface():
     rise = alignment_result().estimate
-    p = np.where(rise > 0.2, 0.01, 0.4)
     of_rsms = np.vstack([rise / 2, rise / 3])
-    return SurfaceControl(
-        ("tokens of the span", "mean y"),
-        np.array([0.2, 0.1]),
-        of_rsms,
-        rise,
-        rise / 2,
-        p,
-        rise / 3,
-        p,
-        999,
-        "groups",
-        None,
-    )
+    names, of_hypothesis = ("tokens of the span", "mean y"), np.array([0.2, 0.1])
+    return SurfaceControl(names, of_hypothesis, of_rsms, rise, rise / 2, rise / 3)
 
 
 DRAWN = {

@@ -27,10 +27,10 @@ from tests.pages.conftest import (
     with_model,
 )
 
-FIGURES = {"summary": 5, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
+FIGURES = {"summary": 2, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
 SECTIONS = {
-    "rsa": ["B minus A", "Beyond surface", "Layers", "Demonstration seeds"],
-    "probing": ["B minus A", "Selectivity", "Confusions", "Transfer"],
+    "rsa": ["B minus A", "Surface removed", "Layers", "Demonstration seeds"],
+    "probing": ["B minus A", "Selectivity", "Confusions", "Transfer", "Parameters"],
     "attention": ["B minus A", "Over items", "Relevant against not"],
 }
 
