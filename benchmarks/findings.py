@@ -218,7 +218,7 @@ def composite_section(study: Study, recordings: Mapping[tuple[str, int], Sequenc
 def relevance_section(recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> Iterator[str]:
     """The same statement when it is relevant against when it is not."""
     yield "### The same statement, relevant against not\n"
-    yield "| condition | blocks with p < 0.05 | heads with p < 0.05 | largest mean log ratio of a block |"
+    yield "| condition | blocks with p < 0.05 | heads with p < 0.05 | largest mean share above chance in a block |"
     yield "| --- | --- | --- | --- |"
     for condition, runs in recordings.items():
         by_layer, by_head = (analysis.relevance_test(runs[0], by_head=heads) for heads in (False, True))
