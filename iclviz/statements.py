@@ -5,7 +5,8 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 
-from iclviz.analysis.headlines import Change, Headline, Strongest
+from iclviz.analysis.comparing import Change
+from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.spec import Demonstrations, RunSpec
 

@@ -5,7 +5,8 @@ from typing import cast
 
 import streamlit as st
 
-from iclviz.analysis.headlines import Change, Headline, first_layer
+from iclviz.analysis.comparing import Change
+from iclviz.analysis.headlines import Headline, first_layer
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_pairs import MEASURES, Measuring
 from iclviz.figures.changes import change_by_layer

@@ -16,11 +16,11 @@ _HOMES = {
         "LogRatioSummary",
     ),
     "behaviour": ("score_summary", "coarsest_groups", "ScoreSummary"),
-    "split_half": ("best_layer", "BestLayer"),
     "comparing": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
     "composite": ("composite_to_simple", "joint_rsms", "CompositeToSimple"),
     "headlines": ("headline", "Headline"),
     "joining": ("join", "Join"),
+    "layer_similarity": ("second_order", "cka", "cka_by_layer"),
     "link": ("linked", "Link"),
     "of_pairs": (
         "compare",
@@ -50,7 +50,7 @@ _HOMES = {
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),
     "reliability": ("noise_ceiling", "NoiseCeiling"),
     "rsa": ("rsm", "rsms", "alignment", "alignment_test", "item_alignment", "AlignmentTest"),
-    "layer_similarity": ("second_order", "cka", "cka_by_layer"),
+    "split_half": ("best_layer", "BestLayer"),
     "statistics": ("mean_interval", "MeanInterval"),
     "surface": ("surface_rsms", "surface_control", "SurfaceControl"),
 }

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from iclviz.analysis.correlations import Method, align, pairs_of
-from iclviz.analysis.paired import two_sided
+from iclviz.analysis.paired import PairedTest, two_sided
 from iclviz.analysis.resampling import resamples
 from iclviz.analysis.rsa import check_fit
 from iclviz.analysis.statistics import (
@@ -29,9 +29,10 @@ from iclviz.analysis.statistics import (
     percentile_interval,
     quotient,
     student_stretch,
-    sums_by_unit,
     too_few,
     unit_codes,
+    unit_totals,
+    unit_weights,
 )
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
@@ -64,6 +65,10 @@ class Difference:
     n_seeds: int
     n_bootstrap: int
     reason: str | None
+
+
+Change = PairedTest | Difference
+"""A tested difference between A and B: of one demonstration seed or of several."""
 
 
 def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Array:
@@ -180,7 +185,7 @@ def alignment_difference(
     codes, h = unit_codes(groups, len(said)), pairs_of(said)
     n_units, n_seeds, n_layers = int(codes.max()) + 1, max(len(a), len(b)), a.shape[1]
     drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
-    weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, drawing)
+    weights = unit_weights(n_units, n_bootstrap, drawing)
     x = pairs_of(np.concatenate([a.reshape(-1, *said.shape), b.reshape(-1, *said.shape)]))
     aligned, resampled = align(x, h[None], method)[0], resamples(x, h, codes, method, weights)
     estimates = aligned[len(a) * n_layers :].reshape(-1, n_layers) - aligned[: len(a) * n_layers].reshape(-1, n_layers)
@@ -226,8 +231,7 @@ def hypotheses_difference(
     common = np.isfinite(sides[0]) & np.isfinite(sides[1])
     codes, x = unit_codes(groups, len(common)), pairs_of(stacked)
     n_units = int(codes.max()) + 1
-    rng = np.random.default_rng(seed)
-    weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, rng)
+    weights = unit_weights(n_units, n_bootstrap, np.random.default_rng(seed))
     said = [pairs_of(np.where(common, side, np.nan)) for side in sides]
     estimates = [align(x, h[None], method)[0] for h in said]
     samples = [resamples(x, h, codes, method, weights) for h in said]
@@ -257,12 +261,8 @@ def paired_over_seeds(
     codes = unit_codes(groups, differences.shape[1])
     n_units = int(codes.max(initial=-1)) + 1
     drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
-    weights = bootstrap_weights(max(n_units, 1), n_bootstrap if n_units > 1 else 0, drawing)[:, :n_units]
-    known = np.isfinite(differences)
-    parts = [
-        (sums_by_unit(np.where(there, values, 0.0), codes, n_units), sums_by_unit(there, codes, n_units))
-        for values, there in zip(differences, known, strict=True)
-    ]
+    weights = unit_weights(n_units, n_bootstrap, drawing)
+    parts = [unit_totals(values, codes, n_units) for values in differences]
     estimates = np.stack([quotient(sums.sum(axis=0), counts.sum(axis=0)) for sums, counts in parts])
     samples = np.stack([mean_samples(sums, counts, weights) for sums, counts in parts])
     samples = over_seeds(samples, estimates, seeding)

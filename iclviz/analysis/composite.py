@@ -23,9 +23,9 @@ from iclviz.analysis.statistics import (
     percentile_interval,
     permutations,
     quotient,
-    sums_by_unit,
     too_few,
     unit_codes,
+    unit_totals,
 )
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
@@ -116,9 +116,8 @@ def composite_to_simple(
     reason = too_few(n_units)
     places = permutations(np.arange(n), codes, 0 if reason else n_permutations, permuting)
     null = _contrast(similar, codes, rows, places[:, rows]).mean(axis=2).T
-    known = np.isfinite(contrasts)
     n_sets = int(codes.max()) + 1
-    sums, counts = (sums_by_unit(part, codes, n_sets) for part in (np.where(known, contrasts, 0.0), known))
+    sums, counts = unit_totals(contrasts, codes, n_sets)
     low, high = percentile_interval(mean_samples(sums, counts, bootstrap_weights(n_sets, n_bootstrap, resampling)))
     estimate = quotient(sums.sum(axis=0), counts.sum(axis=0))
     p = PValues.absent(len(similar)) if reason else p_values(estimate, null)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.comparing import Difference
+from iclviz.analysis.comparing import Change
 from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.of_pairs import (
     MEASURES,
@@ -23,11 +23,8 @@ from iclviz.analysis.of_pairs import (
     score_change,
     score_difference,
 )
-from iclviz.analysis.paired import PairedTest
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
-
-Change = PairedTest | Difference
 
 PRIMARY = Measuring(rows="last")
 """Attention is that of the last prompt token, the same text in A and B. Response tokens attend to copies of themselves,
@@ -116,7 +113,7 @@ def headline(
         for level in LEVELS
     }
     tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
-    a, b = (_sides(comparison, side) for side in (0, 1))
+    a, b = comparison.side(0), comparison.side(1)
     parsed, n_parsed = _parsed_change(comparison, score)
     change = score_difference(comparison, score)
     return Headline(
@@ -147,10 +144,6 @@ def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 
-def _sides(comparison: Comparison, side: int) -> list[Recording]:
-    return [pair[side] for pair in comparison.pairs]
-
-
 def _parse_rate(comparison: Comparison, recordings: list[Recording]) -> float:
     read = [[one.parsed[item] is not None for item in comparison.items(one)] for one in recordings]
     return float(np.mean(read))
@@ -158,7 +151,7 @@ def _parse_rate(comparison: Comparison, recordings: list[Recording]) -> float:
 
 def _parsed_change(comparison: Comparison, score: str) -> tuple[Change | None, int]:
     try:
-        parsed = compare(*([pair[side] for pair in comparison.pairs] for side in (0, 1)), parsed_in_both=True)
+        parsed = compare(comparison.side(0), comparison.side(1), parsed_in_both=True)
     except AnalysisError:
         return None, 0
     kept = [item for item in parsed.item_ids if item in set(comparison.item_ids)]

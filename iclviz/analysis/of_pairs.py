@@ -15,12 +15,12 @@ from scipy.stats import spearmanr
 
 from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Difference, alignment_difference, paired_over_seeds
+from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms
+from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms, said_by
 from iclviz.analysis.paired import PairedTest, paired_test
 from iclviz.analysis.rsa import Metric, item_alignment
 from iclviz.analysis.statistics import mean_of_known
@@ -79,6 +79,10 @@ class Comparison:
         """A of the first seed."""
         return self.pairs[0][0]
 
+    def side(self, number: int) -> list[Recording]:
+        """The recordings of A (0) or of B (1), one for each seed."""
+        return [pair[number] for pair in self.pairs]
+
     def items(self, recording: Recording) -> Array:
         """(m,) where the common items stand in a recording."""
         place = {item: index for index, item in enumerate(recording.item_ids)}
@@ -136,14 +140,14 @@ def _layers_agree(comparison: Comparison) -> None:
         raise AnalysisError("A and B have different numbers of layers.", "Compare runs of one model layer by layer.")
 
 
-def _tested(comparison: Comparison, change: Array, groups: Array | None, seed: int = 0) -> PairedTest | Difference:
+def _tested(comparison: Comparison, change: Array, groups: Array | None, seed: int = 0) -> Change:
     """The mean change (S, m, ...): by sign flips for one demonstration seed, else seeds are resampled too."""
     if comparison.n_seeds == 1:
         return paired_test(change[0], groups, seed=seed)
     return paired_over_seeds(change, groups, seed=seed)
 
 
-def score_difference(comparison: Comparison, score: str) -> PairedTest | Difference:
+def score_difference(comparison: Comparison, score: str) -> Change:
     """B minus A of a score, the mean over items (and seeds); arrays (1,).
 
     Raises
@@ -181,17 +185,14 @@ def alignment_change(
     """
     _layers_agree(comparison)
     first = comparison.first
-    if hypothesis not in first.hypotheses:
-        raise unknown(AnalysisError, "hypothesis", hypothesis, list(first.hypotheses))
-    items = comparison.items(first)
+    said, items = said_by(first, hypothesis), comparison.items(first)
 
     def stacks(side: int) -> Array:
-        different = {id(pair[side]): pair[side] for pair in comparison.pairs}
+        different = {id(one): one for one in comparison.side(side)}
         return np.stack([_rsms(one, comparison.items(one), pooling, metric) for one in different.values()])
 
-    said = np.asarray(first.hypotheses[hypothesis])[np.ix_(items, items)]
     groups = comparison.of_items(first.groups.get(hypothesis))
-    return alignment_difference(stacks(0), stacks(1), said, groups, method=method)
+    return alignment_difference(stacks(0), stacks(1), said[np.ix_(items, items)], groups, method=method)
 
 
 def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> Array:
@@ -199,9 +200,14 @@ def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> A
     return np.asarray(rsms[:, items[:, None], items])
 
 
-def log_ratio_change(
-    comparison: Comparison, measuring: Measuring | None = None, by_head: bool = False
-) -> PairedTest | Difference:
+def _ratio(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+    """The attention ratio of each item, (n, L), or (n, L, H) by head."""
+    if by_head:
+        return attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
+    return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
+
+
+def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None, by_head: bool = False) -> Change:
     """B minus A of the log attention ratio, arrays (L,), or (L, H) by head, corrected over all of them.
 
     Raises
@@ -211,23 +217,18 @@ def log_ratio_change(
     _layers_agree(comparison)
     how = measuring or Measuring()
 
-    def of(recording: Recording) -> Array:
-        if by_head:
-            return np.log(attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per))
-        return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per))
-
-    change = comparison.change(of)
+    change = comparison.change(lambda recording: np.log(_ratio(recording, how, by_head)))
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)
 
 
-def _reshaped(test: PairedTest | Difference, shape: tuple[int, ...]) -> PairedTest | Difference:
+def _reshaped(test: Change, shape: tuple[int, ...]) -> Change:
     arrays = {name: value.reshape(shape) for name, value in vars(test).items() if isinstance(value, np.ndarray)}
     return type(test)(**{**vars(test), **arrays})
 
 
-def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean") -> PairedTest | Difference:
+def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean") -> Change:
     """B minus A of each layer's held-out probe score, item by item; of classes every class counts alike.
 
     Numbers have no p: in simulations without any difference 16 % of theirs were below 0.05.
@@ -248,7 +249,7 @@ def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean"
     return _without_p(test) if np.issubdtype(np.asarray(labels).dtype, np.floating) else test
 
 
-def _without_p(test: PairedTest | Difference) -> PairedTest | Difference:
+def _without_p(test: Change) -> Change:
     absent = np.full(test.estimate.shape, np.nan)
     why = "squared errors of probes that share their training items are not independent: no p is given"
     return replace(test, p=absent, p_corrected=absent, p_fdr=absent, reason=why)
@@ -291,19 +292,14 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     kept = np.flatnonzero(np.isin(groups, balanced))
     if len(every) < 2 or not len(kept):
         raise AnalysisError("No group asks about each of its pieces of text once.", "Take balanced positions.")
-    ratio = (
-        attention_ratio_by_head(recording, how.over, how.under, how.rows, "mass")
-        if by_head
-        else attention_ratio(recording, how.over, how.under, how.heads, how.rows, "mass")
-    )
+    ratio = _ratio(recording, replace(how, per="mass"), by_head)
     return paired_test((ratio / (1 + ratio) - 1 / len(every))[kept], groups[kept])
 
 
 def _item_alignment(recording: Recording, how: Measuring) -> Array:
     hypothesis, _ = how.of(recording)
-    if hypothesis not in recording.hypotheses:
-        raise unknown(AnalysisError, "hypothesis", hypothesis, list(recording.hypotheses))
-    return item_alignment(recording_rsms(recording, how.pooling, how.metric), recording.hypotheses[hypothesis])
+    said = said_by(recording, hypothesis)
+    return item_alignment(recording_rsms(recording, how.pooling, how.metric), said)
 
 
 def _item_evidence(recording: Recording, how: Measuring) -> Array:
@@ -312,7 +308,7 @@ def _item_evidence(recording: Recording, how: Measuring) -> Array:
 
 
 def _item_log_ratio(recording: Recording, how: Measuring) -> Array:
-    return np.log(attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per))
+    return np.log(_ratio(recording, how))
 
 
 MEASURES: Mapping[str, Callable[[Recording, Measuring], Array]] = {
@@ -418,15 +414,14 @@ def covariates(comparison: Comparison, score: str) -> dict[str, Array]:
     """
 
     def stacked(side: int, of: Callable[[Recording], Array]) -> Array:
-        parts = [np.asarray(of(pair[side]), dtype=float)[comparison.items(pair[side])] for pair in comparison.pairs]
-        return np.stack(parts)
+        return np.stack([np.asarray(of(one), dtype=float)[comparison.items(one)] for one in comparison.side(side)])
 
     def covariate(name: str) -> Callable[[Recording], Array]:
         return lambda recording: recording.covariates[name]
 
     found = {"baseline score": stacked(0, lambda recording: recording.scores[score])}
     for side, where in enumerate(("A", "B")):
-        names = set.intersection(*(set(pair[side].covariates) for pair in comparison.pairs))
+        names = set.intersection(*(set(one.covariates) for one in comparison.side(side)))
         found |= {f"{name} in {where}": stacked(side, covariate(name)) for name in sorted(names)}
     return {name: values for name, values in found.items() if np.isfinite(values).all() and np.ptp(values) > 0}
 

@@ -58,6 +58,18 @@ def embeddings(recording: Recording, pooling: str) -> Array:
     return np.asarray(recording.embeddings[pooling], dtype=np.float32)
 
 
+def said_by(recording: Recording, hypothesis: str) -> Array:
+    """(n, n) one of the recording's hypotheses.
+
+    Raises
+    ------
+    AnalysisError: no such hypothesis.
+    """
+    if hypothesis not in recording.hypotheses:
+        raise unknown(AnalysisError, "hypothesis", hypothesis, list(recording.hypotheses))
+    return np.asarray(recording.hypotheses[hypothesis])
+
+
 def recording_rsms(
     recording: Recording, pooling: str = "query_mean", metric: Metric = "cosine", drop_largest: float = 0.0
 ) -> Array:
@@ -83,14 +95,11 @@ def recording_alignment(
     ------
     AnalysisError: no such hypothesis or pooling.
     """
-    if hypothesis not in recording.hypotheses:
-        raise unknown(AnalysisError, "hypothesis", hypothesis, list(recording.hypotheses))
+    said = said_by(recording, hypothesis)
     x = embeddings(recording, pooling)
     groups = recording.groups.get(hypothesis)
     matrices = rsms(x, metric, drop_largest=drop_largest)
-    test = alignment_test(
-        matrices, recording.hypotheses[hypothesis], groups, method=method, n_permutations=n_permutations
-    )
+    test = alignment_test(matrices, said, groups, method=method, n_permutations=n_permutations)
     exact = missing_layers(x)
     return replace(test, missing={layer: exact.get(layer, why) for layer, why in test.missing.items()})
 

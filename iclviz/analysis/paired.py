@@ -15,13 +15,13 @@ import numpy as np
 from iclviz.analysis.statistics import (
     MIN_UNITS,
     benjamini_hochberg,
-    bootstrap_weights,
     mean_samples,
     percentile_interval,
     quotient,
-    sums_by_unit,
     too_few,
     unit_codes,
+    unit_totals,
+    unit_weights,
 )
 from iclviz.recording import Array
 
@@ -96,10 +96,9 @@ def paired_test(
     values = differences.reshape(len(differences), -1)
     codes = unit_codes(groups, len(values))
     n_units = int(codes.max(initial=-1)) + 1
-    known = np.isfinite(values)
-    sums, counts = (sums_by_unit(part, codes, n_units) for part in (np.where(known, values, 0.0), known))
+    sums, counts = unit_totals(values, codes, n_units)
     flipping, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
-    weights = bootstrap_weights(max(n_units, 1), n_bootstrap if n_units > 1 else 0, resampling)[:, :n_units]
+    weights = unit_weights(n_units, n_bootstrap, resampling)
     low, high = percentile_interval(mean_samples(sums, counts, weights))
     reason = too_few(n_units)
     signs = np.empty((0, n_units)) if reason else flips(n_units, n_permutations, flipping)
@@ -111,7 +110,7 @@ def paired_test(
         p=p.reshape(shape),
         p_corrected=corrected.reshape(shape),
         p_fdr=fdr.reshape(shape),
-        n=known.sum(axis=0).reshape(shape),
+        n=np.isfinite(values).sum(axis=0).reshape(shape),
         n_units=n_units,
         n_permutations=len(signs),
         reason=reason,

@@ -22,12 +22,12 @@ from iclviz.analysis.resampling import resamples
 from iclviz.analysis.rounding import only_rounding
 from iclviz.analysis.statistics import (
     PValues,
-    bootstrap_weights,
     mean_of_known,
     p_values,
     percentile_interval,
     too_few,
     unit_codes,
+    unit_weights,
 )
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
@@ -247,7 +247,7 @@ def alignment_test(
         reason = "every permutation of these units leaves the hypothesis as it is: no p is given"
     places = units.places(0 if reason else n_permutations, permuting)
     n_units = int(codes.max()) + 1
-    weights = bootstrap_weights(n_units, n_bootstrap if n_units > 1 else 0, resampling)
+    weights = unit_weights(n_units, n_bootstrap, resampling)
     low, high = percentile_interval(resamples(x, h, codes, method, weights))
     null = _null(x, units, method, places)
     p = PValues.absent(len(x)) if reason else p_values(estimate, null)

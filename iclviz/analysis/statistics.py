@@ -165,6 +165,11 @@ def bootstrap_weights(n_units: int, n_bootstrap: int, rng: np.random.Generator) 
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap).astype(float)
 
 
+def unit_weights(n_units: int, n_bootstrap: int, rng: np.random.Generator) -> Array:
+    """`bootstrap_weights`; no resamples of fewer than two units, on which no interval could rest."""
+    return bootstrap_weights(n_units, n_bootstrap, rng) if n_units > 1 else np.empty((0, n_units))
+
+
 def percentile_interval(samples: Array, level: float = 0.95) -> tuple[Array, Array]:
     """The central interval of samples (B, ...) over their first axis, NaN left out."""
     if not len(samples):
@@ -203,6 +208,12 @@ def sums_by_unit(values: Array, codes: Array, n_units: int) -> Array:
     sums = np.zeros((n_units, *values.shape[1:]))
     np.add.at(sums, codes, values)
     return sums
+
+
+def unit_totals(values: Array, codes: Array, n_units: int) -> tuple[Array, Array]:
+    """Of values (n, ...), NaN left out: the sum over each unit's items, and how many items have a value, (U, ...)."""
+    known = np.isfinite(values)
+    return sums_by_unit(np.where(known, values, 0.0), codes, n_units), sums_by_unit(known, codes, n_units)
 
 
 def quotient(above: Array, below: Array) -> Array:
@@ -276,11 +287,11 @@ def mean_interval(
     n_units = int(codes.max(initial=-1)) + 1
     present = np.isfinite(values)
     known = np.where(present, values, 0.0)
-    totals, counts = sums_by_unit(known, codes, n_units), sums_by_unit(present, codes, n_units)
+    totals, counts = unit_totals(values, codes, n_units)
     mean = ratio_samples(totals, counts, np.ones((1, n_units)))[0]
     is_share = np.asarray(np.isin(known, (0.0, 1.0)).all(axis=0) & present.any(axis=0))
     n_resamples = 0 if is_share.all() else n_bootstrap
-    weights = bootstrap_weights(max(n_units, 1), n_resamples, np.random.default_rng(seed))[:, :n_units]
+    weights = unit_weights(n_units, n_resamples, np.random.default_rng(seed))
     low, high = (np.array(bound) for bound in percentile_interval(mean_samples(totals, counts, weights), level))
     low[is_share], high[is_share] = share_interval(known[:, is_share], codes, present[:, is_share].astype(float), level)
     alone = (counts > 0).sum(axis=0) < 2

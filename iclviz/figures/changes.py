@@ -5,13 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.comparing import Difference
+from iclviz.analysis.comparing import Change
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.paired import PairedTest
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
-Change = Difference | PairedTest
 AGAINST = "B − A"
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from iclviz.analysis import of_pairs, of_recording
 from iclviz.analysis.attention import LogRatioSummary, attention_ratio, missing_reasons, role_split
 from iclviz.analysis.behaviour import ScoreSummary, coarsest_groups, score_summary
-from iclviz.analysis.comparing import Difference, hypotheses_difference
+from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.headlines import Headline, first_layer, headline, link_points
 from iclviz.analysis.layer_similarity import cka_by_layer, second_order
@@ -95,7 +95,7 @@ def probe(
 
 
 @st.cache_data(show_spinner="Comparing the probes of A and B …", max_entries=64)
-def probe_change(keys: Keys, label: str, pooling: str, _comparison: Comparison) -> PairedTest | Difference:
+def probe_change(keys: Keys, label: str, pooling: str, _comparison: Comparison) -> Change:
     """B minus A of every layer's held-out score."""
     return of_pairs.probe_change(_comparison, label, pooling)
 
@@ -139,9 +139,7 @@ def log_ratio_of_items(key: str, measuring: Measuring, block: int, _recording: R
 
 
 @st.cache_data(show_spinner="Comparing the attention of A and B …", max_entries=64)
-def log_ratio_change(
-    keys: Keys, measuring: Measuring, by_head: bool, _comparison: Comparison
-) -> PairedTest | Difference:
+def log_ratio_change(keys: Keys, measuring: Measuring, by_head: bool, _comparison: Comparison) -> Change:
     """B minus A of the log attention ratio."""
     return of_pairs.log_ratio_change(_comparison, measuring, by_head)
 
@@ -159,7 +157,7 @@ def missing(key: str, measuring: Measuring, _recording: Recording) -> dict[str, 
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def score_change(keys: Keys, score: str, _comparison: Comparison) -> PairedTest | Difference:
+def score_change(keys: Keys, score: str, _comparison: Comparison) -> Change:
     """B minus A of a score."""
     return of_pairs.score_difference(_comparison, score)
 
