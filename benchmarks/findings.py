@@ -6,7 +6,7 @@ are in the cache are taken from there. Sentences and tables come from the same f
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis, saving
-from iclviz.analysis.headlines import PRIMARY, Headline, first_layer
-from iclviz.analysis.of_pairs import Comparison, Measuring
+from iclviz.analysis.headlines import Headline, first_layer
+from iclviz.analysis.of_pairs import Comparison
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import FIGURES
 from iclviz.methods import methods
 from iclviz.models.presets import DEMO_MODEL
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.statements import MEASURE_TITLES, p_value, scope, sentences
@@ -116,14 +117,6 @@ def _mean_and_range(values: Sequence[Any]) -> str:
     return f"{np.mean(means):.2f}{spread}".replace("-", "−")
 
 
-def primary(of: Task) -> Measuring:
-    """How the task's primary analysis measures an item."""
-    chosen = of.primary
-    return replace(
-        PRIMARY, hypothesis=chosen.hypothesis, label=chosen.label, pooling=chosen.pooling, metric=chosen.metric
-    )
-
-
 def structure_table(of: Task, recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> list[str]:
     """A row a condition: how often alignment and probe stand out over the seeds, corrected over layers."""
     chosen = of.primary
@@ -166,7 +159,7 @@ def comparison_section(
 ) -> Iterator[str]:
     """The headline of one comparison in sentences, and its figures."""
     comparison = analysis.compare(*(side if len(side) > 1 else side[0] for side in sides))
-    found = analysis.headline(comparison, of.primary.score, primary(of))
+    found = analysis.headline(comparison, of.primary.score, primary_measuring(of, comparison.first))
     a, b = (side[0].spec for side in sides)
     yield f"### {named(pair[0])} (A) against {named(pair[1])} (B)\n"
     yield from (f"- {sentence}" for sentence in sentences(found, of.titles[of.primary.score], a, b))

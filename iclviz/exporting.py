@@ -27,6 +27,7 @@ from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
 from iclviz.jobs.queue import Progress, Report
 from iclviz.methods import methods
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
 from iclviz.tasks import OwnTask, Task, task
@@ -142,8 +143,7 @@ def _representation(recordings: dict[str, Recording], of: Task) -> Iterator[go.F
     first = next(iter(kept.values()))
     alike = {name: one for name, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
     layer = min(one.n_layers for one in alike.values()) // 2
-    # Options can leave the primary hypothesis out, such as "same line" where the queries of a line share their points.
-    hypothesis = primary.hypothesis if primary.hypothesis in first.hypotheses else next(iter(first.hypotheses))
+    hypothesis, _ = primary_measuring(of, first).of(first)
     label = of.hypothesis_labels[hypothesis]
     yield similarity_matrices(
         {name: of_recording.recording_rsms(one, primary.pooling)[layer] for name, one in alike.items()},

@@ -4,7 +4,7 @@ It is written once, in Markdown with citations as [@key], and turned into LaTeX 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.statistics import MIN_UNITS, unit_codes
 from iclviz.errors import SpecError
 from iclviz.models.presets import PRESETS
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.references import bibliography
 from iclviz.tasks import Task, task
@@ -79,7 +80,11 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
         of.setdefault(_alike(recording), []).append(recording)
     parts = [_paragraph(alike, used or Resampling()) for alike in of.values()]
     markdown = "\n\n".join(parts) + "\n"
-    return Methods(markdown, _latex(markdown), bibliography(_cited(markdown)))
+    return Methods(
+        markdown,
+        _latex(markdown),
+        bibliography(key for citation in CITATION.findall(markdown) for key in _keys(citation)),
+    )
 
 
 def _alike(recording: Recording) -> tuple[object, ...]:
@@ -87,24 +92,25 @@ def _alike(recording: Recording) -> tuple[object, ...]:
     return (spec.model, spec.task, spec.n_items, spec.seed, spec.task_options, spec.prompt_style, spec.dtype)
 
 
-def _cited(markdown: str) -> Iterable[str]:
-    return [key.strip().removeprefix("@") for found in CITATION.findall(markdown) for key in found.split(";")]
+def _keys(citation: str) -> list[str]:
+    """The works that one pair of brackets cites."""
+    return [key.strip().removeprefix("@") for key in citation.split(";")]
 
 
 def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
     first = recordings[0]
     of = task(first.spec.task)
-    said: list[Callable[[], str]] = [
-        lambda: _model(first),
-        lambda: _items(first, of),
-        lambda: _conditions(recordings),
-        lambda: _representation(first, of, used),
-        lambda: _probe(first, of, used),
-        lambda: _attention(first, used),
-        lambda: _behaviour(first, of, used),
-        lambda: _versions(first),
-    ]
-    return " ".join(sentence() for sentence in said)
+    said = (
+        _model(first),
+        _items(first, of),
+        _conditions(recordings),
+        _representation(first, of, used),
+        _probe(first, of, used),
+        _attention(first),
+        _behaviour(of),
+        _versions(first),
+    )
+    return " ".join(said)
 
 
 def _model(recording: Recording) -> str:
@@ -157,7 +163,7 @@ def _conditions(recordings: Sequence[Recording]) -> str:
 
 def _representation(recording: Recording, of: Task, used: Resampling) -> str:
     primary = of.primary
-    hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else next(iter(recording.hypotheses))
+    hypothesis, _ = primary_measuring(of, recording).of(recording)
     unit, n_units = _unit(recording, hypothesis)
     p = (
         f"p values are one-sided, from {used.alignment_permutations:,} permutations of {_UNITS[unit]} (all of them "
@@ -201,7 +207,7 @@ def _probe(recording: Recording, of: Task, used: Resampling) -> str:
     )
 
 
-def _attention(recording: Recording, used: Resampling) -> str:
+def _attention(recording: Recording) -> str:
     if not (np.asarray(recording.span_lengths["irrelevant"]) > 0).any():
         return "No prompt held irrelevant text, so no attention ratio was computed."
     return (
@@ -212,7 +218,7 @@ def _attention(recording: Recording, used: Resampling) -> str:
     )
 
 
-def _behaviour(recording: Recording, of: Task, used: Resampling) -> str:
+def _behaviour(of: Task) -> str:
     return (
         f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
         "read. Links of changes inside the model (own alignment, probe, attention ratio of the last prompt token) with "
@@ -232,7 +238,7 @@ def _versions(recording: Recording) -> str:
 def _latex(markdown: str) -> str:
     parts = CITATION.split(markdown)
     texts = [_escaped(text) for text in parts[::2]]
-    cited = [f"\\citep{{{','.join(key.strip().removeprefix('@') for key in keys.split(';'))}}}" for keys in parts[1::2]]
+    cited = [f"\\citep{{{','.join(_keys(citation))}}}" for citation in parts[1::2]]
     return "".join(text + (cited[place] if place < len(cited) else "") for place, text in enumerate(texts))
 
 

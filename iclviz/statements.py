@@ -8,9 +8,9 @@ import math
 from iclviz.analysis.comparing import Change
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
+from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.spec import Demonstrations, RunSpec
 
-SIGNIFICANT = 0.05
 ENOUGH_SEEDS = 5
 """Demonstration seeds from which a statement is about in-context learning and not about these sets."""
 
@@ -36,16 +36,19 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def seeds_scope(n_seeds: int) -> str:
+    """What statements over several demonstration seeds are limited to."""
+    if n_seeds >= ENOUGH_SEEDS:
+        return f"over {n_seeds} demonstration seeds"
+    return f"for these {n_seeds} demonstration sets"
+
+
 def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
     """What every statement is limited to."""
-    if headline.n_seeds >= ENOUGH_SEEDS:
-        return f"over {headline.n_seeds} demonstration seeds"
-    shown = [one.canonical() for one in (a, b)]
-    if not any(one.k for one in shown):
+    shows_nothing = not any(one.canonical().k for one in (a, b))
+    if shows_nothing and headline.n_seeds < ENOUGH_SEEDS:
         return "without demonstrations"
-    if headline.n_seeds > 1:
-        return f"for these {headline.n_seeds} demonstration sets"
-    return "for this demonstration set"
+    return seeds_scope(headline.n_seeds) if headline.n_seeds > 1 else "for this demonstration set"
 
 
 def contrast_note(a: RunSpec, b: RunSpec) -> str:

@@ -21,7 +21,7 @@ from iclviz.figures.changes import change_by_head, change_by_layer
 from iclviz.recording import Recording
 from iclviz.spans import ROLES
 from iclviz.ui import analyses, options
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
@@ -75,8 +75,7 @@ def missing(view: View) -> None:
 def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
-    choices()["layer"] = min(max(choices()["layer"], 1), last)
-    block = bound(st.slider, "Block", "layer", 1, last) if last > 1 else 1
+    block = show_layer_control(last, first=1)
     ratios = {label: analyses.log_ratio_of_items(one.key, view.how, block, one) for label, one in view.pairs.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
     how: dict[str, Any] = {"over": view.how.over, "under": view.how.under, "rows": view.how.rows}

@@ -14,7 +14,7 @@ from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter,
 from iclviz.recording import Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
@@ -64,8 +64,7 @@ def confusions(view: View) -> None:
         st.info("Confusions are of classes; this label is a number, or nothing was probed.")
         return
     last = len(next(iter(shown.values())).score) - 1
-    choices()["layer"] = min(choices()["layer"], last)
-    layer = bound(st.slider, "Layer", "layer", 0, last, help="0 enters the first block; the last leaves it.")
+    layer = show_layer_control(last)
     for column, (name, result) in zip(st.columns(len(shown)), shown.items(), strict=True):
         counts = np.asarray(result.confusion)[layer]
         with column:
@@ -108,8 +107,7 @@ def transfer(view: View) -> None:
 def parameters(view: View) -> None:
     """How one layer's score depends on the strength, and on the number of dimensions."""
     last = min(one.n_layers for one in view.pairs.values())
-    choices()["layer"] = min(choices()["layer"], last)
-    layer = bound(st.slider, "Layer", "layer", 0, last, help="0 enters the first block; the last leaves it.")
+    layer = show_layer_control(last)
     settings: dict[str, dict[str, tuple[float | None, int | None]]] = {
         "Strength": {f"{value:g}": (value, None) for value in STRENGTHS.tolist()},
         "Dimensions": {**{str(value): (None, value) for value in DIMENSIONS}, "all": (None, None)},

@@ -16,7 +16,7 @@ from iclviz.figures.surface import noise_ceiling, surface_control
 from iclviz.recording import Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
@@ -54,8 +54,7 @@ class View:
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
     last = analyses.largest_common_layer(list(view.pairs.values()))
-    choices()["layer"] = min(choices()["layer"], last)
-    layer = bound(st.slider, "Layer", "layer", 0, last, help="0 enters the first block; the last leaves it.")
+    layer = show_layer_control(last)
     first = next(iter(view.pairs.values()))
     label = view.of.hypothesis_labels[view.hypothesis]
     stacks = {

@@ -11,11 +11,12 @@ from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_pairs import MEASURES, Measuring
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, scope, sentences
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
-from iclviz.ui.comparing import Compared, compared, conditions_like, primary, seeds_button
+from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show
 from iclviz.ui.paper import methods_section
@@ -132,8 +133,8 @@ def page(pairs: dict[str, Recording]) -> None:
     if chosen is None:
         return
     of = task(a.spec.task)
-    analysis, measuring = primary(a.spec, a)
-    found = analyses.summary(chosen.key, analysis.score, measuring, chosen.comparison)
+    measuring = primary_measuring(of, a)
+    found = analyses.summary(chosen.key, of.primary.score, measuring, chosen.comparison)
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
     seeds_button(chosen)

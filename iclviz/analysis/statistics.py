@@ -19,6 +19,9 @@ from scipy.stats import false_discovery_control, norm, t
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
+SIGNIFICANT = 0.05
+"""The p below which a statement says "found" and a mark is filled."""
+
 MIN_UNITS = 8
 """The fewest units that get a p: with fewer, hardly a rearrangement is left that the data could surprise."""
 

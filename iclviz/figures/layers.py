@@ -11,10 +11,10 @@ from iclviz.analysis.link import Link
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.figures import theme, wording
 from iclviz.recording import Array
 
-SIGNIFICANT = 0.05
 Tested = AlignmentTest | Probe | Difference | PairedTest | Link | CompositeToSimple
 Result = Tested | Transfer
 

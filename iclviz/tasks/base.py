@@ -373,6 +373,7 @@ def similarity(values: Array) -> Array:
     return -np.abs(np.subtract.outer(values, values)).astype(float)
 
 
-def sameness(values: Array) -> Array:
-    """(n, n) 1 where two items have the same value, else 0."""
-    return np.equal.outer(values, values).astype(float)
+def sameness(values: Array, missing: Array | None = None) -> Array:
+    """(n, n) 1 where two items have the same value, else 0; NaN beside an item whose value is missing (n,)."""
+    same = np.equal.outer(values, values).astype(float)
+    return same if missing is None else np.where(np.logical_or.outer(missing, missing), np.nan, same)

@@ -227,8 +227,7 @@ def _hypothesis(values: Array) -> Array:
     """(n, n) similarity of numbers or sameness of texts, NaN beside a missing value."""
     if values.dtype.kind == "f":
         return similarity(values)
-    missing = values == ""
-    return np.where(np.logical_or.outer(missing, missing), np.nan, sameness(values))
+    return sameness(values, missing=values == "")
 
 
 def _showable(file: TaskFile, asked: Sequence[Row]) -> tuple[Row, ...]:

@@ -311,8 +311,7 @@ def _text(placement: Placement, version: str) -> str:
 
 def _same_state(versions: Array) -> Array:
     """(n, n) 1 where both are injected or both harmless, 0 where they differ, NaN beside a clean item."""
-    clean = versions == "clean"
-    return np.where(np.logical_or.outer(clean, clean), np.nan, sameness(versions))
+    return sameness(versions, missing=versions == "clean")
 
 
 def _given(document: Document, value: str) -> str | None:

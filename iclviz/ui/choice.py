@@ -307,6 +307,15 @@ def as_text(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:.-])", r"\\\1", text)
 
 
+def show_layer_control(last: int, first: int = 0) -> int:
+    """The control that chooses a layer from `first` to `last`; blocks count from 1."""
+    choices()["layer"] = min(max(choices()["layer"], first), last)
+    title = "Block" if first else "Layer"
+    meaning = None if first else "0 enters the first block; the last leaves it."
+    layer: int = bound(st.slider, title, "layer", first, last, help=meaning) if last > first else first
+    return layer
+
+
 def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
     """A condition in a few words: its demonstrations, and what else tells it from the other."""
     shown = spec.demonstrations.canonical()

@@ -6,20 +6,16 @@ from typing import TypeVar
 
 import streamlit as st
 
-from iclviz.analysis.headlines import PRIMARY
-from iclviz.analysis.of_pairs import Comparison, Measuring, compare
+from iclviz.analysis.of_pairs import Comparison, compare
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError, UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.spec import RunSpec
-from iclviz.tasks import PrimaryAnalysis, task
+from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.ui import jobs, loading
 
 View = TypeVar("View")
-
-SEEDS = 5
-"""Demonstration seeds that the button asks for: from so many on a statement is about in-context learning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +40,7 @@ class Compared:
         n_seeds = self.comparison.n_seeds
         if n_seeds == 1:
             return demonstration_scope(self.comparison.pairs[0])
-        return f"over {n_seeds} demonstration seeds" if n_seeds >= SEEDS else f"for these {n_seeds} demonstration sets"
+        return seeds_scope(n_seeds)
 
 
 def compared(pairs: dict[str, Recording]) -> Compared | None:
@@ -109,20 +105,20 @@ def conditions_like(recording: Recording) -> dict[str, Recording]:
 
 def seeds_button(chosen: Compared) -> None:
     """A button that runs A and B under further demonstration seeds, where there are fewer than a statement needs."""
-    if chosen.comparison.n_seeds >= SEEDS or not (_draws(chosen.a) or _draws(chosen.b)):
+    if chosen.comparison.n_seeds >= ENOUGH_SEEDS or not (_draws(chosen.a) or _draws(chosen.b)):
         return
     if not _of_one_seed(chosen.a, chosen.b):
         st.caption("A and B have different demonstration seeds. Choose one seed for both to compare over several.")
         return
     runs: dict[str, Resolved] = {}
     for spec in (chosen.a, chosen.b):
-        for seed in range(SEEDS):
+        for seed in range(ENOUGH_SEEDS):
             try:
                 resolved = loading.resolved(spec.with_(demonstrations=replace(spec.demonstrations, seed=seed)))
             except UserError:
                 continue
             runs[resolved.key] = resolved
-    jobs.run_button(f"Run {SEEDS} demonstration seeds", list(runs.values()), primary=False)
+    jobs.run_button(f"Run {ENOUGH_SEEDS} demonstration seeds", list(runs.values()), primary=False)
     jobs.progress()
 
 
@@ -141,11 +137,3 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
         sections[chosen](view)
     except AnalysisError as error:
         st.info(str(error))
-
-
-def primary(spec: RunSpec, recording: Recording) -> tuple[PrimaryAnalysis, Measuring]:
-    """The task's primary analysis, and how it measures an item: by the first there is of what the recording lacks."""
-    of = task(spec.task).primary
-    hypothesis = of.hypothesis if of.hypothesis in recording.hypotheses else None
-    label = of.label if of.label in recording.groups else None
-    return of, replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=of.pooling, metric=of.metric)  # type: ignore[arg-type]
