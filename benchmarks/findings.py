@@ -15,8 +15,9 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis, saving
-from iclviz.analysis.headlines import Headline, first_layer
-from iclviz.analysis.of_pairs import Comparison
+from iclviz.analysis.headlines import Headline
+from iclviz.analysis.measures import first_layer
+from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import FIGURES

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from iclviz import analysis
-from iclviz.analysis.of_pairs import Measuring
+from iclviz.analysis.measures import Measuring
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.statistics import unit_codes
 from tests.analysis import generators as made

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from iclviz.analysis.headlines import PRIMARY
-from iclviz.analysis.of_pairs import Measuring
+from iclviz.analysis.measures import Measuring
 from iclviz.recording import Recording
 from iclviz.tasks import Task
 

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from iclviz.analysis.attention import Heads, Per, Rows
-from iclviz.analysis.of_pairs import Measuring
+from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError
 from iclviz.figures.attention import (

@@ -6,9 +6,9 @@ from typing import cast
 import streamlit as st
 
 from iclviz.analysis.comparing import Change
-from iclviz.analysis.headlines import Headline, first_layer
+from iclviz.analysis.headlines import Headline
 from iclviz.analysis.link import LEVELS, Level
-from iclviz.analysis.of_pairs import MEASURES, Measuring
+from iclviz.analysis.measures import MEASURES, Measuring, first_layer
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
 from iclviz.primary import primary_measuring

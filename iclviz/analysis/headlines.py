@@ -13,16 +13,9 @@ import numpy as np
 
 from iclviz.analysis.comparing import Change
 from iclviz.analysis.link import LEVELS, Level, Link, linked
-from iclviz.analysis.of_pairs import (
-    MEASURES,
-    Comparison,
-    Measuring,
-    compare,
-    covariates,
-    measure_change,
-    score_change,
-    score_difference,
-)
+from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change
+from iclviz.analysis.of_pairs import covariates, score_change, score_difference
+from iclviz.analysis.pairs import Comparison, compare
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
 
@@ -179,11 +172,6 @@ def _strongest(found: Mapping[str, Link], n_levels: int) -> Strongest | None:
         p=min(1.0, n_levels * p),
         partial=float(link.partial[layer]),
     )
-
-
-def first_layer(measure: str) -> int:
-    """The number of a measure's first column: attention belongs to blocks, which count from 1."""
-    return 1 if measure == "attention_ratio" else 0
 
 
 def link_points(comparison: Comparison, measure: str, score: str, layer: int, how: Measuring) -> tuple[Array, Array]:

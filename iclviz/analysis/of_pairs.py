@@ -1,143 +1,28 @@
-"""Comparisons of two conditions: recordings A and B, or one of each for every demonstration seed, joined on item ids.
+"""Comparisons of two conditions: how measures of A and B differ, and how that goes with behaviour.
 
 Units follow the recordings: a hypothesis is resampled in its own groups, a label in those that its folds keep whole,
 and scores, attention and links in the coarsest groups. RSMs and probes are made of all items of a recording; what is
 compared are the items that both have.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from scipy.stats import spearmanr
 
-from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms, said_by
+from iclviz.analysis.measures import MEASURES, Measure, Measuring, measure_change, ratio_of
+from iclviz.analysis.of_recording import embeddings, held_out_probe, recording_rsms, said_by
 from iclviz.analysis.paired import PairedTest, paired_test
-from iclviz.analysis.rsa import Metric, item_alignment
-from iclviz.analysis.statistics import mean_of_known
+from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
+from iclviz.analysis.rsa import Metric
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
-
-Measure = Literal["alignment", "probe", "attention_ratio"]
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """How an item is measured; None stands for the recording's first hypothesis and first probed label.
-
-    Attributes
-    ----------
-    hypothesis, pooling, metric: of its own alignment; label: of its held-out evidence in a probe, over `pooling`.
-    heads, rows, over, under, per: of its log attention ratio.
-    """
-
-    hypothesis: str | None = None
-    label: str | None = None
-    pooling: str = "query_mean"
-    metric: Metric = "cosine"
-    heads: Heads = "mean"
-    rows: Rows = "response"
-    over: str = "relevant"
-    under: str = "irrelevant"
-    per: Per = "token"
-
-    def of(self, recording: Recording) -> "tuple[str, str]":
-        """The hypothesis and the label for a recording, "" where it has none."""
-        hypothesis = self.hypothesis or next(iter(recording.hypotheses), "")
-        return hypothesis, self.label or next(iter(probed_labels(recording)), "")
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """S pairs of recordings, one for each demonstration seed, over the m items that all of them have.
-
-    Attributes
-    ----------
-    pairs: (A, B) for each seed.
-    item_ids: the m common items, in the first recording's order.
-    """
-
-    pairs: tuple[tuple[Recording, Recording], ...]
-    item_ids: tuple[str, ...]
-
-    @property
-    def n_seeds(self) -> int:
-        """Demonstration seeds S."""
-        return len(self.pairs)
-
-    @property
-    def first(self) -> Recording:
-        """A of the first seed."""
-        return self.pairs[0][0]
-
-    def side(self, number: int) -> list[Recording]:
-        """The recordings of A (0) or of B (1), one for each seed."""
-        return [pair[number] for pair in self.pairs]
-
-    def items(self, recording: Recording) -> Array:
-        """(m,) where the common items stand in a recording."""
-        place = {item: index for index, item in enumerate(recording.item_ids)}
-        return np.array([place[item] for item in self.item_ids], dtype=int)
-
-    def of_items(self, values: Array | None) -> Array | None:
-        """(m, ...) the common items' values of the first recording's (n, ...)."""
-        return None if values is None else np.asarray(values)[self.items(self.first)]
-
-    @cached_property
-    def groups(self) -> Array | None:
-        """(m,) the coarsest groups of the common items."""
-        return self.of_items(coarsest_groups(self.first))
-
-    def change(self, of: Callable[[Recording], Array]) -> Array:
-        """(S, m, ...) B minus A of what a recording's items have, (n, ...)."""
-        values: dict[int, Array] = {}
-        for recording in (one for pair in self.pairs for one in pair):
-            if id(recording) not in values:
-                values[id(recording)] = np.asarray(of(recording), dtype=float)[self.items(recording)]
-        return np.stack([values[id(b)] - values[id(a)] for a, b in self.pairs])
-
-
-Side = Recording | Sequence[Recording]
-
-
-def compare(a: Side, b: Side, *, parsed_in_both: bool = False) -> Comparison:
-    """A and B, or several of each, one for each demonstration seed, in the same order.
-
-    Parameters
-    ----------
-    a, b: one recording, or one for each seed; a single one is compared with every one of the other side.
-    parsed_in_both: keep only items whose response could be read in all of them.
-
-    Raises
-    ------
-    AnalysisError: different numbers of seeds, other models' layers, or no item in common.
-    """
-    ours, theirs = ([side] if isinstance(side, Recording) else list(side) for side in (a, b))
-    n_seeds = max(len(ours), len(theirs))
-    if not ours or not theirs or {len(ours), len(theirs)} - {1, n_seeds}:
-        raise AnalysisError(f"A has {len(ours)} runs and B {len(theirs)}.", "Give one of each for every seed.")
-    pairs = tuple(zip(ours * (n_seeds // len(ours)), theirs * (n_seeds // len(theirs)), strict=True))
-    common: list[str] = list(join(ours[0], theirs[0], parsed_in_both).item_ids)
-    for first, second in pairs[1:]:
-        kept = set(join(first, second, parsed_in_both).item_ids)
-        common = [item for item in common if item in kept]
-    if not common:
-        raise AnalysisError("The runs have no item in common.", "Compare runs with the same items and item seed.")
-    return Comparison(pairs, tuple(common))
-
-
-def _layers_agree(comparison: Comparison) -> None:
-    if len({recording.n_layers for pair in comparison.pairs for recording in pair}) > 1:
-        raise AnalysisError("A and B have different numbers of layers.", "Compare runs of one model layer by layer.")
 
 
 def _tested(comparison: Comparison, change: Array, groups: Array | None, seed: int = 0) -> Change:
@@ -183,7 +68,7 @@ def alignment_change(
     ------
     AnalysisError: no such hypothesis or pooling, or models with different numbers of layers.
     """
-    _layers_agree(comparison)
+    check_layers(comparison)
     first = comparison.first
     said, items = said_by(first, hypothesis), comparison.items(first)
 
@@ -200,13 +85,6 @@ def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> A
     return np.asarray(rsms[:, items[:, None], items])
 
 
-def _ratio(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
-    """The attention ratio of each item, (n, L), or (n, L, H) by head."""
-    if by_head:
-        return attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
-    return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
-
-
 def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None, by_head: bool = False) -> Change:
     """B minus A of the log attention ratio, arrays (L,), or (L, H) by head, corrected over all of them.
 
@@ -214,10 +92,10 @@ def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None,
     ------
     AnalysisError: an unknown role or option, or models with different numbers of layers.
     """
-    _layers_agree(comparison)
+    check_layers(comparison)
     how = measuring or Measuring()
 
-    change = comparison.change(lambda recording: np.log(_ratio(recording, how, by_head)))
+    change = comparison.change(lambda recording: np.log(ratio_of(recording, how, by_head)))
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)
@@ -237,7 +115,7 @@ def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean"
     ------
     AnalysisError: no such label or pooling, or models with different numbers of layers.
     """
-    _layers_agree(comparison)
+    check_layers(comparison)
 
     def of(recording: Recording) -> Array:
         return held_out_probe(recording, label, pooling).item_scores
@@ -292,88 +170,8 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     kept = np.flatnonzero(np.isin(groups, balanced))
     if len(every) < 2 or not len(kept):
         raise AnalysisError("No group asks about each of its pieces of text once.", "Take balanced positions.")
-    ratio = _ratio(recording, replace(how, per="mass"), by_head)
+    ratio = ratio_of(recording, replace(how, per="mass"), by_head)
     return paired_test((ratio / (1 + ratio) - 1 / len(every))[kept], groups[kept])
-
-
-def _item_alignment(recording: Recording, how: Measuring) -> Array:
-    hypothesis, _ = how.of(recording)
-    said = said_by(recording, hypothesis)
-    return item_alignment(recording_rsms(recording, how.pooling, how.metric), said)
-
-
-def _item_evidence(recording: Recording, how: Measuring) -> Array:
-    _, label = how.of(recording)
-    return held_out_probe(recording, label, how.pooling).item_evidence
-
-
-def _item_log_ratio(recording: Recording, how: Measuring) -> Array:
-    return np.log(_ratio(recording, how))
-
-
-MEASURES: Mapping[str, Callable[[Recording, Measuring], Array]] = {
-    "alignment": _item_alignment,
-    "probe": _item_evidence,
-    "attention_ratio": _item_log_ratio,
-}
-"""Measure -> what each item has in each layer, (n, L + 1), or (n, L) for blocks."""
-
-
-def measure_change(comparison: Comparison, measure: str, measuring: Measuring | None = None) -> Array:
-    """(S, m, K) B minus A of a measure of each item in each layer.
-
-    Raises
-    ------
-    AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
-    """
-    if measure not in MEASURES:
-        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
-    _layers_agree(comparison)
-    how = measuring or Measuring()
-    return comparison.change(lambda recording: MEASURES[measure](recording, how))
-
-
-@dataclass(frozen=True)
-class ConditionPoints:
-    """Conditions as points, label -> (mean of a measure, mean score), and Spearman's rho over them.
-
-    There is no p: conditions share items, baseline and nested demonstrations, and all rise with k.
-    """
-
-    points: Mapping[str, tuple[float, float]]
-    rho: float
-
-
-def across_conditions(
-    recordings: Mapping[str, Recording],
-    measure: str,
-    score: str,
-    column: int,
-    measuring: Measuring | None = None,
-) -> ConditionPoints:
-    """Each condition's mean of a measure in one column (layer, or block), against its mean score.
-
-    Conditions without a value are left out.
-
-    Raises
-    ------
-    AnalysisError: an unknown measure, score, hypothesis or label.
-    """
-    if measure not in MEASURES:
-        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
-    how = measuring or Measuring()
-    means = {
-        label: (
-            float(mean_of_known(MEASURES[measure](one, how)[:, column])),
-            float(mean_of_known(np.asarray(one.scores[score], dtype=float))),
-        )
-        for label, one in recordings.items()
-        if score in one.scores
-    }
-    points = {label: point for label, point in means.items() if np.isfinite(point).all()}
-    values = np.array(list(points.values())).reshape(-1, 2)
-    varied = len(values) > 2 and bool((np.ptp(values, axis=0) > 0).all())
-    return ConditionPoints(points, float(spearmanr(*values.T).statistic) if varied else float("nan"))
 
 
 def links(

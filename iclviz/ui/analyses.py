@@ -10,10 +10,11 @@ from iclviz.analysis.attention import LogRatioSummary, attention_ratio, missing_
 from iclviz.analysis.behaviour import ScoreSummary, coarsest_groups, score_summary
 from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
-from iclviz.analysis.headlines import Headline, first_layer, headline, link_points
+from iclviz.analysis.headlines import Headline, headline, link_points
 from iclviz.analysis.layer_similarity import cka_by_layer, second_order
-from iclviz.analysis.of_pairs import Comparison, ConditionPoints, Measuring, across_conditions
+from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, first_layer
 from iclviz.analysis.paired import PairedTest
+from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest

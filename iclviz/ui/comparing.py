@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import streamlit as st
 
-from iclviz.analysis.of_pairs import Comparison, compare
 from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.analysis.pairs import Comparison, compare
 from iclviz.errors import AnalysisError, UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved

@@ -19,7 +19,7 @@ from iclviz.analysis import (
     relevance_test,
     score_difference,
 )
-from iclviz.analysis.of_pairs import Measuring
+from iclviz.analysis.measures import Measuring
 from iclviz.errors import AnalysisError
 from iclviz.spans import ROLES
 

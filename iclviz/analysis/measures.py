@@ -1,0 +1,136 @@
+"""What a model's inside is measured by, item by item: own alignment, held-out probe evidence, log attention ratio."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
+from iclviz.analysis.of_recording import held_out_probe, probed_labels, recording_rsms, said_by
+from iclviz.analysis.pairs import Comparison, check_layers
+from iclviz.analysis.rsa import Metric, item_alignment
+from iclviz.analysis.statistics import mean_of_known
+from iclviz.errors import AnalysisError, unknown
+from iclviz.recording import Array, Recording
+
+Measure = Literal["alignment", "probe", "attention_ratio"]
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How an item is measured; None stands for the recording's first hypothesis and first probed label.
+
+    Attributes
+    ----------
+    hypothesis, pooling, metric: of its own alignment; label: of its held-out evidence in a probe, over `pooling`.
+    heads, rows, over, under, per: of its log attention ratio.
+    """
+
+    hypothesis: str | None = None
+    label: str | None = None
+    pooling: str = "query_mean"
+    metric: Metric = "cosine"
+    heads: Heads = "mean"
+    rows: Rows = "response"
+    over: str = "relevant"
+    under: str = "irrelevant"
+    per: Per = "token"
+
+    def of(self, recording: Recording) -> "tuple[str, str]":
+        """The hypothesis and the label for a recording, "" where it has none."""
+        hypothesis = self.hypothesis or next(iter(recording.hypotheses), "")
+        return hypothesis, self.label or next(iter(probed_labels(recording)), "")
+
+
+def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+    """The attention ratio of each item, (n, L), or (n, L, H) by head."""
+    if by_head:
+        return attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
+    return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
+
+
+def _item_alignment(recording: Recording, how: Measuring) -> Array:
+    hypothesis, _ = how.of(recording)
+    said = said_by(recording, hypothesis)
+    return item_alignment(recording_rsms(recording, how.pooling, how.metric), said)
+
+
+def _item_evidence(recording: Recording, how: Measuring) -> Array:
+    _, label = how.of(recording)
+    return held_out_probe(recording, label, how.pooling).item_evidence
+
+
+def _item_log_ratio(recording: Recording, how: Measuring) -> Array:
+    return np.log(ratio_of(recording, how))
+
+
+MEASURES: Mapping[str, Callable[[Recording, Measuring], Array]] = {
+    "alignment": _item_alignment,
+    "probe": _item_evidence,
+    "attention_ratio": _item_log_ratio,
+}
+"""Measure -> what each item has in each layer, (n, L + 1), or (n, L) for blocks."""
+
+
+def first_layer(measure: str) -> int:
+    """The number of a measure's first column: attention belongs to blocks, which count from 1."""
+    return 1 if measure == "attention_ratio" else 0
+
+
+def measure_change(comparison: Comparison, measure: str, measuring: Measuring | None = None) -> Array:
+    """(S, m, K) B minus A of a measure of each item in each layer.
+
+    Raises
+    ------
+    AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
+    """
+    if measure not in MEASURES:
+        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
+    check_layers(comparison)
+    how = measuring or Measuring()
+    return comparison.change(lambda recording: MEASURES[measure](recording, how))
+
+
+@dataclass(frozen=True)
+class ConditionPoints:
+    """Conditions as points, label -> (mean of a measure, mean score), and Spearman's rho over them.
+
+    There is no p: conditions share items, baseline and nested demonstrations, and all rise with k.
+    """
+
+    points: Mapping[str, tuple[float, float]]
+    rho: float
+
+
+def across_conditions(
+    recordings: Mapping[str, Recording],
+    measure: str,
+    score: str,
+    column: int,
+    measuring: Measuring | None = None,
+) -> ConditionPoints:
+    """Each condition's mean of a measure in one column (layer, or block), against its mean score.
+
+    Conditions without a value are left out.
+
+    Raises
+    ------
+    AnalysisError: an unknown measure, score, hypothesis or label.
+    """
+    if measure not in MEASURES:
+        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
+    how = measuring or Measuring()
+    means = {
+        label: (
+            float(mean_of_known(MEASURES[measure](one, how)[:, column])),
+            float(mean_of_known(np.asarray(one.scores[score], dtype=float))),
+        )
+        for label, one in recordings.items()
+        if score in one.scores
+    }
+    points = {label: point for label, point in means.items() if np.isfinite(point).all()}
+    values = np.array(list(points.values())).reshape(-1, 2)
+    varied = len(values) > 2 and bool((np.ptp(values, axis=0) > 0).all())
+    return ConditionPoints(points, float(spearmanr(*values.T).statistic) if varied else float("nan"))
