@@ -30,7 +30,7 @@ from scipy.stats import binomtest
 from iclviz import analysis
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.probing.chance import permuted_labels
-from iclviz.analysis.statistics import unit_codes
+from iclviz.analysis.statistics import p_values, unit_codes
 from tests.analysis import generators as made
 from tests.analysis.generators import DESIGNS, Design
 
@@ -63,6 +63,7 @@ RULES = {
     "p": Rule("one layer's p at most 0.05", most=0.08),
     "family": Rule("any corrected p at most 0.05", most=0.08),
     "limit": Rule("any corrected p at most 0.05, outside what the test claims"),
+    "surface": Rule("a p at most 0.05, had what surface leaves been permuted"),
     "covered": Rule("the 95 % interval holds the truth", least=0.90),
     "large": Rule("the 95 % interval holds the value of 12 times as many groups"),
     "found": Rule("the planted layer's corrected p at most 0.05", least=0.80),
@@ -164,7 +165,7 @@ EVERY = ("items without groups", "groups", "unequal groups", "one large group", 
 # --- Alignment
 
 
-@study("alignment with a number", on(*EVERY, "copied items"), untied=True)
+@study("alignment with a number", on(*EVERY, "shared surface", "copied items"), untied=True)
 def alignment_with_a_number(rng: Generator, number: int, design: Design) -> Outcomes:
     rsms = analysis.rsms(made.embeddings(design, rng))
     hypothesis = made.nearness(made.NOISES[design.noise](rng, (len(design.sizes),))[design.codes])
@@ -172,7 +173,10 @@ def alignment_with_a_number(rng: Generator, number: int, design: Design) -> Outc
     return significant(test, 3)
 
 
-@study("alignment with a class", on("items without groups", "groups", "unequal groups", "one large group"))
+@study(
+    "alignment with a class",
+    on("items without groups", "groups", "unequal groups", "one large group", "shared surface"),
+)
 def alignment_with_a_class(rng: Generator, number: int, design: Design) -> Outcomes:
     rsms = analysis.rsms(made.embeddings(design, rng))
     hypothesis = made.sameness(made.classes_of_groups(design, rng))
@@ -301,14 +305,14 @@ def compared(a: Array, b: Array, hypothesis: Array, design: Design, number: int,
     return {**significant(test, 1), "covered": covers(test, truth, 1)}
 
 
-@study("A against B, structure in neither", on("groups", "unequal groups", "items without groups"))
+@study("A against B, structure in neither", on("groups", "unequal groups", "items without groups", "shared surface"))
 def difference_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
     values = rng.normal(size=len(design.sizes))[design.codes]
     a, b = made.paired_rsms(design, rng, values, 0.0)
     return compared(a, b, made.nearness(values), design, number)
 
 
-@study("A against B, the same structure in both", on(*EVERY))
+@study("A against B, the same structure in both", on(*EVERY, "shared surface"))
 def difference_of_equals(rng: Generator, number: int, design: Design) -> Outcomes:
     values = rng.normal(size=len(design.sizes))[design.codes]
     a, b = made.paired_rsms(design, rng, values, 2.0)
@@ -427,8 +431,21 @@ SURFACES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-WEAK = Design((3,) * 12, identity=0.5)
-SINGLE = Design((1,) * 28)
+@study(
+    "surface alone, in another form than the control knows", {name: {"form": name} for name in SURFACES}, share=1 / 4
+)
+def surface_alone(rng: Generator, number: int, form: str) -> Outcomes:
+    """Embeddings hold a number of the text, and the hypothesis goes with it: why a surface control has no p."""
+    design = Design((1,) * 32)
+    text = rng.normal(size=32)
+    x = made.planted(made.embeddings(design, rng, 3), SURFACES[form](text[:, None]), 2.0)
+    values, similarities, surface = text + 0.5 * rng.normal(size=32), analysis.rsms(x), {"text": made.nearness(text)}
+
+    def left(of: Array) -> Array:
+        return analysis.surface_control(similarities, made.nearness(of), surface).matched
+
+    null = np.stack([left(rng.permutation(values)) for _ in range(99)])
+    return {"surface": bool(p_values(left(values), null).p_corrected.min() <= 0.05)}
 
 
 # --- Composite to simple
@@ -479,7 +496,7 @@ def composite_planted(rng: Generator, number: int, design: Design) -> Outcomes:
 
 
 def _probed(x: Array, y: Array, design: Design, number: int, **options: Any) -> Any:
-    options = {"strength": 0.1, "n_permutations": B, "n_bootstrap": 0, "n_controls": 0, **options}
+    options = {"strength": 0.1, "n_permutations": B, "n_controls": 0, **options}
     return analysis.probe(x, y, design.groups, seed=number, **options)
 
 
@@ -494,7 +511,7 @@ LABELS: dict[str, Callable[[Design, Generator], Array]] = {
 @study(
     "probe",
     {f"{label}, {name}": {"label": label, "design": DESIGNS[name]} for label in LABELS
-     for name in ("groups", "unequal groups", "uneven noise")}
+     for name in ("groups", "unequal groups", "uneven noise", "shared surface")}
     | {f"{label}, items without groups": {"label": label, "design": DESIGNS["items without groups"]}
        for label in ("classes of groups", "numbers of groups")},
 )  # fmt: skip
@@ -514,23 +531,23 @@ PROBED = {
 }
 
 
-def _planted_probe(kind: str, rng: Generator, number: int, n_bootstrap: int) -> Any:
+def _planted_probe(kind: str, rng: Generator, number: int) -> Any:
     design, (draw, strength) = Design((3,) * 16, identity=1.0), PROBED[kind]
     values = draw(rng)[design.codes]
     along = values if kind == "numbers" else made.one_hot(values)
     x = made.planted(made.embeddings(design, rng, 1), along, strength)
     y = values if kind == "numbers" else values.astype(str)
-    return _probed(x, y, design, number, n_permutations=0, n_bootstrap=n_bootstrap)
+    return _probed(x, y, design, number, n_permutations=0)
 
 
 @cache
 def _probe_truth(kind: str) -> float:
-    return mean_estimate(lambda rng: float(_planted_probe(kind, rng, int(rng.integers(1000)), 0).score[0]))
+    return mean_estimate(lambda rng: float(_planted_probe(kind, rng, int(rng.integers(1000))).score[0]))
 
 
 @study("probe's interval", {kind: {"kind": kind} for kind in PROBED})
 def probe_interval(rng: Generator, number: int, kind: str) -> Outcomes:
-    return {"covered": covers(_planted_probe(kind, rng, number, B), _probe_truth(kind))}
+    return {"covered": covers(_planted_probe(kind, rng, number), _probe_truth(kind))}
 
 
 @study("probe, planted in layer 4", {"classes": {}})
@@ -546,15 +563,33 @@ def probe_planted(rng: Generator, number: int) -> Outcomes:
     }
 
 
-@study("probe, A against B", {label: {"label": label} for label in ("classes within groups", "numbers of groups")})
-def probe_difference(rng: Generator, number: int, label: str) -> Outcomes:
-    design = DESIGNS["groups"]
+@study(
+    "probe, A against B",
+    {f"{label}, {name}": {"label": label, "design": DESIGNS[name]}
+     for label in LABELS for name in ("groups", "unequal groups")},
+)  # fmt: skip
+def probe_difference(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
     y = LABELS[label](design, rng)
     values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
     common = made.embeddings(design, rng, 2)
     sides = [made.planted(common + made.embeddings(design, rng, 2), values, 3.0) for _ in range(2)]
-    a, b = (_probed(side, y, design, number, n_permutations=0).item_scores for side in sides)
-    return significant(analysis.paired_test(b - a, design.groups, n_permutations=B, n_bootstrap=0, seed=number))
+    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
+    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
+    return significant(analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number))
+
+
+@study("probe, A against B, planted in layer 2", {label: {"label": label} for label in LABELS})
+def probe_difference_planted(rng: Generator, number: int, label: str) -> Outcomes:
+    design = Design((3,) * 24, identity=1.0)
+    y = LABELS[label](design, rng)
+    values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
+    common = made.embeddings(design, rng, 3, memory=0.5)
+    steps = (np.zeros(3), 6.0 * (np.arange(3) == 2))
+    sides = [made.planted(common + made.embeddings(design, rng, 3), values, strengths) for strengths in steps]
+    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
+    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
+    test = analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number)
+    return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
 
 
 # --- Paired differences and log attention ratios
@@ -650,13 +685,13 @@ def ratio_planted(rng: Generator, number: int) -> Outcomes:
 def _relevance(design: Design, rng: Generator, effect: float) -> Any:
     """Positions are asked about in turn; where a text stands and what it says draw attention, and relevance if so."""
     n_layers, size = 4, design.sizes[0]
-    nearness = np.linspace(-1, 1, size)
+    nearness = np.linspace(-0.5, 0.5, size)
     position = made.classes_within(design, rng, size)
     salient = rng.normal(size=(len(design.sizes), size, n_layers))[design.codes]
-    pull = np.exp(nearness[None, :, None] + 0.7 * salient)
+    pull = np.exp(nearness[None, :, None] + 0.5 * salient + 0.3 * rng.normal(size=salient.shape))
     own = np.take_along_axis(pull, position[:, None, None], axis=1)[:, 0]
-    log_ratio = np.log(own) - np.log((pull.sum(axis=1) - own) / (size - 1))
-    log_ratio += effect * (np.arange(n_layers) == 2) + 0.3 * rng.normal(size=log_ratio.shape)
+    log_ratio = np.log(own) - np.log(pull.sum(axis=1) - own)
+    log_ratio += effect * (np.arange(n_layers) == 2)
     n = len(position)
     return made.synthetic_recording(
         design, "a", np.zeros((n, n_layers + 1, 2)), log_ratio, np.zeros(n), position=position.astype(str)
@@ -901,7 +936,7 @@ def probe_of_permuted_labels(rng: Generator, number: int, label: str, design: De
     is_number = label.startswith("numbers")
     x = made.planted(made.embeddings(design, rng, 1), y if is_number else made.one_hot(y.astype(int)), 3.0)
     permuted = permuted_labels(y, unit_codes(design.groups, len(y)), 1, number)[0][0]
-    score = _probed(x, permuted, design, number, n_permutations=0).score[0]
+    score = _probed(x, permuted, design, number, strength=None, n_permutations=0).score[0]
     if is_number:
         return {"R2": score}
     few = label == "classes of groups" and len(design.sizes) < 32
@@ -1028,7 +1063,7 @@ def kept(file: Path | None, key: str) -> dict[str, Sums]:
 
 
 SECTIONS = {
-    "False positives": ("p", "family", "linear", "beyond", "limit"),
+    "False positives": ("p", "family", "limit", "surface"),
     "Intervals": ("covered", "large"),
     "Planted truth": ("found", "layer", "true"),
     "No p where there are too few units": ("refused",),

@@ -106,7 +106,7 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
         _conditions(recordings),
         _representation(first, of, used),
         _probe(first, of, used),
-        _attention(first),
+        _attention(recordings),
         _behaviour(of),
         _versions(first),
     )
@@ -195,24 +195,28 @@ def _probe(recording: Recording, of: Task, used: Resampling) -> str:
         return "No label was probed."
     n_groups = len(np.unique(recording.groups[label]))
     is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
-    kind, score = (
-        ("ridge regression", "R²") if is_number else ("multinomial logistic regression (L2)", "balanced accuracy")
+    kind, score, interval = (
+        ("ridge regression", "R²", ", their intervals from the jackknife over groups [@efron1981jackknife]")
+        if is_number
+        else ("multinomial logistic regression (L2)", "balanced accuracy", "")
     )
     return (
         f"The label “{of.titles[label]}” was read from each layer by {kind}, its strength chosen inside the training "
-        f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}. Chance and "
-        f"one-sided p values come from a least-squares probe of fixed strength on the same folds, its labels permuted "
-        f"in their own unit {used.probe_permutations:,} times; selectivity is the score less that of control labels "
-        "that are random for each type of item [@hewitt2019designing]."
+        f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}{interval}. Chance "
+        f"and one-sided p values come from a least-squares probe of fixed strength on the same folds, its labels "
+        f"permuted in their own unit {used.probe_permutations:,} times; selectivity is the score less that of control "
+        "labels that are random for each type of item [@hewitt2019designing]."
     )
 
 
-def _attention(recording: Recording) -> str:
-    if not (np.asarray(recording.span_lengths["irrelevant"]) > 0).any():
+def _attention(recordings: Sequence[Recording]) -> str:
+    held = [bool((np.asarray(one.span_lengths["irrelevant"]) > 0).any()) for one in recordings]
+    if not any(held):
         return "No prompt held irrelevant text, so no attention ratio was computed."
+    where = "" if all(held) else ", in the conditions whose prompts hold irrelevant text"
     return (
         "The attention ratio is the mean attention of response tokens to relevant text over that to irrelevant text, "
-        "per token, for each head, heads joined by the mean of their attention; statistics are on its natural "
+        f"per token, for each head, heads joined by the mean of their attention{where}; statistics are on its natural "
         "logarithm. Conditions were compared item by item, by sign flips of whole groups (two-sided, corrected over "
         "layers by the maximum of studentised means)."
     )

@@ -37,6 +37,16 @@ BIBTEX: Mapping[str, str] = {
   year    = {2023},
   doi     = {10.7554/eLife.82566}
 }""",
+    "efron1981jackknife": r"""@article{efron1981jackknife,
+  title   = {The Jackknife Estimate of Variance},
+  author  = {Efron, Bradley and Stein, Charles},
+  journal = {The Annals of Statistics},
+  volume  = {9},
+  number  = {3},
+  pages   = {586--596},
+  year    = {1981},
+  doi     = {10.1214/aos/1176345462}
+}""",
     "hewitt2019designing": r"""@inproceedings{hewitt2019designing,
   title     = {Designing and Interpreting Probes with Control Tasks},
   author    = {Hewitt, John and Liang, Percy},

@@ -5,10 +5,13 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 
+import numpy as np
+
 from iclviz.analysis.comparing import Change
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.recording import Recording
 from iclviz.spec import Demonstrations, RunSpec
 
 ENOUGH_SEEDS = 5
@@ -41,6 +44,13 @@ def seeds_scope(n_seeds: int) -> str:
     if n_seeds >= ENOUGH_SEEDS:
         return f"over {n_seeds} demonstration seeds"
     return f"for these {n_seeds} demonstration sets"
+
+
+def probe_change_title(recording: Recording, label: str, title: str) -> str:
+    """What `probe_change` compares of a label with this title."""
+    is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
+    score = "−log(1 − R²)" if is_number else "held-out balanced accuracy"
+    return f"{score} of the least-squares probe of “{title}”"
 
 
 def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:

@@ -12,6 +12,7 @@ from iclviz.figures.changes import change_by_layer
 from iclviz.figures.matrices import confusion, layer_transfer
 from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
 from iclviz.recording import Recording
+from iclviz.statements import probe_change_title
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.choice import show_layer_control
@@ -81,7 +82,7 @@ def change(view: View) -> None:
     if chosen is None:
         return
     test = analyses.probe_change(chosen.key, view.label, view.pooling, chosen.comparison)
-    measure = f"held-out score of the probe of “{view.title}”"
+    measure = probe_change_title(chosen.comparison.first, view.label, view.title)
     show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
     seeds_button(chosen)
 

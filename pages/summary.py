@@ -13,7 +13,7 @@ from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, scope, sentences
+from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
@@ -109,7 +109,7 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
         title = f"alignment with “{of.titles[hypothesis]}”"
         changes[title] = (lambda: analyses.alignment_change(key, *how, comparison), 0)
     if label:
-        title = f"held-out score of the probe of “{of.titles[label]}”"
+        title = probe_change_title(comparison.first, label, of.titles[label])
         changes[title] = (lambda: analyses.probe_change(key, label, measuring.pooling, comparison), 0)
     if "attention_ratio" in found.links[LEVELS[0]]:
         title = "log attention ratio of the last prompt token"

@@ -21,7 +21,7 @@ _RULES = {
 }
 _INTERVALS = {
     "balanced accuracy": "Wilson's, on the number of independent held-out items in {groups}",
-    "R2": "from resampling the held-out items of {groups}",
+    "R2": "the jackknife's, leaving out each of {groups}",
 }
 _CHANCE_DASHES = ("dash", "dot")
 _PERMUTED = {"items": "between items", "groups": "between groups", "items within groups": "within groups"}

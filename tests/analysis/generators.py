@@ -40,6 +40,7 @@ class Design:
     uneven: how many times as noisy the noisiest group is as the quietest.
     noise: "normal", "heavy" (Student's with 3 degrees of freedom) or "skewed" (exponential).
     copies: how often each item is there, as it is.
+    surface: how strongly embeddings hold a number of the item's text, such as its length, that groups share in part.
     """
 
     sizes: tuple[int, ...]
@@ -47,6 +48,7 @@ class Design:
     uneven: float = 1.0
     noise: str = "normal"
     copies: int = 1
+    surface: float = 0.0
 
     @property
     def codes(self) -> Array:
@@ -87,6 +89,7 @@ DESIGNS = {
     "heavy tails": Design((3,) * 16, identity=1.0, noise="heavy"),
     "skewed noise": Design((3,) * 16, identity=1.0, noise="skewed"),
     "copied items": Design((1, 2) * 8, identity=1.0, copies=2),
+    "shared surface": Design((3,) * 16, identity=1.0, surface=4.0),
     "eight groups": Design((4,) * 8, identity=1.5),
     "seven groups": Design((4,) * 7, identity=1.5),
 }
@@ -103,19 +106,20 @@ def along_layers(steps: Array, memory: float = 0.9) -> Array:
 def embeddings(design: Design, rng: np.random.Generator, n_layers: int = 4, d: int = 48, memory: float = 0.9) -> Array:
     """(n, L, d) embeddings without structure but the groups' own, of unequal dimensions, around a common mean."""
     scale = 1 / np.sqrt(1 + np.arange(d) / 4)
-    return 3.0 + scale * along_layers(design.draw(rng, n_layers, d), memory)
+    x = 3.0 + scale * along_layers(design.draw(rng, n_layers, d), memory)
+    return planted(x, design.draw(rng), design.surface, of=1) if design.surface else x
 
 
-def directions(n_layers: int, d: int, count: int = 1) -> Array:
-    """(count, L, d) directions of length 1 that belong to the model and so are the same in every sample."""
-    drawn = np.random.default_rng(0).normal(size=(count, 1, d)) + np.zeros((1, n_layers, 1))
+def directions(n_layers: int, d: int, count: int = 1, of: int = 0) -> Array:
+    """(count, L, d) directions of length 1 that are the same in every sample; another `of`, other directions."""
+    drawn = np.random.default_rng(of).normal(size=(count, 1, d)) + np.zeros((1, n_layers, 1))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=2, keepdims=True))
 
 
-def planted(x: Array, values: Array, strengths: Array | float) -> Array:
+def planted(x: Array, values: Array, strengths: Array | float, of: int = 0) -> Array:
     """Embeddings (n, L, d) with values (n,) or (n, C) of each item along directions, so strongly in each layer (L,)."""
     values = values[:, None] if values.ndim == 1 else values
-    along = np.einsum("nc,cld->nld", values, directions(*x.shape[1:], values.shape[1]))
+    along = np.einsum("nc,cld->nld", values, directions(*x.shape[1:], values.shape[1], of))
     return np.asarray(x + along * np.broadcast_to(np.asarray(strengths, dtype=float), x.shape[1])[None, :, None])
 
 

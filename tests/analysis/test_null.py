@@ -110,7 +110,7 @@ def _results():
         "difference": analysis.alignment_difference(rsms, rsms[::-1], hypothesis, groups, n_bootstrap=30, seed=3),
         "surface": analysis.surface_control(rsms, hypothesis, surfaces),
         "composite": analysis.composite_to_simple(x, x[:, ::-1], groups, seed=3, **few),
-        "probe": analysis.probe(x, y, groups, seed=3, **few),
+        "probe": analysis.probe(x, y, groups, n_permutations=30, seed=3),
         "paired": analysis.paired_test(x[:, :, 0], groups, seed=3, **few),
         "over seeds": analysis.paired_over_seeds(seeds, groups, n_bootstrap=30, seed=3),
         "link": analysis.linked({"one": seeds}, seeds[:, :, 0], groups, seed=3, **few)["one"],

@@ -7,6 +7,7 @@ import numpy as np
 from iclviz.analysis.probing.chance import Chance, Hat, chance
 from iclviz.analysis.probing.fitting import Settings, fitted_folds
 from iclviz.analysis.probing.folds import Folds, group_folds
+from iclviz.analysis.probing.jackknife import Jackknife
 from iclviz.analysis.probing.labels import Label, Subject
 from iclviz.analysis.probing.result import Probe
 from iclviz.analysis.probing.row_space import gram, inner_products
@@ -27,7 +28,6 @@ def probe(
     dimensions: int | None = None,
     n_folds: int = 5,
     n_permutations: int = 1000,
-    n_bootstrap: int = 1000,
     n_controls: int = 5,
     seed: int = 0,
 ) -> Probe:
@@ -46,9 +46,8 @@ def probe(
         least-squares probe reads the same ones.
     n_folds: at most; fewer where there are fewer groups.
     n_permutations: label permutations for chance and p.
-    n_bootstrap: resamples of groups for the interval of R2.
     n_controls: control tasks for selectivity; 0 = no selectivity, in about half the time.
-    seed: draws folds, permutations, resamples and control tasks.
+    seed: draws folds, permutations and control tasks.
 
     Raises
     ------
@@ -63,10 +62,12 @@ def probe(
         return _result(subject, {}, absent, reason=subject.reason)
     label, codes, products = subject.label, subject.codes, gram(subject.seen(x))
     folds = group_folds(codes, n_folds, seed)
-    answers, hat = _held_out(label, products, codes, folds, settings)
-    found = scores(label, answers, codes, folds, n_bootstrap, seed)
+    answers, hat, jackknife = _held_out(label, products, codes, folds, settings)
+    found = scores(label, answers, codes, folds, jackknife)
     null = chance(hat, label.values, codes, not label.classes, n_permutations, seed)
     selective = selectivity(label, products, kinds, n_controls, settings)
+    values = jackknife.values(null.observed if label.classes else found["score"])
+    found["group_values"] = values[codes]
     return _result(subject, {**found, **_arrays(null)}, selective, null=null, n_folds=len(folds), reason=null.reason)
 
 
@@ -82,14 +83,20 @@ def _types(types: Array | Sequence[object] | None, subject: Subject) -> Array:
     return unit_codes(names[subject.known], len(subject.codes))
 
 
-def _held_out(label: Label, products: Array, codes: Array, folds: Folds, settings: Settings) -> tuple[Array, Hat]:
-    """(K, n, C) what the probe that has not seen its group says of each item, and the least-squares probe."""
+def _held_out(
+    label: Label, products: Array, codes: Array, folds: Folds, settings: Settings
+) -> tuple[Array, Hat, Jackknife]:
+    """(K, n, C) what the probe that has not seen its group says of each item, the least-squares probe, and the scores
+    without each group.
+    """
     answers, hat = np.empty((len(products), *label.targets.shape)), Hat.empty(len(products), len(codes))
+    jackknife = Jackknife(label, codes, len(products))
     for fold in fitted_folds(label, products, codes, folds, settings, group_folds):
         seen = inner_products(products, fold.train, fold.test)
         answers[:, fold.test] = fold.answers(label, label.targets[None], seen)[:, 0]
         hat.add(fold.train, fold.test, fold.rows, seen)
-    return answers, hat
+        jackknife.add(fold, seen)
+    return answers, hat, jackknife
 
 
 def _arrays(null: Chance) -> dict[str, Array]:
@@ -135,6 +142,7 @@ def _result(
         selectivity_reason=selective.reason,
         item_scores=subject.over_items(arrays.get("item_scores", np.nan)),
         item_evidence=subject.over_items(arrays.get("item_evidence", np.nan)),
+        group_values=subject.over_items(arrays.get("group_values", np.nan)),
         confusion=subject.over_layers(arrays["confusion"]) if "confusion" in arrays else None,
         classes=classes,
     )

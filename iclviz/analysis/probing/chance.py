@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.probing.fitting import LEAST_SQUARES_STRENGTH
 from iclviz.analysis.probing.row_space import Rows
 from iclviz.analysis.probing.scores import class_weights
 from iclviz.analysis.statistics import PValues, mean_of_known, p_values, permutations, too_few
 from iclviz.recording import Array
 
-LEAST_SQUARES_STRENGTH = 1.0
 _BLOCK = 4_000_000
 
 

@@ -15,6 +15,9 @@ from iclviz.recording import Array
 STRENGTHS = 10.0 ** np.arange(1, -4, -1)
 """Candidate penalties, strongest first; the loss is summed over items whose mean squared norm is 1."""
 
+LEAST_SQUARES_STRENGTH = 1.0
+"""The penalty of the least-squares probe, set without a look at labels."""
+
 INNER_FOLDS = 3
 
 

@@ -25,9 +25,7 @@ def _logistic(rows: Rows, targets: Array, strengths: Array, precision: Precision
 def _ridge(rows: Rows, targets: Array, strengths: Array, _: Precision) -> ReadOut:
     """Numbers; exact."""
     pulled = targets[..., 0] @ rows.train
-    shrunk = rows.squares[:, None, :] + strengths[:, :, None] * rows.kept[:, None, :]
-    inverse = np.divide(1.0, shrunk, out=np.zeros_like(shrunk), where=shrunk > 0)
-    return ReadOut.of(rows, (pulled * inverse)[:, :, None, :])
+    return ReadOut.of(rows, (pulled * rows.shrinkage(strengths))[:, :, None, :])
 
 
 def log_softmax(logits: Array) -> Array:

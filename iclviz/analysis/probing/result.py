@@ -25,7 +25,7 @@ class Probe:
     score: held-out accuracy as the mean over classes, equal to plain accuracy where classes are; or R2 against the
         training fold's mean. An item whose class has no training item counts as wrong.
     low, high: its 95 % interval over held-out items, no test against chance: Wilson's for classes, on the number of
-        independent items that groups and unequal classes leave; for R2 from resampling held-out scores by group.
+        independent items that groups and unequal classes leave; for R2 the jackknife's over groups.
     accuracy: plain held-out accuracy, of the same answers; None for a number.
     least_squares: the score of the least-squares probe, by the same measure on the same folds.
     chance: its mean over permuted labels.
@@ -43,6 +43,8 @@ class Probe:
         error over the mean one of the training fold's mean, mean = R2 - 1. NaN for items without a label.
     item_evidence: (n, L + 1) log of the held-out probability of the true class over its share of the training fold, NaN
         for a class without a training item; for a number the same as item_scores.
+    group_values: (n, L + 1) what each item's group adds: the jackknife's pseudo-values, whose mean over groups is the
+        least-squares probe's balanced accuracy, or -log(1 - R2) of a number.
     confusion: (L + 1, C, C) how many held-out items of a class (row) are named as a class (column); None for
         a number, or where nothing was probed.
     classes: the C names, in the order of confusion; () for a number.
@@ -70,5 +72,6 @@ class Probe:
     selectivity_reason: str | None = None
     item_scores: Array = field(default_factory=_empty)
     item_evidence: Array = field(default_factory=_empty)
+    group_values: Array = field(default_factory=_empty)
     confusion: Array | None = None
     classes: tuple[str, ...] = ()

@@ -65,6 +65,20 @@ class Rows:
     kept: Array
     axes: Array
 
+    def shrinkage(self, strengths: Array) -> Array:
+        """(K, M, r + 1) what penalties (K, M) divide each direction's products with labels by, inverted."""
+        shrunk = self.squares[:, None, :] + strengths[:, :, None] * self.kept[:, None, :]
+        return np.asarray(np.divide(1.0, shrunk, out=np.zeros_like(shrunk), where=shrunk > 0))
+
+    def ridge_maps(self, strengths: Array, products: Array) -> tuple[Array, Array]:
+        """What a ridge probe of strengths (K, 1) makes of training labels, as maps of them: to its values of the
+        training items (K, t, t) and of items seen as products (K, s, t).
+        """
+        inverse = self.shrinkage(strengths)
+        seen = np.concatenate([products @ self.axes, np.ones((*products.shape[:2], 1))], axis=2)
+        back = np.swapaxes(self.train, 1, 2)
+        return (self.train * inverse) @ back, (seen * inverse) @ back
+
 
 def rows(gram: Array, train: Array, dimensions: int | None = None) -> Rows:
     """The row space of the training items, or its leading dimensions, which are their principal components."""

@@ -3,15 +3,10 @@
 import numpy as np
 
 from iclviz.analysis.probing.folds import Folds
+from iclviz.analysis.probing.jackknife import Jackknife, interval
 from iclviz.analysis.probing.labels import Label
 from iclviz.analysis.probing.result import Measure
-from iclviz.analysis.statistics import (
-    bootstrap_weights,
-    percentile_interval,
-    ratio_samples,
-    share_interval,
-    sums_by_unit,
-)
+from iclviz.analysis.statistics import share_interval
 from iclviz.recording import Array
 
 
@@ -42,17 +37,14 @@ def point_score(label: Label, values: Array, answers: Array, folds: Folds) -> Ar
     return np.asarray(1 - ((answers[:, :, 0] - values) ** 2).sum(axis=1) / total)
 
 
-def scores(label: Label, answers: Array, codes: Array, folds: Folds, n_bootstrap: int, seed: int) -> dict[str, Array]:
+def scores(label: Label, answers: Array, codes: Array, folds: Folds, jackknife: Jackknife) -> dict[str, Array]:
     """Of answers (K, n, C): score, low, high (K,), item_scores, item_evidence (n, K).
 
-    For classes also accuracy (K,) and confusion (K, C, C). For numbers the interval comes from resampling groups, after
-    all folds were fitted.
+    For classes also accuracy (K,) and confusion (K, C, C). For numbers the interval is the jackknife's.
     """
     if label.classes:
         return _class_scores(label, answers, codes)
-    return _number_scores(
-        label, answers, codes, folds, bootstrap_weights(int(codes.max()) + 1, n_bootstrap, np.random.default_rng(seed))
-    )
+    return _number_scores(label, answers, folds, jackknife)
 
 
 def _class_scores(label: Label, answers: Array, codes: Array) -> dict[str, Array]:
@@ -72,12 +64,9 @@ def _class_scores(label: Label, answers: Array, codes: Array) -> dict[str, Array
     }
 
 
-def _number_scores(label: Label, answers: Array, codes: Array, folds: Folds, weights: Array) -> dict[str, Array]:
-    y = label.values
-    total = np.tile(((y - training_means(y, folds)) ** 2)[:, None], (1, len(answers)))
-    errors = ((answers[:, :, 0] - y) ** 2).T
-    above, below = (sums_by_unit(part, codes, weights.shape[1]) for part in (total - errors, total))
-    score = ratio_samples(above, below, np.ones((1, weights.shape[1])))[0]
-    low, high = percentile_interval(ratio_samples(above, below, weights))
-    items = -errors / total.mean(axis=0)
+def _number_scores(label: Label, answers: Array, folds: Folds, jackknife: Jackknife) -> dict[str, Array]:
+    score = point_score(label, label.values, answers, folds)
+    total = ((label.values - training_means(label.values, folds)) ** 2).mean()
+    items = -((answers[:, :, 0] - label.values) ** 2).T / total
+    low, high = interval(jackknife.values(score))
     return {"score": score, "low": low, "high": high, "item_scores": items, "item_evidence": items}

@@ -13,6 +13,7 @@ import numpy as np
 
 from iclviz.analysis.probing.fitting import Fold, Settings, fitted_folds
 from iclviz.analysis.probing.folds import group_folds
+from iclviz.analysis.probing.jackknife import Jackknife
 from iclviz.analysis.probing.labels import Subject
 from iclviz.analysis.probing.result import Measure
 from iclviz.analysis.probing.row_space import ReadOut, gram, standardised
@@ -52,7 +53,6 @@ def probe_transfer(
     strength: float | None = None,
     dimensions: int | None = None,
     n_folds: int = 5,
-    n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> Transfer:
     """How well probes of one condition read a label from the same layers of another, on held-out groups.
@@ -65,7 +65,7 @@ def probe_transfer(
     x_train, x_test: (n, L + 1, d) embeddings of the same items in the same order, A and B.
     y: (n,) labels, as of `probe`.
     groups: (n,) what folds keep whole, in A and B alike.
-    strength, dimensions, n_folds, n_bootstrap, seed: as of `probe`; strength and components are chosen on A.
+    strength, dimensions, n_folds, seed: as of `probe`; strength and components are chosen on A.
 
     Raises
     ------
@@ -80,13 +80,23 @@ def probe_transfer(
     x_train, x_test = subject.seen(x_train), subject.seen(x_test)
     folds = group_folds(codes, n_folds, seed)
     answers = np.empty((x_train.shape[1], *label.targets.shape))
+    jackknife = Jackknife(label, codes, len(answers))
     for fold in fitted_folds(label, gram(x_train), codes, folds, settings, group_folds):
-        read_out = fold.read_out(label, label.targets[None])
-        for layer in range(len(answers)):
-            direction = _directions(read_out, x_train, layer, fold)
-            outputs = standardised(x_test[:, layer], fold.train)[fold.test] @ direction + read_out.intercepts[layer]
-            answers[layer, fold.test] = label.model.answers(outputs[None, None], label.targets[None, fold.train])[0, 0]
-    return _result(subject, scores(label, answers, codes, folds, n_bootstrap, seed), len(folds))
+        seen = _crossed(x_train, x_test, fold)
+        answers[:, fold.test] = fold.answers(label, label.targets[None], seen)[:, 0]
+        if not label.classes:
+            jackknife.add(fold, seen)
+    return _result(subject, scores(label, answers, codes, folds, jackknife), len(folds))
+
+
+def _crossed(x_train: Array, x_test: Array, fold: Fold) -> Array:
+    """(K, s, t) inner products of one side's held-out items with the other's training items, each side in its units."""
+    sides = zip(x_test.swapaxes(0, 1), x_train.swapaxes(0, 1), strict=True)
+    parts = (
+        standardised(tested, fold.train)[fold.test] @ standardised(trained, fold.train)[fold.train].T
+        for tested, trained in sides
+    )
+    return np.stack(list(parts))
 
 
 def _result(subject: Subject, arrays: Mapping[str, Array], n_folds: int) -> Transfer:

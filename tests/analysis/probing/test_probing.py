@@ -10,7 +10,7 @@ from iclviz.analysis.probing.folds import group_folds
 from iclviz.errors import AnalysisError
 from tests.oracles import probing as oracle
 
-QUICK = {"n_permutations": 99, "n_bootstrap": 100, "n_controls": 0}
+QUICK = {"n_permutations": 99, "n_controls": 0}
 
 
 def embeddings(rng, n=24, n_layers=3, d=60, loc=0.0):
@@ -114,7 +114,7 @@ def test_noise_is_significant_one_time_in_twenty(kind):
     for seed in range(80):
         x = rng.normal(size=(12, 2, 20))[groups] + rng.normal(size=(24, 2, 20))
         y = {"groups": groups % 2, "within groups": np.tile([0, 1], 12), "number": rng.normal(size=12)[groups]}[kind]
-        result = probe(x, y, groups, n_permutations=59, n_bootstrap=0, n_controls=0, seed=seed)
+        result = probe(x, y, groups, n_permutations=59, n_controls=0, seed=seed)
         found += result.p_corrected.min() <= 0.05
         p.extend(result.p)
     assert found <= 10
@@ -196,7 +196,7 @@ def test_the_same_seed_gives_the_same_bytes(kind):
     rng = np.random.default_rng(0)
     x, groups = embeddings(rng), np.arange(24) // 2
     y = {"classes": np.arange(24) % 2, "numbers": rng.normal(size=24)}[kind]
-    first, again = (vars(probe(x, y, groups, n_permutations=99, n_bootstrap=100, seed=5)) for _ in range(2))
+    first, again = (vars(probe(x, y, groups, n_permutations=99, seed=5)) for _ in range(2))
     for name, value in first.items():
         same = value.tobytes() == again[name].tobytes() if isinstance(value, np.ndarray) else value == again[name]
         assert same, name
@@ -328,7 +328,7 @@ def test_duplicates_few_dimensions_and_half_precision_are_no_trouble(kind):
     copies = np.repeat(np.arange(10), 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        half, full = (probe(z[copies], y[copies], copies, n_bootstrap=20) for z in (x, x.astype(float)))
+        half, full = (probe(z[copies], y[copies], copies) for z in (x, x.astype(float)))
     for name in ("score", "low", "high", "p", "selectivity", "control_score", "item_evidence"):
         assert np.isfinite(getattr(half, name)).all()
         assert np.array_equal(getattr(half, name), getattr(full, name))
@@ -341,7 +341,7 @@ def test_labels_permuted_by_their_own_scheme_score_at_chance(kind):
     groups = np.repeat(np.arange(8), 2)
     x = (rng.normal(size=(8, 1, 6))[groups] + rng.normal(size=(16, 1, 6))).repeat(2, axis=1)
     y = {"groups": groups % 2, "within groups": np.tile([0, 1], 8), "number": rng.normal(size=8)[groups]}[kind]
-    options = {"strength": 1.0, "n_controls": 0, "n_bootstrap": 0}
+    options = {"strength": 1.0, "n_controls": 0}
     permuted, _, _ = permuted_labels(y, groups, 200, 0)
     drawn = [probe(x, labels, groups, n_permutations=0, **options) for labels in permuted[:200]]
     chance = probe(x, y, groups, n_permutations=2000, **options).chance[0]

@@ -8,7 +8,7 @@ from iclviz.analysis.probing.selectivity import _control_labels
 from iclviz.errors import AnalysisError
 from tests.oracles import probing as oracle
 
-QUICK = {"n_permutations": 0, "n_bootstrap": 0}
+QUICK = {"n_permutations": 0}
 
 
 def typed(rng, n_types=16, copies=4, d=60, noise=0.3):

@@ -66,8 +66,8 @@ def test_transfer_to_itself_is_the_probe(kind):
     rng = np.random.default_rng(0)
     y = {"classes": GROUPS % 3, "numbers": rng.normal(size=16)[GROUPS]}[kind]
     a, _ = conditions(rng, y.astype(float))
-    expected = probe(a, y, GROUPS, n_permutations=0, n_controls=0, n_bootstrap=50)
-    result = probe_transfer(a, y, a, GROUPS, n_bootstrap=50)
+    expected = probe(a, y, GROUPS, n_permutations=0, n_controls=0)
+    result = probe_transfer(a, y, a, GROUPS)
     for name in ("score", "low", "high"):
         assert np.allclose(getattr(result, name), getattr(expected, name))
     assert np.allclose(np.diag(layer_transfer(a, y, GROUPS)), expected.score)
