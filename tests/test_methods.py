@@ -44,6 +44,17 @@ def test_runs_of_different_items_have_a_paragraph_each(runs, tiny_model):
     assert "reading comprehension" in text
 
 
+def test_attention_is_told_of_the_conditions_that_have_irrelevant_text(tiny_model):
+    options = {"distractor": True}
+    a, b = (
+        iclviz.run(str(tiny_model), "linear_regression", Demonstrations(kind, k), 16, task_options=options)
+        for kind, k in (("none", 0), ("correct", 2))
+    )
+    assert "no attention ratio was computed" in methods([a]).markdown
+    assert "in the conditions whose prompts hold irrelevant text" in methods([a, b]).markdown
+    assert "in the conditions" not in methods([b]).markdown
+
+
 def test_every_citation_has_its_entry_and_no_other(runs):
     written = methods(runs)
     cited = {key.strip(" @") for found in re.findall(r"\[(@[^\]]+)\]", written.markdown) for key in found.split(";")}

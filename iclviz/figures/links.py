@@ -48,6 +48,7 @@ def link_by_layer(
         f"Link with behaviour {one.level} groups",
         "95 % interval; filled: p < 0.05 corrected over layers and measures",
         caption,
+        legend_rows=2,
         hovermode="x unified",
         showlegend=True,
     )
