@@ -1074,21 +1074,21 @@ HEAD = "| simulated | counted | simulations | % | its 95 % interval | asked | |\
 PROSE = {
     "False positives": """Nothing of what is tested is there, but groups have an identity of their own, shared by all
 layers and by A and B. "Corrected" is the least p of all layers (and measures) after correction. Asked for are at most
-8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B has no lower bound:
-it is known to be conservative, see `iclviz/analysis/comparing.py`. *Surface alone* shows why surface controls have no p:
-embeddings hold a number of the text and nothing else, the hypothesis goes with that number, and a permutation test of
-what matching on surface leaves would have found something too often. No test of what a measured surface leaves holds its
-level whatever the form in which surface acts (Shah and Peters 2020).""",
+8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B has no lower
+bound: it is known to be conservative, see `iclviz/analysis/comparing.py`. *Surface alone* shows why surface controls
+have no p: embeddings hold a number of the text and nothing else, the hypothesis goes with that number, and a
+permutation test of what matching on surface leaves would have found something too often. No test of what a measured
+surface leaves holds its level whatever the form in which surface acts (Shah and Peters 2020).""",
     "Intervals": """How often a 95 % interval holds the truth, the estimator's mean over 1,000 other draws of the same
 generator; asked for are at least 90 %, and intervals of RSMs may cover more. Beside it stands how often it holds the
-mean of samples with 12 times as many groups, which is another quantity where an estimate depends on their number: pairs
-within groups are a smaller part of an RSM that has many.""",
-    "Planted truth": """A known layer, ratio or link, and how often it is found. How strong it is planted, and the 80 % asked
-for, are this project's choice.""",
+mean of samples with 12 times as many groups, which is another quantity where an estimate depends on their number:
+pairs within groups are a smaller part of an RSM that has many.""",
+    "Planted truth": """A known layer, ratio or link, and how often it is found. How strong it is planted, and
+the least share that is asked for, are this project's choice.""",
     "No p where there are too few units": """Seven groups, or no two of one size: a reason in words takes p's place.""",
-    "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance, within
-three standard errors. An R2 that says nothing is below 0, so it may not be above. Nor may accuracy be where a class has
-few groups: it is below chance there, since what is held out of a class is missing where it is trained.""",
+    "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance,
+within three standard errors. An R2 that says nothing is below 0, so it may not be above. Nor may accuracy be where a
+class has few groups: it is below chance there, since what is held out of a class is missing where it is trained.""",
 }
 
 
@@ -1104,7 +1104,8 @@ def document(results: Mapping[str, Sums]) -> str:
         "Designs: *items without groups* are 32 items; *groups* are 16 of 3 items, whose identity varies 1.5 times as "
         "much as items within; *unequal groups* are 16 of 1 to 6 items; *one large group* is one of 20 beside 15 of 2; "
         "of *uneven noise*, the noisiest group is 8 times as noisy as the quietest; *heavy tails* are Student's with 3 "
-        "degrees of freedom, *skewed noise* exponential; *copied items* are there twice. Embeddings have 48 unequal "
+        "degrees of freedom, *skewed noise* exponential; *copied items* are there twice; of "
+        "*shared surface*, embeddings hold a number of the text that groups share in part. Embeddings have 48 unequal "
         "dimensions, and neighbouring layers correlate with 0.9.",
         f"**{len(cells)} cells, {outside} outside their bounds.**",
     ]

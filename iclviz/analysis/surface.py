@@ -10,8 +10,8 @@ Beside the RSM of a layer stand RSMs of surface: overlap of tokens (in the poole
 
 Both describe and are not tested. Permuting the hypothesis breaks its own tie to surface as well (the flaw of partial
 Mantel tests), and resampling units misses what ranks bend: in simulations where surface alone was at work, permutations
-called it significant in up to a quarter (docs/validity.md). No test of what a measured surface leaves holds its level in
-general (Shah and Peters 2020). So nothing is called "beyond surface"; a reader sees what is left.
+called it significant in up to a quarter (docs/validity.md). No test of what a measured surface leaves holds its level
+in general (Shah and Peters 2020). So nothing is called "beyond surface"; a reader sees what is left.
 """
 
 from collections.abc import Callable, Mapping, Sequence
