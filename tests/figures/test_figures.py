@@ -213,7 +213,7 @@ def test_the_figure_of_a_probe_says_what_chance_and_interval_belong_to():
     assert columns["least-squares probe"][:13] == pytest.approx(probe_result().least_squares)
     assert columns["plain accuracy"][:13] == pytest.approx(probe_result().accuracy)
     number = probe_result(measure="R2", accuracy=None, n_classes=0)
-    assert "from resampling the held-out items" in caption("probe-by-layer", {A: number}, label="slope")
+    assert "leaving out each of 16 independent groups" in caption("probe-by-layer", {A: number}, label="slope")
     assert "plain accuracy" not in table(FIGURES["probe-by-layer"]({A: number}, label="slope"))
 
 
