@@ -9,6 +9,7 @@ from iclviz.ui import choice
 
 PAGES = {
     "Run": "play_circle",
+    "Runs": "table_rows",
     "Summary": "summarize",
     "Prompts": "article",
     "Behaviour": "monitoring",

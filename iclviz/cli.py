@@ -159,6 +159,20 @@ def export(keys: list[str], to: Annotated[str, typer.Option(help="A folder, or a
     out.print(f"written  {written}")
 
 
+@app.command("import")
+def import_(places: list[Path]) -> None:
+    """Take in folders or ZIP files that `iclviz export` wrote."""
+    from iclviz.bundles import import_bundle
+    from iclviz.store import Store
+
+    for place in places:
+        found = import_bundle(Store(), place.expanduser())
+        for key in found.new:
+            out.print(f"imported  {key}")
+        for key in found.known:
+            out.print(f"known     {key}")
+
+
 @app.command()
 def methods(
     keys: list[str],

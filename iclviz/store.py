@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -41,7 +42,9 @@ Array = NDArray[Any]
 
 TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
 TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "attention_last", "span_lengths")
-SCRATCH_SECONDS = 86400
+SCRATCH, SCRATCH_SECONDS = ".sealing-", 86400
+FILES = re.compile(r"(recording|run|manifest|annotation)\.json|arrays\.safetensors|embeddings\.\w+\.safetensors")
+"""The names that a recording's files may have; whatever else an imported folder holds is left out."""
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
 
@@ -161,7 +164,7 @@ class Store:
             return open_cache(self.folder / "index")
 
     def __contains__(self, key: str) -> bool:
-        return (self._folder(key) / "manifest.json").exists()
+        return (self.place(key) / "manifest.json").exists()
 
     def summaries(self) -> list[Summary]:
         """Every sealed recording, newest first."""
@@ -185,12 +188,12 @@ class Store:
             entry = self.index.get(f"run:{key}")
         try:
             if entry is None:
-                entry = json.loads((self._folder(key) / "run.json").read_text())["summary"]
+                entry = json.loads((self.place(key) / "run.json").read_text())["summary"]
                 with suppress(StoreError, sqlite3.Error):
                     self.index[f"run:{key}"] = entry
             return Summary.from_dict(entry)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise damaged(self._folder(key), error) from error
+            raise damaged(self.place(key), error) from error
 
     def _sealed(self) -> list[str]:
         return [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
@@ -202,15 +205,9 @@ class Store:
         ------
         StoreError: no such recording, or damaged files.
         """
-        folder = self._folder(key)
         if key not in self:
             raise StoreError(f"The cache holds no recording {key!r}.", "List what it holds with `iclviz runs`.")
-        try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            check = _Checker(folder, manifest["checksums"])
-            return _read_recording(folder, key, check)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise damaged(folder, error) from error
+        return _loaded(self.place(key), key)
 
     def full_key(self, beginning: str) -> str:
         """The key of the one recording whose key begins so; unfinished runs are known by their whole key.
@@ -238,7 +235,7 @@ class Store:
             self.verify(key)
         with writing(to, "The place", "Choose another one."):
             for key in keys:
-                shutil.copytree(self._folder(key), to / key, dirs_exist_ok=True)
+                shutil.copytree(self.place(key), to / key, dirs_exist_ok=True)
 
     def verify(self, key: str) -> None:
         """Compare every file of a recording with its checksum.
@@ -247,16 +244,14 @@ class Store:
         ------
         StoreError: no such recording, or a file has other bytes than were written.
         """
-        recording = self.load(key)
-        for pooling in recording.embeddings:
-            recording.embeddings[pooling]
+        _check_embeddings(self.load(key))
 
     def save(self, recording: Recording, main_score: str) -> None:
         """Seal a recording: write it whole, then list it."""
         with writing(self.folder):
-            folder = self._folder(recording.key)
+            folder = self.place(recording.key)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=".sealing-", dir=folder.parent))
+            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder.parent))
             try:
                 summary = _write_recording(scratch, recording, main_score)
                 if folder.exists():
@@ -270,15 +265,45 @@ class Store:
     def delete(self, key: str) -> None:
         """Remove a recording and what an unfinished run of it left; the files first, since they take the space."""
         with writing(self.folder):
-            if self._folder(key).exists():
-                shutil.rmtree(self._folder(key))
+            if self.place(key).exists():
+                shutil.rmtree(self.place(key))
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """List a recording no longer whose files are gone, nor what an unfinished run of it left."""
         self.forget_unfinished(key)
         with suppress(StoreError, sqlite3.Error):
             self.index.delete(f"run:{key}")
 
+    def adopt(self, folder: Path) -> bool:
+        """Take in a recording's folder that `export` wrote, named by its key; whether it was new here.
+
+        Every file is compared with its checksum before the recording is listed.
+
+        Raises
+        ------
+        StoreError: files are missing, damaged or not a recording, or the cache cannot be written.
+        """
+        key = folder.name
+        if key in self:
+            return False
+        with writing(self.folder):
+            self.place(key).parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.place(key).parent))
+            try:
+                for path in folder.iterdir():
+                    if path.is_file() and FILES.fullmatch(path.name):
+                        shutil.copyfile(path, scratch / path.name)
+                _check_whole(scratch, key)
+                scratch.rename(self.place(key))
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+        self.summary(key)
+        return True
+
     def sweep(self) -> None:
         """Remove what writers left that were killed more than a day ago."""
-        for scratch in (self.folder / "recordings").glob(".sealing-*"):
+        for scratch in (self.folder / "recordings").glob(f"{SCRATCH}*"):
             if time.time() - scratch.stat().st_mtime > SCRATCH_SECONDS:
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -295,7 +320,13 @@ class Store:
         """Remove what a run left that was sealed or given up."""
         self.unfinished(key).forget()
 
-    def _folder(self, key: str) -> Path:
+    def place(self, key: str) -> Path:
+        """The folder of a recording, whether or not it is there.
+
+        Raises
+        ------
+        StoreError: no key at all.
+        """
         # Anything else could name a folder outside the cache.
         if not (key.isascii() and key.isalnum()):
             raise StoreError(f"{key!r} is not a key.", "Keys are the hex digits that `iclviz runs` lists.")
@@ -486,6 +517,35 @@ def _write_content(folder: Path, recording: Recording) -> None:
 def _order(recording: Recording) -> dict[str, list[str]]:
     """The order of each table's names, which safetensors does not keep."""
     return {table: list(getattr(recording, table)) for table in (*TABLES, "embeddings")}
+
+
+def _loaded(folder: Path, key: str) -> Recording:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        return _read_recording(folder, key, _Checker(folder, manifest["checksums"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise damaged(folder, error) from error
+
+
+def _check_embeddings(recording: Recording) -> None:
+    for pooling in recording.embeddings:
+        recording.embeddings[pooling]
+
+
+def _check_whole(folder: Path, key: str) -> None:
+    """Refuse a folder that is not, whole and unharmed, the recording of that key.
+
+    Raises
+    ------
+    StoreError: so.
+    """
+    try:
+        _check_embeddings(_loaded(folder, key))
+        listed = Summary.from_dict(json.loads((folder / "run.json").read_text())["summary"]).key
+    except (StoreError, OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise StoreError(f"{key} is no recording, or its files are damaged.", "Export it again.") from error
+    if listed != key:
+        raise StoreError(f"The recording in the folder {key} is {listed}.", "Give the folder back its name.")
 
 
 def _read_recording(folder: Path, key: str, check: _Checker) -> Recording:

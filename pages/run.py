@@ -40,7 +40,7 @@ def start(values: Mapping[str, Any]) -> None:
 
 def state_line(condition: Condition) -> None:
     """Where a condition stands."""
-    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {condition.title}"
+    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {choice.as_text(condition.title)}"
     if condition.problem:
         st.error(f"{condition.side.upper()}: {condition.problem}")
     elif condition.recording is not None:

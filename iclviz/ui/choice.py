@@ -17,7 +17,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS
-from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, Demonstrations, RunSpec
+from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
 
 SIDES = ("a", "b")
@@ -74,6 +74,8 @@ DEFAULTS: dict[str, Any] = {
     "method": "spearman",
     "level": "",
     "item": 0,
+    "sorted": "",
+    "colours": "raw",
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
 
@@ -146,15 +148,15 @@ def choices() -> dict[str, Any]:
     return st.session_state.setdefault("choices", dict(DEFAULTS))  # type: ignore[no-any-return]
 
 
-def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, **options: Any) -> Any:
-    """A Streamlit control that shows a choice and changes it."""
-    key = f"choice-{name}"
+def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, where: str = "", **options: Any) -> Any:
+    """A Streamlit control that shows a choice and changes it; `where` tells apart two of one choice on a page."""
+    key = f"choice-{name}{where}"
     st.session_state[key] = choices()[name]
-    return control(title, *arguments, key=key, on_change=_take, args=(name,), **options)
+    return control(title, *arguments, key=key, on_change=_take, args=(name, key), **options)
 
 
-def _take(name: str) -> None:
-    choices()[name] = st.session_state[f"choice-{name}"]
+def _take(name: str, key: str) -> None:
+    choices()[name] = st.session_state[key]
     write_url()  # a fragment reruns without the app around it
 
 
@@ -196,6 +198,29 @@ def say_refused() -> None:
 def choose(values: Mapping[str, Any]) -> None:
     """Set several choices at once; for callbacks of buttons."""
     choices().update(values)
+
+
+def choose_run(side: str, spec: RunSpec) -> None:
+    """Choose a resolved spec as A or B; its items, task options and prompt style become those of both."""
+    shown, of = spec.demonstrations, task(spec.task)
+    defaults = of.resolve_options({}, spec.prompt_style or "plain")
+    given, usual = (json.loads(canonical_json(values)) for values in (spec.task_options, defaults))
+    options = {name: value for name, value in given.items() if value != usual[name]}
+    choose(
+        {
+            f"{side}_model": spec.model,
+            f"{side}_task": spec.task,
+            f"{side}_kind": shown.kind,
+            f"{side}_k": shown.k,
+            f"{side}_seed": shown.seed,
+            f"{side}_examples": EXAMPLE_BORDER.join(shown.examples),
+            "items": spec.n_items,
+            "items_seed": spec.seed,
+            "style": spec.prompt_style or "preset",
+            "options": {**choices()["options"], spec.task: options},
+            "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
+        }
+    )
 
 
 def choice() -> Choice:
@@ -307,12 +332,15 @@ def as_text(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:.-])", r"\\\1", text)
 
 
-def show_layer_control(last: int, first: int = 0) -> int:
-    """The control that chooses a layer from `first` to `last`; blocks count from 1."""
+def show_layer_control(last: int, where: str = "", first: int = 0) -> int:
+    """The control that chooses a layer from `first` to `last`; blocks count from 1.
+
+    where: tells apart several on one page, which all show the one chosen layer.
+    """
     choices()["layer"] = min(max(choices()["layer"], first), last)
     title = "Block" if first else "Layer"
     meaning = None if first else "0 enters the first block; the last leaves it."
-    layer: int = bound(st.slider, title, "layer", first, last, help=meaning) if last > first else first
+    layer: int = bound(st.slider, title, "layer", first, last, where=where, help=meaning) if last > first else first
     return layer
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from iclviz.curating import annotation
 from iclviz.errors import UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import COLOURS, SIDES, choice, describe
+from iclviz.ui.choice import COLOURS, SIDES, as_text, choice, describe
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def _condition(side: str, title: str) -> Condition:
     except UserError as error:
         return Condition(side, title, None, None, str(error))
     try:
-        return Condition(side, title, resolved, loading.recording(resolved.key))
+        recording = loading.recording(resolved.key)
+        return Condition(side, annotation(loading.store(), resolved.key).name or title, resolved, recording)
     except UserError as error:
         return Condition(side, title, resolved, None, str(error))
 
@@ -76,5 +78,5 @@ def recorded() -> dict[str, Recording]:
 
 
 def _header(found: list[Condition]) -> None:
-    badges = [f":{COLOURS[one.side]}-badge[{one.side.upper()}] {one.title}" for one in found]
+    badges = [f":{COLOURS[one.side]}-badge[{one.side.upper()}] {as_text(one.title)}" for one in found]
     st.markdown("  ·vs·  ".join(badges).replace("·vs·", "against"))

@@ -1,0 +1,121 @@
+"""Every run of the cache as a table: recordings with what users said of them, and jobs that have no recording yet."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from iclviz.curating import annotation
+from iclviz.errors import UserError
+from iclviz.jobs.queue import Job
+from iclviz.models.presets import PRESETS
+from iclviz.spec import RunSpec
+from iclviz.store import Summary
+from iclviz.tasks import task
+from iclviz.ui import loading
+
+STAGES = ("prefill", "decode", "candidates")
+"""The stages in which the model computes; loading it is shared by many runs."""
+
+COLUMNS = {
+    "state": st.column_config.TextColumn("State", width="small"),
+    "name": st.column_config.TextColumn("Name", help="Your own; it names the condition on every page."),
+    "task": st.column_config.TextColumn("Task"),
+    "shown": st.column_config.TextColumn("Shown", help="Kind of demonstrations."),
+    "k": st.column_config.NumberColumn("k", help="Number of demonstrations."),
+    "seed": st.column_config.NumberColumn("Seed", help="Draws the demonstrations."),
+    "items": st.column_config.NumberColumn("Items"),
+    "score": st.column_config.NumberColumn("Main score", format="%.3f", help="The mean of the task's main score."),
+    "recorded": st.column_config.DatetimeColumn("Recorded", format="YYYY-MM-DD HH:mm"),
+    "took": st.column_config.NumberColumn("Took", format="%.0f s", help="Seconds in which the model computed."),
+    "size": st.column_config.NumberColumn("Size", format="%.1f MB"),
+    "tags": st.column_config.ListColumn("Tags"),
+    "note": st.column_config.TextColumn("Note"),
+    "model": st.column_config.TextColumn("Model"),
+    "key": st.column_config.TextColumn("Key", width="small"),
+}
+"""Column -> how Streamlit shows it."""
+
+
+def runs() -> pd.DataFrame:
+    """One row a run: those that wait or run, then recordings, then what failed or was cancelled, the newest first;
+    columns as in `COLUMNS`.
+    """
+    recorded = [_recorded(entry) for entry in loading.store().summaries()]
+    known = {row["key"] for row in recorded}
+    jobs = [job for job in reversed(loading.queue().jobs()) if job.key not in known]
+    under_way, ended = ([_job(job) for job in jobs if job.is_open is there] for there in (True, False))
+    return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {"state": job.state, "name": "", "tags": [], "note": "", **_of_spec(job.spec, job.key)}
+
+
+def _recorded(entry: Summary) -> dict[str, Any]:
+    said = annotation(loading.store(), entry.key)
+    return {
+        "state": "recorded",
+        **_of_spec(entry.spec, entry.key),
+        "name": said.name,
+        "tags": list(said.tags),
+        "note": said.note,
+        "score": entry.mean_score,
+        "recorded": datetime.fromtimestamp(entry.created, tz=UTC).astimezone().replace(tzinfo=None),
+        "took": _seconds(entry.key),
+        "size": entry.size / 1e6,
+    }
+
+
+def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
+    shown = spec.demonstrations.canonical()
+    return {
+        "model": PRESETS[spec.model].title if spec.model in PRESETS else spec.model,
+        "task": _task_title(spec.task),
+        "shown": shown.kind,
+        "k": shown.k,
+        "seed": shown.seed,
+        "items": spec.n_items,
+        "key": key,
+    }
+
+
+def _task_title(name: str) -> str:
+    """A task's title; the name of one whose file is gone."""
+    try:
+        return task(name).title
+    except UserError:
+        return name
+
+
+def _seconds(key: str) -> float | None:
+    try:
+        timing = json.loads((loading.store().place(key) / "run.json").read_text())["timing"]
+        return float(sum(timing.get(stage, 0.0) for stage in STAGES))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def filtered(rows: pd.DataFrame, words: str, chosen: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """The rows that hold every word somewhere, and in each column one of the chosen values, if any is chosen."""
+    texts = [" ".join(map(str, row)).lower() for row in rows.itertuples(index=False)]
+    kept = pd.Series([all(word in text for word in words.lower().split()) for text in texts], rows.index, dtype=bool)
+    for column, values in chosen.items():
+        if values:
+            kept &= np.array([not set(values).isdisjoint(_as_list(value)) for value in rows[column]], dtype=bool)
+    return rows[kept]
+
+
+def values_of(rows: pd.DataFrame, column: str) -> list[str]:
+    """What a column holds, each value once."""
+    return sorted({value for cell in rows[column] for value in _as_list(cell) if value})
+
+
+def _as_list(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return value
+    return [] if pd.isna(value) else [str(value)]

@@ -1,0 +1,162 @@
+"""Every run of the cache: find it, show it as A or B, name and note it, discard it, bring in others' runs."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from iclviz.bundles import import_bundle
+from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
+from iclviz.errors import UserError
+from iclviz.ui import loading, runs_table
+from iclviz.ui.choice import as_text, choice, choose_run
+
+FILTERS = {"task": "Task", "model": "Model", "shown": "Shown", "tags": "Tags"}
+
+
+def found(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the filters leave."""
+    columns = st.columns([1.6, *[1] * len(FILTERS)])
+    words = columns[0].text_input("Search", placeholder="Any words, in any column", help="Rows that hold every word.")
+    chosen = {
+        column: place.multiselect(title, runs_table.values_of(rows, column), placeholder="All")
+        for place, (column, title) in zip(columns[1:], FILTERS.items(), strict=True)
+    }
+    return runs_table.filtered(rows, words, chosen)
+
+
+def selected(rows: pd.DataFrame) -> list[str]:
+    """The keys of the recorded rows that are chosen in the table."""
+    event: Any = st.dataframe(
+        rows,
+        column_config=runs_table.COLUMNS,
+        column_order=list(runs_table.COLUMNS),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        height="content" if len(rows) < 12 else 460,
+        key="runs",
+    )
+    chosen = rows.iloc[[place for place in event.selection.rows if place < len(rows)]]
+    return [str(key) for key in chosen[chosen["state"] == "recorded"]["key"]]
+
+
+def actions(keys: list[str]) -> None:
+    """What can be done with the chosen runs."""
+    if not keys:
+        st.caption("Choose rows at their left edge: one to show, name or note it, two to compare them.")
+        return
+    with st.container(horizontal=True):
+        if len(keys) == 1:
+            for side in ("a", "b"):
+                st.button(f"Show as {side.upper()}", on_click=show_as, args=({side: keys[0]},), icon=":material/login:")
+        if len(keys) == 2:
+            sides = {"a": keys[0], "b": keys[1]}
+            st.button("Compare as A and B", on_click=show_as, args=(sides,), type="primary", icon=":material/compare:")
+        many = f"{len(keys)} runs" if len(keys) > 1 else "this run"
+        with st.popover(f"Discard {many}", icon=":material/delete:"):
+            st.markdown(f"Discard {many}? You can take this back until the discarded runs are emptied.")
+            st.button("Discard", on_click=throw_away, args=(keys,), type="primary")
+    if len(keys) == 1:
+        edit(keys[0])
+
+
+def show_as(sides: dict[str, str]) -> None:
+    """Choose recordings as A, B or both; says what of them the sidebar cannot hold."""
+    try:
+        for side, key in sides.items():
+            choose_run(side, loading.store().summary(key).spec)
+        shown = {side: loading.resolved(choice().side(side)).key for side in sides}
+    except UserError as error:
+        st.session_state["runs_problem"] = str(error)
+        return
+    other = [side.upper() for side, key in sides.items() if shown[side] != key]
+    if other:
+        st.session_state["runs_problem"] = (
+            f"{' and '.join(other)} cannot be shown so. A and B share items, item seed, task options and prompt style, "
+            "and pages do not choose a precision or a length of responses. `iclviz.load` in Python compares any runs."
+        )
+
+
+def throw_away(keys: list[str]) -> None:
+    """Discard recordings, and offer to take it back."""
+    try:
+        for key in keys:
+            discard(loading.store(), key)
+        st.session_state["discarded"] = keys
+    except UserError as error:
+        st.session_state["runs_problem"] = str(error)
+
+
+def take_back(keys: list[str]) -> None:
+    """Restore discarded recordings."""
+    try:
+        for key in keys:
+            restore(loading.store(), key)
+        st.session_state.pop("discarded", None)
+    except UserError as error:
+        st.session_state["runs_problem"] = str(error)
+
+
+def edit(key: str) -> None:
+    """The form in which a run is named, tagged and noted."""
+    said = annotation(loading.store(), key)
+    with st.form(f"annotation-{key}"):
+        columns = st.columns(2)
+        name = columns[0].text_input("Name", said.name, max_chars=60, help="Names the condition on every page.")
+        tags = columns[1].multiselect("Tags", said.tags, said.tags, accept_new_options=True, help="Type a new one.")
+        note = st.text_area("Note", said.note, help="For yourself; it goes with the run into an export.")
+        if st.form_submit_button("Save", type="primary"):
+            annotate(loading.store(), key, Annotation(name.strip(), tuple(tags), note.strip()))
+            st.rerun()
+
+
+def lately_discarded() -> None:
+    """What was just discarded, with the way back."""
+    keys = [key for key in st.session_state.get("discarded", []) if key in discarded(loading.store())]
+    if keys:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"Discarded {len(keys)} run{'s' if len(keys) > 1 else ''}.")
+            st.button("Undo", on_click=take_back, args=(keys,), icon=":material/undo:")
+
+
+def all_discarded() -> None:
+    """Everything that was discarded and still takes space."""
+    there = discarded(loading.store())
+    if not there:
+        return
+    title = f"Discarded runs ({len(there)}, {sum(there.values()) / 1e6:.1f} MB)"
+    with st.expander(title), st.container(horizontal=True):
+        st.button("Restore all", on_click=take_back, args=(list(there),))
+        with st.popover("Empty", icon=":material/delete_forever:"):
+            st.markdown("Remove them for good? This cannot be taken back.")
+            st.button("Remove for good", on_click=empty, args=(loading.store(),), type="primary")
+
+
+def bring_in() -> None:
+    """Import what others exported."""
+    with st.expander("Import a bundle"):
+        st.markdown("A ZIP file that `iclviz export KEY … --to FILE.zip` wrote. Every file in it is checked.")
+        uploaded = st.file_uploader("Bundle", ["zip"], key="bundle")
+        if uploaded is not None and st.button("Import", type="primary"):
+            taken = import_bundle(loading.store(), uploaded)
+            parts = [f"{len(taken.new)} new"] + ([f"{len(taken.known)} known already"] if taken.known else [])
+            st.session_state["imported"] = f"Imported: {', '.join(parts)}."
+            st.rerun()
+        if said := st.session_state.pop("imported", None):
+            st.success(said)
+
+
+st.title("Runs")
+rows = runs_table.runs()
+if problem := st.session_state.pop("runs_problem", None):
+    st.warning(as_text(problem))
+lately_discarded()
+if rows.empty:
+    st.info("The cache holds no runs yet. Make one on the Run page, or import a bundle.")
+else:
+    left = found(rows)
+    st.caption(f"{len(left)} of {len(rows)} runs · {rows['size'].sum():.1f} MB in all")
+    actions(selected(left))
+all_discarded()
+bring_in()
