@@ -24,7 +24,8 @@ from iclviz.errors import StoreError
 from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
 from iclviz.figures.behaviour import Better, score_by_condition, score_distribution
 from iclviz.figures.probing import probe_by_layer
-from iclviz.figures.rsa import alignment_by_layer, similarity_matrices
+from iclviz.figures.rsa import alignment_by_layer
+from iclviz.figures.similarity import similarity_matrices
 from iclviz.jobs.queue import Progress, Report
 from iclviz.methods import methods
 from iclviz.primary import primary_measuring

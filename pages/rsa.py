@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from iclviz.analysis.item_maps import rescaled
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.rsa import METRICS
 from iclviz.errors import UserError
 from iclviz.figures.changes import change_by_layer, composite_to_simple
 from iclviz.figures.matrices import second_order
-from iclviz.figures.rsa import METHODS, alignment_by_layer, similarity_matrices
+from iclviz.figures.rsa import METHODS, alignment_by_layer
+from iclviz.figures.similarity import item_map, similarity_by_layer, similarity_difference, similarity_matrices
 from iclviz.figures.surface import noise_ceiling, surface_control
-from iclviz.recording import Recording
+from iclviz.recording import Array, Recording
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.choice import show_layer_control
@@ -23,6 +26,12 @@ from iclviz.ui.figure import show
 
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
+
+CLUSTERS = "clusters"
+VALUES = ("raw", "rank", "percentile")
+
+# How many layers are shown side by side.
+SIDE_BY_SIDE = 8
 
 SIMPLE = {"simple_same": "same name", "simple_other": "another name"}
 
@@ -38,6 +47,29 @@ class View:
     metric: Any
     method: Any
     drop_largest: float
+    sorting: str
+    values: Any
+
+    @property
+    def first(self) -> Recording:
+        """The recording that says what the items are."""
+        return next(iter(self.pairs.values()))
+
+    def stack(self, name: str) -> Array:
+        """(L + 1, n, n) the RSMs of a condition."""
+        return analyses.rsm_stack(self.pairs[name].key, self.pooling, self.metric, self.drop_largest, self.pairs[name])
+
+    def shown(self, matrix: Array) -> Array:
+        """An RSM as its colours show it."""
+        return rescaled(matrix, self.values)
+
+    def standing(self, layer: int) -> dict[str, Any]:
+        """How items stand on the axes of a matrix, and in which words, for the figures."""
+        said = {"item_ids": self.first.item_ids, "metric": self.metric, "values": self.values}
+        if self.sorting == CLUSTERS:
+            how = (self.pooling, self.metric, self.drop_largest, layer)
+            return {**said, "clustered": analyses.clusters(self.first.key, *how, self.first)}
+        return {**said, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
 
     @property
     def title(self) -> str:
@@ -53,25 +85,49 @@ class View:
 @st.fragment
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
-    last = analyses.largest_common_layer(list(view.pairs.values()))
-    layer = show_layer_control(last)
-    first = next(iter(view.pairs.values()))
-    label = view.of.hypothesis_labels[view.hypothesis]
-    stacks = {
-        name: analyses.rsm_stack(one.key, view.pooling, view.metric, view.drop_largest, one)
-        for name, one in view.pairs.items()
-    }
+    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
     figure = similarity_matrices(
-        {name: stack[layer] for name, stack in stacks.items()},
-        first.hypotheses[view.hypothesis],
-        item_ids=first.item_ids,
-        groups=first.labels[label],
+        {name: view.shown(view.stack(name)[layer]) for name in view.pairs},
+        view.first.hypotheses[view.hypothesis],
         hypothesis_title=view.title,
-        group_title=view.of.titles[label],
-        metric=view.metric,
         layer=layer,
         demonstrations=view.scope,
+        **view.standing(layer),
     )
+    show(figure)
+
+
+@st.fragment
+def difference(view: View) -> None:
+    """B minus A of every pair of items at one layer."""
+    if len(view.pairs) < 2:
+        st.info("Run both A and B to see their difference.")
+        return
+    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "difference")
+    a, b = (view.shown(view.stack(name)[layer]) for name in view.pairs)
+    show(similarity_difference(b - a, layer=layer, demonstrations=view.scope, **view.standing(layer)))
+
+
+def layers_at_once(view: View) -> None:
+    """The RSMs of layers from the first to the last, small, of one condition at a time."""
+    for tab, name in zip(st.tabs(list(view.pairs)), view.pairs, strict=True):
+        with tab:
+            stack = view.stack(name)
+            chosen = dict.fromkeys(np.linspace(0, len(stack) - 1, SIDE_BY_SIDE).round().astype(int).tolist())
+            matrices = {layer: view.shown(stack[layer]) for layer in chosen}
+            standing = view.standing(len(stack) - 1)
+            show(similarity_by_layer(matrices, condition=name, demonstrations=view.scope, **standing), name=name)
+
+
+@st.fragment
+def plane(view: View) -> None:
+    """The items of one layer in a plane, coloured by a label."""
+    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "plane")
+    label = view.of.hypothesis_labels[view.hypothesis] if view.sorting == CLUSTERS else view.sorting
+    how = (view.pooling, view.metric, view.drop_largest, layer)
+    maps = {name: analyses.plane(one.key, *how, one) for name, one in view.pairs.items()}
+    labels, title = view.first.labels[label], view.of.titles[label]
+    figure = item_map(maps, labels, item_ids=view.first.item_ids, label=title, layer=layer, demonstrations=view.scope)
     show(figure)
 
 
@@ -172,8 +228,11 @@ def further(view: View) -> None:
     """The further analyses, one at a time."""
     sections: dict[str, Callable[[View], None]] = {
         "B minus A": change,
+        "Difference map": difference,
+        "Layers side by side": layers_at_once,
+        "Items in a plane": plane,
         "Surface removed": surface,
-        "Layers": layers,
+        "Layer by layer": layers,
         "Demonstration seeds": seeds,
     }
     first = next(iter(view.pairs.values()))
@@ -201,13 +260,20 @@ def view_of(pairs: dict[str, Recording]) -> View:
     with columns[3]:
         methods = [method for method in METHODS if method != "tau-a"]
         method = options.select("method", "Correlation", methods, METHODS, "spearman")
-    dropped = st.toggle(
+    left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
+    with left:
+        titles = {**of.titles, CLUSTERS: "Clusters of A"}
+        labels = [*first.labels, CLUSTERS]
+        sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[hypothesis])
+    with middle:
+        values = options.select("colours", "Colours", VALUES, None, "raw")
+    dropped = right.toggle(
         "Leave out the 1 % of dimensions of largest variance",
         help="A check: a few outlier dimensions often carry a cosine by themselves.",
     )
     if pooling in ("mean", "max"):
         st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
-    return View(pairs, of, hypothesis, pooling, metric, method, OUTLIERS if dropped else 0.0)
+    return View(pairs, of, hypothesis, pooling, metric, method, OUTLIERS if dropped else 0.0, sorting, values)
 
 
 st.title("RSA")

@@ -27,6 +27,9 @@ CONDITIONS = ("#1F77B4", "#C75B12")
 SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640")
 """Further series of one figure, after A and B."""
 
+CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", "#9A8BC1", "#B58B4D")
+"""Values of a label."""
+
 HYPOTHESIS = "#BA0E92"
 CHANCE = "#7C828C"
 INTERVAL = "#8A919C"

@@ -11,6 +11,7 @@ from iclviz.analysis.behaviour import ScoreSummary, coarsest_groups, score_summa
 from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.headlines import Headline, headline, link_points
+from iclviz.analysis.item_maps import ItemMap, clustered_order, item_map
 from iclviz.analysis.layer_similarity import cka_by_layer, second_order
 from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, first_layer
 from iclviz.analysis.paired import PairedTest
@@ -30,6 +31,18 @@ def rsm_stack(key: str, pooling: str, metric: Any, drop_largest: float, _recordi
     stack = of_recording.recording_rsms(_recording, pooling, metric, drop_largest)
     stack.setflags(write=False)
     return stack
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def clusters(key: str, pooling: str, metric: Any, drop_largest: float, layer: int, _recording: Recording) -> Array:
+    """(n,) the order in which clusters of a layer's items stand side by side."""
+    return clustered_order(rsm_stack(key, pooling, metric, drop_largest, _recording)[layer])
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def plane(key: str, pooling: str, metric: Any, drop_largest: float, layer: int, _recording: Recording) -> ItemMap:
+    """The items of a layer in a plane."""
+    return item_map(rsm_stack(key, pooling, metric, drop_largest, _recording)[layer], metric)
 
 
 @st.cache_data(show_spinner="Testing the alignment of every layer …", max_entries=128)

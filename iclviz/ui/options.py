@@ -19,6 +19,8 @@ HELP = {
     "groups: the groups' means are. A link at one level says nothing of the other.",
     "method": "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare "
     "two hypotheses, since midranks favour ties.",
+    "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
+    "colours": "raw: the similarities; rank and percentile: their order, which outliers do not squeeze.",
     "over": "The role above the fraction line.",
     "under": "The role below the fraction line.",
     "per": "token: mass divided by the number of tokens of the span; mass: the whole span's.",

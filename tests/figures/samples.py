@@ -8,6 +8,7 @@ from iclviz.analysis.attention import LogRatioSummary
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.comparing import Difference
 from iclviz.analysis.composite import CompositeToSimple
+from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
@@ -146,6 +147,27 @@ DRAWN = {
         groups=np.array(["flat", "rising", "steep", "falling"])[GROUPS],
         hypothesis_title="Same slope",
         group_title="slope",
+        layer=7,
+    ),
+    "similarity-difference": lambda draw: draw(
+        similarities(seed=1) - similarities(),
+        item_ids=[f"item-{i}" for i in range(24)],
+        clustered=np.arange(24)[::-1],
+        values="percentile",
+        layer=7,
+    ),
+    "similarity-by-layer": lambda draw: draw(
+        {layer: similarities(seed=layer) for layer in (0, 3, 6, 9, 12)},
+        condition=A,
+        item_ids=[f"item-{i}" for i in range(24)],
+        groups=GROUPS,
+        group_title="slope",
+    ),
+    "item-map": lambda draw: draw(
+        {A: item_map(similarities(), "cosine"), B: item_map(similarities(seed=1), "cosine")},
+        np.array(["flat", "rising", "steep", "falling"])[GROUPS],
+        item_ids=[f"item-{i}" for i in range(24)],
+        label="Slope",
         layer=7,
     ),
     "alignment-by-layer": lambda draw: draw(

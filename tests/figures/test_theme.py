@@ -21,6 +21,7 @@ PALETTES = {
     "roles": list(theme.ROLES.values()),
     "conditions": [*theme.CONDITIONS, theme.HYPOTHESIS, theme.CHANCE],
     "series": list(theme.SERIES),
+    "categories": list(theme.CATEGORIES),
 }
 
 

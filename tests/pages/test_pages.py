@@ -29,7 +29,15 @@ from tests.pages.conftest import (
 
 FIGURES = {"summary": 2, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
 SECTIONS = {
-    "rsa": ["B minus A", "Surface removed", "Layers", "Demonstration seeds"],
+    "rsa": [
+        "B minus A",
+        "Difference map",
+        "Layers side by side",
+        "Items in a plane",
+        "Surface removed",
+        "Layer by layer",
+        "Demonstration seeds",
+    ],
     "probing": ["B minus A", "Selectivity", "Confusions", "Transfer", "Parameters"],
     "attention": ["B minus A", "Over items", "Relevant against not"],
 }

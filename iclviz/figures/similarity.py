@@ -1,0 +1,340 @@
+"""Similarity of items: the matrices of conditions, their difference, a condition's layers, and items in a plane."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from iclviz.analysis.item_maps import ItemMap, Values
+from iclviz.figures import theme, wording
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+_MOST_GROUP_LABELS = 12
+_MOST_COLOURS = len(theme.CATEGORIES)
+_COLUMNS = 4
+_SMALL = 210
+
+
+@dataclass(frozen=True, eq=False)
+class _Sorting:
+    """How items stand on the axes: the item in each place, in words, and what lines are drawn between, if anything."""
+
+    order: Array
+    words: str
+    groups: Array | None
+
+
+def _sorting(n: int, groups: Array | None, group_title: str, clustered: Array | None) -> _Sorting:
+    if clustered is not None:
+        return _Sorting(np.asarray(clustered), "by clusters of A", None)
+    if groups is None:
+        return _Sorting(np.arange(n), "", None)
+    order = np.argsort(np.asarray(groups), kind="stable")
+    return _Sorting(order, f"by {group_title}", np.asarray(groups)[order])
+
+
+_SCALES: Mapping[Values, str] = {
+    "raw": "{metric} similarity",
+    "rank": "rank of the {metric} similarity",
+    "percentile": "percentile of the {metric} similarity",
+}
+
+
+@named("similarity-matrices")
+def similarity_matrices(
+    rsms: Mapping[str, Array],
+    hypothesis: Array,
+    *,
+    item_ids: Sequence[str],
+    groups: Array | None = None,
+    group_title: str = "group",
+    clustered: Array | None = None,
+    hypothesis_title: str = "Hypothesis",
+    metric: str = "cosine",
+    values: Values = "raw",
+    layer: int,
+    demonstrations: str = "",
+) -> go.Figure:
+    """The RSMs of conditions and the hypothesis side by side.
+
+    Parameters
+    ----------
+    rsms: label -> (n, n) of one layer, A first; they share one colour scale.
+    hypothesis: (n, n), NaN = no prediction; its values mean something else, so it has a scale of its own.
+    item_ids: n names.
+    groups: (n,) by which items are sorted and between which lines are drawn; None = as they are.
+    clustered: (n,) the item in each place of an order by clusters, instead of groups.
+    hypothesis_title, group_title, metric: names for titles and hovers.
+    values: what the RSMs hold: similarities, their ranks or percentiles.
+    layer: the layer shown.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    panels = {**rsms, hypothesis_title: hypothesis}
+    gap = theme.gap(len(panels), 0.05)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
+    for column, (label, matrix) in enumerate(panels.items(), start=1):
+        last = column == len(panels)
+        heatmap = _heatmap(matrix, item_ids, sorting, label, "prediction" if last else value)
+        figure.add_trace(heatmap.update(coloraxis="coloraxis2" if last else "coloraxis"), row=1, col=column)
+    _item_axes(figure, sorting)
+    figure.update_yaxes(title=_axis_title(sorting), row=1, col=1)
+    bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.38, "xanchor": "left"}
+    share = len(rsms) / len(panels)
+    shared = {**bar, "x": 0, "len": share - 0.05, "title": {"text": f"{value[0].upper()}{value[1:]}"}}
+    own = {**bar, "x": share + 0.02, "len": 0.98 - share, "title": {"text": "Prediction (own scale)"}}
+    figure.update_layout(
+        coloraxis={**_scale(*rsms.values()), "colorbar": shared},
+        coloraxis2={**_scale(hypothesis), "colorbar": own},
+    )
+    caption = (
+        f"{value[0].upper()}{value[1:]} of every pair of items at layer {layer} in each condition, beside what the "
+        "hypothesis predicts. Conditions share one colour scale, set without the diagonal; the hypothesis has its own, "
+        f"and gaps are pairs of which it says nothing.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle(f"Layer {layer}", sorting)
+    return theme.finish(figure, "Representational similarity", subtitle, caption, height=520, margin_b=160)
+
+
+@named("similarity-difference")
+def similarity_difference(
+    difference: Array,
+    *,
+    item_ids: Sequence[str],
+    groups: Array | None = None,
+    group_title: str = "group",
+    clustered: Array | None = None,
+    metric: str = "cosine",
+    values: Values = "raw",
+    layer: int,
+    demonstrations: str = "",
+) -> go.Figure:
+    """B minus A of the similarity of every pair of items.
+
+    Parameters
+    ----------
+    difference: (n, n) of one layer; other parameters as of `similarity_matrices`.
+    """
+    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    value = f"B − A, {value}"
+    figure = go.Figure(_heatmap(difference, item_ids, sorting, "B − A", value).update(coloraxis="coloraxis"))
+    _item_axes(figure, sorting)
+    figure.update_yaxes(title=_axis_title(sorting))
+    most = float(np.nanmax(np.abs(_off_diagonal(difference)), initial=0.0)) or 1.0
+    figure.update_layout(
+        coloraxis={
+            **_diverging(most),
+            "colorbar": {"title": {"text": value, "side": "right"}, "thickness": 12},
+        }
+    )
+    caption = (
+        f"How much more alike (above zero) or less (below) each pair of items is in B than in A, at layer {layer}. "
+        f"Single pairs are not tested; the change of alignment is.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle(f"Layer {layer}", sorting)
+    return theme.finish(figure, "Difference of representational similarity", subtitle, caption, height=560)
+
+
+@named("similarity-by-layer")
+def similarity_by_layer(
+    rsms: Mapping[int, Array],
+    *,
+    condition: str,
+    item_ids: Sequence[str],
+    groups: Array | None = None,
+    group_title: str = "group",
+    clustered: Array | None = None,
+    metric: str = "cosine",
+    values: Values = "raw",
+    demonstrations: str = "",
+) -> go.Figure:
+    """The RSMs of several layers of a condition, small and on one colour scale.
+
+    Parameters
+    ----------
+    rsms: layer -> (n, n); other parameters as of `similarity_matrices`.
+    condition: its label.
+    """
+    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    n_rows = -(-len(rsms) // _COLUMNS)
+    titles = [f"Layer {layer}" for layer in rsms]
+    spacing = {"horizontal_spacing": 0.03, "vertical_spacing": 0.34 / n_rows}
+    figure = make_subplots(n_rows, _COLUMNS, subplot_titles=titles, **spacing)
+    for place, (layer, matrix) in enumerate(rsms.items()):
+        heatmap = _heatmap(matrix, item_ids, sorting, f"Layer {layer}", value).update(coloraxis="coloraxis")
+        figure.add_trace(heatmap, row=place // _COLUMNS + 1, col=place % _COLUMNS + 1)
+    _square(figure)
+    figure.update_xaxes(title=_axis_title(sorting), col=1)
+    figure.update_yaxes(title="Item", col=1)
+    figure.update_layout(
+        coloraxis={
+            **_scale(*rsms.values()),
+            "colorbar": {"title": {"text": f"{value[0].upper()}{value[1:]}", "side": "right"}, "thickness": 12},
+        }
+    )
+    caption = (
+        f"{value[0].upper()}{value[1:]} of every pair of items in {condition}, for layers from the first to the last. "
+        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle(condition, sorting)
+    height = theme.MARGIN["t"] + theme.MARGIN["b"] + _SMALL * n_rows
+    return theme.finish(figure, "Representational similarity over layers", subtitle, caption, height=height)
+
+
+@named("item-map")
+def item_map(
+    maps: Mapping[str, ItemMap],
+    labels: Array | Sequence[object],
+    *,
+    item_ids: Sequence[str],
+    label: str,
+    layer: int,
+    demonstrations: str = "",
+) -> go.Figure:
+    """Items of one layer in a plane, coloured by a label.
+
+    Parameters
+    ----------
+    maps: label of the condition -> its map, A first.
+    labels: (n,) texts or numbers; label: their title.
+    item_ids: n names.
+    layer: the layer shown.
+    demonstrations: what the statement is limited to.
+    """
+    values = np.asarray(labels)
+    figure = make_subplots(1, len(maps), subplot_titles=list(maps), horizontal_spacing=theme.gap(len(maps), 0.12))
+    for column, (name, mapped) in enumerate(maps.items(), start=1):
+        for trace in _points(mapped, values, item_ids, name, label, first=column == 1):
+            figure.add_trace(trace, row=1, col=column)
+        across, down = (f"Axis {axis} ({share:.0%} of the spread)" for axis, share in enumerate(mapped.shares, start=1))
+        figure.update_xaxes(title=across, row=1, col=column)
+        figure.update_yaxes(title=down, row=1, col=column, scaleanchor="x" if column == 1 else f"x{column}")
+    bar = {"title": {"text": label}, "thickness": 12}
+    figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
+    caption = (
+        f"Every item at layer {layer} in the plane that keeps most of the distances between items (classical "
+        f"scaling), coloured by {label.lower()}. Near items are represented alike; what the two axes leave out is the "
+        f"rest to 100 %, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
+    )
+    rows = -(-min(len(np.unique(values)), _MOST_COLOURS) // 6)
+    return theme.finish(
+        figure, "Items in a plane", f"Layer {layer}, by {label}", caption,
+        legend_rows=rows + 1, height=480, showlegend=not _is_scale(values), legend_y=theme.ABOVE_PANEL_TITLES,
+    )  # fmt: skip
+
+
+def _is_scale(values: Array) -> bool:
+    """Whether a label is shown on a colour scale: numbers with more values than there are colours."""
+    return values.dtype.kind in "if" and len(np.unique(values)) > _MOST_COLOURS
+
+
+def _points(
+    mapped: ItemMap, values: Array, item_ids: Sequence[str], condition: str, label: str, first: bool
+) -> list[go.Scatter]:
+    hover = f"%{{text}}<br>{label} %{{customdata[0]}}<extra>{condition}</extra>"
+    marker = {"size": theme.MARKER_SIZE + 1, "opacity": 0.85}
+
+    def scatter(items: Array, name: str, **fields: object) -> go.Scatter:
+        return go.Scatter(
+            x=mapped.places[items, 0],
+            y=mapped.places[items, 1],
+            text=[str(item_ids[item]) for item in items],
+            customdata=values[items, None],
+            name=name,
+            mode="markers",
+            meta={"columns": [label], "panel": condition},
+            hovertemplate=hover,
+            **fields,
+        )
+
+    if _is_scale(values):
+        coloured = {**marker, "color": values, "coloraxis": "coloraxis"}
+        return [scatter(np.arange(len(values)), condition, marker=coloured)]
+    names, codes = np.unique(values.astype(str), return_inverse=True)
+    kept = names[: _MOST_COLOURS - 1] if len(names) > _MOST_COLOURS else names
+    parts = [(str(name), np.flatnonzero(codes == code)) for code, name in enumerate(kept)]
+    if len(kept) < len(names):
+        parts.append((f"{len(names) - len(kept)} others", np.flatnonzero(codes >= len(kept))))
+    return [
+        scatter(items, name, legendgroup=name, showlegend=first, marker={**marker, "color": colour})
+        for (name, items), colour in zip(parts, theme.CATEGORIES, strict=False)
+    ]
+
+
+def _heatmap(matrix: Array, item_ids: Sequence[str], sorting: _Sorting, name: str, value: str) -> go.Heatmap:
+    names = [str(item_ids[item]) for item in sorting.order]
+    return go.Heatmap(
+        x=names,
+        y=names,
+        z=np.asarray(matrix, dtype=float)[np.ix_(sorting.order, sorting.order)],
+        name=name,
+        meta={"columns": [value]},
+        hovertemplate=f"%{{y}}<br>%{{x}}<br>{value} %{{z:.3f}}<extra>%{{fullData.name}}</extra>",
+    )
+
+
+def _square(figure: go.Figure) -> None:
+    figure.update_xaxes(type="category", showgrid=False, constrain="domain", showticklabels=False, ticks="")
+    figure.update_yaxes(type="category", showgrid=False, constrain="domain", autorange="reversed", showticklabels=False)
+    for place in range(1, len(figure.data) + 1):
+        axis = "" if place == 1 else str(place)
+        figure.layout[f"yaxis{axis}"].update(scaleanchor=f"x{axis}", ticks="")
+
+
+def _item_axes(figure: go.Figure, sorting: _Sorting) -> None:
+    """Square panels of items, with lines between groups and the groups' names on the axes."""
+    _square(figure)
+    figure.update_xaxes(title=_axis_title(sorting))
+    if sorting.groups is None:
+        return
+    borders, places, names = _group_ticks(sorting.groups)
+    ticks = {"tickvals": places, "ticktext": [str(name) for name in names], "showticklabels": True}
+    figure.update_xaxes(**ticks)
+    figure.layout.yaxis.update(**ticks)
+    ends, line = (-0.5, len(sorting.order) - 0.5), {"color": theme.GROUP_LINE, "width": theme.THIN}
+    for place in range(1, len(figure.data) + 1):
+        axis = "" if place == 1 else str(place)
+        here = {"type": "line", "line": line, "xref": f"x{axis}", "yref": f"y{axis}"}
+        for border in borders - 0.5:
+            figure.add_shape(x0=border, x1=border, y0=ends[0], y1=ends[1], **here)
+            figure.add_shape(x0=ends[0], x1=ends[1], y0=border, y1=border, **here)
+
+
+def _axis_title(sorting: _Sorting) -> str:
+    return f"Item, {sorting.words}" if sorting.words else "Item"
+
+
+def _subtitle(words: str, sorting: _Sorting) -> str:
+    return f"{words}, items sorted {sorting.words}" if sorting.words else words
+
+
+def _off_diagonal(matrix: Array) -> Array:
+    return np.asarray(matrix, dtype=float)[~np.eye(len(matrix), dtype=bool)]
+
+
+def _diverging(most: float) -> dict[str, object]:
+    return {"colorscale": list(theme.DIVERGING), "cmin": -most, "cmax": most, "cmid": 0}
+
+
+def _scale(*matrices: Array) -> dict[str, object]:
+    """Diverging around zero for values on both sides of it, else sequential; the diagonal does not set the range."""
+    values = np.concatenate([_off_diagonal(matrix) for matrix in matrices])
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    if low < 0 < high:
+        return _diverging(max(-low, high))
+    return {"colorscale": theme.SEQUENTIAL, "cmin": low, "cmax": high if high > low else low + 1}
+
+
+def _group_ticks(groups: Array) -> tuple[Array, Array, Array]:
+    """Where groups of sorted items begin, and places and names of their labels, thinned where there are many."""
+    names, starts, counts = np.unique(groups, return_index=True, return_counts=True)
+    order = np.argsort(starts)
+    names, starts, counts = names[order], starts[order], counts[order]
+    every = int(np.ceil(len(names) / _MOST_GROUP_LABELS))
+    # A tick exactly on an item would take the place of the item's own name in the hover.
+    centres = starts + (counts - 1) / 2 + 0.002 * len(groups)
+    return starts[1:], centres[::every], names[::every]
