@@ -50,6 +50,15 @@ def dashboard(folder, port):
         process.communicate()
 
 
+@pytest.fixture
+def terminal():
+    """As in a terminal, whose hang-up is not ignored: under `nohup` it is, and children inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_a_closed_terminal_ends_pages_and_worker(own_cache):
     port = free_port()
     with dashboard(own_cache, port) as process:
