@@ -19,11 +19,13 @@ from iclviz.figures.attention import (
 )
 from iclviz.figures.changes import change_by_head, change_by_layer
 from iclviz.recording import Recording
+from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
 from iclviz.ui import analyses, options
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 
 
@@ -125,6 +127,8 @@ def ratios(view: View) -> None:
     roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
     by_layer = {label: analyses.log_ratio(one.key, how, one) for label, one in view.pairs.items()}
     show(attention_ratio_by_layer(by_layer, heads=how.heads, per=how.per, demonstrations=scope, **roles))
+    given, drawn = {**roles, "heads": how.heads, "per": how.per}, {**roles, "heads": how.heads, "per": how.per}
+    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), given, "attention_ratio_by_layer", drawn))
     by_head = {label: analyses.log_ratio_by_head(one.key, how, one) for label, one in view.pairs.items()}
     show(attention_ratio_by_head(by_head, per=how.per, demonstrations=scope, **roles))
 

@@ -6,11 +6,13 @@ from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.figures.behaviour import Better, score_by_condition, score_distribution, score_over_k
 from iclviz.recording import Recording
+from iclviz.snippets import of_conditions
 from iclviz.statements import change_sentence
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, loading, options
 from iclviz.ui.comparing import compared
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 
 
@@ -72,6 +74,8 @@ with left:
 with right:
     show(score_distribution(summaries, score=title, better=better, demonstrations=scope))
 show(score_over_k(k_curve(comparable, score), score=title, better=better, demonstrations=scope))
+drawn = {"score": title, "better": better}
+copy_as(comparable, of_conditions("scores", "score_summary", (score,), {}, "score_by_condition", drawn))
 st.caption(
     "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
     "run more values of k to fill it."

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.of_recording import demonstration_scope, probed_labels
+from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, demonstration_scope, probed_labels
 from iclviz.analysis.probing import STRENGTHS, Probe
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.matrices import confusion, layer_transfer
 from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
 from iclviz.recording import Recording
+from iclviz.snippets import of_conditions
 from iclviz.statements import probe_change_title
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 
 DIMENSIONS = (2, 4, 8, 16, 32)
@@ -174,4 +176,7 @@ show(probe_by_layer(probes, label=view.title, demonstrations=view.scope))
 for name, result in probes.items():
     if result.reason:
         st.info(f"{name}: {result.reason}.")
+given = {name: value for name, value in (("strength", strength), ("dimensions", dimensions)) if value}
+how = (label, pooling, PAGE_PERMUTATIONS)
+copy_as(shared, of_conditions("probes", "recording_probe", how, given, "probe_by_layer", {"label": view.title}))
 further(view)

@@ -17,11 +17,13 @@ from iclviz.figures.rsa import METHODS, alignment_by_layer
 from iclviz.figures.similarity import item_map, similarity_by_layer, similarity_difference, similarity_matrices
 from iclviz.figures.surface import noise_ceiling, surface_control
 from iclviz.recording import Array, Recording
+from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
@@ -289,4 +291,9 @@ tests = {
     for name, one in pairs.items()
 }
 show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
+given = {"method": view.method} | ({"drop_largest": view.drop_largest} if view.drop_largest else {})
+how = (view.hypothesis, view.pooling, view.metric)
+copy_as(
+    pairs, of_conditions("tests", "recording_alignment", how, given, "alignment_by_layer", {"hypothesis": view.title})
+)
 further(view)

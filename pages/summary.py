@@ -18,6 +18,7 @@ from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
 from iclviz.ui.paper import methods_section
 
@@ -139,6 +140,12 @@ def page(pairs: dict[str, Recording]) -> None:
     statement(chosen, found, of, measuring)
     seeds_button(chosen)
     link_figures(chosen, found, of, measuring, limits)
+    level = next(iter(found.links))
+    copy_comparison(
+        chosen,
+        f"found = analysis.headline(comparison, {of.primary.score!r}, analysis.{measuring!r})\n"
+        f"figures.link_by_layer(found.links[{level!r}], score={of.titles[of.primary.score]!r}).show()",
+    )
     exploratory(chosen, found, of, measuring, limits)
 
 

@@ -1,0 +1,49 @@
+"""What a page shows as text to copy: a link, command lines and Python."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from iclviz.recording import Recording
+from iclviz.snippets import command_line, python
+from iclviz.spec import RunSpec
+from iclviz.ui.choice import choice
+from iclviz.ui.comparing import Compared
+
+
+def copy_as(pairs: Mapping[str, Recording], drawing: str) -> None:
+    """A popover with the page's link, the lines that record its conditions, and Python that draws its figure.
+
+    drawing: the lines that draw the page's main figure from `conditions`.
+    """
+    show_copies({label: choice().side(label[0].lower()) for label in pairs}, drawing)
+
+
+def copy_comparison(chosen: Compared, drawing: str) -> None:
+    """The same of A and B under every demonstration seed that is compared; `drawing` starts from `comparison`."""
+    n_seeds, specs = chosen.comparison.n_seeds, {}
+    for side, of_choice in zip("AB", (choice().a, choice().b), strict=True):
+        for number, one in enumerate(dict.fromkeys(chosen.comparison.side("AB".index(side)))):
+            shown = replace(of_choice.demonstrations, seed=one.spec.demonstrations.seed)
+            specs[f"{side}{number or ''}"] = of_choice.with_(demonstrations=shown)
+    sides = (f"[run for name, run in conditions.items() if name[0] == {side!r}]" for side in "AB")
+    made = (
+        "comparison = analysis.compare(\n    " + ",\n    ".join(sides) + ",\n)"
+        if n_seeds > 1
+        else ("comparison = analysis.compare(*conditions.values())")
+    )
+    show_copies(specs, f"{made}\n{drawing}")
+
+
+def show_copies(specs: Mapping[str, RunSpec], drawing: str) -> None:
+    """The popover: link, command lines, Python."""
+    with st.popover("Copy as", icon=":material/content_copy:", help="This view as a link, command lines or Python."):
+        st.markdown("**Link** to this view in this dashboard")
+        query = urlencode(st.query_params.to_dict())
+        st.code(f"{st.context.url or ''}{'?' if query else ''}{query}", language=None, wrap_lines=True)
+        st.markdown("**Command line** that records what is shown")
+        st.code("\n".join(command_line(spec) for spec in specs.values()), language="bash", wrap_lines=True)
+        st.markdown("**Python** that draws this page's main figure")
+        st.code(python(specs, drawing), language="python", wrap_lines=True)

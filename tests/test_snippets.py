@@ -1,0 +1,56 @@
+import shlex
+
+import plotly.graph_objects as go
+import pytest
+from typer.testing import CliRunner
+
+import iclviz
+from iclviz import analysis, figures
+from iclviz.cli import app
+from iclviz.resolve import resolve
+from iclviz.snippets import command_line, of_conditions, python
+from iclviz.spec import Demonstrations, RunSpec
+
+
+@pytest.fixture
+def specs(tiny_model):
+    model, options = str(tiny_model), {"distractor": True, "number_format": "plain", "slopes": [1, 2, 3, 4]}
+    return {
+        "A: few": RunSpec(model, "linear_regression", Demonstrations("correct", 2), 16, task_options=options),
+        "B: shuffled": RunSpec(model, "linear_regression", Demonstrations("shuffled", 4, 3), 16, 1, options),
+        "C: none": RunSpec(model, "linear_regression", Demonstrations("none", 0), 16, poolings=("last", "query_mean")),
+        "D: own": RunSpec(
+            model, "linear_regression", Demonstrations("custom", 2, 0, ("x = 1, y = 2", "it's $x = 3$\n")), 16,
+            prompt_style="plain", max_new_tokens=3, dtype="float32",
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own"])
+def test_the_command_line_records_the_same_run(specs, label):
+    line = command_line(specs[label])
+    words = shlex.split(line)
+    assert words[:2] == ["iclviz", "run"]
+    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    assert [entry.key for entry in iclviz.runs()] == [resolve(specs[label]).key]
+
+
+def test_the_script_draws_the_same_figure(specs, monkeypatch):
+    chosen = {label: specs[label] for label in ("A: few", "B: shuffled")}
+    shown = []
+    monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
+    how, drawn = ("same_line", "query_mean", "cosine"), {"hypothesis": "Same line"}
+    drawing = of_conditions("tests", "recording_alignment", how, {"method": "pearson"}, "alignment_by_layer", drawn)
+    exec(python(chosen, drawing), {})
+    tests = {
+        label: analysis.recording_alignment(iclviz.run_spec(spec), *how, method="pearson")
+        for label, spec in chosen.items()
+    }
+    assert figures.table(shown[0]) == figures.table(figures.alignment_by_layer(tests, hypothesis="Same line"))
+
+
+def test_the_script_names_only_what_is_not_usual(specs):
+    written = python({"C: none": specs["C: none"]}, "")
+    assert "poolings=('query_mean', 'last')" in written
+    assert "dtype" not in written
+    assert "task_options" not in written
