@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis, saving
-from iclviz.analysis.headlines import Headline
+from iclviz.analysis.headlines import PRIMARY, Headline
 from iclviz.analysis.measures import first_layer
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import Probe
@@ -122,37 +122,43 @@ def structure_table(of: Task, recordings: Mapping[tuple[str, int], Sequence[Reco
     """A row a condition: how often alignment and probe stand out over the seeds, corrected over layers."""
     chosen = of.primary
     rows = [
-        f"| condition | alignment with “{of.titles[chosen.hypothesis]}”: largest, seeds with p < 0.05 | "
-        f"probe of “{of.titles[chosen.label]}”: best score (chance), seeds with p < 0.05 |",
-        "| --- | --- | --- |",
+        f"| condition | alignment with “{of.titles[chosen.hypothesis]}”: layer 0, largest, seeds with p < 0.05 | "
+        "alignment of the queries' token overlap alone | "
+        f"least-squares probe of “{of.titles[chosen.label]}”: layer 0, best layer (chance there), "
+        "seeds with p < 0.05 |",
+        "| --- | --- | --- | --- |",
     ]
     for condition, runs in recordings.items():
         tests = [analysis.recording_alignment(one, chosen.hypothesis) for one in runs]
         probes = [analysis.recording_probe(one, chosen.label, n_controls=0) for one in runs]
-        rows.append(f"| {named(condition)} | {_alignments(tests)} | {_probes(probes)} |")
+        surface = np.mean([_of_tokens(one, chosen.hypothesis) for one in runs])
+        rows.append(f"| {named(condition)} | {_alignments(tests)} | {surface:.2f} | {_probes(probes)} |")
     return rows
 
 
 def _alignments(tests: Sequence[AlignmentTest]) -> str:
     found = [test for test in tests if (test.p_corrected < 0.05).any()]
-    best = np.mean([np.nanmax(test.estimate) for test in tests])
-    return tests[0].reason or f"{best:.2f}, {len(found)} of {len(tests)}"
+    first, best = (np.mean([of(test.estimate) for test in tests]) for of in (lambda values: values[0], np.nanmax))
+    return tests[0].reason or f"{first:.2f}, {best:.2f}, {len(found)} of {len(tests)}"
+
+
+def _of_tokens(recording: Recording, hypothesis: str) -> float:
+    """The alignment of what tokens queries share with a hypothesis."""
+    overlap = analysis.surface_rsms(recording)["tokens of the span"]
+    return analysis.alignment(overlap, recording.hypotheses[hypothesis])
 
 
 def _probes(probes: Sequence[Probe]) -> str:
     if probes[0].reason:
         return probes[0].reason
     found = [one for one in probes if (one.p_corrected < 0.05).any()]
-    best, chance = (np.mean([value(one) for one in probes]) for value in (_best_score, _mean_chance))
-    return f"{best:.2f} ({chance:.2f}), {len(found)} of {len(probes)}"
-
-
-def _best_score(one: Probe) -> float:
-    return float(np.nanmax(one.score))
-
-
-def _mean_chance(one: Probe) -> float:
-    return float(np.nanmean(one.chance))
+    layers = [int(np.nanargmax(one.least_squares)) for one in probes]
+    first = np.mean([one.least_squares[0] for one in probes])
+    best, chance = (
+        np.mean([getattr(one, name)[layer] for one, layer in zip(probes, layers, strict=True)])
+        for name in ("least_squares", "chance")
+    )
+    return f"{first:.2f}, {best:.2f} ({chance:.2f}), {len(found)} of {len(probes)}"
 
 
 def comparison_section(
@@ -192,14 +198,15 @@ def figures(of: Task, comparison: Comparison, found: Headline, limits: str) -> d
 def composite_section(study: Study, recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> Iterator[str]:
     """Composite prompts against simple ones, for the conditions with right demonstrations and with none."""
     yield "### Composite prompts against simple ones\n"
-    yield "| condition | simple prompts | layers with p < 0.05 | largest contrast, its interval and corrected p |"
+    head = "layer of the least p: contrast, its interval and corrected p"
+    yield f"| condition | simple prompts | layers with p < 0.05 | {head} |"
     yield "| --- | --- | --- | --- |"
     for condition, runs in recordings.items():
         for prompts in ("simple_same", "simple_other"):
             spec = specs(study, condition, prompts=prompts)[0]
             simple = iclviz.run_spec(spec)
             result = analysis.recording_composite_to_simple(runs[0], simple)
-            best = int(np.nanargmax(result.estimate))
+            best = int(np.nanargmin(result.p_corrected))
             layers = int((result.p_corrected < 0.05).sum())
             yield (
                 f"| {named(condition)} (seed 0) | {prompts.removeprefix('simple_')} name | {layers} of "
@@ -211,11 +218,11 @@ def composite_section(study: Study, recordings: Mapping[tuple[str, int], Sequenc
 
 def relevance_section(recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> Iterator[str]:
     """The same statement when it is relevant against when it is not."""
-    yield "### The same statement, relevant against not\n"
+    yield "### The same statement, relevant against not: attention of the last prompt token\n"
     yield "| condition | blocks with p < 0.05 | heads with p < 0.05 | largest mean share above chance in a block |"
     yield "| --- | --- | --- | --- |"
     for condition, runs in recordings.items():
-        by_layer, by_head = (analysis.relevance_test(runs[0], by_head=heads) for heads in (False, True))
+        by_layer, by_head = (analysis.relevance_test(runs[0], PRIMARY, by_head=heads) for heads in (False, True))
         best = int(np.nanargmax(by_layer.estimate))
         yield (
             f"| {named(condition)} (seed 0) | {int((by_layer.p_corrected < 0.05).sum())} of {by_layer.p.size} | "
@@ -253,7 +260,8 @@ def main() -> None:
         "# Findings on the demo model\n",
         f"Everything on this page, figures included, is written by `{COMMAND}`. It reports what a model of 135 million "
         "parameters shows, also where that is nothing. The headline sentences are the tasks' primary analyses, fixed "
-        "before any result; what is called exploratory was not corrected over tables.\n",
+        "before any result. Each comparison stands alone: nothing is corrected over the comparisons of this page, and "
+        "what is called exploratory was not corrected over tables.\n",
     ]
     for study in STUDIES:
         parts.extend(section(study, folder))

@@ -107,6 +107,7 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
         _representation(first, of, used),
         _probe(first, of, used),
         _attention(recordings),
+        _comparisons(recordings, used),
         _behaviour(of),
         _versions(first),
     )
@@ -177,9 +178,10 @@ def _representation(recording: Recording, of: Task, used: Resampling) -> str:
         f"before the final norm) were pooled over prompt tokens ({primary.pooling}). Representational similarity "
         f"[@kriegeskorte2008representational] was {primary.metric} after subtracting the mean over items; alignment "
         f"with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over pairs of items, without the "
-        f"diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap resamples of groups, "
-        "ranks recomputed, pairs of copies of one group left out [@nili2014toolbox; @schuett2023statistical]; "
-        "differences between conditions apply one resample to both, with two-sided p values by inverting it."
+        f"diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap resamples of "
+        f"{'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one group left out "
+        "[@nili2014toolbox; @schuett2023statistical]; differences between conditions apply one resample to both, with "
+        "two-sided p values by inverting it."
     )
 
 
@@ -217,8 +219,23 @@ def _attention(recordings: Sequence[Recording]) -> str:
     return (
         "The attention ratio is the mean attention of response tokens to relevant text over that to irrelevant text, "
         f"per token, for each head, heads joined by the mean of their attention{where}; statistics are on its natural "
-        "logarithm. Conditions were compared item by item, by sign flips of whole groups (two-sided, corrected over "
-        "layers by the maximum of studentised means)."
+        "logarithm. The headline takes the attention of the last prompt token."
+    )
+
+
+def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
+    """How means over items were compared between conditions."""
+    shown = [one.spec.demonstrations for one in recordings]
+    if max(sum((one.kind, one.k) == (other.kind, other.k) for other in shown) for one in shown) > 1:
+        how = (
+            f"over demonstration seeds, by inverting the interval of {used.n_bootstrap:,} resamples of groups and "
+            "seeds (corrected over layers by their maximum, or by Holm's method where seeds dominate)"
+        )
+    else:
+        how = "by sign flips of whole groups (corrected over layers by the maximum of studentised means)"
+    return (
+        f"Scores, attention ratios and probes (jackknife over groups [@efron1981jackknife]) of two conditions were "
+        f"compared on the same items, {how}, two-sided."
     )
 
 

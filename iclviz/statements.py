@@ -49,8 +49,9 @@ def seeds_scope(n_seeds: int) -> str:
 def probe_change_title(recording: Recording, label: str, title: str) -> str:
     """What `probe_change` compares of a label with this title."""
     is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
-    score = "−log(1 − R²)" if is_number else "held-out balanced accuracy"
-    return f"{score} of the least-squares probe of “{title}”"
+    if is_number:
+        return f"−log(1 − R²) of the ridge probe of “{title}”"
+    return f"held-out balanced accuracy of the least-squares probe of “{title}”"
 
 
 def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
@@ -70,7 +71,8 @@ def contrast_note(a: RunSpec, b: RunSpec) -> str:
     if "correct" in kinds and kinds & _SAME_TEXT_KINDS and before.k == after.k:
         return (
             f"A and B show equally many demonstrations (k = {after.k}) and nearly as many tokens: this contrast is "
-            "about what they teach, not about length or position."
+            "about what they teach, not about length or position. Which of the two moved, only a comparison of each "
+            "with no demonstrations tells."
         )
     if before.k != after.k:
         return (
@@ -109,9 +111,12 @@ def improved(change: Change) -> bool:
     return float(change.estimate[0]) > 0 and float(change.p[0]) < SIGNIFICANT
 
 
-def _verdict(change: Change) -> str:
+def _verdict(headline: Headline) -> str:
+    change, read = headline.change, headline.parsed_change
     if change.reason:
         return f"Whether behaviour improved cannot be tested ({change.reason})"
+    if improved(change) and read is not None and not improved(read):
+        return "Behaviour improved, but not beyond chance where responses were read in both"
     if improved(change):
         return "Behaviour improved"
     if float(change.p[0]) < SIGNIFICANT:
@@ -121,27 +126,42 @@ def _verdict(change: Change) -> str:
 
 def _behaviour(headline: Headline, title: str, limits: str) -> str:
     return (
-        f"{_verdict(headline.change)}: the mean of “{title}” went from {number(headline.mean_a)} in A to "
+        f"{_verdict(headline)}: the mean of “{title}” went from {number(headline.mean_a)} in A to "
         f"{number(headline.mean_b)} in B, a difference of {_facts(headline.change)} over {headline.n_items} items in "
         f"{headline.n_units} independent groups, {limits}."
     )
 
 
+def _share(rate: float) -> str:
+    """A percentage; 0 % and 100 % are said of nothing but themselves."""
+    rounded = f"{rate:.0%}"
+    return rounded if rate in (0.0, 1.0) or rounded not in ("0%", "100%") else f"{rate:.1%}"
+
+
 def _parsing(headline: Headline) -> str:
-    rates = " and ".join(f"{rate:.0%} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
+    rates = " and ".join(f"{_share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
     change = headline.parsed_change
     if change is None:
         return f"Responses could be read in {rates}."
-    seen = f"over the {headline.n_parsed} items read in both, the difference is {_facts(change)}"
+    seen = f"over the {headline.n_parsed} items read in every run of both, the difference is {_facts(change)}"
     if not improved(headline.change):
         return f"Responses could be read in {rates}; {seen}."
     holds = "the improvement is seen there too" if improved(change) else "there it is not beyond chance"
     return f"Responses could be read in {rates}; {seen}: {holds}."
 
 
-def _logprob(change: Change) -> str:
-    verb = "changed" if float(change.p[0]) < SIGNIFICANT else "did not change beyond chance"
-    return f"The right answer's log-probability, which needs no parsing, {verb}: {_facts(change)}."
+def _logprob(change: Change, margin: Change | None) -> str:
+    said = (
+        "The right answer's log-probability, which needs no parsing but rises with a learned format too, "
+        f"{_changed(change)}: {_facts(change)}"
+    )
+    if margin is None:
+        return f"{said}."
+    return f"{said}; over that of other answers, which format does not raise, it {_changed(margin)}: {_facts(margin)}."
+
+
+def _changed(change: Change) -> str:
+    return "changed" if float(change.p[0]) < SIGNIFICANT else "did not change beyond chance"
 
 
 def _link(level: Level, strongest: Strongest, n_tests: int, limits: str) -> str:
@@ -156,6 +176,7 @@ def _link(level: Level, strongest: Strongest, n_tests: int, limits: str) -> str:
         found = f"the change of {what} goes with the change of behaviour"
     else:
         found = f"no measure's change was found to go with the change of behaviour; the strongest is {what}"
+        facts += "; the interval is not corrected for having chosen the strongest"
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
 
 
@@ -178,7 +199,7 @@ def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec) -> list[st
     limits = scope(headline, a.demonstrations, b.demonstrations)
     said = [_behaviour(headline, title, limits), _parsing(headline)]
     if headline.logprob_change is not None:
-        said.append(_logprob(headline.logprob_change))
+        said.append(_logprob(headline.logprob_change, headline.margin_change))
     for level in LEVELS:
         strongest = headline.strongest.get(level)
         said.append(_link(level, strongest, headline.n_tests, limits) if strongest else _untested(headline, level))

@@ -51,6 +51,13 @@ def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuri
     firsts = {TITLES[name]: first_layer(name) for name in found.links[level]}
     score = of.titles[found.score]
     show(link_by_layer(links, score=score, first=firsts, demonstrations=limits))
+    copy_comparison(
+        chosen,
+        f"found = analysis.headline(comparison, {found.score!r}, analysis.{measuring!r})\n"
+        f"titles = {TITLES!r}\n"
+        f"links = {{titles[name]: link for name, link in found.links[{level!r}].items()}}\n"
+        f"figures.link_by_layer(links, score={score!r}, first={firsts!r}).show()",
+    )
     scatter(chosen, found, measuring, score, limits)
 
 
@@ -140,12 +147,6 @@ def page(pairs: dict[str, Recording]) -> None:
     statement(chosen, found, of, measuring)
     seeds_button(chosen)
     link_figures(chosen, found, of, measuring, limits)
-    level = next(iter(found.links))
-    copy_comparison(
-        chosen,
-        f"found = analysis.headline(comparison, {of.primary.score!r}, analysis.{measuring!r})\n"
-        f"figures.link_by_layer(found.links[{level!r}], score={of.titles[of.primary.score]!r}).show()",
-    )
     exploratory(chosen, found, of, measuring, limits)
 
 

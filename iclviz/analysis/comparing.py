@@ -5,7 +5,9 @@
 2. The interval is that of the resampled differences; p comes from inverting it: twice the share of resamples on the
    far side of zero.
 3. Over layers, p is corrected by the maximum of the resamples' deviations from their own estimate, each over its
-   standard error.
+   standard error. Where few demonstration seeds carry most of the spread their resamples cannot tell how far the
+   largest of many layers strays: layers are then corrected by Holm's method, from Student's p with as many degrees of
+   freedom as seeds leave.
 4. Over demonstration seeds, seeds are a second factor that is resampled, see `over_seeds`.
 
 The bootstrap of pairs is conservative where neither side has structure. A layer whose difference is the same in every
@@ -25,6 +27,7 @@ from iclviz.analysis.rsa import check_fit
 from iclviz.analysis.statistics import (
     benjamini_hochberg,
     bootstrap_weights,
+    holm,
     mean_samples,
     percentile_interval,
     quotient,
@@ -38,6 +41,8 @@ from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
 _ROUNDING = 1e-9
+MIN_DEGREES = 10
+"""Degrees of freedom, at the median layer, below which the maximum over resamples is no correction."""
 FAIR_TO_TIES = ("rho-a", "tau-a")
 
 
@@ -114,10 +119,13 @@ def as_normal(ratios: Array, degrees: Array) -> Array:
     return np.asarray(norm.isf(t.sf(ratios * stretch, degrees)))
 
 
-def inverted(estimate: Array, samples: Array, degrees: Array | None = None) -> tuple[Array, Array, Array]:
+def inverted(
+    estimate: Array, samples: Array, degrees: Array | None = None, n_seeds: int = 1
+) -> tuple[Array, Array, Array]:
     """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR.
 
-    With degrees of freedom (K,) the resamples are stretched ones, and estimates are compared as normal scores.
+    With degrees of freedom (K,) the resamples are stretched ones, and estimates are compared as normal scores. Where
+    they are few at the median column, seeds carry the spread, and all columns are corrected by Holm's method as well.
     """
     p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
     known = np.isfinite(estimate) & np.isfinite(samples).any(axis=0)
@@ -132,8 +140,11 @@ def inverted(estimate: Array, samples: Array, degrees: Array | None = None) -> t
     p[tested] = np.minimum(2 * (1 + beyond) / (1 + len(samples)), 1.0)
     deviations = np.abs(samples - estimate) / spread
     ratios = np.abs(estimate) / spread
-    ratios = ratios if degrees is None else np.minimum(as_normal(ratios, degrees[tested]), ratios)
-    corrected[tested] = np.maximum(two_sided(ratios, deviations)[1], p[tested])
+    scores = ratios if degrees is None else np.minimum(as_normal(ratios, degrees[tested]), ratios)
+    corrected[tested] = np.maximum(two_sided(scores, deviations)[1], p[tested])
+    if degrees is not None and np.median(degrees[tested]) < MIN_DEGREES:
+        student = 2 * norm.sf(as_normal(ratios, np.array(n_seeds - 1.0)))
+        corrected[tested] = np.maximum(corrected[tested], holm(student))
     fdr[tested] = benjamini_hochberg(p[tested])
     return p, corrected, fdr
 
@@ -284,5 +295,5 @@ def _difference(
     low, high = percentile_interval(samples)
     reason = too_few(n_units)
     absent = np.full(len(estimate), np.nan)
-    p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples, degrees)
+    p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples, degrees, n_seeds)
     return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, len(samples), reason)

@@ -24,8 +24,8 @@ PRIMARY = Measuring(rows="last")
 so their ratio goes with the answer by construction.
 """
 
-LOGPROB = "answer_logprob"
-"""The score that needs no parsing."""
+LOGPROB, MARGIN = "answer_logprob", "logprob_margin"
+"""Scores that need no parsing; the first rises with the format too, the second is against other answers'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,8 @@ class Headline:
     change: B minus A of it, arrays (1,).
     parsed_change: the same over items parsed on both sides; None where there are none, or all are.
     n_parsed: how many items that are.
-    logprob_change: B minus A of the right answer's log-probability; None where it is not recorded.
+    logprob_change, margin_change: B minus A of the right answer's log-probability, and of that over other answers';
+        None where they are not recorded.
     parse_rates: share of responses that could be read in A and in B.
     links: level -> measure -> link.
     strongest: level -> its strongest link; a level without any is left out.
@@ -66,6 +67,7 @@ class Headline:
     parsed_change: Change | None
     n_parsed: int
     logprob_change: Change | None
+    margin_change: Change | None
     parse_rates: tuple[float, float]
     links: Mapping[Level, Mapping[str, Link]]
     strongest: Mapping[Level, Strongest]
@@ -116,7 +118,8 @@ def headline(
         change=change,
         parsed_change=parsed,
         n_parsed=n_parsed,
-        logprob_change=score_difference(comparison, LOGPROB) if LOGPROB in comparison.first.scores else None,
+        logprob_change=_change_of(comparison, LOGPROB),
+        margin_change=_change_of(comparison, MARGIN),
         parse_rates=(_parse_rate(comparison, a), _parse_rate(comparison, b)),
         links=by_level,
         strongest={level: found for level in tested if (found := _strongest(tested[level], len(tested)))},
@@ -135,6 +138,12 @@ def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
     there = {"alignment": bool(hypothesis), "probe": bool(label), "attention_ratio": True}
     changes = {name: measure_change(comparison, name, how) for name in MEASURES if there[name]}
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
+
+
+def _change_of(comparison: Comparison, score: str) -> Change | None:
+    """B minus A of a score; None where it is not recorded on both sides."""
+    there = all(score in recording.scores for pair in comparison.pairs for recording in pair)
+    return score_difference(comparison, score) if there else None
 
 
 def _parse_rate(comparison: Comparison, recordings: list[Recording]) -> float:

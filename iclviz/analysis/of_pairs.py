@@ -113,7 +113,8 @@ def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean"
     Of classes it is the difference of the least-squares probe's balanced accuracy; of numbers that of -log(1 - R2), how
     many times smaller (as a logarithm) the unexplained variance is in B. Both are taken apart by groups with the
     jackknife and tested by flipping the signs of whole groups: held-out items share their training items, and flips of
-    their own differences find more than one in ten that is not there.
+    their own differences find more than one in ten that is not there. Each probe is made of all items of its recording;
+    groups in which no common item has a label are left out.
 
     Raises
     ------
@@ -122,8 +123,9 @@ def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean"
     check_layers(comparison)
 
     change = comparison.change(lambda recording: held_out_probe(recording, label, pooling).group_values)
-    groups = comparison.of_items(comparison.first.groups[label])
-    firsts = np.unique(unit_codes(groups, change.shape[1]), return_index=True)[1]
+    groups = unit_codes(comparison.of_items(comparison.first.groups[label]), change.shape[1])
+    labelled = np.flatnonzero(np.isfinite(change).any(axis=(0, 2)))
+    firsts = labelled[np.unique(groups[labelled], return_index=True)[1]]
     return _tested(comparison, change[:, firsts], None)
 
 

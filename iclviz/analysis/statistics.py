@@ -163,6 +163,15 @@ def benjamini_hochberg(p: Array) -> Array:
     return adjusted
 
 
+def holm(p: Array) -> Array:
+    """Adjust p (K,) for the chance of any false positive, whatever their dependence (Holm 1979)."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
 def bootstrap_weights(n_units: int, n_bootstrap: int, rng: np.random.Generator) -> Array:
     """(B, U) how often each unit is drawn when U units are drawn with replacement; float, for matrix products."""
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap).astype(float)

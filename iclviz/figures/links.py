@@ -40,8 +40,8 @@ def link_by_layer(
     caption = (
         f"Rank correlation, over items, of each measure's change from A to B with the change of {score.lower()}; "
         f"{_LEVELS[one.level]}. Bands are 95 % intervals from resampling {wording.groups(one.n_units)}"
-        f"{_seeds(one)}; filled marks: p < 0.05, two-sided ({tested}). A link is no cause."
-        f"{wording.sentence(demonstrations)}"
+        f"{_seeds(one)}; filled marks: p < 0.05, two-sided ({tested}; the headline also corrects for its two levels). "
+        f"A link is no cause.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,

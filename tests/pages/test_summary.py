@@ -93,7 +93,7 @@ def test_the_methods_are_in_markdown_latex_and_bibtex_each_to_be_saved(chosen):
     record(chosen)
     test = opened("summary", chosen)
     assert "Methods paragraph" in [one.label for one in test.expander]
-    markdown, latex, bibtex = (code.value for code in test.code)
+    markdown, latex, bibtex = (code.value for code in test.code[-3:])
     assert "[@yousefi2023incontext]" in markdown
     assert "\\citep{yousefi2023incontext}" in latex
     assert bibtex.startswith("@article{yousefi2023incontext,")

@@ -22,8 +22,8 @@ from iclviz.analysis.statistics import mean_of_known, quotient
 from iclviz.recording import Array
 
 _LEAST = 1e-12
-_MIN_GROUPS = 3
-"""Of two groups in two folds, none is left to train on without the other."""
+_MIN_GROUPS = 6
+"""With fewer the interval of R2 held the truth too seldom: 82 % of simulations with 4 groups."""
 
 
 class Jackknife:
@@ -38,7 +38,8 @@ class Jackknife:
 
     def add(self, fold: Fold, products: Array) -> None:
         """Add what is held out of a fold, seen as products (K, s, t)."""
-        if len(self._above) < _MIN_GROUPS:
+        if len(self._above) < _MIN_GROUPS or len(np.unique(self._codes[fold.train])) < 2:
+            self._below[:] = np.nan  # a group that is left out would leave nothing to train on
             return
         for group, kept, answers, means in self._without(fold, products):
             targets = self._label.targets[kept]
@@ -68,9 +69,10 @@ class Jackknife:
 
     def values(self, score: Array) -> Array:
         """(G, K) pseudo-values: what each group adds, so that their mean is that of the score (K,) of all groups and
-        their variance over G the jackknife's; NaN for fewer than 3 groups.
+        their variance over G the jackknife's; NaN for fewer than 6 groups, and where R2 without a group has no meaning.
         """
-        parts = quotient(self._above, np.broadcast_to(self._below, self._above.shape))
+        below = np.where(self._below > _LEAST * self._below.max(), self._below, 0.0)
+        parts = quotient(self._above, np.broadcast_to(below, self._above.shape))
         if self._label.classes:
             whole, without = score, mean_of_known(np.moveaxis(parts, 2, 0))
         else:

@@ -25,7 +25,7 @@ class Probe:
     score: held-out accuracy as the mean over classes, equal to plain accuracy where classes are; or R2 against the
         training fold's mean. An item whose class has no training item counts as wrong.
     low, high: its 95 % interval over held-out items, no test against chance: Wilson's for classes, on the number of
-        independent items that groups and unequal classes leave; for R2 the jackknife's over groups.
+        independent items that groups and unequal classes leave, wider where groups are few; for R2 the jackknife's.
     accuracy: plain held-out accuracy, of the same answers; None for a number.
     least_squares: the score of the least-squares probe, by the same measure on the same folds.
     chance: its mean over permuted labels.

@@ -1,12 +1,13 @@
 """What held-out answers are worth: of all items, by class, and of each item."""
 
 import numpy as np
+from scipy.stats import norm
 
 from iclviz.analysis.probing.folds import Folds
 from iclviz.analysis.probing.jackknife import Jackknife, interval
 from iclviz.analysis.probing.labels import Label
 from iclviz.analysis.probing.result import Measure
-from iclviz.analysis.statistics import share_interval
+from iclviz.analysis.statistics import share_interval, student_stretch
 from iclviz.recording import Array
 
 
@@ -51,7 +52,7 @@ def _class_scores(label: Label, answers: Array, codes: Array) -> dict[str, Array
     y, named = label.values, answers.argmax(axis=2)
     right = (named == y).T.astype(float)
     weights = class_weights(y)[:, None]
-    low, high = share_interval(right, codes, weights)
+    low, high = share_interval(right, codes, weights, _stretched(len(np.unique(codes))))
     true = answers[:, np.arange(len(y)), y].T
     return {
         "score": (right * weights).sum(axis=0),
@@ -62,6 +63,11 @@ def _class_scores(label: Label, answers: Array, codes: Array) -> dict[str, Array
         "item_evidence": np.where(np.isfinite(true), true, np.nan),
         "confusion": label.targets.T @ label.encoded(named),
     }
+
+
+def _stretched(n_groups: int) -> float:
+    """The level at which a normal interval is as wide as few groups ask of a 95 % one."""
+    return float(1 - 2 * norm.sf(norm.ppf(0.975) * student_stretch(n_groups)))
 
 
 def _number_scores(label: Label, answers: Array, folds: Folds, jackknife: Jackknife) -> dict[str, Array]:
