@@ -1091,11 +1091,12 @@ HEAD = "| simulated | counted | simulations | % | its 95 % interval | asked | |\
 PROSE = {
     "False positives": """Nothing of what is tested is there, but groups have an identity of their own, shared by all
 layers and by A and B. "Corrected" is the least p of all layers (and measures) after correction. Asked for are at most
-8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B has no lower
-bound: it is known to be conservative, see `iclviz/analysis/comparing.py`. *Surface alone* shows why surface controls
-have no p: embeddings hold a number of the text and nothing else, the hypothesis goes with that number, and a
-permutation test of what matching on surface leaves would have found something too often. No test of what a measured
-surface leaves holds its level whatever the form in which surface acts (Shah and Peters 2020).""",
+8 %, and at least 2 % of permutation tests whose statistic has no ties. The bootstrap of A against B and what rests on
+the jackknife (probes of A against B) have no lower bound: they are known to be conservative, so that "no change
+found" says little there. *Surface alone* shows why surface controls have no p: embeddings hold a number of the text
+and nothing else, the hypothesis goes with that number, and a permutation test of what matching on surface leaves
+would have found something too often. No test of what a measured surface leaves holds its level whatever the form in
+which surface acts (Shah and Peters 2020).""",
     "Intervals": """How often a 95 % interval holds the truth, the estimator's mean over 1,000 other draws of the same
 generator; asked for are at least 90 %, and intervals of RSMs may cover more. Beside it stands how often it holds the
 mean of samples with 12 times as many groups, which is another quantity where an estimate depends on their number:

@@ -83,3 +83,29 @@ def test_a_single_difference_is_said_with_its_uncertainty(made):  # noqa: F811
     said = change_sentence(change, "Main score", 32)
     assert said.startswith("B minus A of “Main score” on the 32 items that both have: ")
     assert said.endswith("in 16 independent groups.")
+
+
+def test_an_improvement_that_only_format_explains_says_so_first(made):  # noqa: F811
+    read = ["yes" if item % 4 else None for item in range(32)]
+    gain = np.where(np.arange(32) % 4, 0.0, 4.0)
+    scores = np.random.default_rng(0).normal(size=(2, 32)) * 0.1
+    a, b = made(0, parsed=read, scores={"main": scores[0]}), made(1, scores={"main": scores[1] + gain})
+    assert said(a, b)[0].startswith("Behaviour improved, but not beyond chance where responses were read in both:")
+
+
+def test_the_log_probability_stands_beside_that_over_other_answers(made):  # noqa: F811
+    rng = np.random.default_rng(0)
+    sides = [
+        made(seed, scores={"main": rng.normal(size=32), "answer_logprob": rng.normal(size=32) + 5 * seed,
+                           "logprob_margin": rng.normal(size=32)})
+        for seed in (0, 1)
+    ]  # fmt: skip
+    line = next(line for line in said(*sides) if line.startswith("The right answer's log-probability"))
+    assert "rises with a learned format too, changed: " in line
+    assert "over that of other answers, which format does not raise, it did not change beyond chance" in line
+
+
+def test_a_share_is_rounded_to_all_or_nothing_only_where_it_is(made):  # noqa: F811
+    scores = {"main": np.zeros(32)}
+    a = made(0, parsed=[None, *["yes"] * 31], scores=scores)
+    assert "97% in A and 100% in B" in " ".join(said(a, made(1, scores=scores)))

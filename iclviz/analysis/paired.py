@@ -6,6 +6,7 @@ statistic is the mean over its own standard error, so that the maximum over colu
 where they are few. p is two-sided, (1 + b) / (1 + B); the interval resamples groups.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -93,7 +94,7 @@ def paired_test(
     """
     differences = np.asarray(differences, dtype=float)
     shape = differences.shape[1:]
-    values = differences.reshape(len(differences), -1)
+    values = differences.reshape(len(differences), math.prod(shape))
     codes = unit_codes(groups, len(values))
     n_units = int(codes.max(initial=-1)) + 1
     sums, counts = unit_totals(values, codes, n_units)

@@ -118,3 +118,11 @@ def test_the_better_of_two_hypotheses_is_found_over_pairs_of_which_both_speak():
 def test_two_hypotheses_are_not_compared_by_what_favours_ties():
     with pytest.raises(AnalysisError, match="rho-a or tau-a"):
         hypotheses_difference(rsms(embeddings(0, 0)), HYPOTHESIS, HYPOTHESIS, method="spearman")
+
+
+def test_many_layers_over_few_seeds_that_carry_the_spread_are_corrected_by_holm():
+    rng, found = np.random.default_rng(0), 0
+    for draw in range(60):
+        values = 2 * rng.normal(size=(5, 1, 60)) + 0.3 * rng.normal(size=(5, 32, 60))
+        found += int(np.nanmin(paired_over_seeds(values, np.repeat(np.arange(16), 2), seed=draw).p_corrected) <= 0.05)
+    assert found <= 6

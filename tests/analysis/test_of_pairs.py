@@ -212,3 +212,21 @@ def test_conditions_are_points_with_a_coefficient_and_no_p(made):
     assert ratio == pytest.approx(np.log(attention_ratio(runs["k = 4"]))[:, 1].mean())
     assert score == pytest.approx(runs["k = 4"].scores["main"].mean())
     assert np.isnan(across_conditions({"one": runs["k = 1"]}, "attention_ratio", "main", 1).rho)
+
+
+def test_a_group_whose_first_item_has_no_label_still_counts(made):
+    classes = CLASSES.copy()
+    classes[::2] = ""
+    a, b = (
+        made(seed, gain, alignment=gain is not None, labels={"class": classes}) for seed, gain in ((0, None), (1, GAIN))
+    )
+    found = probe_change(compare(a, b), "class")
+    assert np.isfinite(found.estimate).all()
+    assert found.n_units == 16
+
+
+def test_without_any_label_a_change_of_a_probe_has_a_reason(made):
+    none = {"labels": {"class": np.full(32, "")}}
+    found = probe_change(compare(made(0, **none), made(1, **none)), "class")
+    assert np.isnan(found.p).all()
+    assert "too few groups" in found.reason

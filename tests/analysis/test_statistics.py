@@ -5,6 +5,7 @@ import pytest
 
 from iclviz.analysis.statistics import (
     benjamini_hochberg,
+    holm,
     mean_interval,
     p_values,
     percentile_interval,
@@ -186,3 +187,8 @@ def test_groups_must_match_items():
     assert unit_codes(["b", "a", "b"], 3).tolist() == [1, 0, 1]
     with pytest.raises(AnalysisError, match="one group for each item"):
         unit_codes(["a"], 3)
+
+
+def test_holm_steps_down_from_bonferroni_and_never_falls():
+    p = np.array([0.04, 0.01, 0.03, 0.5])
+    np.testing.assert_allclose(holm(p), [0.09, 0.04, 0.09, 0.5])
