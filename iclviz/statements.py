@@ -33,10 +33,13 @@ def number(value: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p as text."""
+    """A p as text; one that is found is never rounded up to the bound."""
     if math.isnan(p):
         return "no p"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    if p < 0.001:
+        return "p < 0.001"
+    rounded = f"{p:.3f}"
+    return f"p = {rounded if p >= SIGNIFICANT or float(rounded) < SIGNIFICANT else f'{p:.5f}'}"
 
 
 def seeds_scope(n_seeds: int) -> str:

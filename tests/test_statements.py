@@ -75,7 +75,13 @@ def test_without_demonstrations_nothing_is_limited_to_a_set(made):  # noqa: F811
 
 
 def test_p_values_are_written_as_papers_do():
-    assert [p_value(p) for p in (0.0004, 0.0312, np.nan)] == ["p < 0.001", "p = 0.031", "no p"]
+    assert [p_value(p) for p in (0.0004, 0.0312, 0.04995, 0.05, np.nan)] == [
+        "p < 0.001",
+        "p = 0.031",
+        "p = 0.04995",
+        "p = 0.050",
+        "no p",
+    ]
 
 
 def test_a_single_difference_is_said_with_its_uncertainty(made):  # noqa: F811
