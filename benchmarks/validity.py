@@ -16,7 +16,7 @@ import re
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -570,6 +570,13 @@ def probe_planted(rng: Generator, number: int) -> Outcomes:
     }
 
 
+def _probe_change(sides: Sequence[Array], y: Array, design: Design, number: int) -> Any:
+    """The test of B minus A of probes, as `analysis.probe_change` makes it of recordings."""
+    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
+    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
+    return analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number)
+
+
 @study(
     "probe, A against B",
     {f"{label}, {name}": {"label": label, "design": DESIGNS[name]}
@@ -580,9 +587,7 @@ def probe_difference(rng: Generator, number: int, label: str, design: Design) ->
     values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
     common = made.embeddings(design, rng, 2)
     sides = [made.planted(common + made.embeddings(design, rng, 2), values, 3.0) for _ in range(2)]
-    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
-    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
-    return significant(analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number))
+    return significant(_probe_change(sides, y, design, number))
 
 
 @study("probe, A against B, planted in layer 2", {label: {"label": label} for label in LABELS})
@@ -593,9 +598,7 @@ def probe_difference_planted(rng: Generator, number: int, label: str) -> Outcome
     common = made.embeddings(design, rng, 3, memory=0.5)
     steps = (np.zeros(3), 6.0 * (np.arange(3) == 2))
     sides = [made.planted(common + made.embeddings(design, rng, 3), values, strengths) for strengths in steps]
-    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
-    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
-    test = analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number)
+    test = _probe_change(sides, y, design, number)
     return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
 
 

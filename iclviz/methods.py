@@ -13,6 +13,7 @@ import numpy as np
 from iclviz import __version__
 from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.of_recording import is_number
 from iclviz.analysis.statistics import MIN_UNITS, unit_codes
 from iclviz.errors import SpecError
 from iclviz.models.presets import PRESETS
@@ -196,10 +197,9 @@ def _probe(recording: Recording, of: Task, used: Resampling) -> str:
     if label not in recording.groups:
         return "No label was probed."
     n_groups = len(np.unique(recording.groups[label]))
-    is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
     kind, score, interval = (
         ("ridge regression", "R²", ", their intervals from the jackknife over groups [@efron1981jackknife]")
-        if is_number
+        if is_number(recording, label)
         else ("multinomial logistic regression (L2)", "balanced accuracy", "")
     )
     return (

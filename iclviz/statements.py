@@ -5,11 +5,10 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 
-import numpy as np
-
 from iclviz.analysis.comparing import Change
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
+from iclviz.analysis.of_recording import is_number
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.recording import Recording
 from iclviz.spec import Demonstrations, RunSpec
@@ -51,8 +50,7 @@ def seeds_scope(n_seeds: int) -> str:
 
 def probe_change_title(recording: Recording, label: str, title: str) -> str:
     """What `probe_change` compares of a label with this title."""
-    is_number = np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating)
-    if is_number:
+    if is_number(recording, label):
         return f"−log(1 − R²) of the ridge probe of “{title}”"
     return f"held-out balanced accuracy of the least-squares probe of “{title}”"
 

@@ -125,10 +125,10 @@ def ratios(view: View) -> None:
     """The ratio by block and by head."""
     how, scope = view.how, view.scope
     roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
+    chosen = {**roles, "heads": how.heads, "per": how.per}
     by_layer = {label: analyses.log_ratio(one.key, how, one) for label, one in view.pairs.items()}
-    show(attention_ratio_by_layer(by_layer, heads=how.heads, per=how.per, demonstrations=scope, **roles))
-    given, drawn = {**roles, "heads": how.heads, "per": how.per}, {**roles, "heads": how.heads, "per": how.per}
-    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), given, "attention_ratio_by_layer", drawn))
+    show(attention_ratio_by_layer(by_layer, demonstrations=scope, **chosen))
+    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
     by_head = {label: analyses.log_ratio_by_head(one.key, how, one) for label, one in view.pairs.items()}
     show(attention_ratio_by_head(by_head, per=how.per, demonstrations=scope, **roles))
 

@@ -190,8 +190,7 @@ def seeds(view: View) -> None:
 
 def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
-    first = next(iter(view.pairs.values()))
-    others = [name for name in first.hypotheses if name != view.hypothesis]
+    others = [name for name in view.first.hypotheses if name != view.hypothesis]
     other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__)
     tests = {
         label: analyses.hypotheses(one.key, (view.hypothesis, other), view.pooling, view.metric, one)
@@ -237,10 +236,9 @@ def further(view: View) -> None:
         "Layer by layer": layers,
         "Demonstration seeds": seeds,
     }
-    first = next(iter(view.pairs.values()))
-    if len(first.hypotheses) > 1:
+    if len(view.first.hypotheses) > 1:
         sections["Two hypotheses"] = two_hypotheses
-    options_of_task = first.spec.task_options
+    options_of_task = view.first.spec.task_options
     if options_of_task.get("prompts") == "composite":
         sections["Composite to simple"] = composite
     note = "All dimensions are kept here." if view.drop_largest else ""

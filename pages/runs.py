@@ -113,7 +113,8 @@ def edit(key: str) -> None:
 
 def lately_discarded() -> None:
     """What was just discarded, with the way back."""
-    keys = [key for key in st.session_state.get("discarded", []) if key in discarded(loading.store())]
+    there = discarded(loading.store())
+    keys = [key for key in st.session_state.get("discarded", []) if key in there]
     if keys:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Discarded {len(keys)} run{'s' if len(keys) > 1 else ''}.")

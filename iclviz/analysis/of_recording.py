@@ -109,6 +109,11 @@ def probed_labels(recording: Recording) -> list[str]:
     return [label for label in recording.labels if label in recording.groups]
 
 
+def is_number(recording: Recording, label: str) -> bool:
+    """Whether a label is a number, and so probed by ridge and R2."""
+    return bool(np.issubdtype(np.asarray(recording.labels[label]).dtype, np.floating))
+
+
 def recording_probe(
     recording: Recording,
     label: str,

@@ -73,6 +73,7 @@ def similarity_matrices(
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    title = _title(value)
     panels = {**rsms, hypothesis_title: hypothesis}
     gap = theme.gap(len(panels), 0.05)
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
@@ -84,14 +85,14 @@ def similarity_matrices(
     figure.update_yaxes(title=_axis_title(sorting), row=1, col=1)
     bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.38, "xanchor": "left"}
     share = len(rsms) / len(panels)
-    shared = {**bar, "x": 0, "len": share - 0.05, "title": {"text": f"{value[0].upper()}{value[1:]}"}}
+    shared = {**bar, "x": 0, "len": share - 0.05, "title": {"text": title}}
     own = {**bar, "x": share + 0.02, "len": 0.98 - share, "title": {"text": "Prediction (own scale)"}}
     figure.update_layout(
         coloraxis={**_scale(*rsms.values()), "colorbar": shared},
         coloraxis2={**_scale(hypothesis), "colorbar": own},
     )
     caption = (
-        f"{value[0].upper()}{value[1:]} of every pair of items at layer {layer} in each condition, beside what the "
+        f"{title} of every pair of items at layer {layer} in each condition, beside what the "
         "hypothesis predicts. Conditions share one colour scale, set without the diagonal; the hypothesis has its own, "
         f"and gaps are pairs of which it says nothing.{wording.sentence(demonstrations)}"
     )
@@ -159,6 +160,7 @@ def similarity_by_layer(
     condition: its label.
     """
     value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    title = _title(value)
     n_rows = -(-len(rsms) // _COLUMNS)
     titles = [f"Layer {layer}" for layer in rsms]
     spacing = {"horizontal_spacing": 0.03, "vertical_spacing": 0.34 / n_rows}
@@ -172,11 +174,11 @@ def similarity_by_layer(
     figure.update_layout(
         coloraxis={
             **_scale(*rsms.values()),
-            "colorbar": {"title": {"text": f"{value[0].upper()}{value[1:]}", "side": "right"}, "thickness": 12},
+            "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12},
         }
     )
     caption = (
-        f"{value[0].upper()}{value[1:]} of every pair of items in {condition}, for layers from the first to the last. "
+        f"{title} of every pair of items in {condition}, for layers from the first to the last. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(condition, sorting)
@@ -276,11 +278,16 @@ def _heatmap(matrix: Array, item_ids: Sequence[str], sorting: _Sorting, name: st
     )
 
 
+def _axis_number(place: int) -> str:
+    """What follows x, y, xaxis and yaxis for the panel of that place, from 1."""
+    return "" if place == 1 else str(place)
+
+
 def _square(figure: go.Figure) -> None:
     figure.update_xaxes(type="category", showgrid=False, constrain="domain", showticklabels=False, ticks="")
     figure.update_yaxes(type="category", showgrid=False, constrain="domain", autorange="reversed", showticklabels=False)
     for place in range(1, len(figure.data) + 1):
-        axis = "" if place == 1 else str(place)
+        axis = _axis_number(place)
         figure.layout[f"yaxis{axis}"].update(scaleanchor=f"x{axis}", ticks="")
 
 
@@ -296,11 +303,16 @@ def _item_axes(figure: go.Figure, sorting: _Sorting) -> None:
     figure.layout.yaxis.update(**ticks)
     ends, line = (-0.5, len(sorting.order) - 0.5), {"color": theme.GROUP_LINE, "width": theme.THIN}
     for place in range(1, len(figure.data) + 1):
-        axis = "" if place == 1 else str(place)
+        axis = _axis_number(place)
         here = {"type": "line", "line": line, "xref": f"x{axis}", "yref": f"y{axis}"}
         for border in borders - 0.5:
             figure.add_shape(x0=border, x1=border, y0=ends[0], y1=ends[1], **here)
             figure.add_shape(x0=ends[0], x1=ends[1], y0=border, y1=border, **here)
+
+
+def _title(words: str) -> str:
+    """Words with a capital."""
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _axis_title(sorting: _Sorting) -> str:

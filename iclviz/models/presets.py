@@ -141,6 +141,11 @@ _ROWS = (
 PRESETS: dict[str, Preset] = {row.name: row for row in _ROWS}
 
 
+def model_title(name: str) -> str:
+    """A preset's title; other models are called by their name."""
+    return PRESETS[name].title if name in PRESETS else name
+
+
 def preset(name: str) -> Preset:
     """The preset of that name.
 

@@ -16,7 +16,7 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
-from iclviz.models.presets import DEMO_MODEL, PRESETS
+from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
 
@@ -290,7 +290,7 @@ def _side_controls(side: str) -> None:
         f"{side}_model",
         _models(chosen[f"{side}_model"]),
         accept_new_options=True,
-        format_func=lambda name: PRESETS[name].title if name in PRESETS else name,
+        format_func=model_title,
         help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
     )
     titles = {name: _task_title(one) for name, one in all_tasks().items()}
@@ -351,7 +351,7 @@ def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
     if other is None or other.task != spec.task:
         words.insert(0, task(spec.task).title)
     if other is None or other.model != spec.model:
-        words.insert(0, PRESETS[spec.model].title if spec.model in PRESETS else spec.model)
+        words.insert(0, model_title(spec.model))
     if other is not None and other.demonstrations.seed != spec.demonstrations.seed:
         words.append(f"seed {shown.seed}")
     return " · ".join(words)

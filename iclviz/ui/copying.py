@@ -23,18 +23,13 @@ def copy_as(pairs: Mapping[str, Recording], drawing: str) -> None:
 
 def copy_comparison(chosen: Compared, drawing: str) -> None:
     """The same of A and B under every demonstration seed that is compared; `drawing` starts from `comparison`."""
-    n_seeds, specs = chosen.comparison.n_seeds, {}
-    for side, of_choice in zip("AB", (choice().a, choice().b), strict=True):
-        for number, one in enumerate(dict.fromkeys(chosen.comparison.side("AB".index(side)))):
-            shown = replace(of_choice.demonstrations, seed=one.spec.demonstrations.seed)
-            specs[f"{side}{number or ''}"] = of_choice.with_(demonstrations=shown)
-    sides = (f"[run for name, run in conditions.items() if name[0] == {side!r}]" for side in "AB")
-    made = (
-        "comparison = analysis.compare(\n    " + ",\n    ".join(sides) + ",\n)"
-        if n_seeds > 1
-        else ("comparison = analysis.compare(*conditions.values())")
-    )
-    show_copies(specs, f"{made}\n{drawing}")
+    specs = {}
+    for place, (side, spec) in enumerate((("A", choice().a), ("B", choice().b))):
+        for number, one in enumerate(dict.fromkeys(chosen.comparison.side(place))):
+            shown = replace(spec.demonstrations, seed=one.spec.demonstrations.seed)
+            specs[f"{side}{number or ''}"] = spec.with_(demonstrations=shown)
+    sides = "".join(f"    [run for name, run in conditions.items() if name[0] == {side!r}],\n" for side in "AB")
+    show_copies(specs, f"comparison = analysis.compare(\n{sides})\n{drawing}")
 
 
 def show_copies(specs: Mapping[str, RunSpec], drawing: str) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from iclviz.curating import annotation
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Job
-from iclviz.models.presets import PRESETS
+from iclviz.models.presets import model_title
 from iclviz.spec import RunSpec
 from iclviz.store import Summary
 from iclviz.tasks import task
@@ -74,7 +74,7 @@ def _recorded(entry: Summary) -> dict[str, Any]:
 def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
     shown = spec.demonstrations.canonical()
     return {
-        "model": PRESETS[spec.model].title if spec.model in PRESETS else spec.model,
+        "model": model_title(spec.model),
         "task": _task_title(spec.task),
         "shown": shown.kind,
         "k": shown.k,
