@@ -6,11 +6,13 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.ui import choice
+from iclviz.ui.asking import only_what_is_shown
 
 PAGES = {
     "Run": "play_circle",
     "Runs": "table_rows",
     "Summary": "summarize",
+    "Compare": "stacked_line_chart",
     "Prompts": "article",
     "Behaviour": "monitoring",
     "RSA": "grid_on",
@@ -33,6 +35,7 @@ try:
     choice.sidebar()
     choice.write_url()
     choice.say_refused()
-    current.run()
+    with only_what_is_shown():
+        current.run()
 except UserError as error:
     st.error(str(error))

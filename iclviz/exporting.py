@@ -26,7 +26,7 @@ from iclviz.figures.behaviour import Better, score_by_condition, score_distribut
 from iclviz.figures.probing import probe_by_layer
 from iclviz.figures.rsa import alignment_by_layer
 from iclviz.figures.similarity import similarity_matrices
-from iclviz.jobs.queue import Progress, Report
+from iclviz.jobs.table import Progress, Report
 from iclviz.methods import methods
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording

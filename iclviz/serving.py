@@ -1,6 +1,6 @@
-"""The dashboard as processes: Streamlit for the pages, and a worker beside it; both end with this one.
+"""The dashboard as processes: Streamlit for the pages, an analyst and a worker beside it; all end with this one.
 
-Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) end all three. Killed without asking, this process
+Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) end them all. Killed without asking, this process
 leaves a worker that ends by itself when it has had no job for a while; pages start one again when they need it.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FrameType
 
 from iclviz.errors import UserError
+from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.starting import IDLE_EXIT_SECONDS, start_worker
-from iclviz.models.devices import device_kind
+from iclviz.jobs.starting import Process, ensure_analyst, ensure_worker
 from iclviz.places import checkout
 from iclviz.store import Store
 
@@ -36,8 +36,6 @@ _REMEDIES = {
     errno.EACCES: _OTHER_PORT,
     errno.EADDRNOTAVAIL: _OTHER_HOST,
 }
-
-Process = subprocess.Popen[bytes]
 
 
 @dataclass
@@ -66,14 +64,14 @@ def serve(host: str, port: int) -> int:
     processes: list[Process] = []
     with _stop_signals() as stop:
         check_port(host, port)
-        queue = Queue(Store())
+        queue, asked = Queue(Store()), Asked(Store())
         try:
-            if not queue.worker_lives(device_kind({})):
-                processes.append(start_worker(queue, IDLE_EXIT_SECONDS))
             pages = _start_pages(host, port, queue)
             processes.append(pages)
             if _is_up(host, port, pages, stop):
                 print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
+                helpers = (ensure_analyst(asked), ensure_worker(queue))  # after the pages: they have the cores first
+                processes += [helper for helper in helpers if helper]
             while pages.poll() is None and not stop.asked:
                 time.sleep(POLL_SECONDS)
             return 0 if stop.asked else _status(pages.wait())
@@ -144,6 +142,7 @@ def _streamlit(host: str, port: int) -> list[str]:
         "server.port": port,
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
+        "logger.level": "error",
         "server.fileWatcherType": "none",
         "server.showEmailPrompt": "false",
     }

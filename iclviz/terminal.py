@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from iclviz.jobs.queue import Progress
+from iclviz.jobs.table import Progress
 
 
 @contextmanager

@@ -18,10 +18,12 @@ from iclviz.figures.attention import (
     attention_split,
 )
 from iclviz.figures.changes import change_by_head, change_by_layer
+from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
-from iclviz.ui import analyses, options
+from iclviz.ui import options
+from iclviz.ui.asking import answers, slot
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
@@ -68,8 +70,9 @@ def view_of(pairs: dict[str, Recording]) -> View:
 
 def missing(view: View) -> None:
     """Why ratios are missing, with how many."""
+    reasons = answers({label: questions.missing.of([one.key], view.how) for label, one in view.pairs.items()})
     for label, one in view.pairs.items():
-        for reason, count in analyses.missing(one.key, view.how, one).items():
+        for reason, count in reasons[label].items():
             total = one.n_items * one.n_layers
             st.info(f"{label}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
 
@@ -78,7 +81,8 @@ def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
     block = show_layer_control(last, first=1)
-    ratios = {label: analyses.log_ratio_of_items(one.key, view.how, block, one) for label, one in view.pairs.items()}
+    found = answers({label: questions.log_ratio_of_items.of([one.key], view.how) for label, one in view.pairs.items()})
+    ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
     how: dict[str, Any] = {"over": view.how.over, "under": view.how.under, "rows": view.how.rows}
     show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **how))
@@ -89,10 +93,11 @@ def change(view: View) -> None:
     chosen = compared(view.pairs)
     if chosen is None:
         return
-    by_layer = analyses.log_ratio_change(chosen.key, view.how, False, chosen.comparison)
-    show(change_by_layer({"B − A": by_layer}, measure=view.measure, first=1, demonstrations=chosen.scope))
-    by_head = analyses.log_ratio_change(chosen.key, view.how, True, chosen.comparison)
-    show(change_by_head(by_head, measure=view.measure, demonstrations=chosen.scope))
+    found = answers(
+        {by_head: questions.log_ratio_change.of(chosen.key, view.how, by_head) for by_head in (False, True)}
+    )
+    show(change_by_layer({"B − A": found[False]}, measure=view.measure, first=1, demonstrations=chosen.scope))
+    show(change_by_head(found[True], measure=view.measure, demonstrations=chosen.scope))
     seeds_button(chosen)
 
 
@@ -101,14 +106,13 @@ def relevance(view: View) -> None:
     for tab, (label, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
         with tab:
             try:
-                by_layer = analyses.relevance(one.key, view.how, False, one)
+                with slot():
+                    found = answers({deep: questions.relevance.of([one.key], view.how, deep) for deep in (False, True)})
+                    measure, versus = "share of attention to the same text", "relevant − chance"
+                    show(change_by_layer({label: found[False]}, measure=measure, first=1, versus=versus), name=label)
+                    show(change_by_head(found[True], measure=measure, versus=versus), name=label)
             except AnalysisError as error:
                 st.info(str(error))
-                continue
-            measure = "share of attention to the same text"
-            show(change_by_layer({label: by_layer}, measure=measure, first=1, versus="relevant − chance"), name=label)
-            by_head = analyses.relevance(one.key, view.how, True, one)
-            show(change_by_head(by_head, measure=measure, versus="relevant − chance"), name=label)
 
 
 def further(view: View) -> None:
@@ -126,27 +130,28 @@ def ratios(view: View) -> None:
     how, scope = view.how, view.scope
     roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
     chosen = {**roles, "heads": how.heads, "per": how.per}
-    by_layer = {label: analyses.log_ratio(one.key, how, one) for label, one in view.pairs.items()}
+    by_layer = answers({label: questions.log_ratio.of([one.key], how) for label, one in view.pairs.items()})
     show(attention_ratio_by_layer(by_layer, demonstrations=scope, **chosen))
     copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
-    by_head = {label: analyses.log_ratio_by_head(one.key, how, one) for label, one in view.pairs.items()}
+    by_head = answers({label: questions.log_ratio_by_head.of([one.key], how) for label, one in view.pairs.items()})
     show(attention_ratio_by_head(by_head, per=how.per, demonstrations=scope, **roles))
 
 
 st.title("Attention")
 pairs = recorded()
 view = view_of(pairs)
-missing(view)
-drawn = {
-    label: one for label, one in pairs.items() if np.isfinite(analyses.log_ratio(one.key, view.how, one).mean).any()
-}
-if drawn:
-    ratios(View(drawn, view.how))
-else:
-    st.info(
-        f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is below."
-    )
-split = {label: analyses.split(one.key, view.how.rows, one) for label, one in pairs.items()}
-show(attention_split(split, rows=view.how.rows, demonstrations=view.scope))
-if drawn:
-    further(View(drawn, view.how))
+with slot():
+    missing(view)
+    found = answers({label: questions.log_ratio.of([one.key], view.how) for label, one in pairs.items()})
+    drawn = {label: one for label, one in pairs.items() if np.isfinite(found[label].mean).any()}
+    if drawn:
+        ratios(View(drawn, view.how))
+    else:
+        st.info(
+            f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is "
+            "below."
+        )
+    split = answers({label: questions.split.of([one.key], view.how.rows) for label, one in pairs.items()})
+    show(attention_split(split, rows=view.how.rows, demonstrations=view.scope))
+    if drawn:
+        further(View(drawn, view.how))

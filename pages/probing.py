@@ -11,11 +11,13 @@ from iclviz.analysis.probing import STRENGTHS, Probe
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.matrices import confusion, layer_transfer
 from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
+from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.statements import probe_change_title
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, options
+from iclviz.ui import options
+from iclviz.ui.asking import answer, answers, slot
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
@@ -83,7 +85,7 @@ def change(view: View) -> None:
     chosen = compared(view.pairs)
     if chosen is None:
         return
-    test = analyses.probe_change(chosen.key, view.label, view.pooling, chosen.comparison)
+    test = answer(questions.probe_change.of(chosen.key, view.label, view.pooling))
     measure = probe_change_title(chosen.comparison.first, view.label, view.title)
     show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
     seeds_button(chosen)
@@ -93,12 +95,15 @@ def transfer(view: View) -> None:
     """Probes of A tested on B, layer by layer, and probes of one layer tested on all others."""
     chosen = compared(view.pairs)
     if chosen is not None:
-        found = analyses.transfer(chosen.key, view.label, view.pooling, chosen.comparison)
+        found = answer(questions.transfer.of(chosen.key, view.label, view.pooling))
         show(transfer_by_layer({"Trained on A, tested on B": found}, label=view.title, demonstrations=view.scope))
-    for tab, (name, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
+    how = (view.label, view.pooling)
+    matrices = answers(
+        {name: questions.transfer_between_layers.of([one.key], *how) for name, one in view.pairs.items()}
+    )
+    for tab, (name, matrix) in zip(st.tabs(list(matrices)), matrices.items(), strict=True):
         with tab:
             result = view.probes[name]
-            matrix = analyses.transfer_between_layers(one.key, view.label, view.pooling, one)
             chance = float(np.nanmean(result.chance)) if np.isfinite(result.chance).any() else 0.0
             figure = layer_transfer(
                 matrix, label=view.title, measure=MEASURES[result.measure], chance=chance, demonstrations=view.scope
@@ -116,14 +121,15 @@ def parameters(view: View) -> None:
         "Dimensions": {**{str(value): (None, value) for value in DIMENSIONS}, "all": (None, None)},
     }
     for column, (parameter, values) in zip(st.columns(2), settings.items(), strict=True):
-        probes = {
-            name: {
-                text: analyses.probe(one.key, view.label, view.pooling, strength, dimensions, one)
-                for text, (strength, dimensions) in values.items()
-            }
-            for name, one in view.pairs.items()
-        }
-        with column:
+        with column, slot():
+            found = answers(
+                {
+                    (name, text): questions.probe.of([one.key], view.label, view.pooling, *fixed)
+                    for name, one in view.pairs.items()
+                    for text, fixed in values.items()
+                }
+            )
+            probes = {name: {text: found[name, text] for text in values} for name in view.pairs}
             figure = probe_by_parameter(
                 probes, label=view.title, parameter=parameter, layer=layer, demonstrations=view.scope
             )
@@ -141,6 +147,18 @@ def further(view: View) -> None:
     }
     note = "Differences and transfers keep all dimensions and choose the strength inside folds."
     look_further(sections, view, note if view.is_fixed else "")
+
+
+def page(view: View) -> None:
+    """The probes and all that follows from them."""
+    show(probe_by_layer(view.probes, label=view.title, demonstrations=view.scope))
+    for name, result in view.probes.items():
+        if result.reason:
+            st.info(f"{name}: {result.reason}.")
+    given = {name: value for name, value in (("strength", strength), ("dimensions", dimensions)) if value}
+    how, said = (label, pooling, PAGE_PERMUTATIONS), {"label": view.title}
+    copy_as(shared, of_conditions("probes", "recording_probe", how, given, "probe_by_layer", said))
+    further(view)
 
 
 st.title("Probing")
@@ -170,13 +188,7 @@ with columns[3]:
         format_func=lambda value: "all" if value is None else f"{value} principal components",
         help="Principal components of the training fold that the probe reads.",
     )
-probes = {name: analyses.probe(one.key, label, pooling, strength, dimensions, one) for name, one in shared.items()}
-view = View(shared, probes, of, label, pooling, is_fixed=bool(strength or dimensions))
-show(probe_by_layer(probes, label=view.title, demonstrations=view.scope))
-for name, result in probes.items():
-    if result.reason:
-        st.info(f"{name}: {result.reason}.")
-given = {name: value for name, value in (("strength", strength), ("dimensions", dimensions)) if value}
-how = (label, pooling, PAGE_PERMUTATIONS)
-copy_as(shared, of_conditions("probes", "recording_probe", how, given, "probe_by_layer", {"label": view.title}))
-further(view)
+with slot():
+    how = (label, pooling, strength, dimensions)
+    probes = answers({name: questions.probe.of([one.key], *how) for name, one in shared.items()})
+    page(View(shared, probes, of, label, pooling, is_fixed=bool(strength or dimensions)))

@@ -16,10 +16,12 @@ from iclviz.figures.matrices import second_order
 from iclviz.figures.rsa import METHODS, alignment_by_layer
 from iclviz.figures.similarity import item_map, similarity_by_layer, similarity_difference, similarity_matrices
 from iclviz.figures.surface import noise_ceiling, surface_control
+from iclviz.questions import analyses as questions
 from iclviz.recording import Array, Recording
 from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
+from iclviz.ui.asking import answer, answers, slot
 from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
@@ -57,20 +59,24 @@ class View:
         """The recording that says what the items are."""
         return next(iter(self.pairs.values()))
 
-    def stack(self, name: str) -> Array:
-        """(L + 1, n, n) the RSMs of a condition."""
-        return analyses.rsm_stack(self.pairs[name].key, self.pooling, self.metric, self.drop_largest, self.pairs[name])
+    def stacks(self) -> dict[str, Array]:
+        """(L + 1, n, n) the RSMs of each condition."""
+        how = (self.pooling, self.metric, self.drop_largest)
+        return answers({name: questions.rsm_stack.of([one.key], *how) for name, one in self.pairs.items()})
 
     def shown(self, matrix: Array) -> Array:
         """An RSM as its colours show it."""
         return rescaled(matrix, self.values)
 
-    def standing(self, layer: int) -> dict[str, Any]:
-        """How items stand on the axes of a matrix, and in which words, for the figures."""
+    def how(self, layer: int) -> tuple[str, Any, float, int]:
+        """What tells an RSM of a condition from its others."""
+        return (self.pooling, self.metric, self.drop_largest, layer)
+
+    def standing(self, layer: int, stack: Array) -> dict[str, Any]:
+        """How items stand on the axes of a matrix, and in which words, for the figures; `stack` is A's."""
         said = {"item_ids": self.first.item_ids, "metric": self.metric, "values": self.values}
         if self.sorting == CLUSTERS:
-            how = (self.pooling, self.metric, self.drop_largest, layer)
-            return {**said, "clustered": analyses.clusters(self.first.key, *how, self.first)}
+            return {**said, "clustered": analyses.clusters(self.first.key, self.how(layer), stack[layer])}
         return {**said, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
 
     @property
@@ -88,15 +94,17 @@ class View:
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
     layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
-    figure = similarity_matrices(
-        {name: view.shown(view.stack(name)[layer]) for name in view.pairs},
-        view.first.hypotheses[view.hypothesis],
-        hypothesis_title=view.title,
-        layer=layer,
-        demonstrations=view.scope,
-        **view.standing(layer),
-    )
-    show(figure)
+    with slot():
+        stacks = view.stacks()
+        figure = similarity_matrices(
+            {name: view.shown(stack[layer]) for name, stack in stacks.items()},
+            view.first.hypotheses[view.hypothesis],
+            hypothesis_title=view.title,
+            layer=layer,
+            demonstrations=view.scope,
+            **view.standing(layer, next(iter(stacks.values()))),
+        )
+        show(figure)
 
 
 @st.fragment
@@ -106,18 +114,21 @@ def difference(view: View) -> None:
         st.info("Run both A and B to see their difference.")
         return
     layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "difference")
-    a, b = (view.shown(view.stack(name)[layer]) for name in view.pairs)
-    show(similarity_difference(b - a, layer=layer, demonstrations=view.scope, **view.standing(layer)))
+    with slot():
+        a, b = view.stacks().values()
+        change = view.shown(b[layer]) - view.shown(a[layer])
+        show(similarity_difference(change, layer=layer, demonstrations=view.scope, **view.standing(layer, a)))
 
 
 def layers_at_once(view: View) -> None:
     """The RSMs of layers from the first to the last, small, of one condition at a time."""
-    for tab, name in zip(st.tabs(list(view.pairs)), view.pairs, strict=True):
+    stacks = view.stacks()
+    first = next(iter(stacks.values()))
+    for tab, (name, stack) in zip(st.tabs(list(stacks)), stacks.items(), strict=True):
         with tab:
-            stack = view.stack(name)
             chosen = dict.fromkeys(np.linspace(0, len(stack) - 1, SIDE_BY_SIDE).round().astype(int).tolist())
             matrices = {layer: view.shown(stack[layer]) for layer in chosen}
-            standing = view.standing(len(stack) - 1)
+            standing = view.standing(len(first) - 1, first)
             show(similarity_by_layer(matrices, condition=name, demonstrations=view.scope, **standing), name=name)
 
 
@@ -126,11 +137,14 @@ def plane(view: View) -> None:
     """The items of one layer in a plane, coloured by a label."""
     layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "plane")
     label = view.of.hypothesis_labels[view.hypothesis] if view.sorting == CLUSTERS else view.sorting
-    how = (view.pooling, view.metric, view.drop_largest, layer)
-    maps = {name: analyses.plane(one.key, *how, one) for name, one in view.pairs.items()}
     labels, title = view.first.labels[label], view.of.titles[label]
-    figure = item_map(maps, labels, item_ids=view.first.item_ids, label=title, layer=layer, demonstrations=view.scope)
-    show(figure)
+    with slot():
+        maps = {
+            name: analyses.plane(view.pairs[name].key, view.how(layer), stack[layer])
+            for name, stack in view.stacks().items()
+        }
+        ids, limits = view.first.item_ids, view.scope
+        show(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits))
 
 
 def change(view: View) -> None:
@@ -138,9 +152,8 @@ def change(view: View) -> None:
     chosen = compared(view.pairs)
     if chosen is None:
         return
-    test = analyses.alignment_change(
-        chosen.key, view.hypothesis, view.pooling, view.metric, view.method, chosen.comparison
-    )
+    how = (view.hypothesis, view.pooling, view.metric, view.method)
+    test = answer(questions.alignment_change.of(chosen.key, *how))
     measure = f"alignment with “{view.title}” ({METHODS[view.method]})"
     show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
     seeds_button(chosen)
@@ -148,9 +161,10 @@ def change(view: View) -> None:
 
 def surface(view: View) -> None:
     """How much of the alignment the mere text could explain."""
-    for tab, (label, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
+    how = (view.hypothesis, view.pooling, view.metric)
+    controls = answers({label: questions.surface.of([one.key], *how) for label, one in view.pairs.items()})
+    for tab, (label, control) in zip(st.tabs(list(controls)), controls.items(), strict=True):
         with tab:
-            control = analyses.surface(one.key, view.hypothesis, view.pooling, view.metric, one)
             figure = surface_control(control, hypothesis=view.title, condition=label, demonstrations=view.scope)
             show(figure, name=label)
 
@@ -161,11 +175,12 @@ def layers(view: View) -> None:
     measure = st.radio("Measure", list(measures), format_func=measures.__getitem__, horizontal=True)
     sides = list(view.pairs.items())
     across = [(sides[0], sides[0]), (sides[-1], sides[-1]), (sides[0], sides[-1])][: 3 if len(sides) > 1 else 1]
-    for tab, ((down, a), (right, b)) in zip(
-        st.tabs([f"{one[0]} × {two[0]}" for one, two in across]), across, strict=True
-    ):
+    how = (view.pooling, view.metric, measure)
+    matrices = answers(
+        {f"{down} × {right}": questions.layers_alike.of([a.key, b.key], *how) for (down, a), (right, b) in across}
+    )
+    for tab, ((down, _), (right, _)), matrix in zip(st.tabs(list(matrices)), across, matrices.values(), strict=True):
         with tab:
-            matrix = analyses.layers_alike(a.key, b.key, view.pooling, view.metric, measure, a, b)
             titles = {"down": f"Layer, {down}", "across": f"Layer, {right}"}
             figure = second_order(matrix, measure=measures[measure], demonstrations=view.scope, **titles)
             show(figure, name=f"{down} {right}")
@@ -176,13 +191,13 @@ def seeds(view: View) -> None:
     chosen = compared(view.pairs)
     if chosen is None:
         return
-    ceilings = {}
+    asked = {}
     for label, side in zip(view.pairs, (0, 1), strict=True):
         runs = {pair[side].key: pair[side] for pair in chosen.comparison.pairs}
         if len(runs) >= 3:
-            ceilings[label] = analyses.ceiling(tuple(runs), view.pooling, view.metric, list(runs.values()))
-    if ceilings:
-        show(noise_ceiling(ceilings, demonstrations=chosen.scope))
+            asked[label] = questions.ceiling.of(list(runs), view.pooling, view.metric)
+    if asked:
+        show(noise_ceiling(answers(asked), demonstrations=chosen.scope))
     else:
         st.info("The noise ceiling compares at least three demonstration seeds of a condition.")
     seeds_button(chosen)
@@ -192,10 +207,8 @@ def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
     others = [name for name in view.first.hypotheses if name != view.hypothesis]
     other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__)
-    tests = {
-        label: analyses.hypotheses(one.key, (view.hypothesis, other), view.pooling, view.metric, one)
-        for label, one in view.pairs.items()
-    }
+    how = ((view.hypothesis, other), view.pooling, view.metric)
+    tests = answers({label: questions.hypotheses.of([one.key], *how) for label, one in view.pairs.items()})
     measure = "alignment (rho-a) with one hypothesis over another"
     versus = f"{view.title} − {view.of.titles[other]}"
     show(change_by_layer(tests, measure=measure, versus=versus, demonstrations=view.scope))
@@ -203,7 +216,7 @@ def two_hypotheses(view: View) -> None:
 
 def composite(view: View) -> None:
     """Composite prompts against the simple prompts of the same items."""
-    found, missing = {}, []
+    asked, missing = {}, []
     for label, one in view.pairs.items():
         for name, title in SIMPLE.items():
             spec = one.spec.with_(task_options={**one.spec.task_options, "prompts": name})
@@ -216,9 +229,10 @@ def composite(view: View) -> None:
             if simple is None:
                 missing.append(resolved)
                 continue
-            found[f"{label}, {title}"] = analyses.composite(one.key, simple.key, view.pooling, view.metric, one, simple)
-    if found:
-        show(composite_to_simple(found, demonstrations=view.scope))
+            keys = [one.key, simple.key]
+            asked[f"{label}, {title}"] = questions.composite.of(keys, view.pooling, view.metric)
+    if asked:
+        show(composite_to_simple(answers(asked), demonstrations=view.scope))
     if missing:
         st.info("The simple prompts of these items have not been run yet.")
         jobs.run_button("Run the simple prompts", missing, primary=False)
@@ -284,11 +298,10 @@ if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     pairs = dict(list(pairs.items())[:1])
 view = view_of(pairs)
 matrices(view)
-tests = {
-    name: analyses.alignment(one.key, view.hypothesis, view.pooling, view.metric, view.method, view.drop_largest, one)
-    for name, one in pairs.items()
-}
-show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
+with slot():
+    tested = (view.hypothesis, view.pooling, view.metric, view.method, view.drop_largest)
+    tests = answers({name: questions.alignment.of([one.key], *tested) for name, one in pairs.items()})
+    show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
 given = {"method": view.method} | ({"drop_largest": view.drop_largest} if view.drop_largest else {})
 how = (view.hypothesis, view.pooling, view.metric)
 copy_as(

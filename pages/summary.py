@@ -1,21 +1,23 @@
 """The headline: did behaviour change, and does what changed inside the model go with it?"""
 
-from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
-from iclviz.analysis.comparing import Change
 from iclviz.analysis.headlines import Headline
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.measures import MEASURES, Measuring, first_layer
+from iclviz.analysis.of_pairs import score_change
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
 from iclviz.primary import primary_measuring
+from iclviz.questions import analyses as questions
+from iclviz.questions.question import Question
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, options
+from iclviz.ui import options
+from iclviz.ui.asking import answer, slot
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
@@ -77,29 +79,31 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
     if last > first:
         with columns[1]:
             layer = st.slider("Layer", first, last, at, help="The strongest link's layer, until you move it.")
-    x, y = analyses.points(chosen.key, measure, found.score, layer, measuring, chosen.comparison)
-    unit = "block" if first else "layer"
-    show(
-        link_scatter(
-            x,
-            y,
-            item_ids=chosen.comparison.item_ids,
-            measure=f"{MEASURE_TITLES[measure]}, {unit} {layer}",
-            score=score,
-            groups=chosen.comparison.groups,
-            demonstrations=limits,
+    with slot():
+        x = answer(questions.points.of(chosen.key, measure, measuring))[:, layer - first]
+        y = score_change(chosen.comparison, found.score).mean(axis=0)
+        unit = "block" if first else "layer"
+        show(
+            link_scatter(
+                x,
+                y,
+                item_ids=chosen.comparison.item_ids,
+                measure=f"{MEASURE_TITLES[measure]}, {unit} {layer}",
+                score=score,
+                groups=chosen.comparison.groups,
+                demonstrations=limits,
+            )
         )
-    )
-    with st.expander("Over conditions (exploratory)"):
-        over_conditions(chosen, measure, layer, measuring, score)
+        if st.toggle("Over conditions (exploratory)", help="Every run of these items with other demonstrations."):
+            over_conditions(chosen, measure, layer, measuring, score)
 
 
 def over_conditions(chosen: Compared, measure: str, layer: int, measuring: Measuring, score: str) -> None:
     """Every condition of the cache that differs in its demonstrations alone, as points."""
     like = conditions_like(chosen.comparison.pairs[0][1])
     name = task(chosen.b.task).primary.score
-    keys = tuple(one.key for one in like.values())
-    found = analyses.conditions(keys, measure, name, layer, measuring, like)
+    asked = questions.conditions.of([one.key for one in like.values()], tuple(like), measure, name, measuring)
+    found = answer(asked)[layer - first_layer(measure)]
     if len(found.points) < FEWEST_CONDITIONS:
         st.info(f"Fewer than {FEWEST_CONDITIONS} conditions of these items have been run: there is nothing to compare.")
         return
@@ -111,24 +115,24 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     key, comparison = chosen.key, chosen.comparison
     hypothesis, label = measuring.of(comparison.first)
-    changes: dict[str, tuple[Callable[[], Change], int]] = {}
+    changes: dict[str, tuple[Question[Any], int]] = {}
     if hypothesis:
-        how = (hypothesis, measuring.pooling, measuring.metric, "spearman")
         title = f"alignment with “{of.titles[hypothesis]}”"
-        changes[title] = (lambda: analyses.alignment_change(key, *how, comparison), 0)
+        asked = questions.alignment_change.of(key, hypothesis, measuring.pooling, measuring.metric, "spearman")
+        changes[title] = (asked, 0)
     if label:
         title = probe_change_title(comparison.first, label, of.titles[label])
-        changes[title] = (lambda: analyses.probe_change(key, label, measuring.pooling, comparison), 0)
+        changes[title] = (questions.probe_change.of(key, label, measuring.pooling), 0)
     if "attention_ratio" in found.links[LEVELS[0]]:
         title = "log attention ratio of the last prompt token"
-        changes[title] = (lambda: analyses.log_ratio_change(key, measuring, False, comparison), 1)
+        changes[title] = (questions.log_ratio_change.of(key, measuring, False), 1)
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(comparison.first.n_layers + 1 - first for _, first in changes.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
     chosen_title = st.segmented_control("Change of", list(changes), label_visibility="collapsed")
     if chosen_title:
-        change, first = changes[chosen_title]
-        show(change_by_layer({"B − A": change()}, measure=chosen_title, first=first, demonstrations=limits))
+        asked, first = changes[chosen_title]
+        show(change_by_layer({"B − A": answer(asked)}, measure=chosen_title, first=first, demonstrations=limits))
 
 
 def page(pairs: dict[str, Recording]) -> None:
@@ -142,7 +146,7 @@ def page(pairs: dict[str, Recording]) -> None:
         return
     of = task(a.spec.task)
     measuring = primary_measuring(of, a)
-    found = analyses.summary(chosen.key, of.primary.score, measuring, chosen.comparison)
+    found = answer(questions.summary.of(chosen.key, of.primary.score, measuring))
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
     seeds_button(chosen)
@@ -153,5 +157,6 @@ def page(pairs: dict[str, Recording]) -> None:
 st.title("Summary")
 pairs = recorded()
 if len(pairs) == 2:
-    page(pairs)
+    with slot():
+        page(pairs)
 methods_section(list(pairs.values()))

@@ -78,6 +78,15 @@ def tiny_model(tmp_path_factory, tokenizer) -> Path:
     return folder
 
 
+@pytest.fixture
+def few_and_many(tiny_model):
+    """Linear regression of twelve items with 2 and with 4 demonstrations, recorded in the test's cache."""
+    import iclviz
+
+    shown = [iclviz.Demonstrations("correct", k, 0) for k in (2, 4)]
+    return [iclviz.run(str(tiny_model), "linear_regression", one, 12, 0, {"distractor": True}) for one in shown]
+
+
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
     """The real demo model, which `make setup` puts into the checkout."""

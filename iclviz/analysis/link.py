@@ -23,6 +23,7 @@ from scipy.stats import rankdata
 
 from iclviz.analysis.comparing import over_seeds
 from iclviz.analysis.paired import two_sided
+from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import (
     benjamini_hochberg,
     percentile_interval,
@@ -247,7 +248,7 @@ def _resampled(
     n_groups = int(data.codes.max()) + 1
     members = [np.flatnonzero(data.codes == code) for code in range(n_groups)]
     samples = np.empty((len(data.y), n_bootstrap if n_groups > 1 else 0, data.x.shape[1]))
-    for place in range(samples.shape[1]):
+    for place in steps(range(samples.shape[1]), "resampling"):
         drawn = drawing.integers(n_groups, size=n_groups)
         items = np.concatenate([members[group] for group in drawn])
         codes = np.repeat(np.arange(n_groups), [len(members[group]) for group in drawn])

@@ -108,10 +108,9 @@ def across_conditions(
     recordings: Mapping[str, Recording],
     measure: str,
     score: str,
-    column: int,
     measuring: Measuring | None = None,
-) -> ConditionPoints:
-    """Each condition's mean of a measure in one column (layer, or block), against its mean score.
+) -> list[ConditionPoints]:
+    """Each condition's mean of a measure in every column (layer, or block), against its mean score.
 
     Conditions without a value are left out.
 
@@ -122,14 +121,17 @@ def across_conditions(
     if measure not in MEASURES:
         raise unknown(AnalysisError, "measure", measure, list(MEASURES))
     how = measuring or Measuring()
-    means = {
-        label: (
-            float(mean_of_known(MEASURES[measure](one, how)[:, column])),
-            float(mean_of_known(np.asarray(one.scores[score], dtype=float))),
-        )
-        for label, one in recordings.items()
-        if score in one.scores
-    }
+    scored = {label: one for label, one in recordings.items() if score in one.scores}
+    scores = {label: float(mean_of_known(np.asarray(one.scores[score], float))) for label, one in scored.items()}
+    means = {label: mean_of_known(MEASURES[measure](one, how)) for label, one in scored.items()}
+    n_columns = min((len(of_layers) for of_layers in means.values()), default=0)
+    return [
+        _condition_points({label: (float(means[label][column]), scores[label]) for label in scored})
+        for column in range(n_columns)
+    ]
+
+
+def _condition_points(means: Mapping[str, tuple[float, float]]) -> ConditionPoints:
     points = {label: point for label, point in means.items() if np.isfinite(point).all()}
     values = np.array(list(points.values())).reshape(-1, 2)
     varied = len(values) > 2 and bool((np.ptp(values, axis=0) > 0).all())

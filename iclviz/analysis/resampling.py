@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from iclviz.analysis.correlations import Method, align, comparable
+from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import quotient
 from iclviz.recording import Array
 
@@ -147,7 +148,7 @@ def resamples(x: Array, h: Array, codes: Array, method: Method, unit_weights: Ar
         for _, layers, pairs in comparable(x, h[None])
     ]
     step = max(1, _BLOCK // len(h))
-    for start in range(0, len(unit_weights), step):
+    for start in steps(range(0, len(unit_weights), step), "resampling"):
         weights = _pair_weights(unit_weights[start : start + step], codes)
         for layers, pairs, resample in parts:
             samples[start : start + step, layers] = resample(weights[pairs]).T

@@ -160,30 +160,57 @@ def similarity_by_layer(
     condition: its label.
     """
     value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
-    title = _title(value)
+    figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, item_ids, sorting, value)
+    caption = (
+        f"{_title(value)} of every pair of items in {condition}, for layers from the first to the last. "
+        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle(condition, sorting)
+    return theme.finish(figure, "Representational similarity over layers", subtitle, caption, height=height)
+
+
+@named("similarity-by-condition")
+def similarity_by_condition(
+    rsms: Mapping[str, Array],
+    *,
+    layer: int,
+    item_ids: Sequence[str],
+    groups: Array | None = None,
+    group_title: str = "group",
+    metric: str = "cosine",
+    demonstrations: str = "",
+) -> go.Figure:
+    """The RSMs of several conditions at one layer, small and on one colour scale.
+
+    Parameters
+    ----------
+    rsms: label -> (n, n); other parameters as of `similarity_matrices`.
+    layer: the layer shown.
+    """
+    value, sorting = _SCALES["raw"].format(metric=metric), _sorting(len(item_ids), groups, group_title, None)
+    figure, height = _small(rsms, item_ids, sorting, value)
+    caption = (
+        f"{_title(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
+        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle(f"Layer {layer}", sorting)
+    return theme.finish(figure, "Representational similarity over conditions", subtitle, caption, height=height)
+
+
+def _small(rsms: Mapping[str, Array], item_ids: Sequence[str], sorting: _Sorting, value: str) -> tuple[go.Figure, int]:
+    """Small panels, title -> (n, n), on one colour scale, and the height that they need."""
     n_rows = -(-len(rsms) // _COLUMNS)
-    titles = [f"Layer {layer}" for layer in rsms]
     spacing = {"horizontal_spacing": 0.03, "vertical_spacing": 0.34 / n_rows}
-    figure = make_subplots(n_rows, _COLUMNS, subplot_titles=titles, **spacing)
-    for place, (layer, matrix) in enumerate(rsms.items()):
-        heatmap = _heatmap(matrix, item_ids, sorting, f"Layer {layer}", value).update(coloraxis="coloraxis")
+    figure = make_subplots(n_rows, _COLUMNS, subplot_titles=list(rsms), **spacing)
+    for place, (title, matrix) in enumerate(rsms.items()):
+        heatmap = _heatmap(matrix, item_ids, sorting, title, value).update(coloraxis="coloraxis")
         figure.add_trace(heatmap, row=place // _COLUMNS + 1, col=place % _COLUMNS + 1)
     _square(figure)
     figure.update_xaxes(title=_axis_title(sorting), col=1)
     figure.update_yaxes(title="Item", col=1)
-    figure.update_layout(
-        coloraxis={
-            **_scale(*rsms.values()),
-            "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12},
-        }
-    )
-    caption = (
-        f"{title} of every pair of items in {condition}, for layers from the first to the last. "
-        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
-    )
-    subtitle = _subtitle(condition, sorting)
-    height = theme.MARGIN["t"] + theme.MARGIN["b"] + _SMALL * n_rows
-    return theme.finish(figure, "Representational similarity over layers", subtitle, caption, height=height)
+    bar = {"title": {"text": _title(value), "side": "right"}, "thickness": 12}
+    figure.update_layout(coloraxis={**_scale(*rsms.values()), "colorbar": bar})
+    return figure, theme.MARGIN["t"] + theme.MARGIN["b"] + _SMALL * n_rows
 
 
 @named("item-map")

@@ -6,6 +6,7 @@ apart for colour-blind readers. Scales are perceptually uniform: cividis (Nunez 
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -24,7 +25,7 @@ MARGIN = {"l": 72, "r": 24, "t": 112, "b": 64}
 CONDITIONS = ("#1F77B4", "#C75B12")
 """Condition A, condition B."""
 
-SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640")
+SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640", "#9016FA", "#745F73", "#CD55FD")
 """Further series of one figure, after A and B."""
 
 CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", "#9A8BC1", "#B58B4D")
@@ -149,6 +150,8 @@ def finish(
 
 
 def coloured(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Label, result and colour of each condition, in order: A, B, and what follows."""
-    for place, (label, result) in enumerate(conditions.items()):
-        yield label, result, SERIES[place % len(SERIES)]
+    """Label, result and colour of each condition: those called A and B have theirs in every figure, others in order."""
+    own = {label: CONDITIONS["AB".index(label[0])] for label in conditions if label.startswith(("A:", "B:"))}
+    others = (colour for colour in cycle(SERIES) if colour not in own.values())
+    for label, result in conditions.items():
+        yield label, result, own.get(label) or next(others)

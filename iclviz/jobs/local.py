@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.computing import ModelKeeper, compute_together
-from iclviz.jobs.queue import Job, Progress, Queue, State
+from iclviz.jobs.queue import Queue, Run
+from iclviz.jobs.table import Progress, State
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolve
 
@@ -14,7 +15,7 @@ CANCEL_CHECK_SECONDS = 0.5
 
 
 def compute_jobs(
-    jobs: Sequence[Job],
+    jobs: Sequence[Run],
     queue: Queue,
     keeper: ModelKeeper,
     report: Callable[[str, Progress], None] = lambda key, progress: None,
@@ -52,7 +53,7 @@ def compute_jobs(
 
 
 @contextmanager
-def _marked(jobs: Sequence[Job], found: Mapping[str, Recording], queue: Queue, interrupted: State) -> Iterator[None]:
+def _marked(jobs: Sequence[Run], found: Mapping[str, Recording], queue: Queue, interrupted: State) -> Iterator[None]:
     """Where computing ends in a way that nobody asked for, the jobs without a recording say so."""
     try:
         yield
@@ -68,7 +69,7 @@ def _marked(jobs: Sequence[Job], found: Mapping[str, Recording], queue: Queue, i
         raise
 
 
-def _without_cancelled(jobs: Sequence[Job], found: Mapping[str, Recording], queue: Queue) -> list[Job]:
+def _without_cancelled(jobs: Sequence[Run], found: Mapping[str, Recording], queue: Queue) -> list[Run]:
     """The jobs that go on; the others are marked as cancelled."""
     cancelled = {job.key for job in jobs if job.key not in found and _is_cancelled(job.key, queue)}
     for key in cancelled:
@@ -77,7 +78,7 @@ def _without_cancelled(jobs: Sequence[Job], found: Mapping[str, Recording], queu
 
 
 def _computed(
-    jobs: Sequence[Job], queue: Queue, keeper: ModelKeeper, report: Callable[[str, Progress], None]
+    jobs: Sequence[Run], queue: Queue, keeper: ModelKeeper, report: Callable[[str, Progress], None]
 ) -> Iterator[tuple[str, Recording]]:
     if not jobs:
         return
@@ -92,13 +93,13 @@ def _computed(
     yield from compute_together(asked, queue.store, keeper, tell, _cancel_check(jobs, queue))
 
 
-def _resolved(job: Job, queue: Queue) -> Resolved:
+def _resolved(job: Run, queue: Queue) -> Resolved:
     resolved = resolve(job.spec, queue.store.memo)
     _check_key(job, resolved)
     return resolved
 
 
-def _check_key(job: Job, resolved: Resolved) -> None:
+def _check_key(job: Run, resolved: Resolved) -> None:
     """The model's files may have changed between the asking and the running."""
     if resolved.key != job.key:
         raise UserError(f"The files of {job.spec.model} changed since this run was asked for.", "Ask for it again.")
@@ -109,7 +110,7 @@ def _is_cancelled(key: str, queue: Queue) -> bool:
     return job is not None and job.cancel_requested
 
 
-def _cancel_check(jobs: Sequence[Job], queue: Queue) -> Callable[[], bool]:
+def _cancel_check(jobs: Sequence[Run], queue: Queue) -> Callable[[], bool]:
     """Looks into the queue at most every half second."""
     asked = {"at": 0.0}
 

@@ -1,28 +1,51 @@
-"""Starting the worker as a process of its own; needs no torch."""
+"""Starting the worker and the analyst as processes of their own; needs no torch."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
+from iclviz.store import Store
 
 IDLE_EXIT_SECONDS = 1800
 
 
-def start_worker(queue: Queue, idle_exit: float | None = None) -> "subprocess.Popen[bytes]":
-    """A worker in its own session, so that a signal to the caller's does not reach it; its log lies in the cache."""
-    command = [sys.executable, "-m", "iclviz", "worker"]
-    if idle_exit is not None:
-        command += ["--idle-exit", f"{idle_exit:g}"]
-    environment = {**os.environ, "ICLVIZ_CACHE": str(queue.store.folder)}
-    with (queue.store.folder / "worker.log").open("ab") as log:
+Process = subprocess.Popen[bytes]
+
+
+def start(store: Store, name: str) -> Process:
+    """The command `iclviz NAME` in a session of its own, so that a signal to the caller's does not reach it.
+
+    It ends by itself after half an hour without work; its log lies in the cache.
+    """
+    command = [sys.executable, "-m", "iclviz", name, "--idle-exit", str(IDLE_EXIT_SECONDS)]
+    environment = {**os.environ, "ICLVIZ_CACHE": str(store.folder)}
+    with (store.folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
 
 
-def ensure_worker(queue: Queue) -> None:
-    """Start a worker where none lives; it ends by itself after half an hour without a job."""
-    if not queue.worker_lives(device_kind({})):
-        start_worker(queue, IDLE_EXIT_SECONDS)
+def ensure_worker(queue: Queue) -> Process | None:
+    """Start a worker where none lives."""
+    return None if queue.worker_lives(device_kind({})) else _start_once(queue.store, "worker")
+
+
+def ensure_analyst(asked: Asked) -> Process | None:
+    """Start an analyst where none lives."""
+    return None if asked.worker_lives(ANALYST) else _start_once(asked.store, "analyst")
+
+
+_started: dict[tuple[Path, str], Process] = {}
+"""What this process started last: it takes a moment until that holds its lock."""
+
+
+def _start_once(store: Store, name: str) -> Process | None:
+    last = _started.get((store.folder, name))
+    if last is not None and last.poll() is None:
+        return None
+    _started[store.folder, name] = start(store, name)
+    return _started[store.folder, name]

@@ -6,14 +6,13 @@ worker goes on from the last finished batch.
 """
 
 import logging
-import signal
 import time
 from contextlib import ExitStack
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
+from iclviz.jobs.stopping import stop_on_termination
 from iclviz.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
     UserError: another worker has this cache's device.
     """
     queue = Queue(store)
-    _stop_on_termination()
+    stop_on_termination()
     with queue.worker_lease(device) as mine:
         if not mine:
             raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
@@ -81,10 +80,3 @@ def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
             log.exception("failed: %s", ", ".join(job.key for job in jobs))
             given_up.update(job.key for job in jobs)
     return True
-
-
-def _stop_on_termination() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)

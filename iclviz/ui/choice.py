@@ -25,6 +25,8 @@ COLOURS = {"a": "blue", "b": "orange"}
 MOST_ITEMS = 4096
 MOST_K = 1000
 MOST_SEED = 2**31 - 1
+MOST_MEMBERS = 8
+"""Conditions of a set: what a figure can tell apart."""
 
 EXAMPLE_BORDER = "\n\n"
 """What stands between two examples that somebody types."""
@@ -76,6 +78,11 @@ DEFAULTS: dict[str, Any] = {
     "item": 0,
     "sorted": "",
     "colours": "raw",
+    "vary": "k",
+    "values": [],
+    "runs": [],
+    "averaged": False,
+    "bands": True,
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
 
@@ -120,6 +127,17 @@ def _poolings(text: str) -> list[str]:
     return names
 
 
+def _values(text: str) -> list[int | str]:
+    values = json.loads(text)
+    if not isinstance(values, list) or not all(isinstance(one, int | str) for one in values):
+        raise ValueError("no list of numbers or words")
+    return [one if isinstance(one, int) else one[:200] for one in values][:MOST_MEMBERS]
+
+
+def _flag(text: str) -> bool:
+    return {"True": True, "False": False}[text]
+
+
 def _text(text: str) -> str:
     return text[:200]
 
@@ -139,6 +157,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "poolings": _poolings,
     "layer": _whole(0, 1000),
     "item": _whole(0, MOST_ITEMS),
+    "values": _values,
+    "runs": _values,
+    "averaged": _flag,
+    "bands": _flag,
 }
 """How a URL's text becomes a choice; names without an entry are short texts."""
 
@@ -288,7 +310,7 @@ def _side_controls(side: str) -> None:
         st.selectbox,
         "Model",
         f"{side}_model",
-        _models(chosen[f"{side}_model"]),
+        models_here(chosen[f"{side}_model"]),
         accept_new_options=True,
         format_func=model_title,
         help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
@@ -311,7 +333,8 @@ def _task_title(of: Task) -> str:
     return f"{of.title} ({of.identity[1:7]})" if isinstance(of, OwnTask) else of.title
 
 
-def _models(chosen: str) -> list[str]:
+def models_here(chosen: str) -> list[str]:
+    """The models that can be chosen: those on this disk, and the one that is chosen."""
     here = [name for name, row in PRESETS.items() if on_disk(row)]
     return list(dict.fromkeys([DEMO_MODEL, *here, chosen]))
 

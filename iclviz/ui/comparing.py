@@ -14,6 +14,7 @@ from iclviz.resolve import Resolved
 from iclviz.spec import RunSpec
 from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.ui import jobs, loading
+from iclviz.ui.asking import slot
 
 View = TypeVar("View")
 
@@ -52,7 +53,7 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
         st.info("Run both A and B to compare them.")
         return None
     a, b = pairs.values()
-    ours, theirs = _of_seeds(a), _of_seeds(b)
+    ours, theirs = of_seeds(a), of_seeds(b)
     if _draws(a.spec) and _draws(b.spec):
         common = ours.keys() & theirs.keys() if _of_one_seed(a.spec, b.spec) else set()
     else:
@@ -78,7 +79,7 @@ def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
     return a.demonstrations.seed == b.demonstrations.seed or not (_draws(a) and _draws(b))
 
 
-def _of_seeds(recording: Recording) -> dict[int, Recording]:
+def of_seeds(recording: Recording) -> dict[int, Recording]:
     """Demonstration seed -> the recording that differs in it alone; none where no seed draws what it shows."""
     spec = recording.spec
     if not _draws(spec):
@@ -134,6 +135,7 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
     if note:
         st.caption(note)
     try:
-        sections[chosen](view)
+        with slot():
+            sections[chosen](view)
     except AnalysisError as error:
         st.info(str(error))

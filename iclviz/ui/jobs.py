@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.jobs.queue import Job, Queue
+from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.starting import ensure_worker
 from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
@@ -79,7 +79,7 @@ def _watch(open_before: list[str], everything: bool, run_every: float | None) ->
     watch()
 
 
-def _open_job(job: Job, queue: Queue) -> None:
+def _open_job(job: Run, queue: Queue) -> None:
     line, button = st.columns([6, 1], vertical_alignment="center")
     share = job.progress.items_done / max(job.progress.items_total, 1)
     state = "waiting for its turn" if job.state == "queued" else note(job.progress)
@@ -91,7 +91,7 @@ def _open_job(job: Job, queue: Queue) -> None:
         button.button("Cancel", key=f"cancel-{job.key}", on_click=queue.cancel, args=(job.key,))
 
 
-def _ended_jobs(jobs: list[Job], queue: Queue) -> None:
+def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
     for job in sorted(jobs, key=lambda job: -(job.finished or 0))[:SHOWN_ENDED]:
         line, button = st.columns([6, 1], vertical_alignment="center")
         took = f" in {job.finished - job.started:.0f} s" if job.finished and job.started else ""
@@ -105,7 +105,7 @@ def _ended_jobs(jobs: list[Job], queue: Queue) -> None:
             button.button("Clear", key=f"clear-{job.key}", on_click=queue.remove, args=(job.key,))
 
 
-def _again(job: Job, queue: Queue) -> None:
+def _again(job: Run, queue: Queue) -> None:
     try:
         queue.submit(job.spec, job.key)
         ensure_worker(queue)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from iclviz.curating import annotation
 from iclviz.errors import UserError
-from iclviz.jobs.queue import Job
+from iclviz.jobs.queue import Run
 from iclviz.models.presets import model_title
 from iclviz.spec import RunSpec
 from iclviz.store import Summary
@@ -52,7 +52,7 @@ def runs() -> pd.DataFrame:
     return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _job(job: Run) -> dict[str, Any]:
     return {"state": job.state, "name": "", "tags": [], "note": "", **_of_spec(job.spec, job.key)}
 
 

@@ -205,13 +205,13 @@ def test_unknown_names_are_answered_with_those_that_are_known(made):
 
 def test_conditions_are_points_with_a_coefficient_and_no_p(made):
     runs = {f"k = {k}": made(k, GAIN * k / 8, ratio=True) for k in (1, 4, 8, 16)}
-    found = across_conditions(runs, "attention_ratio", "main", 1)
+    found = across_conditions(runs, "attention_ratio", "main")[1]
     assert list(found.points) == list(runs)
     assert found.rho == pytest.approx(1)
     ratio, score = found.points["k = 4"]
     assert ratio == pytest.approx(np.log(attention_ratio(runs["k = 4"]))[:, 1].mean())
     assert score == pytest.approx(runs["k = 4"].scores["main"].mean())
-    assert np.isnan(across_conditions({"one": runs["k = 1"]}, "attention_ratio", "main", 1).rho)
+    assert np.isnan(across_conditions({"one": runs["k = 1"]}, "attention_ratio", "main")[1].rho)
 
 
 def test_a_group_whose_first_item_has_no_label_still_counts(made):

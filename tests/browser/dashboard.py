@@ -12,7 +12,7 @@ from pathlib import Path
 
 SIZE = {"width": 1280, "height": 720}
 LONGEST_RUN = 300
-BUSY = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
+BUSY = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"], [class*="st-key-awaited"]'
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ from iclviz.analysis.comparing import Difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
+from iclviz.analysis.over_seeds import of_one, over_seeds
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.reliability import NoiseCeiling
@@ -130,6 +131,15 @@ def surface():
     return SurfaceControl(names, of_hypothesis, of_rsms, rise, rise / 2, rise / 3)
 
 
+def seeds(seed, n_layers=13, n_seeds=5):
+    return over_seeds(np.random.default_rng(seed).normal(0.3, 0.1, size=(n_seeds, n_layers)))
+
+
+def one_seed():
+    test = alignment_result()
+    return of_one(test.estimate, test.low, test.high)
+
+
 DRAWN = {
     "score-by-condition": lambda draw: draw({A: score(0.5), B: score(1.2, 1)}, score="Closeness", unit="decades"),
     "score-over-k": lambda draw: draw(
@@ -162,6 +172,19 @@ DRAWN = {
         item_ids=[f"item-{i}" for i in range(24)],
         groups=GROUPS,
         group_title="slope",
+    ),
+    "similarity-by-condition": lambda draw: draw(
+        {f"k = {k}": similarities(seed=k) for k in range(8)},
+        layer=7,
+        item_ids=[f"item-{i}" for i in range(24)],
+        groups=GROUPS,
+        group_title="slope",
+    ),
+    "measure-of-set": lambda draw: draw(
+        {A: seeds(0), B: seeds(1), "8 shuffled": one_seed()}, measure="Alignment with “Same slope”", value="Alignment"
+    ),
+    "score-of-set": lambda draw: draw(
+        {f"k = {k}": seeds(k, 1, 5) for k in (0, 2, 4, 8)}, score="Closeness", better="higher"
     ),
     "item-map": lambda draw: draw(
         {A: item_map(similarities(), "cosine"), B: item_map(similarities(seed=1), "cosine")},

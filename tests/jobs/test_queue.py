@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from iclviz.jobs.queue import Progress, Queue
+from iclviz.jobs.queue import Queue
+from iclviz.jobs.table import Progress
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
 

@@ -8,6 +8,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 import iclviz
+from iclviz.jobs.analyst import Analyst
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.tasks import task
@@ -32,10 +33,22 @@ TASKS = {
 def no_worker(monkeypatch):
     """Pages may ask for a worker; no test leaves one behind."""
     started = []
-    monkeypatch.setattr("iclviz.jobs.starting.start_worker", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("iclviz.jobs.starting.start", lambda *arguments: started.append(arguments))
     st.cache_data.clear()
     st.cache_resource.clear()
     return started
+
+
+@pytest.fixture(autouse=True)
+def answers_at_once(monkeypatch):
+    """Questions are answered in this process, while the page asks them."""
+
+    def answer(asked):
+        analyst = Analyst(asked)
+        while analyst.answer_next():
+            pass
+
+    monkeypatch.setattr("iclviz.ui.asking.ensure_analyst", answer)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import numpy as np
 from iclviz.analysis.probing.fitting import LEAST_SQUARES_STRENGTH
 from iclviz.analysis.probing.row_space import Rows
 from iclviz.analysis.probing.scores import class_weights
+from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import PValues, mean_of_known, p_values, permutations, too_few
 from iclviz.recording import Array
 
@@ -84,7 +85,8 @@ def chance(hat: Hat, y: Array, codes: Array, is_number: bool, n_permutations: in
     labels, unit, n_units = permuted_labels(y, codes, n_permutations, seed)
     statistic = r_squares if is_number else balanced_accuracies
     step = max(1, _BLOCK // (len(y) * (1 if is_number else int(y.max()) + 1)))
-    parts = [statistic(hat, labels[start : start + step]) for start in range(0, len(labels), step)]
+    starts = steps(range(0, len(labels), step), "permuting labels")
+    parts = [statistic(hat, labels[start : start + step]) for start in starts]
     null, reason = np.vstack([np.empty((0, len(hat.slopes))), *parts]), too_few(n_units)
     observed = statistic(hat, y[None])[0]
     p = PValues.absent(len(hat.slopes)) if reason else p_values(observed, null)

@@ -9,6 +9,7 @@ from iclviz.analysis.probing.folds import Folds, Split
 from iclviz.analysis.probing.labels import Label, can_split
 from iclviz.analysis.probing.logistic import COARSE, FINE, Precision
 from iclviz.analysis.probing.row_space import ReadOut, Rows, inner_products, rows
+from iclviz.analysis.progress import steps
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
@@ -79,7 +80,7 @@ def fitted_folds(
     label: Label, gram: Array, codes: Array, folds: Folds, settings: Settings, split: Split
 ) -> Iterator[Fold]:
     """Each fold with what its training items alone decide; inner folds are split as the outer ones are."""
-    for train, test in folds:
+    for train, test in steps(folds, "fitting probes"):
         if settings.strength is None:
             strengths = _chosen_strengths(label, gram, train, _inner(label, codes, train, settings, split), settings)
         else:

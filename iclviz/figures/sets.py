@@ -1,0 +1,143 @@
+"""Several conditions at once: a measure by layer, a score, and their RSMs side by side."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.over_seeds import OverSeeds
+from iclviz.figures import theme, wording
+from iclviz.figures.registry import named
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+"""One for each condition of a set, so that colour is not all that tells them apart."""
+
+_EACH_OPACITY = 0.35
+
+
+def _numbers(result: OverSeeds) -> dict[str, object]:
+    seeds = np.full(len(result.estimate), result.n_seeds)
+    return {
+        "customdata": np.column_stack([result.low, result.high, seeds]),
+        "meta": {"columns": ["low", "high", "demonstration seeds"]},
+    }
+
+
+def _interval(result: OverSeeds) -> str:
+    if not np.isfinite(result.low).any():
+        return "none"
+    if result.n_seeds == 1:
+        return "95 % over items, one demonstration seed"
+    return f"Student's 95 % over {result.n_seeds} demonstration seeds"
+
+
+def _intervals(conditions: Mapping[str, OverSeeds]) -> str:
+    return f"intervals: {wording.each(conditions, _interval)}"
+
+
+@named("measure-of-set")
+def measure_of_set(
+    conditions: Mapping[str, OverSeeds],
+    *,
+    measure: str,
+    value: str,
+    first: int = 0,
+    bands: bool = True,
+    demonstrations: str = "",
+) -> go.Figure:
+    """A measure in each layer of up to eight conditions.
+
+    Parameters
+    ----------
+    conditions: label -> the measure by layer.
+    measure: what is measured, such as "Alignment with “Same line”"; value: the axis's title.
+    first: the number of the first layer, 1 for attention's blocks.
+    bands: whether intervals are drawn.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    for place, (label, result, colour) in enumerate(theme.coloured(conditions)):
+        layers = np.arange(first, first + len(result.estimate))
+        if bands and np.isfinite(result.low).any():
+            edge = {"x": layers, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+            figure.add_scatter(y=result.low, legendgroup=label, **edge)
+            fill = theme.translucent(colour, 0.12)
+            figure.add_scatter(y=result.high, legendgroup=label, fill="tonexty", fillcolor=fill, **edge)
+        figure.add_scatter(
+            x=layers,
+            y=result.estimate,
+            name=label,
+            legendgroup=label,
+            mode="lines+markers",
+            line={"color": colour, "width": theme.LINE_WIDTH},
+            marker={"size": theme.MARKER_SIZE, "symbol": _SYMBOLS[place % len(_SYMBOLS)]},
+            hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+            "%{customdata[2]:.0f} seeds",
+            **_numbers(result),
+        )
+    title = "Block (number)" if first else "Layer (0 = input of the first block)"
+    figure.update_xaxes(title=title, tickformat="d", showgrid=False)
+    figure.update_yaxes(title=value, zeroline=True)
+    caption = (
+        f"{measure}, by layer, in {len(conditions)} conditions over the same items ({_intervals(conditions)}). Lines "
+        "whose bands overlap may still differ, since the items are the same: a pair of conditions is tested as B "
+        f"minus A.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        measure,
+        _intervals(conditions).capitalize(),
+        caption,
+        legend_rows=_legend_rows(conditions),
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+@named("score-of-set")
+def score_of_set(
+    conditions: Mapping[str, OverSeeds], *, score: str, better: str, demonstrations: str = ""
+) -> go.Figure:
+    """A score of up to eight conditions, with each seed where there are several.
+
+    Parameters
+    ----------
+    conditions: label -> its mean score, arrays (1,).
+    score: the score's title; better: "higher" or "lower".
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    for place, (label, result, colour) in enumerate(theme.coloured(conditions)):
+        if result.n_seeds > 1:
+            figure.add_scatter(
+                x=[label] * result.n_seeds,
+                y=result.each[:, 0],
+                mode="markers",
+                marker={"color": colour, "size": theme.MARKER_SIZE, "opacity": _EACH_OPACITY},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        high, low = result.high - result.estimate, result.estimate - result.low
+        figure.add_scatter(
+            x=[label],
+            y=result.estimate,
+            name=label,
+            mode="markers",
+            marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE, "symbol": _SYMBOLS[place % len(_SYMBOLS)]},
+            error_y={"array": high, "arrayminus": low, "thickness": theme.LINE_WIDTH, "width": 5},
+            hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+            "%{customdata[2]:.0f} seeds<extra>%{fullData.name}</extra>",
+            **_numbers(result),
+        )
+    figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
+    figure.update_yaxes(title=score)
+    caption = (
+        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}); pale "
+        f"marks are single demonstration seeds. {better.capitalize()} is better.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(figure, f"{score} by condition", _intervals(conditions).capitalize(), caption, showlegend=False)
+
+
+def _legend_rows(conditions: Mapping[str, object] | Sequence[str]) -> int:
+    """Rows that the legend is expected to take."""
+    return 1 + sum(len(label) + 8 for label in conditions) // 110

@@ -1,0 +1,90 @@
+"""Results of analyses as one safetensors file: arrays as tensors, everything else as JSON beside them.
+
+A result is a frozen dataclass of an analysis, an array, a text, a number, None, or a tuple, list or table of such.
+Nothing is unpickled: a file can name no other class than those dataclasses.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+ROOMS = ("iclviz.analysis.", "iclviz.questions.")
+_ENTRY = "result"
+
+
+def encode(result: Any) -> bytes:
+    """The file of a result."""
+    arrays: dict[str, Any] = {}
+    tree = json.dumps(flattened(result, arrays))
+    return bytes(save(arrays, {_ENTRY: tree}))
+
+
+def decode(path: Path) -> Any:
+    """The result in a file; its arrays cannot be written to.
+
+    Raises
+    ------
+    ValueError: it names what is no result.
+    """
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        tree = json.loads(file.metadata()[_ENTRY])
+    for values in arrays.values():
+        values.setflags(write=False)
+    return raised(tree, arrays)
+
+
+def flattened(value: Any, arrays: dict[str, Any]) -> Any:
+    """A value as plain JSON; its numeric arrays go into `arrays`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {one.name: flattened(getattr(value, one.name), arrays) for one in fields(value)}
+        return {"class": f"{type(value).__module__}:{type(value).__name__}", "fields": parts}
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            return {"words": value.tolist()}
+        arrays[str(len(arrays))] = np.ascontiguousarray(value)
+        return {"array": str(len(arrays) - 1)}
+    if isinstance(value, Mapping):
+        return {"table": [[flattened(one, arrays) for one in entry] for entry in value.items()]}
+    if isinstance(value, tuple | list):
+        return {type(value).__name__: [flattened(one, arrays) for one in value]}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def raised(tree: Any, arrays: Mapping[str, Any]) -> Any:
+    """The value that `flattened` laid out.
+
+    Raises
+    ------
+    ValueError: it names what is no result.
+    """
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, content),) = [entry for entry in tree.items() if entry[0] != "fields"]
+    if kind == "class":
+        return _class(content)(**{name: raised(part, arrays) for name, part in tree["fields"].items()})
+    return _RAISE[kind](content, arrays)
+
+
+_RAISE: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "array": lambda name, arrays: arrays[name],
+    "words": lambda words, arrays: np.asarray(words),
+    "table": lambda entries, arrays: dict([raised(one, arrays) for one in entry] for entry in entries),
+    "tuple": lambda values, arrays: tuple(raised(one, arrays) for one in values),
+    "list": lambda values, arrays: [raised(one, arrays) for one in values],
+}
+
+
+def _class(name: str) -> Any:
+    module, _, title = name.partition(":")
+    found = getattr(importlib.import_module(module), title, None) if module.startswith(ROOMS) else None
+    if not (isinstance(found, type) and is_dataclass(found)):
+        raise ValueError(f"{name} is no result of an analysis")
+    return found

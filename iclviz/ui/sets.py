@@ -1,0 +1,247 @@
+"""A set of up to eight conditions: those like A that differ in one thing, or runs that were chosen by hand.
+
+What may vary is a table: how a value becomes a spec, what it is called, and which values are offered.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from iclviz.curating import annotation
+from iclviz.errors import UserError
+from iclviz.models.presets import model_title
+from iclviz.recording import Recording
+from iclviz.resolve import Resolved
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.store import Summary
+from iclviz.tasks import KINDS, task
+from iclviz.ui import loading
+from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe, models_here
+
+USUAL_K = (0, 1, 2, 4, 8, 16, 32)
+USUAL_SEEDS = tuple(range(5))
+
+
+@dataclass(frozen=True)
+class Member:
+    """One condition of a set.
+
+    Attributes
+    ----------
+    label: what figures call it; A and B keep their letters, and so their colours.
+    spec: the condition as it was asked for.
+    resolved: with every default, None where it cannot be run.
+    recording: None where it has not run.
+    problem: why it cannot be run or read.
+    """
+
+    label: str
+    spec: RunSpec
+    resolved: Resolved | None
+    recording: Recording | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One thing in which the conditions of a set differ.
+
+    Attributes
+    ----------
+    title: its name.
+    put: the spec with a value of it.
+    of: the value of a spec.
+    offered: values that can be chosen, for A.
+    named: what a value is called.
+    taken: the value that a typed text means; ValueError where it means none.
+    """
+
+    title: str
+    put: Callable[[RunSpec, Any], RunSpec]
+    of: Callable[[RunSpec], Any]
+    offered: Callable[[RunSpec], Sequence[Any]]
+    named: Callable[[Any], str]
+    taken: Callable[[str], Any]
+
+
+def _shown(**fields: Callable[[Any], Any]) -> Callable[[RunSpec, Any], RunSpec]:
+    def put(spec: RunSpec, value: Any) -> RunSpec:
+        changed = {name: of(value) for name, of in fields.items()}
+        return spec.with_(demonstrations=replace(spec.demonstrations, **changed))
+
+    return put
+
+
+def _whole(most: int) -> Callable[[str], int]:
+    def taken(text: str) -> int:
+        if not 0 <= int(text) <= most:
+            raise ValueError(text)
+        return int(text)
+
+    return taken
+
+
+def _kinds(spec: RunSpec) -> list[str]:
+    return [kind for kind in task(spec.task).demonstration_kinds if kind != "custom"]
+
+
+def _kind_put(spec: RunSpec, kind: Any) -> RunSpec:
+    shown = spec.demonstrations
+    return spec.with_(demonstrations=Demonstrations(str(kind), 0 if kind == "none" else shown.k, shown.seed))
+
+
+def _kind_taken(text: str) -> str:
+    if text not in KINDS:
+        raise ValueError(text)
+    return text
+
+
+VARIATIONS: Mapping[str, Variation] = {
+    "k": Variation(
+        "Number of demonstrations",
+        _shown(k=int),
+        lambda spec: spec.demonstrations.k,
+        lambda spec: USUAL_K,
+        lambda k: f"k = {k}",
+        _whole(MOST_K),
+    ),
+    "kind": Variation(
+        "Kind of demonstrations", _kind_put, lambda spec: spec.demonstrations.kind, _kinds, str, _kind_taken
+    ),
+    "seed": Variation(
+        "Demonstration seed",
+        _shown(seed=int),
+        lambda spec: spec.demonstrations.seed,
+        lambda spec: USUAL_SEEDS,
+        lambda seed: f"seed {seed}",
+        _whole(MOST_SEED),
+    ),
+    "model": Variation(
+        "Model",
+        lambda spec, name: spec.with_(model=str(name)),
+        lambda spec: spec.model,
+        lambda spec: models_here(spec.model),
+        model_title,
+        str,
+    ),
+}
+"""What the conditions of a set may differ in, by its name in the link."""
+
+CHOSEN = "runs"
+"""The name of a set that was put together by hand."""
+
+
+def show_set_controls() -> None:
+    """The controls that put a set together."""
+    titles = {**{name: one.title for name, one in VARIATIONS.items()}, CHOSEN: "Chosen runs"}
+    bound(
+        st.segmented_control,
+        "Conditions like A that differ in",
+        "vary",
+        list(titles),
+        format_func=titles.__getitem__,
+        required=True,
+        help="Everything else is as in A. Chosen runs are picked here or on the Runs page.",
+    )
+    if choices()["vary"] == CHOSEN:
+        _runs_control()
+    else:
+        _values_control(VARIATIONS[choices()["vary"]])
+
+
+def _values_control(varied: Variation) -> None:
+    chosen = _usable(varied, choices()["values"]) or default_values(varied)
+    choices()["values"] = chosen
+    offered = list(dict.fromkeys([*varied.offered(choice().a), *chosen]))
+    texts = sorted({str(value) for value in offered}, key=lambda text: (not text.isdigit(), len(text), text))
+    names = {str(value): varied.named(value) for value in offered}
+    key = f"set-{varied.title}"
+    st.session_state[key] = [str(value) for value in chosen]
+
+    def take() -> None:
+        choices()["values"] = _usable(varied, st.session_state[key])
+
+    st.multiselect(
+        varied.title,
+        texts,
+        key=key,
+        on_change=take,
+        format_func=lambda text: names.get(text, text),
+        max_selections=MOST_MEMBERS,
+        accept_new_options=True,
+        help=f"Up to {MOST_MEMBERS}; type one that is not offered.",
+    )
+
+
+def _runs_control() -> None:
+    entries = {entry.key: entry for entry in loading.store().summaries()}
+    choices()["runs"] = [key for key in choices()["runs"] if key in entries][:MOST_MEMBERS]
+    bound(
+        st.multiselect,
+        "Runs",
+        "runs",
+        list(entries),
+        format_func=lambda key: run_name(entries[key]),
+        max_selections=MOST_MEMBERS,
+        help=f"Up to {MOST_MEMBERS} recorded runs of one task.",
+    )
+
+
+def run_name(entry: Summary) -> str:
+    """A run in the words of its user, else in ours, with what tells it from others alike."""
+    given = annotation(loading.store(), entry.key).name
+    return given or f"{describe(entry.spec)} · seed {entry.spec.demonstrations.seed} · {entry.key[:6]}"
+
+
+def _usable(varied: Variation, values: Sequence[Any]) -> list[Any]:
+    """The values that mean something here, each once."""
+    found = []
+    for value in values:
+        try:
+            found.append(varied.taken(str(value)))
+        except ValueError:
+            continue
+    return list(dict.fromkeys(found))[:MOST_MEMBERS]
+
+
+def default_values(varied: Variation) -> list[Any]:
+    """The values of A and B, and of the runs like A that the cache holds."""
+    a, b = choice().a, choice().b
+    found = [varied.of(a)] + ([varied.of(b)] if varied.put(a, varied.of(b)) == b else [])
+    for entry in loading.store().summaries():
+        value = varied.of(entry.spec)
+        if is_like(entry.spec, a, varied):
+            found.append(value)
+    values = list(dict.fromkeys(found))[:MOST_MEMBERS]
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
+    """Whether a recorded, resolved spec differs from one that was asked for in the varied thing alone."""
+    try:
+        return loading.resolved(varied.put(asked, varied.of(recorded))).spec == recorded
+    except UserError:
+        return False
+
+
+def members() -> list[Member]:
+    """The conditions of the set, in order."""
+    if choices()["vary"] == CHOSEN:
+        entries = [loading.store().summary(key) for key in choices()["runs"]]
+        return [_member(run_name(entry), entry.spec) for entry in entries]
+    varied, letters = VARIATIONS[choices()["vary"]], {choice().b: "B: ", choice().a: "A: "}
+    specs = {value: varied.put(choice().a, value) for value in choices()["values"]}
+    return [_member(f"{letters.get(spec, '')}{varied.named(value)}", spec) for value, spec in specs.items()]
+
+
+def _member(label: str, spec: RunSpec) -> Member:
+    try:
+        resolved = loading.resolved(spec)
+    except UserError as error:
+        return Member(label, spec, None, None, str(error))
+    try:
+        return Member(label, spec, resolved, loading.recording(resolved.key))
+    except UserError as error:
+        return Member(label, spec, resolved, None, str(error))

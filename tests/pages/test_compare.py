@@ -1,0 +1,102 @@
+import pytest
+
+from tests.pages.conftest import charts, labels, opened, pressed, record, said, waiting, widget, with_model
+
+FIGURES = 5
+
+
+@pytest.fixture
+def k_curve(chosen):
+    """Conditions like A with 1, 2 and 4 demonstrations, the first and last two recorded."""
+    record(chosen)
+    record({**chosen, "a_k": 1}, "a")
+    return chosen
+
+
+@pytest.fixture
+def chosen(chosen):
+    """The choices with a hypothesis that so few items have a value of."""
+    return {**chosen, "hypothesis": "slope_similarity"}
+
+
+def legend(chart):
+    import json
+
+    return [trace["name"] for trace in json.loads(chart.proto.spec)["data"] if trace.get("name")]
+
+
+def test_the_runs_like_a_are_offered_as_a_k_curve(k_curve):
+    test = opened("compare", k_curve)
+    assert not test.exception
+    assert widget(test.multiselect, "Number of demonstrations").value == ["1", "2", "4"]
+    assert len(charts(test)) == FIGURES
+    assert legend(charts(test)[1]) == ["k = 1", "A: k = 2", "B: k = 4"]
+
+
+def test_what_of_a_set_has_not_run_is_run_by_a_button(k_curve):
+    test = opened("compare", k_curve)
+    widget(test.multiselect, "Number of demonstrations").set_value(["2", "4", "3"]).run()
+    assert "Not run yet: k = 3" in said(test)
+    pressed(test, "Run the missing condition")
+    assert [one.k for one in waiting()] == [3]
+    assert len(charts(test)) == FIGURES
+
+
+def test_a_value_can_be_typed_and_nonsense_is_left_out(k_curve):
+    test = opened("compare", {**k_curve, "values": ["many", -1, 2, 4]})
+    assert not test.exception
+    assert test.session_state["choices"]["values"] == [2, 4]
+
+
+def test_one_condition_is_no_set(chosen):
+    record(chosen, "a")
+    test = opened("compare", chosen)
+    assert "at least two" in said(test)
+    assert not charts(test)
+
+
+@pytest.mark.parametrize(("vary", "names"), [("kind", ["correct", "shuffled"]), ("seed", ["seed 0", "seed 1"])])
+def test_kinds_and_seeds_make_sets(vary, names, chosen):
+    record({**chosen, "a_kind": "shuffled"}, "a")
+    record(chosen, "a", seeds=[0, 1])
+    test = opened("compare", {**chosen, "vary": vary})
+    assert not test.exception
+    assert sorted(name.removeprefix("A: ") for name in legend(charts(test)[1])) == names
+
+
+def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_path):
+    from tests.pages.conftest import changed_model
+
+    other = changed_model(tiny_model, tmp_path / "shallow", num_hidden_layers=2)
+    record(chosen, "a")
+    record(with_model(chosen, other), "a")
+    test = opened("compare", {**chosen, "vary": "model", "values": [str(tiny_model), str(other)]})
+    assert not test.exception
+    assert len(charts(test)) == FIGURES
+
+
+def test_averaging_takes_every_seed_of_each_condition(chosen):
+    record(chosen, seeds=[0, 1, 2])
+    test = opened("compare", {**chosen, "averaged": True})
+    assert not test.exception
+    assert "3 demonstration seeds" in charts(test)[1].proto.alt
+    test = opened("compare", {**chosen, "averaged": True, "bands": False})
+    assert not test.exception
+
+
+def test_chosen_runs_of_several_tasks_show_those_of_the_first_one(chosen, of_task):
+    record(chosen)
+    record(of_task("reading_comprehension"), "a")
+    from iclviz.store import Store
+
+    keys = [entry.key for entry in sorted(Store().summaries(), key=lambda entry: entry.created)]
+    test = opened("compare", {**chosen, "vary": "runs", "runs": keys})
+    assert not test.exception
+    assert "Other items than the first condition's" in said(test)
+    assert len(legend(charts(test)[1])) == 2
+
+
+def test_without_runs_chosen_the_page_says_what_to_do(chosen):
+    test = opened("compare", {**chosen, "vary": "runs"})
+    assert "Choose the runs to compare" in said(test)
+    assert "Run both" not in labels(test)
