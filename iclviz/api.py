@@ -8,7 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.queue import Job, Progress, Queue, Report
+from iclviz.jobs.queue import Queue, Run
+from iclviz.jobs.table import Progress, Report
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, resolve
 from iclviz.spec import Demonstrations, Dtype, PromptStyle, RunSpec
@@ -33,6 +34,7 @@ def run(
     max_new_tokens: int | None = None,
     poolings: tuple[str, ...] | None = None,
     model_options: Mapping[str, Any] | None = None,
+    attention_items: tuple[int, ...] = (),
     *,
     progress: bool | None = None,
 ) -> Recording:
@@ -47,7 +49,7 @@ def run(
     """
     spec = RunSpec(
         model, task, demonstrations or Demonstrations(), n_items, seed, task_options or {}, prompt_style, dtype,
-        max_new_tokens, poolings, model_options or {},
+        max_new_tokens, poolings, model_options or {}, attention_items,
     )  # fmt: skip
     return run_spec(spec, progress=progress)
 
@@ -134,7 +136,7 @@ def _compute_or_wait(asked: Sequence[Resolved], queue: Queue, report: Report) ->
             _raise_if_ended(queue.get(missing[0].key))
 
 
-def _compute(jobs: Sequence[Job], queue: Queue, report: Report) -> None:
+def _compute(jobs: Sequence[Run], queue: Queue, report: Report) -> None:
     from iclviz.jobs.local import compute_jobs
 
     latest: dict[str, Progress] = {job.key: job.progress for job in jobs}
@@ -156,7 +158,7 @@ def _together(now: Progress, each: Sequence[Progress]) -> Progress:
     return replace(now, items_done=done, items_total=total)
 
 
-def _raise_if_ended(job: Job | None) -> None:
+def _raise_if_ended(job: Run | None) -> None:
     if job is not None and job.state == "failed":
         raise UserError(job.error or "The run failed.")
     if job is not None and job.state == "cancelled":

@@ -52,6 +52,10 @@ def run(
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Longest response, in tokens.")] = None,
     pooling: Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")] = None,
+    attention_item: Annotated[
+        list[int] | None,
+        typer.Option(help="Place of an item, from 0, whose attention to keep token by token; repeat for more."),
+    ] = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -69,6 +73,7 @@ def run(
         max_new_tokens=max_new_tokens,
         poolings=tuple(pooling) if pooling else None,
         model_options=_options(model_option),
+        attention_items=tuple(attention_item or ()),
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")
@@ -224,6 +229,19 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     work(Store(), device_kind({}), idle_exit, once)
+
+
+@app.command()
+def analyst(
+    idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a question.")] = None,
+    once: Annotated[bool, typer.Option(help="End as soon as no question waits.")] = False,
+) -> None:
+    """Answer the questions that pages ask of recordings, until stopped."""
+    from iclviz.jobs.analyst import analyse
+    from iclviz.store import Store
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    analyse(Store(), idle_exit, once)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """A recording: all that one run of one condition leaves, as arrays with named axes.
 
-Letters of the shapes: n items, L blocks, H query heads, d model width.
+Letters of the shapes: n items, L blocks, H query heads, d model width, T tokens of one item's prompt + response.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +38,10 @@ class Recording:
     attention: role -> (n, L, H) float32, attention mass on that role's tokens averaged over response tokens, up to
         the end of the parsed answer; roles sum to 1.
     attention_last: the same for the last prompt token's row.
+    token_attention: place of an item -> (L, H, T), the same average as `attention` before it is summed over a role's
+        tokens, of the spec's `attention_items`; 0 where no row could look. Kept in float16: sums over the tokens of a
+        role are those of `attention` within 2e-3, except that what learned attention sinks take has no token.
+    token_attention_last: the same for the last prompt token's row, as of `attention_last`.
     span_lengths: role -> (n,) tokens.
     timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan.
     """
@@ -63,6 +67,8 @@ class Recording:
     attention: Mapping[str, Array]
     attention_last: Mapping[str, Array]
     span_lengths: Mapping[str, Array]
+    token_attention: Mapping[int, Array] = field(default_factory=dict)
+    token_attention_last: Mapping[int, Array] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 

@@ -15,6 +15,7 @@ _FLAGS = {
     "dtype": "--dtype",
     "max_new_tokens": "--max-new-tokens",
 }
+_REPEATED_FLAGS = {"poolings": "--pooling", "attention_items": "--attention-item"}
 
 
 def command_line(spec: RunSpec) -> str:
@@ -28,8 +29,9 @@ def command_line(spec: RunSpec) -> str:
     for name, value in _given(spec).items():
         if name in _FLAGS:
             words += [_FLAGS[name], str(value)]
-    for name in spec.poolings or ():
-        words += ["--pooling", name]
+    for field_name, flag in _REPEATED_FLAGS.items():
+        for value in getattr(spec, field_name) or ():
+            words += [flag, str(value)]
     for flag, options in (("--option", spec.task_options), ("--model-option", spec.model_options)):
         for name, value in json.loads(canonical_json(options)).items():
             words += [flag, f"{name}={json.dumps(value)}"]

@@ -28,6 +28,7 @@ POOLINGS = (*DEFAULT_POOLINGS, *(f"{role}_mean" for role in ROLES if role not in
 
 MOST_ITEMS = 10_000
 MOST_NEW_TOKENS = 100_000
+MOST_ATTENTION_ITEMS = 16
 MOST = 2**31 - 1
 """The largest seed and k: what every generator and array index takes."""
 
@@ -184,6 +185,7 @@ class RunSpec:
     max_new_tokens: None is the task's.
     poolings: names of pooled embeddings to keep; None is the default list.
     model_options: options of loading the model.
+    attention_items: places of items, from 0 and in the task's order, whose attention is kept token by token.
 
     Raises
     ------
@@ -201,6 +203,7 @@ class RunSpec:
     max_new_tokens: int | None = None
     poolings: tuple[str, ...] | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
+    attention_items: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -217,6 +220,7 @@ class RunSpec:
             object.__setattr__(self, "max_new_tokens", tokens)
         if self.poolings is not None:
             object.__setattr__(self, "poolings", _poolings(self.poolings))
+        object.__setattr__(self, "attention_items", _attention_items(self.attention_items, self.n_items))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
 
@@ -237,6 +241,8 @@ class RunSpec:
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        if not self.attention_items:  # a spec without any is written as before there were any, and keeps its key
+            del values["attention_items"]
         return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
 
     @classmethod
@@ -298,3 +304,17 @@ def _poolings(value: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or name not in POOLINGS:
             raise unknown(SpecError, "pooling", name, list(POOLINGS))
     return tuple(name for name in POOLINGS if name in asked)
+
+
+def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:
+    """The places, each once and in the order of the items."""
+    remedy = "Give places of items, counted from 0, such as attention_items=(0, 3)."
+    try:
+        given = list(value)
+    except TypeError as error:
+        raise SpecError(f"attention_items = {value!r} is not a list of places.", remedy) from error
+    limit = f"The places of {n_items:,} items are counted from 0. "
+    places = {_whole_number("Attention item", place, 0, remedy, n_items - 1, limit) for place in given}
+    if len(places) > MOST_ATTENTION_ITEMS:
+        raise SpecError(f"{len(places):,} attention items are too many.", f"Take {MOST_ATTENTION_ITEMS} or fewer.")
+    return tuple(sorted(places))

@@ -2,7 +2,8 @@
 
     <cache>/index/                 diskcache: key -> summary of a sealed recording; also remembered file identities
     <cache>/recordings/<key>/      recording.json, arrays.safetensors, embeddings.<pooling>.safetensors, run.json,
-                                   manifest.json (checksums of the others, written last)
+                                   tokens.safetensors (where attention is kept token by token), manifest.json
+                                   (checksums of the others, written last)
     <cache>/unfinished/<key>/      plan.json and finished pieces of a run that is under way
 
 A folder is built under a temporary name and renamed into place, so a reader sees all of it or nothing. Nothing is ever
@@ -42,8 +43,12 @@ Array = NDArray[Any]
 
 TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
 TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "attention_last", "span_lengths")
+TOKEN_TABLES = ("token_attention", "token_attention_last")
+TOKENS = "tokens.safetensors"
 SCRATCH, SCRATCH_SECONDS = ".sealing-", 86400
-FILES = re.compile(r"(recording|run|manifest|annotation)\.json|arrays\.safetensors|embeddings\.\w+\.safetensors")
+FILES = re.compile(
+    r"(recording|run|manifest|annotation)\.json|(arrays|tokens)\.safetensors|embeddings\.\w+\.safetensors"
+)
 """The names that a recording's files may have; whatever else an imported folder holds is left out."""
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
@@ -144,6 +149,26 @@ class StoredArrays(Mapping[str, Array]):
         return len(self._files)
 
 
+class StoredTokens(Mapping[int, Array]):
+    """The arrays of one table of `tokens.safetensors`, by the places of their items, each read when asked for."""
+
+    def __init__(self, path: Path, table: str, places: Sequence[int], check: Any) -> None:
+        self._path, self._table, self._places, self._check = path, table, places, check
+
+    def __getitem__(self, place: int) -> Array:
+        if place not in self._places:
+            raise KeyError(place)
+        self._check(self._path)
+        with safe_open(self._path, framework="numpy") as file:
+            return np.asarray(file.get_tensor(f"{self._table}/{place}"))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 class Store:
     """The recordings of one cache folder."""
 
@@ -199,7 +224,7 @@ class Store:
         return [path.parent.name for path in (self.folder / "recordings").glob("*/manifest.json")]
 
     def load(self, key: str) -> Recording:
-        """The recording with that key; embeddings are read when asked for.
+        """The recording with that key; embeddings and attention token by token are read when asked for.
 
         Raises
         ------
@@ -244,7 +269,7 @@ class Store:
         ------
         StoreError: no such recording, or a file has other bytes than were written.
         """
-        _check_embeddings(self.load(key))
+        _check_lazy(self.load(key))
 
     def save(self, recording: Recording, main_score: str) -> None:
         """Seal a recording: write it whole, then list it."""
@@ -512,6 +537,9 @@ def _write_content(folder: Path, recording: Recording) -> None:
     save_file(arrays, folder / "arrays.safetensors")
     for pooling, values in recording.embeddings.items():
         save_file({"values": _float16_if_it_fits(values)}, folder / f"embeddings.{pooling}.safetensors")
+    tokens = {f"{table}/{place}": one for table in TOKEN_TABLES for place, one in getattr(recording, table).items()}
+    if tokens:
+        save_file({name: np.ascontiguousarray(one, np.float16) for name, one in tokens.items()}, folder / TOKENS)
 
 
 def _order(recording: Recording) -> dict[str, list[str]]:
@@ -527,9 +555,11 @@ def _loaded(folder: Path, key: str) -> Recording:
         raise damaged(folder, error) from error
 
 
-def _check_embeddings(recording: Recording) -> None:
-    for pooling in recording.embeddings:
-        recording.embeddings[pooling]
+def _check_lazy(recording: Recording) -> None:
+    """Read what `load` leaves until it is asked for."""
+    for table in ("embeddings", *TOKEN_TABLES):
+        for name in getattr(recording, table):
+            getattr(recording, table)[name]
 
 
 def _check_whole(folder: Path, key: str) -> None:
@@ -540,7 +570,7 @@ def _check_whole(folder: Path, key: str) -> None:
     StoreError: so.
     """
     try:
-        _check_embeddings(_loaded(folder, key))
+        _check_lazy(_loaded(folder, key))
         listed = Summary.from_dict(json.loads((folder / "run.json").read_text())["summary"]).key
     except (StoreError, OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise StoreError(f"{key} is no recording, or its files are damaged.", "Export it again.") from error
@@ -558,8 +588,10 @@ def _read_recording(folder: Path, key: str, check: _Checker) -> Recording:
     order = content["order"]
     tables: dict[str, Any] = {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES}
     files = {pooling: folder / f"embeddings.{pooling}.safetensors" for pooling in order["embeddings"]}
+    spec = RunSpec.from_dict(content["spec"])
+    tables |= {table: StoredTokens(folder / TOKENS, table, spec.attention_items, check) for table in TOKEN_TABLES}
     return Recording(
-        spec=RunSpec.from_dict(content["spec"]),
+        spec=spec,
         key=key,
         spans=[[Span(*span) for span in item] for item in content["spans"]],
         query_start=arrays["query_start"],

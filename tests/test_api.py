@@ -36,6 +36,15 @@ def test_k_zero_and_no_demonstrations_have_one_key(model):
     assert len(keys) == 1
 
 
+def test_attention_is_kept_token_by_token_of_the_items_that_are_named(model):
+    recording = iclviz.run(model, **SMALL, attention_items=(4, 1, 1))
+    assert tuple(recording.token_attention) == tuple(recording.token_attention_last) == (1, 4)
+    for masses in (recording.token_attention, recording.token_attention_last):
+        assert masses[4].shape == (3, 4, len(recording.tokens[4]))
+    assert iclviz.run(model, **SMALL, attention_items=[1, 4]).key == recording.key
+    assert iclviz.run(model, **SMALL).key != recording.key
+
+
 def test_items_pair_over_conditions(model):
     shown = iclviz.run(model, **SMALL)
     bare = iclviz.run(model, **{**SMALL, "demonstrations": Demonstrations("none")})

@@ -2,13 +2,14 @@ import io
 import shutil
 import zipfile
 
+import numpy as np
 import pytest
 
 from iclviz.bundles import import_bundle
 from iclviz.curating import Annotation, annotate, annotation
 from iclviz.errors import StoreError
 from iclviz.store import Store
-from tests.test_store import KEY, recording
+from tests.test_store import KEY, recording, with_tokens
 
 
 @pytest.fixture
@@ -40,6 +41,27 @@ def test_an_uploaded_zip_file_does_the_same(exported, store):
     with open(_zipped(exported), "rb") as file:
         assert import_bundle(store, io.BytesIO(file.read())).new == (KEY,)
     store.verify(KEY)
+
+
+@pytest.fixture
+def exported_tokens(tmp_path):
+    store = Store(tmp_path / "there")
+    store.save(with_tokens(), "log_accuracy")
+    store.export([KEY], tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_attention_token_by_token_comes_in_too(exported_tokens, store):
+    with open(_zipped(exported_tokens), "rb") as file:
+        import_bundle(store, io.BytesIO(file.read()))
+    np.testing.assert_array_equal(store.load(KEY).token_attention[1], with_tokens().token_attention[1])
+
+
+@pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: file.write_bytes(b"harm")])
+def test_a_missing_or_changed_file_of_attention_token_by_token_is_refused(exported_tokens, store, harm):
+    harm(exported_tokens / KEY / "tokens.safetensors")
+    with pytest.raises(StoreError, match="Export it again"):
+        import_bundle(store, exported_tokens)
 
 
 def test_what_is_there_already_stays_as_it_is(exported, store):

@@ -73,6 +73,7 @@ def test_a_sweep_records_every_run_of_its_file(tiny_model, tmp_path):
         (["sweep", "nonsense.yaml"], "nonsense.yaml"),
         (["run", "--kind", "nonsense"], "shuffled"),
         (["run", "--n-items", "0"], "n_items >= 2"),
+        (["run", "--n-items", "8", "--attention-item", "8"], "Take attention item <= 7"),
         (["run", "--option", "slopes"], "name=value"),
         (["run", "--option", "slopes=[1,1]"], "without repeats"),
         (["export", "abc", "--to", "out"], "no recording"),

@@ -23,10 +23,13 @@ def specs(tiny_model):
             model, "linear_regression", Demonstrations("custom", 2, 0, ("x = 1, y = 2", "it's $x = 3$\n")), 16,
             prompt_style="plain", max_new_tokens=3, dtype="float32",
         ),
+        "E: by token": RunSpec(
+            model, "linear_regression", Demonstrations("correct", 2), 16, task_options=options, attention_items=(3, 0)
+        ),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own"])
+@pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own", "E: by token"])
 def test_the_command_line_records_the_same_run(specs, label):
     line = command_line(specs[label])
     words = shlex.split(line)
@@ -49,8 +52,16 @@ def test_the_script_draws_the_same_figure(specs, monkeypatch):
     assert figures.table(shown[0]) == figures.table(figures.alignment_by_layer(tests, hypothesis="Same line"))
 
 
+def test_the_script_records_the_same_attention_token_by_token(specs):
+    said = {}
+    exec(python({"E: by token": specs["E: by token"]}, "recorded = conditions['E: by token']"), said)
+    assert said["recorded"].key == resolve(specs["E: by token"]).key
+    assert tuple(said["recorded"].token_attention) == (0, 3)
+
+
 def test_the_script_names_only_what_is_not_usual(specs):
     written = python({"C: none": specs["C: none"]}, "")
     assert "poolings=('query_mean', 'last')" in written
     assert "dtype" not in written
+    assert "attention_items" not in written
     assert "task_options" not in written

@@ -77,6 +77,12 @@ def test_too_few_items_are_refused_with_a_way_on(n_items):
         {"demonstrations": "correct"},
         {"demonstrations": None},
         {"demonstrations": 8},
+        {"attention_items": 3},
+        {"attention_items": None},
+        {"attention_items": "03"},
+        {"attention_items": (0.0,)},
+        {"attention_items": (True,)},
+        {"attention_items": ((0, 1),)},
     ],
 )
 def test_impossible_values_are_refused(changes):
@@ -107,6 +113,9 @@ def test_a_list_that_holds_itself_is_refused():
         ({"seed": -(10**5000)}, "seed = -(more than 38 digits) is too small. Take a seed >= 0."),
         ({"demonstrations": {"k": 2**31}}, "k = 2147483648 is too large. Take k <= 2,147,483,647."),
         ({"demonstrations": {"seed": 2**31}}, "Demonstration seed = 2147483648 is too large."),
+        ({"attention_items": (-1,)}, "Attention item = -1 is too small. Give places of items, counted from 0, such as"),
+        ({"n_items": 12, "attention_items": (0, 12)}, "Attention item = 12 is too large. The places of 12 items are"),
+        ({"attention_items": range(17)}, "17 attention items are too many. Take 16 or fewer."),
         ({"demonstrations": {"kindd": 1}}, "Unknown field of the demonstrations 'kindd'. Known: kind, k, seed,"),
     ],
 )
@@ -178,6 +187,28 @@ def test_poolings_have_one_order_and_no_repeats():
     assert spec(poolings="last").poolings == ("last",)
     assert spec(poolings=["max", "last", "max"]) == spec(poolings=np.array(["last", "max"]))
     assert spec(poolings=reversed(DEFAULT_POOLINGS)).poolings == DEFAULT_POOLINGS
+
+
+def test_attention_items_have_one_order_and_no_repeats():
+    assert spec(attention_items=[3, 0, 3, np.int64(3)]) == spec(attention_items=np.array([0, 3]))
+    assert spec(attention_items=[*range(16), 3]).attention_items == tuple(range(16))
+    assert RunSpec.from_dict(spec(attention_items=(5, 0)).to_dict()).attention_items == (0, 5)
+
+
+def test_a_spec_without_attention_items_is_written_as_before_there_were_any():
+    before = (
+        (spec(model="org/model"), "acea1e6c24d8e238ed948d4c68f6f9ea"),
+        (
+            RunSpec(
+                "org/model", "reading_comprehension", Demonstrations("none"), 12, 3, prompt_style="chat",
+                poolings=("last",), max_new_tokens=4, dtype="float16",
+            ),
+            "3d740806303a19e6394e9b8ecbd8bf73",
+        ),
+    )  # fmt: skip
+    for one, known in before:
+        assert digest(one.to_dict()) == digest(one.with_(attention_items=[]).to_dict()) == known
+        assert digest(one.with_(attention_items=(0,)).to_dict()) != known
 
 
 def test_options_cannot_be_changed_from_outside():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 import sqlite3
@@ -11,7 +12,7 @@ from iclviz.errors import StoreError
 from iclviz.recording import Recording
 from iclviz.spans import Span
 from iclviz.spec import Demonstrations, RunSpec, digest
-from iclviz.store import Store, UnpicklingRefusedError
+from iclviz.store import TOKEN_TABLES, Store, UnpicklingRefusedError
 
 KEY = digest("a run")
 
@@ -46,6 +47,13 @@ def recording(key=KEY, **changes):
     return Recording(**{**values, **changes})
 
 
+def with_tokens():
+    """A recording that keeps the attention of its second item, of two tokens, token by token."""
+    masses = np.array([0.25, 0.75], np.float16) * np.ones((2, 2, 1), np.float16)
+    spec = recording().spec.with_(attention_items=(1,))
+    return recording(spec=spec, token_attention={1: masses}, token_attention_last={1: masses[..., ::-1]})
+
+
 @pytest.fixture
 def store(own_cache):
     return Store(own_cache)
@@ -64,6 +72,44 @@ def test_a_recording_comes_back_as_it_was_saved(store):
             assert getattr(back, table)[name].dtype.kind == values.dtype.kind
     np.testing.assert_allclose(back.embeddings["mean"], saved.embeddings["mean"], rtol=1e-3)
     assert back.embeddings["mean"].dtype == np.float16
+
+
+def test_attention_token_by_token_comes_back_as_it_was_saved(store):
+    saved = with_tokens()
+    store.save(saved, "log_accuracy")
+    back = store.load(KEY)
+    for table in TOKEN_TABLES:
+        assert list(getattr(back, table)) == [1]
+        np.testing.assert_array_equal(getattr(back, table)[1], getattr(saved, table)[1])
+        assert getattr(back, table)[1].dtype == np.float16
+        with pytest.raises(KeyError):
+            getattr(back, table)[0]
+
+
+def test_attention_token_by_token_is_not_read_before_it_is_asked_for(store):
+    store.save(with_tokens(), "log_accuracy")
+    file = store.place(KEY) / "tokens.safetensors"
+    content = file.read_bytes()
+    file.unlink()
+    opened = store.load(KEY)
+    assert dict.fromkeys(opened.token_attention) == {1: None}
+    with pytest.raises(StoreError, match="missing"):
+        store.verify(KEY)
+    file.write_bytes(content)
+    assert opened.token_attention[1].shape == (2, 2, 2)
+
+
+def test_a_recording_without_attention_items_has_the_bytes_that_it_had_before_there_were_any(store):
+    store.save(recording(), "log_accuracy")
+    known = {
+        "arrays.safetensors": "9a06417c7ba83a2086f8983bd307ebdc",
+        "embeddings.mean.safetensors": "201882c01499dceecc4f8de499205af7",
+        "recording.json": "451e4d52468e257b7e8b8325f5a871e6",
+    }
+    files = {path.name: path.read_bytes() for path in store.place(KEY).iterdir()}
+    assert files.keys() == known.keys() | {"run.json", "manifest.json"}
+    assert {name: hashlib.blake2b(files[name], digest_size=16).hexdigest() for name in known} == known
+    assert dict(store.load(KEY).token_attention) == {}
 
 
 def test_one_layer_can_be_read_alone(store):
@@ -96,6 +142,17 @@ def test_a_flipped_byte_is_noticed(store, name):
     path.write_bytes(content)
     with pytest.raises(StoreError, match="damaged"):
         store.load(KEY).embeddings["mean"]
+
+
+def test_a_flipped_byte_of_attention_token_by_token_is_noticed(store):
+    store.save(with_tokens(), "log_accuracy")
+    path = store.place(KEY) / "tokens.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    for look in (lambda: store.load(KEY).token_attention[1], lambda: store.verify(KEY)):
+        with pytest.raises(StoreError, match="damaged"):
+            look()
 
 
 def test_a_missing_recording_says_how_to_list_them(store):

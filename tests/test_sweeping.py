@@ -34,6 +34,13 @@ grid:
     assert {(spec.model, spec.n_items) for spec in specs} == {(DEMO_MODEL, 32)}
 
 
+def test_a_field_may_be_a_list_of_places(tmp_path):
+    (spec,) = read_specs(written(tmp_path, "task: a\nattention_items: [3, 0]"))
+    assert spec.attention_items == (0, 3)
+    specs = read_specs(written(tmp_path, "task: a\ngrid: {attention_items: [[], [1]]}"))
+    assert [spec.attention_items for spec in specs] == [(), (1,)]
+
+
 def test_a_list_keeps_its_order_and_each_spec_once(tmp_path):
     text = "[{task: a, model: m}, {task: b, model: m}, {task: a, model: m}]"
     assert [spec.task for spec in read_specs(written(tmp_path, text))] == ["a", "b"]

@@ -1,4 +1,5 @@
-"""Attention over scattered columns, and its rows while decoding: reduced at once to mass per role.
+"""Attention over scattered columns, and its rows while decoding: reduced at once to mass per role, and
+kept key by key for chosen prompts alone.
 
 Two ways give the same numbers. *Interface*: an attention function registered with `transformers`; a step's one query
 row computes its weights anyway, so nothing is computed beside it, and keys that rows share are read once. *Eager*: the
@@ -281,34 +282,16 @@ def _set_attention(model: Any, name: str) -> None:
         model.config._attn_implementation = name
 
 
-# Mass per role
+# What is kept of the rows
 
 
-class RoleMass:
-    """Mass per role of the decoding steps' rows.
+class _Steps:
+    """What every layer leaves of each decoding step: one tensor (B, L, ...) for a step, on the CPU."""
 
-    Keeps (steps, B, L, H, S) float32 on the CPU: the attention of each step's token, summed over the keys of each
-    role. Keys without a role (padding) get no mass. What an attention sink takes belongs to the role that is named
-    for it, so that a row sums to 1.
-    """
-
-    def __init__(self, roles: torch.Tensor, n_layers: int, n_roles: int, response_role: int, sink_role: int) -> None:
-        """roles: (B, K) role index of each column that holds a prompt token, -1 for padding."""
-        self._roles = roles
-        self._response_role = response_role
-        self._sink_role = sink_role
+    def __init__(self, n_layers: int) -> None:
         self._n_layers = n_layers
-        self._n_roles = n_roles
-        self._onehot: dict[torch.device, torch.Tensor] = {}
         self._layers: dict[int, torch.Tensor] = {}
         self.steps: list[torch.Tensor] = []
-
-    def __call__(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
-        """Reduce one layer's row (B, H, K) to mass per role."""
-        mass = torch.matmul(weights.float(), self._membership(weights.shape[-1], weights.device))
-        if beside is not None:
-            mass[..., self._sink_role] += beside
-        self._layers[layer] = mass
 
     def end_step(self) -> None:
         """Close a step in which every layer has given its row.
@@ -322,6 +305,35 @@ class RoleMass:
         device = self._layers[0].device
         self.steps.append(torch.stack([self._layers[i].to(device) for i in range(self._n_layers)], dim=1).cpu())
         self._layers = {}
+
+
+class RoleMass(_Steps):
+    """Mass per role of the decoding steps' rows.
+
+    Keeps (steps, B, L, H, S) float32 on the CPU: the attention of each step's token, summed over the keys of each
+    role. Keys without a role (padding) get no mass. What an attention sink takes belongs to the role that is named
+    for it, so that a row sums to 1.
+    """
+
+    def __init__(self, roles: torch.Tensor, n_layers: int, n_roles: int, response_role: int, sink_role: int) -> None:
+        """roles: (B, K) role index of each column that holds a prompt token, -1 for padding."""
+        super().__init__(n_layers)
+        self._roles = roles
+        self._response_role = response_role
+        self._sink_role = sink_role
+        self._n_roles = n_roles
+        self._onehot: dict[torch.device, torch.Tensor] = {}
+
+    def __call__(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
+        """Reduce one layer's row (B, H, K) to mass per role."""
+        mass = torch.matmul(weights.float(), self._membership(weights.shape[-1], weights.device))
+        if beside is not None:
+            mass[..., self._sink_role] += beside
+        self._layers[layer] = mass
+
+    def end_step(self) -> None:
+        """As of all steps; the next one has a column more."""
+        super().end_step()
         self._onehot = {}
 
     def _membership(self, n_keys: int, device: torch.device) -> torch.Tensor:
@@ -332,3 +344,31 @@ class RoleMass:
             ).to(device)
             self._onehot[device] = (grown[..., None] == torch.arange(self._n_roles, device=device)).float()
         return self._onehot[device]
+
+
+class TokenRows(_Steps):
+    """The decoding steps' rows themselves, of chosen rows of the batch.
+
+    Keeps (C, L, H, K) float32 a step on the CPU, of C chosen rows; each step has one column more than the step before.
+    """
+
+    def __init__(self, chosen: Sequence[int], n_layers: int) -> None:
+        super().__init__(n_layers)
+        self._chosen = list(chosen)
+
+    def __call__(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
+        """Keep the chosen of one layer's rows (B, H, K); what a sink took has no key, and is left out."""
+        self._layers[layer] = weights[self._chosen].float()
+
+    def by_token(self, row: int, columns: torch.Tensor, n_steps: int) -> torch.Tensor:
+        """(n_steps, L, H, T) of one chosen row's first steps; zero for tokens that were not there yet.
+
+        columns: (T,) where the row's tokens are, in their order.
+        """
+        place = self._chosen.index(row)
+        steps = [step[place] for step in self.steps[:n_steps]]
+        masses = torch.zeros(n_steps, *steps[0].shape[:2], len(columns))
+        for mass, step in zip(masses, steps, strict=True):
+            there = columns[columns < step.shape[-1]]
+            mass[..., : len(there)] = step[..., there]
+        return masses

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.attention import RoleMass, Way, attention_way, reading
+from iclviz.capture.attention import RoleMass, RowSink, TokenRows, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
 from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
 from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks, role_numbers
@@ -77,6 +77,8 @@ class Captured:
     rows: B arrays (tokens of the response, L, H, S), the same for each response token.
     candidate_logprobs: B lists, for each candidate the sum of its tokens' log-probabilities.
     seconds: time per stage: prefill, decode, candidates.
+    token_rows: prompt -> (1 + tokens of the response, L, H, T), of the prompts whose rows were asked for: the mass on
+        each of the T tokens of prompt + response, first of the last prompt token's row, then of each response token's.
     """
 
     prompts: list[int]
@@ -86,6 +88,7 @@ class Captured:
     rows: list[Array]
     candidate_logprobs: list[list[float]]
     seconds: dict[str, float] = field(default_factory=dict)
+    token_rows: dict[int, Array] = field(default_factory=dict)
 
 
 class Engine:
@@ -110,6 +113,7 @@ class Engine:
         recording: bool = True,
         done: frozenset[int] = frozenset(),
         on_read: Callable[[int], None] = lambda tokens: None,
+        by_token: frozenset[int] = frozenset(),
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -119,12 +123,13 @@ class Engine:
         recording: False generates the same way and records nothing, for measuring what recording costs.
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each pass and each decoding step how many tokens it read.
+        by_token: prompts whose attention rows are kept token by token too.
 
         Raises
         ------
         Cancelled: `should_stop` said so, between two forward passes.
         """
-        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording, on_read)
+        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording, on_read, by_token)
         for group in plan:
             yield from walk.under(group, {}, done)
 
@@ -135,6 +140,7 @@ class Engine:
         decoding: Decoding,
         settings: PlanSettings = SETTINGS,
         recording: bool = True,
+        by_token: frozenset[int] = frozenset(),
     ) -> Captured:
         """Run all prompts and give their results in their order.
 
@@ -143,7 +149,8 @@ class Engine:
         As `captures`.
         """
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"))
-        return joined(list(self.captures(prompts, plan, poolings, decoding, recording=recording)))
+        parts = self.captures(prompts, plan, poolings, decoding, recording=recording, by_token=by_token)
+        return joined(list(parts))
 
 
 def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
@@ -168,6 +175,7 @@ def joined(parts: Sequence[Captured]) -> Captured:
         rows=sort([rows for part in parts for rows in part.rows]),
         candidate_logprobs=sort([values for part in parts for values in part.candidate_logprobs]),
         seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
+        token_rows={index: rows for part in parts for index, rows in part.token_rows.items()},
     )
 
 
@@ -195,10 +203,12 @@ class _Walk:
         should_stop: Callable[[], bool],
         recording: bool,
         on_read: Callable[[int], None],
+        by_token: frozenset[int],
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.recording, self.on_read = recording, on_read
         self.poolings = tuple(poolings) if recording else ()
+        self.by_token = by_token if recording else frozenset()
         self._masks: dict[int, dict[str, Array]] = {}
         self._reading_seconds = 0.0
 
@@ -285,7 +295,7 @@ class _Walk:
         for prompt in prompts:
             self._masks.pop(prompt, None)
         last_row, rows = end.attention(responses)
-        return Captured(prompts, responses, embeddings, last_row, rows, logprobs, seconds)
+        return Captured(prompts, responses, embeddings, last_row, rows, logprobs, seconds, end.token_rows(responses))
 
     def _elapsed(self, start: float) -> float:
         if self.engine.device.type == "cuda":
@@ -327,18 +337,18 @@ class _Columns:
         own = torch.from_numpy(_columns(lengths, width)).to(self.engine.device)
         self.mask = torch.cat([self.mask, own], dim=1)
 
-    def forward(self, ids: torch.Tensor, n_logits: int, mass: RoleMass | None = None) -> Any:
+    def forward(self, ids: torch.Tensor, n_logits: int, sink: RowSink | None = None) -> Any:
         """A forward pass over the last columns; without any logits the model's head does not run."""
         model = self.engine.model if n_logits else self.engine.model.base_model
         head = {"logits_to_keep": n_logits} if n_logits else {}
-        with reading(self._fans, mass):
+        with reading(self._fans, sink):
             return model(
                 input_ids=ids,
                 attention_mask=self.mask,
                 position_ids=(self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :],
                 past_key_values=self.cache,
                 use_cache=True,
-                output_attentions=mass is not None and self.engine.reads_whole_caches,
+                output_attentions=sink is not None and self.engine.reads_whole_caches,
                 **head,
             )
 
@@ -364,14 +374,18 @@ class _Ends:
         self._read_mask = columns.mask
         self._last: Pooled | None = None
         self._grow()
-        self.mass = RoleMass(self._roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
+        self._prompt_mask = self.columns.mask.cpu().bool()
+        self._chosen = {row: index for row, index in enumerate(indices) if index in walk.by_token}
+        self._mass = RoleMass(self._roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
+        self._rows = TokenRows(list(self._chosen), self.engine.n_layers)
+        self._sinks = (self._mass, self._rows) if self._chosen else (self._mass,)
 
     def _grow(self) -> None:
         self.columns.add([1] * len(self.prompts), 1)
 
     def _roles(self) -> torch.Tensor:
         """(B, columns) role of each prompt token, -1 for columns that hold none."""
-        mask = self.columns.mask.cpu().numpy().astype(bool)
+        mask = self._prompt_mask.numpy()
         roles = np.full(mask.shape, PAD)
         for number, prompt in enumerate(self.prompts):
             roles[number, mask[number]] = role_numbers(prompt)
@@ -411,14 +425,20 @@ class _Ends:
     def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V), for all but the last."""
         n_logits = 0 if is_last else 1
-        output = self.columns.forward(ids, n_logits, self.mass if self.walk.recording else None)
+        output = self.columns.forward(ids, n_logits, self._take if self.walk.recording else None)
         self.walk.on_read(len(self.prompts))
         if self.walk.recording:
             if self.engine.reads_whole_caches:
                 for layer, weights in enumerate(output.attentions):
-                    self.mass(layer, weights[:, :, -1])
-            self.mass.end_step()
+                    self._take(layer, weights[:, :, -1])
+            for sink in self._sinks:
+                sink.end_step()
         return output.logits[:, -1] if n_logits else torch.empty(0)
+
+    def _take(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
+        """Hand one layer's rows (B, H, K) to all that keep something of them."""
+        for sink in self._sinks:
+            sink(layer, weights, beside)
 
     def embeddings(self, read: Sequence[Pooled | None]) -> dict[str, Array]:
         """Pooling -> (B, L + 1, d): sums over what was read before and the last tokens, over the number of tokens."""
@@ -440,9 +460,18 @@ class _Ends:
         """(B, L, H, S) of the last prompt tokens, and for each prompt the rows of its response."""
         if not self.walk.recording:
             return np.empty((len(responses), 0)), [np.empty(0)] * len(responses)
-        steps = torch.stack(self.mass.steps).numpy()
+        steps = torch.stack(self._mass.steps).numpy()
         rows = [steps[1 : len(response) + 1, row] for row, response in enumerate(responses)]
         return steps[0], rows
+
+    def token_rows(self, responses: list[list[int]]) -> dict[int, Array]:
+        """Chosen prompt -> (1 + tokens of the response, L, H, T)."""
+        return {index: self._token_rows(row, len(responses[row])).numpy() for row, index in self._chosen.items()}
+
+    def _token_rows(self, row: int, n_response: int) -> torch.Tensor:
+        width = self._prompt_mask.shape[1]
+        columns = torch.cat([self._prompt_mask[row].nonzero()[:, 0], torch.arange(width, width + n_response)])
+        return self._rows.by_token(row, columns, 1 + n_response)
 
     def score_candidates(self) -> list[list[float]]:
         """Log-probability of each candidate's tokens after the prompt, on the prompt's cache."""

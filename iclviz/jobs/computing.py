@@ -20,8 +20,8 @@ from iclviz.capture.choosing import choose_way
 from iclviz.capture.engine import Decoding, Engine, plan_prompts
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.queue import Progress, Report
 from iclviz.jobs.sealing import RunningRun, versions
+from iclviz.jobs.table import Progress, Report
 from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
 from iclviz.models.loading import LoadedModel, load, ready_tokenizer
@@ -146,6 +146,7 @@ def _captured(
     )
     poolings = tuple(dict.fromkeys(name for run in runs for name in run.resolved.spec.poolings or ()))
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
+    by_token = frozenset(index for index, (run, item) in enumerate(owners) if item in run.resolved.spec.attention_items)
     yield from (run for run in runs if run.is_complete)
     plan = plan_prompts(prompts, decoding, settings)
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
@@ -157,7 +158,9 @@ def _captured(
             if not run.is_complete:
                 report(run.resolved.key, meter.progress(run))
 
-    captures = ready.engine().captures(prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read)
+    captures = ready.engine().captures(
+        prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read, by_token=by_token
+    )
     with _threads(settings.threads), ThreadPoolExecutor(1) as writer:
         kept: list[Future[None]] = []
         for captured in captures:

@@ -15,7 +15,7 @@ from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
-from iclviz.store import Unfinished
+from iclviz.store import TOKEN_TABLES, Unfinished
 from iclviz.tasks import Answers
 
 LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
@@ -51,18 +51,17 @@ class RunningRun:
 
     def keeping(self, captured: Captured, places: Mapping[int, int], share: float) -> Callable[[], None]:
         """A function that stores the run's share of a captured batch, its response rows averaged up to the end of each
-        parsed answer; it may run beside the next batch.
+        parsed answer, by role and of chosen items by token; it may run beside the next batch.
 
         places: item -> its place in the batch; share: of the batch's time that is this run's.
         """
         items, at = list(places), list(places.values())
-        means = []
-        for item, place in places.items():
-            text, pieces = self._response(item, captured.response_ids[place])
-            rows = tokens_until(pieces, self.resolved.task.parse(text).end)
-            means.append(captured.rows[place][:rows].mean(0))
+        rows = {item: self._answer_rows(item, captured.response_ids[place]) for item, place in places.items()}
+        means = [captured.rows[place][: rows[item]].mean(0) for item, place in places.items()]
         arrays = {f"embeddings/{name}": captured.embeddings[name][at] for name in self.resolved.spec.poolings or ()}
         arrays |= {"attention": np.stack(means), "attention_last": captured.last_row[at]}
+        for item in rows.keys() & set(self.resolved.spec.attention_items):
+            arrays |= _by_token(item, captured.token_rows[captured.prompts[places[item]]], rows[item])
         facts = {
             "items": items,
             "response_ids": [captured.response_ids[place] for place in at],
@@ -71,6 +70,11 @@ class RunningRun:
         }
         self.done.update(items)
         return lambda: self.unfinished.save_piece(min(items), arrays, facts)
+
+    def _answer_rows(self, item: int, response_ids: list[int]) -> int:
+        """How many response tokens there are up to the end of the parsed answer."""
+        text, pieces = self._response(item, response_ids)
+        return tokens_until(pieces, self.resolved.task.parse(text).end)
 
     def recording(self, way: str, settings: PlanSettings, seconds: Mapping[str, float]) -> Recording:
         """All pieces joined, in the order of the items."""
@@ -85,8 +89,9 @@ class RunningRun:
         parsed = [resolved.task.parse(text).value for text in responses]
         condition = (resolved.spec.demonstrations, resolved.spec.task_options)
         lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
-        attention = {kind: _by_role(arrays[kind]) for kind in ("attention", "attention_last")}
         embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
+        chosen = resolved.spec.attention_items
+        tokens = {table: {item: arrays[f"{table}/{item}"] for item in chosen} for table in TOKEN_TABLES}
         return Recording(
             spec=resolved.spec,
             key=resolved.key,
@@ -110,10 +115,13 @@ class RunningRun:
             },
             hypotheses=data.hypotheses,
             embeddings=embeddings,
+            attention=_by_role(arrays["attention"]),
+            attention_last=_by_role(arrays["attention_last"]),
             span_lengths=lengths,
+            token_attention=tokens["token_attention"],
+            token_attention_last=tokens["token_attention_last"],
             timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
             environment=self._environment(way, settings),
-            **attention,
         )
 
     def _joined(self) -> tuple[dict[str, Array], list[list[int]], Array, dict[str, float]]:
@@ -122,7 +130,9 @@ class RunningRun:
         if sorted(items) != list(range(len(self.prompts))):
             raise RuntimeError("a finished piece was lost before the recording was sealed")
         order = np.argsort(items)
-        arrays = {name: np.concatenate([part[name] for part, _ in pieces])[order] for name in pieces[0][0]}
+        of_all = [name for name in pieces[0][0] if not name.startswith(TOKEN_TABLES)]
+        arrays = {name: np.concatenate([part[name] for part, _ in pieces])[order] for name in of_all}
+        arrays |= {name: one for part, _ in pieces for name, one in part.items() if name.startswith(TOKEN_TABLES)}
         ids = [ids for _, facts in pieces for ids in facts["response_ids"]]
         values = [row for _, facts in pieces for row in facts["candidate_logprobs"]]
         stages = {stage: sum(facts["seconds"][stage] for _, facts in pieces) for stage in pieces[0][1]["seconds"]}
@@ -156,6 +166,14 @@ def versions() -> dict[str, str]:
 def _by_role(mass: Array) -> dict[str, Array]:
     """(n, L, H, S) as role -> (n, L, H)."""
     return {role: np.ascontiguousarray(mass[..., index]) for index, role in enumerate(ROLES)}
+
+
+def _by_token(item: int, rows: Array, n_rows: int) -> dict[str, Array]:
+    """The item's (L, H, T) of each table, from the rows (1 + tokens of the response, L, H, T) of which the first is the
+    last prompt token's, averaged over the first `n_rows` of the response.
+    """
+    masses = (rows[1 : n_rows + 1].mean(0), rows[0])
+    return {f"{table}/{item}": mass.astype(np.float16) for table, mass in zip(TOKEN_TABLES, masses, strict=True)}
 
 
 def _length(spans: list[Span], role: str) -> int:

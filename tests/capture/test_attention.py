@@ -3,7 +3,7 @@ import torch
 from transformers.masking_utils import causal_mask_function, sliding_window_causal_mask_function
 
 from iclviz.capture import attention
-from iclviz.capture.attention import Kernel, RoleMass, _block, _fused, _in_blocks, mask_by_position
+from iclviz.capture.attention import Kernel, RoleMass, TokenRows, _block, _fused, _in_blocks, mask_by_position
 from iclviz.capture.cache import Fan, Stretch
 
 SCATTERED = torch.tensor([[1, 1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 0, 1, 1]]).bool()
@@ -85,8 +85,19 @@ def test_what_a_sink_takes_belongs_to_its_role():
     torch.testing.assert_close(mass.steps[0], torch.tensor([[[[0.8, 0.2]]]]))
 
 
-def test_a_layer_that_gives_no_row_is_noticed():
-    mass = RoleMass(torch.tensor([[0]]), n_layers=2, n_roles=1, response_role=0, sink_role=0)
-    mass(0, torch.ones(1, 1, 1))
+@pytest.mark.parametrize(
+    "kept", [RoleMass(torch.tensor([[0]]), n_layers=2, n_roles=1, response_role=0, sink_role=0), TokenRows([0], 2)]
+)
+def test_a_layer_that_gives_no_row_is_noticed(kept):
+    kept(0, torch.ones(1, 1, 1))
     with pytest.raises(RuntimeError, match="1 of 2 layers"):
-        mass.end_step()
+        kept.end_step()
+
+
+def test_rows_of_scattered_columns_are_put_in_the_order_of_tokens():
+    rows = TokenRows([2], n_layers=1)
+    for weights in ([0.3, 0.0, 0.7], [0.2, 0.0, 0.3, 0.5], [0.1, 0.0, 0.2, 0.3, 0.4]):
+        rows(0, torch.stack([torch.ones(1, len(weights)), torch.ones(1, len(weights)), torch.tensor([weights])]))
+        rows.end_step()
+    found = rows.by_token(2, columns=torch.tensor([0, 2, 3]), n_steps=2)
+    torch.testing.assert_close(found, torch.tensor([[[[0.3, 0.7, 0.0]]], [[[0.2, 0.3, 0.5]]]]))

@@ -21,6 +21,8 @@ INTERFACE = [name for name in SETTINGS if name not in ("falcon", "falcon_alibi",
 EXACT = [(name, "interface") for name in INTERFACE]
 EXACT += [(name, "eager") for name in SETTINGS if name not in ("falcon_alibi", "mpt", "gpt_oss")]
 EXACT += [(name, "alone") for name in ("llama", "falcon_alibi", "mpt")]
+CHOSEN = frozenset([1, 4, 8, 10, 12])
+"""Prompts whose rows are kept: two that share most tokens, one that is there twice, one of a single token."""
 
 
 def check_against_oracle(model, prompts, forced, captured, n_layers, tolerance=1e-5):
@@ -34,6 +36,20 @@ def check_against_oracle(model, prompts, forced, captured, n_layers, tolerance=1
                 assert np.isnan(values[index]).all(), name
         np.testing.assert_allclose(captured.last_row[index], slow.last_row, rtol=0, atol=tolerance)
         np.testing.assert_allclose(captured.rows[index], slow.rows, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("budget", [30, 4096])
+@pytest.mark.parametrize(("name", "way"), EXACT)
+def test_rows_of_chosen_prompts_equal_those_of_full_matrices(name, way, budget):
+    model, prompts = tiny(name), family()
+    settings = PlanSettings(budget, 1, pass_tokens=0)
+    decoding = Decoding(8, forced=FORCED)
+    captured = Engine(model, way, LAYERS).capture(prompts, ["last"], decoding, settings, by_token=CHOSEN)
+    assert captured.token_rows.keys() == CHOSEN
+    for index, rows in captured.token_rows.items():
+        slow = record_slowly(model, prompts[index], FORCED[index], LAYERS)
+        assert rows.shape == (1 + len(FORCED[index]), LAYERS, HEADS, len(prompts[index]) + len(FORCED[index]))
+        np.testing.assert_allclose(rows, slow.token_rows, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("budget", [30, 4096])
@@ -152,6 +168,28 @@ def test_mass_over_all_roles_is_one():
             np.testing.assert_allclose(rows.sum(-1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma3_text"])
+def test_rows_by_token_sum_to_the_mass_per_role(name):
+    prompts = family()
+    captured = Engine(tiny(name), "interface", LAYERS).capture(prompts, ["last"], Decoding(5), by_token=CHOSEN)
+    for index, rows in captured.token_rows.items():
+        roles = np.array(prompts[index].roles() + ["response"] * len(captured.response_ids[index]))
+        mass = np.stack([rows[..., roles == role].sum(-1) for role in ROLES], axis=-1)
+        np.testing.assert_allclose(mass[0], captured.last_row[index], atol=1e-5)
+        np.testing.assert_allclose(mass[1:], captured.rows[index], atol=1e-5)
+
+
+def test_choosing_prompts_changes_nothing_else():
+    engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
+    plain = engine.capture(prompts, POOLINGS, Decoding(8))
+    chosen = engine.capture(prompts, POOLINGS, Decoding(8), by_token=CHOSEN)
+    assert plain.token_rows == {}
+    assert chosen.response_ids == plain.response_ids
+    np.testing.assert_array_equal(chosen.last_row, plain.last_row)
+    for name in POOLINGS:
+        np.testing.assert_array_equal(chosen.embeddings[name], plain.embeddings[name])
+
+
 def test_an_end_token_ends_a_response_and_counts_as_part_of_it():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), random_prompts((12, 9))
     free = engine.capture(prompts, ["last"], Decoding(6)).response_ids
@@ -175,9 +213,9 @@ def test_each_prompt_may_have_a_limit_of_its_own():
 def test_without_recording_the_same_tokens_are_generated():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
     recorded = engine.capture(prompts, POOLINGS, Decoding(5))
-    plain = engine.capture(prompts, POOLINGS, Decoding(5), recording=False)
+    plain = engine.capture(prompts, POOLINGS, Decoding(5), recording=False, by_token=CHOSEN)
     assert plain.response_ids == recorded.response_ids
-    assert plain.embeddings == {}
+    assert plain.embeddings == plain.token_rows == {}
 
 
 @pytest.mark.parametrize(
@@ -187,15 +225,17 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on(error):
     model, prompts = tiny("llama"), family()
     engine = Engine(model, "interface", LAYERS)
     settings = PlanSettings(4096, 1, pass_tokens=0)
-    whole = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
+    whole = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
 
     def small_memory(module, arguments, options):
         if options["input_ids"].shape[0] > 2:
             raise error
 
     model.base_model.register_forward_pre_hook(small_memory, with_kwargs=True)
-    halved = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
+    halved = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
     assert halved.response_ids == whole.response_ids
+    for index in CHOSEN:
+        np.testing.assert_allclose(halved.token_rows[index], whole.token_rows[index], atol=1e-5)
     np.testing.assert_allclose(halved.embeddings["mean"], whole.embeddings["mean"], rtol=1e-4, atol=1e-5)
 
 

@@ -7,10 +7,11 @@ from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together
 from iclviz.jobs.local import compute_jobs
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
-from iclviz.resolve import resolve
+from iclviz.resolve import build, resolve, tokenized
 from iclviz.spans import ROLES
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
-from iclviz.store import Store
+from iclviz.store import TOKEN_TABLES, Store
+from tests.oracles.capture import record_slowly
 
 
 @pytest.fixture
@@ -80,9 +81,56 @@ def test_attention_is_averaged_up_to_the_end_of_the_parsed_answer(store, keeper,
     np.testing.assert_array_equal(whole.attention_last["response"], first.attention_last["response"])
 
 
+ITEMS = (0, 5, 11)
+
+
+@pytest.fixture
+def by_token(spec):
+    return resolve(spec.with_(attention_items=ITEMS))
+
+
 @pytest.mark.usefixtures("small_batches")
-def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, keeper, spec, tmp_path):
-    resolved = resolve(spec)
+def test_attention_token_by_token_is_averaged_from_full_matrices(store, keeper, by_token):
+    recording = compute(by_token, store, keeper)
+    loaded = keeper.get(by_token, store.memo).loaded
+    prompts = tokenized(by_token, build(by_token), loaded.tokenizer, None)
+    assert tuple(recording.token_attention) == tuple(recording.token_attention_last) == ITEMS
+    for item in ITEMS:
+        slow = record_slowly(loaded.model, prompts[item], recording.response_ids[item], recording.n_layers).token_rows
+        answer = recording.responses[item][: by_token.task.parse(recording.responses[item]).end]
+        n_rows, written = 0, ""
+        while n_rows == 0 or len(written) < len(answer):
+            written += recording.tokens[item][len(prompts[item]) + n_rows]
+            n_rows += 1
+        np.testing.assert_allclose(recording.token_attention[item], slow[1 : n_rows + 1].mean(0), atol=5e-4)
+        np.testing.assert_allclose(recording.token_attention_last[item], slow[0], atol=5e-4)
+        assert not recording.token_attention_last[item][..., len(prompts[item]) :].any()
+
+
+def test_attention_token_by_token_sums_to_the_mass_of_each_role(store, keeper, by_token, monkeypatch):
+    monkeypatch.setattr(sealing, "tokens_until", lambda pieces, end: 2)
+    recording = compute(by_token, store, keeper)
+    for table, tokens in zip(("attention", "attention_last"), TOKEN_TABLES, strict=True):
+        for item, masses in getattr(recording, tokens).items():
+            for role in ROLES:
+                own = [p for span in recording.spans[item] if span.role == role for p in range(span.start, span.end)]
+                mass = masses[..., own].astype(np.float32).sum(-1)
+                np.testing.assert_allclose(mass, getattr(recording, table)[role][item], atol=2e-3)
+
+
+def test_choosing_items_changes_nothing_else_that_is_stored(store, keeper, spec, by_token):
+    plain = resolve(spec)
+    for resolved in (plain, by_token):
+        compute(resolved, store, keeper)
+    with_tokens, without = (files(store, resolved.key) for resolved in (by_token, plain))
+    assert with_tokens.keys() - without.keys() == {"tokens.safetensors"}
+    assert all(with_tokens[name] == without[name] for name in without if name != "recording.json")
+
+
+@pytest.mark.parametrize("items", [(), ITEMS])
+@pytest.mark.usefixtures("small_batches")
+def test_a_cancelled_run_goes_on_from_its_last_batch_to_the_same_bytes(store, keeper, spec, items, tmp_path):
+    resolved = resolve(spec.with_(attention_items=items))
     other = Store(tmp_path / "other")
     compute(resolved, other, keeper)
     stop_after_a_piece(resolved, store, keeper)
@@ -191,6 +239,22 @@ def test_runs_of_a_sweep_are_sealed_one_by_one_and_go_on_after_a_stop(store, kee
         list(compute_together(asked, store, keeper, should_stop=lambda: kept() > 0))
     assert 0 < kept() < 24
     assert {key for key, _ in compute_together(asked, store, keeper)} == {one.key for one in asked}
+
+
+def test_runs_of_a_sweep_keep_attention_of_items_of_their_own(store, keeper, spec, tmp_path):
+    chosen = {1: (0, 5), 2: (), 3: (5, 11)}
+    asked = [
+        resolve(spec.with_(demonstrations=Demonstrations("correct", k), attention_items=items))
+        for k, items in chosen.items()
+    ]
+    found = dict(compute_together(asked, store, keeper))
+    for resolved in asked:
+        together, alone = found[resolved.key], compute(resolved, Store(tmp_path / "other"), keeper)
+        for table in TOKEN_TABLES:
+            masses = getattr(together, table)
+            assert tuple(masses) == resolved.spec.attention_items
+            for item, mass in masses.items():
+                np.testing.assert_allclose(mass, getattr(alone, table)[item], atol=5e-4)
 
 
 def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):

@@ -11,11 +11,14 @@ from iclviz.spans import ROLES
 
 @dataclass
 class SlowRecord:
-    """One prompt: pooling -> (L + 1, d); last_row (L, H, S); rows (tokens, L, H, S)."""
+    """One prompt: pooling -> (L + 1, d); last_row (L, H, S); rows (tokens, L, H, S); token_rows (1 + tokens, L, H, T)
+    of the last prompt token and the response.
+    """
 
     embeddings: dict
     last_row: np.ndarray
     rows: np.ndarray
+    token_rows: np.ndarray
 
 
 def set_eagerly(model, name):
@@ -62,7 +65,8 @@ def record_slowly(model, prompt, response_ids, n_layers):
     if any(name.endswith("sinks") for name, _ in model.named_parameters()):
         mass[..., ROLES.index("special")] += 1 - mass.sum(-1)
     per_row = mass.transpose(2, 0, 1, 3)
-    return SlowRecord(embeddings, per_row[n - 1], per_row[n:])
+    token_rows = attention.transpose(2, 0, 1, 3)[n - 1 :]
+    return SlowRecord(embeddings, per_row[n - 1], per_row[n:], token_rows)
 
 
 def candidate_logprob_slowly(model, whole_ids, n_shared):

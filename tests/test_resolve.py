@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from iclviz import resolve as resolving
+from iclviz.models.locating import LocatedModel
+from iclviz.resolve import resolve
+from iclviz.spec import Demonstrations, RunSpec
+
+
+@pytest.fixture(autouse=True)
+def any_model(monkeypatch):
+    """Every model's name is a hub id that is on this disk."""
+    monkeypatch.setattr(resolving, "locate", lambda name: LocatedModel(name, "hub", Path(name), name, "weights"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "known"),
+    [
+        (RunSpec("org/model", "linear_regression"), "48c6cf2e7f5c7ce399980df03fa6f8f1"),
+        (
+            RunSpec("org/model", "prompt_injection", Demonstrations("correct", 2, 1), 30),
+            "0c639aa09baed88c922549ea943865d1",
+        ),
+    ],
+)
+def test_keys_of_specs_without_attention_items_are_those_from_before_there_were_any(spec, known):
+    """They change only with a version of the prompts, the capture or the task."""
+    assert resolve(spec).key == resolve(spec.with_(attention_items=())).key == known
+
+
+def test_attention_items_are_part_of_the_key_whatever_their_order():
+    spec = RunSpec("org/model", "linear_regression")
+    keys = [resolve(spec.with_(attention_items=items)).key for items in ((0, 3), [3, 0, 3], (0,), ())]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
