@@ -4,6 +4,8 @@
 # make screenshots   the pictures of the README and the docs, from the real dashboard
 # make benchmark     capture beside other libraries, in an environment of its own (ARGS=--quick: the first row)
 # make findings      what the demo model shows on every task: docs/findings.md and its figures
+# make docs          the documentation as a site in site/; any warning fails
+# make figures       the pictures of docs/reading-figures.md, from the demo model (ARGS=NAME: one)
 # make lint    style, and who may import whom        make types        types
 #
 # TORCH_INDEX=URL   where to get torch from instead of the usual index, such as PyTorch's CPU builds
@@ -44,7 +46,7 @@ command.chmod(0o755)
 endef
 export LINK_CHECKOUT
 
-.PHONY: help setup run test check-long screenshots benchmark findings lint types dev demo browser
+.PHONY: help setup run test check-long screenshots benchmark findings docs figures lint types dev demo browser
 .DEFAULT_GOAL := help
 
 help:
@@ -112,6 +114,7 @@ types: dev
 test: dev demo lint types
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --ignore=tests/browser
 	$(PY) -m pytest tests/browser
+	$(MAKE) --no-print-directory docs
 
 screenshots: dev demo
 	$(PY) -m tests.browser.screenshots docs/images
@@ -122,6 +125,13 @@ benchmark: demo
 
 findings: demo
 	$(PY) -W ignore -m benchmarks.findings
+
+# Not --quiet: it would hide warnings from --strict too.
+docs: dev
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+figures: dev demo
+	$(PY) -W ignore -m docs.building.figures $(ARGS)
 
 check-long: dev demo
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m long

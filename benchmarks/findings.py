@@ -96,11 +96,15 @@ def run(study: Study) -> dict[tuple[str, int], list[Recording]]:
     return {condition: [next(found) for _ in one] for condition, one in asked.items()}
 
 
+BAR = "\\|"
+"""A bar inside a Markdown table's cell."""
+
+
 def score_table(of: Task, recordings: Mapping[tuple[str, int], Sequence[Recording]]) -> list[str]:
     """A row a condition: the mean of every score over items and seeds, and the range of the seeds' means."""
     first = next(iter(recordings.values()))[0]
     scores = [name for name in of.titles if name in first.scores]
-    rows = [f"| condition | seeds | read | {' | '.join(of.titles[name] for name in scores)} |"]
+    rows = [f"| condition | seeds | read | {' | '.join(of.titles[name].replace('|', BAR) for name in scores)} |"]
     rows.append("| --- " * (len(scores) + 3) + "|")
     for condition, runs in recordings.items():
         read = np.mean([[value is not None for value in one.parsed] for one in runs])

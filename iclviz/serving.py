@@ -5,6 +5,7 @@ leaves a worker that ends by itself when it has had no job for a while; pages st
 """
 
 import errno
+import math
 import os
 import signal
 import socket
@@ -26,6 +27,9 @@ from iclviz.store import Store
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
+HEAD_START_SECONDS = 4
+"""How long the pages have the processor to themselves: torch takes seconds to load, and a page starts what it needs."""
+
 POLL_SECONDS = 0.2
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -70,13 +74,20 @@ def serve(host: str, port: int) -> int:
             processes.append(pages)
             if _is_up(host, port, pages, stop):
                 print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
-                helpers = (ensure_analyst(asked), ensure_worker(queue))  # after the pages: they have the cores first
-                processes += [helper for helper in helpers if helper]
-            while pages.poll() is None and not stop.asked:
-                time.sleep(POLL_SECONDS)
+                _wait(pages, stop, HEAD_START_SECONDS)
+            if pages.poll() is None and not stop.asked:
+                processes += [helper for helper in (ensure_analyst(asked), ensure_worker(queue)) if helper]
+            _wait(pages, stop)
             return 0 if stop.asked else _status(pages.wait())
         finally:
             _stop(processes)
+
+
+def _wait(pages: Process, stop: Stop, seconds: float = math.inf) -> None:
+    """Until the pages end, this process is asked to stop, or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and pages.poll() is None and not stop.asked:
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

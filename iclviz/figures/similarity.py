@@ -328,13 +328,16 @@ def _item_axes(figure: go.Figure, sorting: _Sorting) -> None:
     ticks = {"tickvals": places, "ticktext": [str(name) for name in names], "showticklabels": True}
     figure.update_xaxes(**ticks)
     figure.layout.yaxis.update(**ticks)
-    ends, line = (-0.5, len(sorting.order) - 0.5), {"color": theme.GROUP_LINE, "width": theme.THIN}
-    for place in range(1, len(figure.data) + 1):
-        axis = _axis_number(place)
-        here = {"type": "line", "line": line, "xref": f"x{axis}", "yref": f"y{axis}"}
-        for border in borders - 0.5:
-            figure.add_shape(x0=border, x1=border, y0=ends[0], y1=ends[1], **here)
-            figure.add_shape(x0=ends[0], x1=ends[1], y0=border, y1=border, **here)
+    figure.update_layout(shapes=_group_lines(borders, len(sorting.order), len(figure.data)))
+
+
+def _group_lines(borders: Array, n_items: int, n_panels: int) -> list[dict[str, object]]:
+    """Lines between groups: one path a panel, since browsers and Plotly take long over many shapes."""
+    end = n_items - 0.5
+    path = "".join(f"M{at},-0.5L{at},{end}M-0.5,{at}L{end},{at}" for at in borders - 0.5)
+    shape = {"type": "path", "path": path, "line": {"color": theme.GROUP_LINE, "width": theme.THIN}}
+    axes = (_axis_number(place) for place in range(1, n_panels + 1))
+    return [{**shape, "xref": f"x{axis}", "yref": f"y{axis}"} for axis in axes] if path else []
 
 
 def _title(words: str) -> str:

@@ -37,15 +37,15 @@ def running(cache: Path) -> Iterator[str]:
         assert process.wait(60) == 0
 
 
-def settled(page) -> None:
-    """Wait until the script has run and every figure is drawn."""
+def settled(page, longest: float = 60) -> None:
+    """Wait until the script has run, every answer has come and every figure is drawn."""
     page.wait_for_selector("h1")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + longest
     while time.monotonic() < deadline:
         page.wait_for_timeout(400)
         if page.locator(BUSY).count() == 0:
             return
-    raise AssertionError("the page is still running after a minute")
+    raise AssertionError(f"the page is still running after {longest:g} seconds")
 
 
 def run_demo(page, address: str) -> None:

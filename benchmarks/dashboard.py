@@ -1,0 +1,246 @@
+"""How fast the dashboard is, in a real browser on the same cores: what a reader waits for, median of 20.
+
+    layer        from the key press on the layer's slider until Plotly has drawn the new matrices
+    page         from the click on a page's name until its last figure is drawn, all answers known
+    first paint  from the start of the command until the page's title stands in the browser
+    memory       of the page process after ten runs were opened on every page
+
+Once with the demo model's comparison, and once with a random model of 80 layers and 64 heads on 256 items, whose
+recordings are made by running it. `python -m benchmarks.dashboard` prints the table; `--write FILE` also puts it
+into that file, between its marks. `--cache FOLDER` keeps the recordings for another time.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import psutil
+from playwright.sync_api import sync_playwright
+
+from iclviz.models.presets import DEMO_MODEL
+from iclviz.saving import browser
+from tests.browser.dashboard import BUSY, SIZE, free_port, settled
+
+ROUNDS, SEEDS = 20, 5
+OPTIONS = {"distractor": True}
+PAGES = ("Summary", "Behaviour", "RSA", "Probing", "Attention")
+LIMITS = {"layer": 300, "page": 1000, "first paint": 3000, "memory": 500}
+"""What is asked, in ms and MB; a large model may take twice that."""
+
+MARKS = ("<!-- dashboard -->", "<!-- /dashboard -->")
+
+DRAWN = """
+title => new Promise(resolve => {
+  let start = null;
+  window.addEventListener('keydown', event => { start = start ?? performance.now(); }, {once: true, capture: true});
+  const check = () => {
+    const shown = document.querySelector('.js-plotly-plot .gtitle-subtitle')?.textContent ?? '';
+    if (start !== null && shown.startsWith(title)) requestAnimationFrame(() => resolve(performance.now() - start));
+    else requestAnimationFrame(check);
+  };
+  check();
+})
+"""
+"""Milliseconds from the next key press until the first figure's subtitle begins so, and the frame is painted."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is opened: its name, its choices in the link, and how many times the limits it may take."""
+
+    name: str
+    link: dict[str, Any]
+    factor: int
+
+
+def big_model(folder: Path) -> Path:
+    """A random model of 80 layers and 64 heads with the demo model's tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from iclviz.models.locating import locate
+
+    tokenizer = AutoTokenizer.from_pretrained(locate("smollm2-135m-instruct").path)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=512, num_hidden_layers=80, num_attention_heads=64,
+        num_key_value_heads=8, max_position_embeddings=2048, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def record(subject: Subject) -> None:
+    """Record A and B under every demonstration seed."""
+    import iclviz
+
+    model, n_items = subject.link["a_model"], subject.link["items"]
+    iclviz.sweep(
+        [
+            iclviz.RunSpec(model, "linear_regression", iclviz.Demonstrations("correct", k, seed), n_items, 0, OPTIONS)
+            for seed in range(SEEDS)
+            for k in (subject.link["a_k"], subject.link["b_k"])
+        ]
+    )
+
+
+@contextmanager
+def dashboard(cache: Path) -> Iterator[tuple[str, psutil.Process, float]]:
+    """The dashboard as `make run` starts it where all is installed: its address, its page process, when it began."""
+    port, began = free_port(), time.perf_counter()
+    command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "ICLVIZ_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        while "iclviz is ready" not in process.stdout.readline():
+            assert process.poll() is None, "the dashboard ended before it was ready"
+        pages = next(one for one in psutil.Process(process.pid).children() if "iclviz.ui.server" in one.cmdline())
+        yield f"http://localhost:{port}", pages, began
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def first_paints(chromium: Any, cache: Path) -> list[float]:
+    """Milliseconds from the start of the command until the title stands in the browser."""
+    found = []
+    for _ in range(ROUNDS):
+        page = chromium.new_context(viewport=SIZE).new_page()
+        with dashboard(cache) as (address, _, began):
+            page.goto(address)
+            page.wait_for_selector("h1")
+            found.append(1000 * (time.perf_counter() - began))
+            page.context.close()
+    return found
+
+
+def layer_changes(page: Any, address: str, subject: Subject) -> list[float]:
+    """Milliseconds from a key on the layer's slider to the matrices of the next layer."""
+    opened(page, address, "rsa", {**subject.link, "layer": 3})
+    slider = page.get_by_role("slider", name="Layer").first
+    slider.focus()
+    found = []
+    for turn in range(ROUNDS):
+        layer = 4 + turn
+        page.evaluate(f"() => {{ window.drawn = ({DRAWN})('Layer {layer},'); }}")
+        slider.press("ArrowRight")
+        found.append(float(page.evaluate("() => window.drawn")))
+        page.wait_for_timeout(300)
+    return found
+
+
+def page_changes(page: Any, address: str, subject: Subject) -> dict[str, list[float]]:
+    """Milliseconds from the click on a page's name until its figures are drawn."""
+    for name in PAGES:
+        opened(page, address, name.lower(), subject.link)
+    found: dict[str, list[float]] = {name: [] for name in PAGES}
+    for _ in range(ROUNDS):
+        for name in PAGES:
+            start = time.perf_counter()
+            page.get_by_role("link", name=name, exact=True).click()
+            page.wait_for_function(SHOWN, arg=[name, BUSY], polling="raf")
+            found[name].append(1000 * (time.perf_counter() - start))
+            page.wait_for_timeout(200)
+    return found
+
+
+SHOWN = """
+([name, busy]) => document.querySelector('h1')?.textContent.startsWith(name) && !document.querySelector(busy)
+  && document.querySelector('.stMain .js-plotly-plot .main-svg') && !document.querySelector('[data-stale="true"]')
+"""
+
+
+def opened(page: Any, address: str, name: str, link: dict[str, Any]) -> None:
+    """Open a page by its link and wait for every answer."""
+    page.goto(f"{address}/{name}?{urlencode(link)}")
+    settled(page, longest=1200)
+
+
+def memory(page: Any, address: str, subject: Subject, pages: psutil.Process) -> float:
+    """MB of the page process after A and B of five seeds, ten runs, were opened on every page."""
+    for seed in range(SEEDS):
+        for name in PAGES:
+            opened(page, address, name.lower(), {**subject.link, "a_seed": seed, "b_seed": seed})
+    return float(pages.memory_info().rss / 1e6)
+
+
+def measured(chromium: Any, cache: Path, subject: Subject) -> Iterator[tuple[str, float, int]]:
+    """What, how long or large, and what is asked."""
+    with dashboard(cache) as (address, pages, _):
+        page = chromium.new_context(viewport=SIZE).new_page()
+        yield "layer", statistics.median(layer_changes(page, address, subject)), LIMITS["layer"]
+        for name, times in page_changes(page, address, subject).items():
+            yield f"page {name}", statistics.median(times), LIMITS["page"]
+        yield "memory", memory(page, address, subject, pages), LIMITS["memory"]
+        page.context.close()
+
+
+def rows(cache: Path) -> Iterator[str]:
+    """The table, line by line."""
+    demo = {"a_model": DEMO_MODEL, "b_model": DEMO_MODEL, "items": 32, "a_k": 2, "b_k": 16}
+    folder = cache / "big-model"
+    big = str(folder if folder.exists() else big_model(folder))
+    subjects = (
+        Subject("demo model, 30 blocks x 9 heads, 32 items", demo, 1),
+        Subject(
+            "random model, 80 blocks x 64 heads, 256 items",
+            {**demo, "a_model": big, "b_model": big, "items": 256, "b_k": 3},
+            2,
+        ),
+    )
+    for subject in subjects:
+        record(subject)
+    yield "| what is opened | what is waited for | measured | asked |"
+    yield "| --- | --- | --- | --- |"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        paint = statistics.median(first_paints(chromium, cache))
+        yield f"| any | first paint | {paint:,.0f} ms | {LIMITS['first paint']:,} ms |"
+        for subject in subjects:
+            for what, value, limit in measured(chromium, cache, subject):
+                unit = "MB" if what == "memory" else "ms"
+                yield f"| {subject.name} | {what} | {value:,.0f} {unit} | {limit * subject.factor:,} {unit} |"
+
+
+def write(path: Path, lines: Sequence[str]) -> None:
+    """Put the table into a document, between its marks."""
+    start, end = MARKS
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(start)
+    path.write_text(f"{before}{start}\n{chr(10).join(lines)}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--write", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = asked.cache or Path(scratch, "cache")
+        os.environ["ICLVIZ_CACHE"] = str(cache)
+        lines = list(rows(cache))
+    print("\n".join(lines))
+    if asked.write:
+        write(asked.write, lines)
+
+
+if __name__ == "__main__":
+    main()

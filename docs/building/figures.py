@@ -1,0 +1,308 @@
+"""The pictures of docs/reading-figures.md: every registered figure, drawn from recordings of the demo model.
+
+`make figures` draws all of them, `make figures ARGS="NAME ..."` those named; runs that are in the cache are taken from
+there. A new figure needs an entry in `PICTURES`, and a section in docs/reading-figures.md.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+import iclviz
+from iclviz import analysis, saving
+from iclviz.analysis.headlines import Headline, link_points
+from iclviz.analysis.item_maps import item_map
+from iclviz.analysis.measures import Measuring, first_layer
+from iclviz.analysis.of_recording import embeddings
+from iclviz.analysis.over_seeds import OverSeeds, of_one
+from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.probing import STRENGTHS, Probe
+from iclviz.exporting import named
+from iclviz.figures import FIGURES
+from iclviz.models.presets import DEMO_MODEL
+from iclviz.primary import primary_measuring
+from iclviz.recording import Array, Recording
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.statements import MEASURE_TITLES
+from iclviz.tasks import task
+
+FOLDER = Path("docs/images/figures")
+N_ITEMS = 32
+LAYER = 15
+SEEDS = range(3)
+FEW, MANY = 2, 16
+A, B = f"A: k = {FEW}", f"B: k = {MANY}"
+
+OF = task("linear_regression")
+PRIMARY = OF.primary
+HYPOTHESIS, LABEL, SCORE = (OF.titles[name] for name in (PRIMARY.hypothesis, PRIMARY.label, PRIMARY.score))
+
+Draw = Callable[..., go.Figure]
+
+
+def lines(kind: str, k: int, seed: int = 0) -> RunSpec:
+    """Linear regression among points of a distractor line."""
+    shown = Demonstrations(kind, k, seed)
+    return RunSpec(DEMO_MODEL, OF.name, shown, n_items=N_ITEMS, task_options={"distractor": True})
+
+
+def statements(prompts: str) -> RunSpec:
+    """Reading comprehension with composite or simple prompts."""
+    shown = Demonstrations("correct", FEW)
+    return RunSpec(DEMO_MODEL, "reading_comprehension", shown, n_items=N_ITEMS, task_options={"prompts": prompts})
+
+
+@cache
+def pair() -> dict[str, Recording]:
+    """The two conditions of most pictures."""
+    return dict(zip((A, B), iclviz.sweep([lines("correct", FEW), lines("correct", MANY)]), strict=True))
+
+
+@cache
+def comparison() -> Comparison:
+    """A against B."""
+    return analysis.compare(*pair().values())
+
+
+@cache
+def further() -> list[Recording]:
+    """Other numbers and kinds of demonstrations of the same items."""
+    specs = [lines("correct", k) for k in (FEW, 4, 8, MANY)] + [lines("shuffled", k) for k in (FEW, MANY)]
+    return iclviz.sweep(specs)
+
+
+@cache
+def measuring() -> Measuring:
+    """How the primary analysis measures items."""
+    return primary_measuring(OF, pair()[A])
+
+
+@cache
+def found() -> Headline:
+    """The headline of A against B."""
+    return analysis.headline(comparison(), PRIMARY.score, measuring())
+
+
+def each(of: Callable[[Recording], Any]) -> dict[str, Any]:
+    """A result of each condition."""
+    return {label: of(one) for label, one in pair().items()}
+
+
+def rsms(recording: Recording) -> Array:
+    """(L + 1, n, n) RSMs."""
+    return analysis.recording_rsms(recording)
+
+
+def sorted_items() -> dict[str, Any]:
+    """How items stand on the axes of a matrix."""
+    name = OF.hypothesis_labels[PRIMARY.hypothesis]
+    return {"item_ids": pair()[A].item_ids, "groups": pair()[A].labels[name], "group_title": OF.titles[name].lower()}
+
+
+@cache
+def probes() -> dict[str, Probe]:
+    """The probe of the primary label in each condition."""
+    return each(lambda one: analysis.recording_probe(one, PRIMARY.label))
+
+
+def score_over_k(draw: Draw) -> go.Figure:
+    """A line for each kind of demonstrations."""
+    series: dict[str, dict[int, Any]] = {}
+    for one in further():
+        shown = one.spec.demonstrations
+        series.setdefault(shown.kind, {})[shown.k] = analysis.score_summary(one, PRIMARY.score)
+    return draw(series, score=SCORE)
+
+
+def parameters(draw: Draw) -> go.Figure:
+    """One layer's probe over strengths."""
+    values = STRENGTHS.tolist()
+
+    def of(one: Recording) -> dict[str, Probe]:
+        how = {"n_permutations": 0, "n_controls": 0}
+        return {f"{value:g}": analysis.recording_probe(one, PRIMARY.label, strength=value, **how) for value in values}
+
+    return draw(each(of), label=LABEL, parameter="Strength", layer=LAYER)
+
+
+def transfer(draw: Draw) -> go.Figure:
+    """Probes of A tested on B."""
+    a, b = (embeddings(one, PRIMARY.pooling) for one in pair().values())
+    first = pair()[A]
+    of_b = analysis.probe_transfer(a, first.labels[PRIMARY.label], b, first.groups[PRIMARY.label])
+    return draw({"Trained on A, tested on B": of_b}, label=LABEL)
+
+
+def transfer_between_layers(draw: Draw) -> go.Figure:
+    """Probes of one layer tested on another."""
+    one = pair()[B]
+    matrix = analysis.layer_transfer(
+        embeddings(one, PRIMARY.pooling), one.labels[PRIMARY.label], one.groups[PRIMARY.label]
+    )
+    chance = float(np.nanmean(probes()[B].chance))
+    return draw(matrix, label=LABEL, measure="Held-out balanced accuracy", chance=chance)
+
+
+def confusions(draw: Draw) -> go.Figure:
+    """The classes that one layer's probe names."""
+    probe = probes()[B]
+    return draw(np.asarray(probe.confusion)[LAYER], probe.classes, label=LABEL, layer=LAYER)
+
+
+def curve(of: Callable[[Recording], Any]) -> dict[str, Any]:
+    """A result of right demonstrations over their number."""
+    shown = {one.spec.demonstrations.k: one for one in further() if one.spec.demonstrations.kind == "correct"}
+    return {f"k = {k}": of(one) for k, one in shown.items()}
+
+
+def score_of_one(recording: Recording) -> OverSeeds:
+    """The main score of one seed."""
+    found = analysis.score_summary(recording, PRIMARY.score)
+    return of_one(found.mean, found.low, found.high)
+
+
+def alignment_of_one(recording: Recording) -> OverSeeds:
+    """The alignment of one seed."""
+    found = analysis.recording_alignment(recording, PRIMARY.hypothesis)
+    return of_one(found.estimate, found.low, found.high)
+
+
+def simple_prompts(draw: Draw) -> go.Figure:
+    """Composite prompts against both sets of simple ones."""
+    composite, same, other = iclviz.sweep([statements(name) for name in ("composite", "simple_same", "simple_other")])
+    sets = {"same name": same, "another name": other}
+    return draw({name: analysis.recording_composite_to_simple(composite, simple) for name, simple in sets.items()})
+
+
+def seeds_alike(draw: Draw) -> go.Figure:
+    """The RSMs of three demonstration seeds of each condition."""
+    runs = iter(iclviz.sweep([lines("correct", k, seed) for k in (FEW, MANY) for seed in SEEDS]))
+    stacks = {label: np.stack([rsms(next(runs)) for _ in SEEDS]) for label in (A, B)}
+    return draw({label: analysis.noise_ceiling(stack) for label, stack in stacks.items()})
+
+
+def links(draw: Draw) -> go.Figure:
+    """The links within lines."""
+    within = {title(name): link for name, link in found().links["within"].items()}
+    return draw(within, score=SCORE, first={title(name): first_layer(name) for name in MEASURE_TITLES})
+
+
+def title(measure: str) -> str:
+    """A measure's title with a capital."""
+    words = MEASURE_TITLES[measure]
+    return f"{words[0].upper()}{words[1:]}"
+
+
+def items_behind(draw: Draw) -> go.Figure:
+    """The items behind the strongest link within lines."""
+    chosen = found().strongest["within"]
+    x, y = link_points(comparison(), chosen.measure, PRIMARY.score, chosen.layer, measuring())
+    unit = "block" if first_layer(chosen.measure) else "layer"
+    measure = f"{MEASURE_TITLES[chosen.measure]}, {unit} {chosen.layer}"
+    ids, groups = comparison().item_ids, comparison().groups
+    return draw(x, y, item_ids=ids, measure=measure, score=SCORE, groups=groups)
+
+
+def over_conditions(draw: Draw) -> go.Figure:
+    """Every condition as a point."""
+    runs = {named(one).rpartition(",")[0]: one for one in further()}
+    points = analysis.across_conditions(runs, "alignment", PRIMARY.score, measuring())[LAYER]
+    return draw(points.points, measure=f"Alignment, layer {LAYER}", score=SCORE, coefficient=points.rho)
+
+
+PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
+    "score-by-condition": lambda draw: draw(
+        each(lambda one: analysis.score_summary(one, PRIMARY.score)), score=SCORE
+    ),
+    "score-over-k": score_over_k,
+    "score-of-set": lambda draw: draw(curve(score_of_one), score=SCORE, better="higher"),
+    "measure-of-set": lambda draw: draw(
+        curve(alignment_of_one), measure=f"Alignment with “{HYPOTHESIS}”", value="Alignment (Spearman's rho)"
+    ),
+    "score-distribution": lambda draw: draw(
+        each(lambda one: analysis.score_summary(one, PRIMARY.score)), score=SCORE
+    ),
+    "similarity-matrices": lambda draw: draw(
+        each(lambda one: rsms(one)[LAYER]), pair()[A].hypotheses[PRIMARY.hypothesis], hypothesis_title=HYPOTHESIS,
+        layer=LAYER, **sorted_items(),
+    ),
+    "similarity-difference": lambda draw: draw(
+        rsms(pair()[B])[LAYER] - rsms(pair()[A])[LAYER], layer=LAYER, **sorted_items()
+    ),
+    "similarity-by-layer": lambda draw: draw(
+        {layer: rsms(pair()[B])[layer] for layer in (0, 4, 9, 13, 17, 21, 26, 30)}, condition=B, **sorted_items()
+    ),
+    "similarity-by-condition": lambda draw: draw(curve(lambda one: rsms(one)[LAYER]), layer=LAYER, **sorted_items()),
+    "item-map": lambda draw: draw(
+        each(lambda one: item_map(rsms(one)[LAYER], "cosine")), pair()[A].labels[PRIMARY.label],
+        item_ids=pair()[A].item_ids, label=LABEL, layer=LAYER,
+    ),
+    "alignment-by-layer": lambda draw: draw(
+        each(lambda one: analysis.recording_alignment(one, PRIMARY.hypothesis)), hypothesis=HYPOTHESIS
+    ),
+    "change-by-layer": lambda draw: draw(
+        {"B − A": analysis.alignment_change(comparison(), PRIMARY.hypothesis)},
+        measure=f"alignment with “{HYPOTHESIS}”",
+    ),
+    "surface-control": lambda draw: draw(
+        analysis.surface_control(
+            rsms(pair()[B]), pair()[B].hypotheses[PRIMARY.hypothesis], analysis.surface_rsms(pair()[B])
+        ),
+        hypothesis=HYPOTHESIS, condition=B,
+    ),
+    "noise-ceiling": seeds_alike,
+    "second-order": lambda draw: draw(
+        analysis.second_order(*map(rsms, pair().values())), measure="Spearman's rho of RSMs", down=f"Layer, {A}",
+        across=f"Layer, {B}",
+    ),
+    "composite-to-simple": simple_prompts,
+    "probe-by-layer": lambda draw: draw(probes(), label=LABEL),
+    "selectivity-by-layer": lambda draw: draw(probes(), label=LABEL),
+    "confusion": confusions,
+    "probe-by-parameter": parameters,
+    "transfer-by-layer": transfer,
+    "layer-transfer": transfer_between_layers,
+    "attention-ratio-by-layer": lambda draw: draw(
+        each(lambda one: analysis.recording_log_ratio(one, rows="last")), rows="last"
+    ),
+    "attention-ratio-by-head": lambda draw: draw(
+        each(lambda one: analysis.recording_log_ratio_by_head(one, rows="last")), rows="last"
+    ),
+    "attention-ratio-over-items": lambda draw: draw(
+        each(lambda one: np.log(analysis.attention_ratio(one, rows="last")[:, LAYER - 1])), block=LAYER,
+        item_ids=each(lambda one: one.item_ids), rows="last",
+    ),
+    "attention-split": lambda draw: draw(each(lambda one: analysis.role_split(one, "last")), rows="last"),
+    "change-by-head": lambda draw: draw(
+        analysis.log_ratio_change(comparison(), measuring(), by_head=True), measure="log attention ratio"
+    ),
+    "link-by-layer": links,
+    "link-scatter": items_behind,
+    "conditions-scatter": over_conditions,
+}  # fmt: skip
+
+
+def svg(figure: go.Figure) -> str:
+    """The figure as SVG, without its random ids, so that a picture changes only with what it shows."""
+    text = saving.image(figure, "svg").decode()
+    drawn = text.partition('id="defs-')[2].partition('"')[0]
+    return re.sub(rf"\b(trace|[a-z]*cb)[0-9a-f]{{6}}(?=t|\b)|\b(defs-|topdefs-|clip|legend|g){drawn}", r"\1\2", text)
+
+
+def main() -> None:
+    """Draw the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="figures; none stands for all")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in parser.parse_args().names or FIGURES:
+        (FOLDER / f"{name}.svg").write_text(svg(PICTURES[name](FIGURES[name])))
+
+
+if __name__ == "__main__":
+    main()
