@@ -5,6 +5,7 @@ Letters of the shapes: n items, L blocks, H query heads, d model width, T tokens
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class Recording:
         """Number of items."""
         return len(self.item_ids)
 
-    @property
+    @cached_property
     def n_layers(self) -> int:
         """Number of blocks, L."""
         return int(next(iter(self.attention.values())).shape[1])

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from diskcache import UNKNOWN, Cache, JSONDisk
@@ -40,9 +40,14 @@ from iclviz.spans import Span
 from iclviz.spec import RunSpec, canonical_json
 
 Array = NDArray[Any]
+K = TypeVar("K", bound=str | int)
 
 TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
-TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "attention", "attention_last", "span_lengths")
+LARGE = ("attention", "attention_last")
+"""Tables that are read when they are asked for."""
+
+TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "span_lengths", *LARGE)
+ARRAYS = "arrays.safetensors"
 TOKEN_TABLES = ("token_attention", "token_attention_last")
 TOKENS = "tokens.safetensors"
 SCRATCH, SCRATCH_SECONDS = ".sealing-", 86400
@@ -149,24 +154,24 @@ class StoredArrays(Mapping[str, Array]):
         return len(self._files)
 
 
-class StoredTokens(Mapping[int, Array]):
-    """The arrays of one table of `tokens.safetensors`, by the places of their items, each read when asked for."""
+class StoredTable(Mapping[K, Array]):
+    """One table of a file, name -> array, each read when asked for, so that a large recording is never held whole."""
 
-    def __init__(self, path: Path, table: str, places: Sequence[int], check: Any) -> None:
-        self._path, self._table, self._places, self._check = path, table, places, check
+    def __init__(self, path: Path, table: str, names: Sequence[K], check: Any) -> None:
+        self._path, self._table, self._names, self._check = path, table, names, check
 
-    def __getitem__(self, place: int) -> Array:
-        if place not in self._places:
-            raise KeyError(place)
+    def __getitem__(self, name: K) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
         self._check(self._path)
         with safe_open(self._path, framework="numpy") as file:
-            return np.asarray(file.get_tensor(f"{self._table}/{place}"))
+            return np.asarray(file.get_tensor(f"{self._table}/{name}"))
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._places)
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._names)
 
 
 class Store:
@@ -534,7 +539,7 @@ def _write_content(folder: Path, recording: Recording) -> None:
                 words[f"{table}/{name}"] = values.tolist()
     content = {"spec": recording.spec.to_dict(), "spans": spans, "words": words, "order": _order(recording), **texts}
     (folder / "recording.json").write_text(canonical_json(content), encoding="utf-8")
-    save_file(arrays, folder / "arrays.safetensors")
+    save_file(arrays, folder / ARRAYS)
     for pooling, values in recording.embeddings.items():
         save_file({"values": _float16_if_it_fits(values)}, folder / f"embeddings.{pooling}.safetensors")
     tokens = {f"{table}/{place}": one for table in TOKEN_TABLES for place, one in getattr(recording, table).items()}
@@ -579,17 +584,20 @@ def _check_whole(folder: Path, key: str) -> None:
 
 
 def _read_recording(folder: Path, key: str, check: _Checker) -> Recording:
-    for name in ("recording.json", "arrays.safetensors", "run.json"):
+    for name in ("recording.json", ARRAYS, "run.json"):
         check(folder / name)
     content = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    arrays: dict[str, Array] = load_file(folder / "arrays.safetensors")
-    arrays |= {name: np.asarray(values) for name, values in content["words"].items()}
+    arrays = {name: np.asarray(values) for name, values in content["words"].items()}
+    with safe_open(folder / ARRAYS, framework="numpy") as file:
+        small = [name for name in file.keys() if not name.startswith(LARGE)]  # noqa: SIM118 - it is no mapping
+        arrays |= {name: file.get_tensor(name) for name in small}
     order = content["order"]
-    tables: dict[str, Any] = {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES}
+    tables: dict[str, Any] = {table: StoredTable(folder / ARRAYS, table, order[table], check) for table in LARGE}
+    tables |= {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES[: -len(LARGE)]}
     files = {pooling: folder / f"embeddings.{pooling}.safetensors" for pooling in order["embeddings"]}
     spec = RunSpec.from_dict(content["spec"])
-    tables |= {table: StoredTokens(folder / TOKENS, table, spec.attention_items, check) for table in TOKEN_TABLES}
+    tables |= {table: StoredTable(folder / TOKENS, table, spec.attention_items, check) for table in TOKEN_TABLES}
     return Recording(
         spec=spec,
         key=key,

@@ -14,7 +14,13 @@ from iclviz.errors import UserError
 from iclviz.figures.changes import change_by_layer, composite_to_simple
 from iclviz.figures.matrices import second_order
 from iclviz.figures.rsa import METHODS, alignment_by_layer
-from iclviz.figures.similarity import item_map, similarity_by_layer, similarity_difference, similarity_matrices
+from iclviz.figures.similarity import (
+    item_map,
+    similarity_by_layer,
+    similarity_difference,
+    similarity_matrices,
+    similarity_play,
+)
 from iclviz.figures.surface import noise_ceiling, surface_control
 from iclviz.questions import analyses as questions
 from iclviz.recording import Array, Recording
@@ -36,6 +42,9 @@ VALUES = ("raw", "rank", "percentile")
 
 # How many layers are shown side by side.
 SIDE_BY_SIDE = 8
+
+# Bytes of the largest figure that holds all layers.
+MOST_PLAYED = 5 * 2**20
 
 SIMPLE = {"simple_same": "same name", "simple_other": "another name"}
 
@@ -74,7 +83,8 @@ class View:
 
     def standing(self, layer: int, stack: Array) -> dict[str, Any]:
         """How items stand on the axes of a matrix, and in which words, for the figures; `stack` is A's."""
-        said = {"item_ids": self.first.item_ids, "metric": self.metric, "values": self.values}
+        texts = analyses.item_texts(self.first.key, self.first)
+        said = {"item_ids": self.first.item_ids, "item_texts": texts, "metric": self.metric, "values": self.values}
         if self.sorting == CLUSTERS:
             return {**said, "clustered": analyses.clusters(self.first.key, self.how(layer), stack[layer])}
         return {**said, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
@@ -93,9 +103,15 @@ class View:
 @st.fragment
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
-    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
+    column, button = st.columns([5, 1], vertical_alignment="bottom")
+    with column:
+        layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
+    is_played = button.toggle("Play", help="All layers in one figure, to play or to run through without waiting.")
     with slot():
         stacks = view.stacks()
+        if is_played:
+            played(view, stacks, layer)
+            return
         figure = similarity_matrices(
             {name: view.shown(stack[layer]) for name, stack in stacks.items()},
             view.first.hypotheses[view.hypothesis],
@@ -105,6 +121,17 @@ def matrices(view: View) -> None:
             **view.standing(layer, next(iter(stacks.values()))),
         )
         show(figure)
+
+
+def played(view: View, stacks: dict[str, Array], layer: int) -> None:
+    """All layers as frames of one figure, where a browser can hold them."""
+    size = sum(stack.nbytes for stack in stacks.values())
+    if size > MOST_PLAYED:
+        st.info(f"All layers of A and B are {size / 2**20:.0f} MB, too much for one figure. Take fewer items.")
+        return
+    shown = {name: np.stack([view.shown(matrix) for matrix in stack]) for name, stack in stacks.items()}
+    standing = view.standing(layer, next(iter(stacks.values())))
+    show(similarity_play(shown, layer=layer, demonstrations=view.scope, **standing))
 
 
 @st.fragment

@@ -232,6 +232,9 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
         each(lambda one: rsms(one)[LAYER]), pair()[A].hypotheses[PRIMARY.hypothesis], hypothesis_title=HYPOTHESIS,
         layer=LAYER, **sorted_items(),
     ),
+    "similarity-play": lambda draw: draw(
+        {name: rsms(one) for name, one in pair().items()}, layer=LAYER, **sorted_items()
+    ),
     "similarity-difference": lambda draw: draw(
         rsms(pair()[B])[LAYER] - rsms(pair()[A])[LAYER], layer=LAYER, **sorted_items()
     ),

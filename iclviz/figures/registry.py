@@ -60,10 +60,11 @@ def _points(figure: go.Figure, trace: Any) -> Iterator[Row]:
 
 
 def _cells(figure: go.Figure, trace: Any) -> Iterator[Row]:
-    """A row for each cell of a heatmap; its meta names the value."""
+    """A row for each cell of a heatmap; its meta names the value, and the items where its axes call them otherwise."""
     x, y = _axes(figure, trace)
-    for up, line in zip(trace.y, trace.z, strict=True):
-        for across, value in zip(trace.x, line, strict=True):
+    columns, rows = trace.meta.get("items", trace.x), trace.meta.get("items", trace.y)
+    for up, line in zip(rows, trace.z, strict=True):
+        for across, value in zip(columns, line, strict=True):
             yield {x: across, y: up, trace.meta["columns"][0]: value}
 
 

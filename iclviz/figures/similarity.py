@@ -20,20 +20,32 @@ _SMALL = 210
 
 @dataclass(frozen=True, eq=False)
 class _Sorting:
-    """How items stand on the axes: the item in each place, in words, and what lines are drawn between, if anything."""
+    """How items stand on the axes: the item in each place, in words, what lines are drawn between, if anything, and the
+    items' ids and what hovers call them, in that order.
+    """
 
     order: Array
     words: str
     groups: Array | None
+    ids: list[str]
+    names: list[str]
 
 
-def _sorting(n: int, groups: Array | None, group_title: str, clustered: Array | None) -> _Sorting:
+def _sorting(
+    item_ids: Sequence[str],
+    groups: Array | None,
+    group_title: str,
+    clustered: Array | None = None,
+    item_texts: Sequence[str] = (),
+) -> _Sorting:
+    order, words = np.arange(len(item_ids)), ""
     if clustered is not None:
-        return _Sorting(np.asarray(clustered), "by clusters of A", None)
-    if groups is None:
-        return _Sorting(np.arange(n), "", None)
-    order = np.argsort(np.asarray(groups), kind="stable")
-    return _Sorting(order, f"by {group_title}", np.asarray(groups)[order])
+        order, words, groups = np.asarray(clustered), "by clusters of A", None
+    elif groups is not None:
+        order, words = np.argsort(np.asarray(groups), kind="stable"), f"by {group_title}"
+    ids = [str(item_ids[item]) for item in order.tolist()]
+    names = [f"{item_ids[item]}: {item_texts[item]}" for item in order.tolist()] if item_texts else ids
+    return _Sorting(order, words, None if groups is None else np.asarray(groups)[order], ids, names)
 
 
 _SCALES: Mapping[Values, str] = {
@@ -49,6 +61,7 @@ def similarity_matrices(
     hypothesis: Array,
     *,
     item_ids: Sequence[str],
+    item_texts: Sequence[str] = (),
     groups: Array | None = None,
     group_title: str = "group",
     clustered: Array | None = None,
@@ -64,7 +77,7 @@ def similarity_matrices(
     ----------
     rsms: label -> (n, n) of one layer, A first; they share one colour scale.
     hypothesis: (n, n), NaN = no prediction; its values mean something else, so it has a scale of its own.
-    item_ids: n names.
+    item_ids: n names; item_texts: n short texts that hovers add to them.
     groups: (n,) by which items are sorted and between which lines are drawn; None = as they are.
     clustered: (n,) the item in each place of an order by clusters, instead of groups.
     hypothesis_title, group_title, metric: names for titles and hovers.
@@ -72,14 +85,15 @@ def similarity_matrices(
     layer: the layer shown.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
-    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    value = _SCALES[values].format(metric=metric)
+    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
     title = _title(value)
     panels = {**rsms, hypothesis_title: hypothesis}
     gap = theme.gap(len(panels), 0.05)
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, matrix) in enumerate(panels.items(), start=1):
         last = column == len(panels)
-        heatmap = _heatmap(matrix, item_ids, sorting, label, "prediction" if last else value)
+        heatmap = _heatmap(matrix, sorting, label, "prediction" if last else value)
         figure.add_trace(heatmap.update(coloraxis="coloraxis2" if last else "coloraxis"), row=1, col=column)
     _item_axes(figure, sorting)
     figure.update_yaxes(title=_axis_title(sorting), row=1, col=1)
@@ -100,11 +114,90 @@ def similarity_matrices(
     return theme.finish(figure, "Representational similarity", subtitle, caption, height=520, margin_b=160)
 
 
+@named("similarity-play")
+def similarity_play(
+    stacks: Mapping[str, Array],
+    *,
+    item_ids: Sequence[str],
+    item_texts: Sequence[str] = (),
+    groups: Array | None = None,
+    group_title: str = "group",
+    clustered: Array | None = None,
+    metric: str = "cosine",
+    values: Values = "raw",
+    layer: int,
+    demonstrations: str = "",
+) -> go.Figure:
+    """The RSMs of conditions through all layers, with a button that plays them and a slider, on one colour scale.
+
+    Parameters
+    ----------
+    stacks: label -> (L + 1, n, n), A first; other parameters as of `similarity_matrices`.
+    layer: the layer that is shown first.
+    """
+    value = _SCALES[values].format(metric=metric)
+    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    gap = theme.gap(len(stacks), 0.05)
+    figure = make_subplots(1, len(stacks), subplot_titles=list(stacks), horizontal_spacing=gap, shared_yaxes=True)
+    for column, (label, stack) in enumerate(stacks.items(), start=1):
+        heatmap = _heatmap(stack[layer], sorting, label, value).update(coloraxis="coloraxis")
+        figure.add_trace(heatmap, row=1, col=column)
+    _item_axes(figure, sorting)
+    figure.update_yaxes(title=_axis_title(sorting), row=1, col=1)
+    n_layers = min(map(len, stacks.values()))
+    figure.frames = [
+        go.Frame(
+            name=str(at), data=[{"type": "heatmap", "z": _sorted(stack[at], sorting)} for stack in stacks.values()]
+        )
+        for at in range(n_layers)
+    ]
+    scale = _scale(*(matrix for stack in stacks.values() for matrix in stack))
+    bar = {"title": {"text": _title(value), "side": "right"}, "thickness": 12}
+    figure.update_layout(
+        coloraxis={**scale, "colorbar": bar}, sliders=[_layer_steps(n_layers, layer)], updatemenus=[_PLAY]
+    )
+    caption = (
+        f"{_title(value)} of every pair of items in each condition, layer by layer. "
+        f"All layers share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+    )
+    subtitle = _subtitle("All layers", sorting)
+    return theme.finish(
+        figure, "Representational similarity through the layers", subtitle, caption, height=600, margin_b=140
+    )
+
+
+_AT_ONCE = {"mode": "immediate", "transition": {"duration": 0}}
+_SHOWN = {**_AT_ONCE, "frame": {"duration": 0, "redraw": True}}
+_PLAYED = {**_AT_ONCE, "frame": {"duration": 350, "redraw": True}, "fromcurrent": True}
+
+_PLAY = {
+    "type": "buttons",
+    "direction": "left",
+    "showactive": False,
+    "x": 0,
+    "xanchor": "left",
+    "y": -0.2,
+    "yanchor": "top",
+    "buttons": [
+        {"label": "▶ Play", "method": "animate", "args": [None, _PLAYED]},
+        {"label": "Pause", "method": "animate", "args": [[None], _SHOWN]},
+    ],
+}
+
+
+def _layer_steps(n_layers: int, layer: int) -> dict[str, object]:
+    """Plotly's own slider: it moves without a question to the server."""
+    steps = [{"label": str(at), "method": "animate", "args": [[str(at)], _SHOWN]} for at in range(n_layers)]
+    place = {"x": 0.2, "len": 0.8, "y": -0.16, "yanchor": "top"}
+    return {"active": layer, "steps": steps, "currentvalue": {"prefix": "Layer "}, **place}
+
+
 @named("similarity-difference")
 def similarity_difference(
     difference: Array,
     *,
     item_ids: Sequence[str],
+    item_texts: Sequence[str] = (),
     groups: Array | None = None,
     group_title: str = "group",
     clustered: Array | None = None,
@@ -119,9 +212,10 @@ def similarity_difference(
     ----------
     difference: (n, n) of one layer; other parameters as of `similarity_matrices`.
     """
-    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
+    value = _SCALES[values].format(metric=metric)
+    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
     value = f"B − A, {value}"
-    figure = go.Figure(_heatmap(difference, item_ids, sorting, "B − A", value).update(coloraxis="coloraxis"))
+    figure = go.Figure(_heatmap(difference, sorting, "B − A", value).update(coloraxis="coloraxis"))
     _item_axes(figure, sorting)
     figure.update_yaxes(title=_axis_title(sorting))
     most = float(np.nanmax(np.abs(_off_diagonal(difference)), initial=0.0)) or 1.0
@@ -145,6 +239,7 @@ def similarity_by_layer(
     *,
     condition: str,
     item_ids: Sequence[str],
+    item_texts: Sequence[str] = (),
     groups: Array | None = None,
     group_title: str = "group",
     clustered: Array | None = None,
@@ -159,8 +254,9 @@ def similarity_by_layer(
     rsms: layer -> (n, n); other parameters as of `similarity_matrices`.
     condition: its label.
     """
-    value, sorting = _SCALES[values].format(metric=metric), _sorting(len(item_ids), groups, group_title, clustered)
-    figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, item_ids, sorting, value)
+    value = _SCALES[values].format(metric=metric)
+    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, sorting, value)
     caption = (
         f"{_title(value)} of every pair of items in {condition}, for layers from the first to the last. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
@@ -175,6 +271,7 @@ def similarity_by_condition(
     *,
     layer: int,
     item_ids: Sequence[str],
+    item_texts: Sequence[str] = (),
     groups: Array | None = None,
     group_title: str = "group",
     metric: str = "cosine",
@@ -187,8 +284,9 @@ def similarity_by_condition(
     rsms: label -> (n, n); other parameters as of `similarity_matrices`.
     layer: the layer shown.
     """
-    value, sorting = _SCALES["raw"].format(metric=metric), _sorting(len(item_ids), groups, group_title, None)
-    figure, height = _small(rsms, item_ids, sorting, value)
+    value = _SCALES["raw"].format(metric=metric)
+    sorting = _sorting(item_ids, groups, group_title, None, item_texts)
+    figure, height = _small(rsms, sorting, value)
     caption = (
         f"{_title(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
@@ -197,13 +295,13 @@ def similarity_by_condition(
     return theme.finish(figure, "Representational similarity over conditions", subtitle, caption, height=height)
 
 
-def _small(rsms: Mapping[str, Array], item_ids: Sequence[str], sorting: _Sorting, value: str) -> tuple[go.Figure, int]:
+def _small(rsms: Mapping[str, Array], sorting: _Sorting, value: str) -> tuple[go.Figure, int]:
     """Small panels, title -> (n, n), on one colour scale, and the height that they need."""
     n_rows = -(-len(rsms) // _COLUMNS)
     spacing = {"horizontal_spacing": 0.03, "vertical_spacing": 0.34 / n_rows}
     figure = make_subplots(n_rows, _COLUMNS, subplot_titles=list(rsms), **spacing)
     for place, (title, matrix) in enumerate(rsms.items()):
-        heatmap = _heatmap(matrix, item_ids, sorting, title, value).update(coloraxis="coloraxis")
+        heatmap = _heatmap(matrix, sorting, title, value).update(coloraxis="coloraxis")
         figure.add_trace(heatmap, row=place // _COLUMNS + 1, col=place % _COLUMNS + 1)
     _square(figure)
     figure.update_xaxes(title=_axis_title(sorting), col=1)
@@ -293,16 +391,21 @@ def _points(
     ]
 
 
-def _heatmap(matrix: Array, item_ids: Sequence[str], sorting: _Sorting, name: str, value: str) -> go.Heatmap:
-    names = [str(item_ids[item]) for item in sorting.order]
+def _heatmap(matrix: Array, sorting: _Sorting, name: str, value: str) -> go.Heatmap:
     return go.Heatmap(
-        x=names,
-        y=names,
-        z=np.asarray(matrix, dtype=float)[np.ix_(sorting.order, sorting.order)],
+        x=sorting.names,
+        y=sorting.names,
+        z=_sorted(matrix, sorting),
         name=name,
-        meta={"columns": [value]},
+        meta={"columns": [value], "items": sorting.ids},
         hovertemplate=f"%{{y}}<br>%{{x}}<br>{value} %{{z:.3f}}<extra>%{{fullData.name}}</extra>",
     )
+
+
+def _sorted(matrix: Array, sorting: _Sorting) -> Array:
+    """A matrix as its axes show it, in half the bytes: browsers wait for them."""
+    shown: Array = np.asarray(matrix, dtype=np.float32)[np.ix_(sorting.order, sorting.order)]
+    return shown
 
 
 def _axis_number(place: int) -> str:

@@ -1,5 +1,7 @@
 """What several pages ask of recordings, and what they take from answers at once."""
 
+import textwrap
+
 import numpy as np
 import streamlit as st
 
@@ -34,6 +36,19 @@ def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> 
 def score(key: str, name: str, _recording: Recording) -> ScoreSummary:
     """A score with its interval."""
     return score_summary(_recording, name)
+
+
+TEXT_LENGTH = 60
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def item_texts(key: str, _recording: Recording) -> list[str]:
+    """N beginnings of the items' own queries, for hovers."""
+    texts = (
+        "".join(tokens[start : len(ids)])
+        for tokens, start, ids in zip(_recording.tokens, _recording.query_start, _recording.prompt_ids, strict=True)
+    )
+    return [textwrap.shorten(text, TEXT_LENGTH, placeholder=" …") for text in texts]
 
 
 def largest_common_layer(recordings: list[Recording]) -> int:

@@ -159,6 +159,13 @@ DRAWN = {
         group_title="slope",
         layer=7,
     ),
+    "similarity-play": lambda draw: draw(
+        {A: np.stack([similarities(seed=layer) for layer in range(4)]), B: np.stack([similarities(seed=9)] * 4)},
+        item_ids=[f"item-{i}" for i in range(24)],
+        item_texts=[f"x = {i}" for i in range(24)],
+        groups=GROUPS,
+        layer=2,
+    ),
     "similarity-difference": lambda draw: draw(
         similarities(seed=1) - similarities(),
         item_ids=[f"item-{i}" for i in range(24)],

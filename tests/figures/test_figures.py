@@ -64,7 +64,7 @@ def test_items_are_sorted_by_group_and_hovered_by_name():
     assert figure.data[0].z.tolist() == [[4, 3, 5], [1, 0, 2], [7, 6, 8]]
     assert figure.data[0].text is None
     assert list(figure.layout.xaxis.ticktext) == ["a", "b"]
-    assert {shape.x0 for shape in figure.layout.shapes} == {-0.5, 0.5}
+    assert [shape.path for shape in figure.layout.shapes] == ["M0.5,-0.5L0.5,2.5M-0.5,0.5L2.5,0.5"] * 2
 
 
 def test_many_groups_are_not_all_labelled():

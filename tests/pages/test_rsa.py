@@ -5,6 +5,13 @@ import pytest
 from tests.pages.conftest import charts, looked_further, opened, record, widget
 
 
+def test_all_layers_can_be_played(page):
+    widget(page.toggle, "Play").set_value(True).run()
+    assert not page.exception
+    figure = json.loads(charts(page)[0].proto.spec)
+    assert [frame["name"] for frame in figure["frames"]] == ["0", "1", "2", "3"]
+
+
 @pytest.fixture
 def page(chosen):
     """The page over two recorded conditions."""
