@@ -5,8 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import choice
+from iclviz.ui import choice, loading
 from iclviz.ui.asking import only_what_is_shown
+from iclviz.ui.look import set_look
 
 PAGES = {
     "Run": "play_circle",
@@ -18,20 +19,33 @@ PAGES = {
     "RSA": "grid_on",
     "Probing": "network_node",
     "Attention": "visibility",
+    "Glossary": "menu_book",
 }
 
 
-def page(title: str, icon: str, default: bool) -> "st.Page":
+FRONT = "iclviz"
+
+
+def page(title: str, icon: str) -> "st.Page":
     """The page of a file in `pages/`."""
     path = Path(__file__).parent / "pages" / f"{title.lower()}.py"
-    return st.Page(path, title=title, icon=f":material/{icon}:", url_path=title.lower(), default=default)
+    return st.Page(path, title=title, icon=f":material/{icon}:", url_path=title.lower())
 
 
-st.set_page_config(page_title="iclviz", page_icon=":material/neurology:", layout="wide", initial_sidebar_state=330)
-st.html("<style>.stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}</style>")
+def front() -> None:
+    """The first page: the Summary once anything was recorded."""
+    st.switch_page(pages["Summary" if loading.store().summaries() else "Run"])
+
+
+set_look()
 choice.read_url()
-current = st.navigation([page(title, icon, title == "Run") for title, icon in PAGES.items()], position="top")
+pages = {title: page(title, icon) for title, icon in PAGES.items()}
+current = st.navigation(
+    [st.Page(front, title=FRONT, default=True, visibility="hidden"), *pages.values()], position="top"
+)
 try:
+    if current.title == FRONT:
+        current.run()
     choice.sidebar()
     choice.write_url()
     choice.say_refused()

@@ -6,8 +6,12 @@ A user's mistake ends with one sentence and a status other than zero; Ctrl-C kee
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +24,7 @@ from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 
 if TYPE_CHECKING:
+    from iclviz.jobs.table import Report
     from iclviz.store import Summary
 
 INTERRUPTED = 130
@@ -152,16 +157,40 @@ def delete(keys: list[str]) -> None:
 
 
 @app.command()
-def export(keys: list[str], to: Annotated[str, typer.Option(help="A folder, or a file that ends in .zip.")]) -> None:
-    """Write recordings with their figures and tables into a folder or a ZIP file."""
+def export(
+    keys: list[str],
+    to: Annotated[str, typer.Option(help="A folder, or a file that ends in .zip.")],
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="For programs: print progress as JSON, a line a step; end when standard input is closed."
+        ),
+    ] = False,
+) -> None:
+    """Write recordings, figures, tables, the methods paragraph and a script that draws the figures again."""
     from iclviz.exporting import export as write
     from iclviz.terminal import showing
 
     if not to.strip():
         raise SpecError("--to is empty.", "Name a folder, or a file that ends in .zip.")
-    with showing("exporting") as report:
+    with _telling() if as_json else showing("exporting") as report:
         written = write(keys, Path(os.path.expanduser(to)), report)
     out.print(f"written  {written}")
+
+
+@contextmanager
+def _telling() -> "Iterator[Report]":
+    """Progress as JSON for the program that started this one, whose end also ends this: it closes standard input."""
+    from iclviz.jobs.stopping import stop_on_termination
+
+    def end_with_caller() -> None:
+        while os.read(0, 1):  # not through sys.stdin, whose lock an end of this process would wait for
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stop_on_termination()
+    threading.Thread(target=end_with_caller, daemon=True).start()
+    yield lambda progress: print(json.dumps(asdict(progress)), flush=True)
 
 
 @app.command("import")

@@ -1,10 +1,13 @@
 """Recordings with their figures and tables as files: what `iclviz export` writes.
 
+README.txt             what is what
+rebuild.py             a script that draws the same figures from the recordings again
 <key>/                 the recording, as the cache keeps it
 methods.md, .tex, .bib the methods paragraph of exactly what was run
-tables/<key>.csv       one row an item: answers, responses, scores, labels, covariates
+tables/<key>           one row an item, as CSV and Parquet: answers, responses, scores, labels, covariates
 tasks/<task>.json      the file of a user's own task
-figures/<task>/        the figures over all exported recordings of a task, each as HTML, SVG, PNG and CSV
+figures/<task>/        the figures over all exported recordings of a task: each as HTML, SVG, PDF and PNG, for the
+                       screen and for columns of a paper, and its numbers as CSV and Parquet
 """
 
 import csv
@@ -17,30 +20,43 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from iclviz import saving
-from iclviz.analysis import of_recording
-from iclviz.analysis.attention import role_split
-from iclviz.analysis.behaviour import score_summary
 from iclviz.errors import StoreError
-from iclviz.figures.attention import attention_ratio_by_head, attention_ratio_by_layer, attention_split
-from iclviz.figures.behaviour import Better, score_by_condition, score_distribution
-from iclviz.figures.probing import probe_by_layer
-from iclviz.figures.rsa import alignment_by_layer
-from iclviz.figures.similarity import similarity_matrices
+from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
 from iclviz.methods import methods
-from iclviz.primary import primary_measuring
+from iclviz.rebuilding import recipes, script
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
-from iclviz.tasks import OwnTask, Task, task
+from iclviz.tasks import OwnTask, task
 from iclviz.tasks.task_files import written
 
-FIGURES_A_TASK = 8
+README = f"""What iclviz exported.
+
+README.txt    this file
+rebuild.py    a script that draws the same figures again from the recordings: python rebuild.py [FOLDER]
+methods.md    the methods paragraph of exactly what was run; methods.tex the same for LaTeX, methods.bib what it cites
+figures/      a folder for each task; what each file shows is its name
+tables/       a table for each recording, one row an item: prompt, response, answer, scores, labels, covariates
+tasks/        the files of tasks of one's own, if any was run
+other folders the recordings, each named by its key; take them into another cache with: iclviz import FOLDER_OR_ZIP
+
+Figures
+  .html             with hover and zoom; needs no network
+  .svg .pdf .png    as on the screen
+  -single-column    {COLUMNS["single column"].width_mm} mm wide, text of {COLUMNS["single column"].text_pt} pt, no title
+  -double-column    {COLUMNS["double column"].width_mm} mm wide, text of {COLUMNS["double column"].text_pt} pt, no title
+  .csv .parquet     the numbers that the figure shows, in long form
+Images are missing where no Chromium was installed. Tables are CSV and Parquet with the same content; Parquet keeps
+types and every digit.
+
+The conditions
+"""
 
 
 def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None) -> Path:
     """Write recordings, tables and figures into a folder, or into one file where `to` ends in `.zip`; what was written.
 
-    Images are made where a Chromium is installed; HTML and CSV always.
+    Images are made where a Chromium is installed; HTML, CSV and Parquet always.
 
     Raises
     ------
@@ -66,20 +82,27 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
     methods(recordings).write(folder)
-    (folder / "tables").mkdir(exist_ok=True)
+    _write_tables(recordings, folder / "tables")
+    of_tasks = {
+        name: labelled([one for one in recordings if one.spec.task == name])
+        for name in dict.fromkeys(recording.spec.task for recording in recordings)
+    }
+    _write_tasks(list(of_tasks), folder / "tasks")
+    conditions = "".join(
+        f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
+    )
+    (folder / "README.txt").write_text(README + conditions, encoding="utf-8")
+    (folder / "rebuild.py").write_text(script(of_tasks), encoding="utf-8")
+    _write_figures(of_tasks, folder / "figures", report)
+
+
+def _write_tables(recordings: Sequence[Recording], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     for recording in recordings:
+        rows = items(recording)
         # A bare carriage return in a response ends a row unless every text is quoted.
-        place = folder / "tables" / f"{recording.key}.csv"
-        items(recording).to_csv(place, index=False, quoting=csv.QUOTE_NONNUMERIC)
-    names = list(dict.fromkeys(recording.spec.task for recording in recordings))
-    _write_tasks(names, folder / "tasks")
-    for number, name in enumerate(names):
-        of_task = {named(one): one for one in recordings if one.spec.task == name}
-        place = folder / "figures" / name
-        place.mkdir(parents=True, exist_ok=True)
-        for drawn, figure in enumerate(figures(of_task), start=number * FIGURES_A_TASK):
-            report(Progress("drawing figures", drawn, len(names) * FIGURES_A_TASK))
-            _write_figure(figure, place)
+        rows.to_csv(folder / f"{recording.key}.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+        (folder / f"{recording.key}.parquet").write_bytes(saving.as_parquet(rows))
 
 
 def _write_tasks(names: Sequence[str], folder: Path) -> None:
@@ -89,19 +112,42 @@ def _write_tasks(names: Sequence[str], folder: Path) -> None:
         (folder / f"{one.name}.json").write_bytes(written(one.file))
 
 
+def _write_figures(of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report) -> None:
+    n_figures = sum(1 for conditions in of_tasks.values() for _ in recipes(conditions))
+    done = 0
+    for name, conditions in of_tasks.items():
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        report(Progress("drawing figures", done, n_figures))
+        for figure in figures(conditions):
+            _write_figure(figure, place)
+            done += 1
+            report(Progress("drawing figures", done, n_figures))
+
+
 def _write_figure(figure: go.Figure, folder: Path) -> None:
     name = saving.name(figure)
-    (folder / f"{name}.html").write_bytes(saving.html(figure))
-    (folder / f"{name}.csv").write_bytes(saving.csv(figure))
+    for kind, make in saving.DATA.items():
+        (folder / saving.file_name(name, kind)).write_bytes(make(figure))
     if saving.browser() is not None:
-        for kind in ("svg", "png"):
-            (folder / f"{name}.{kind}").write_bytes(saving.image(figure, kind))
+        for size in saving.SIZES:
+            for kind in saving.FORMATS:
+                (folder / saving.file_name(name, kind, size)).write_bytes(saving.image(figure, kind, size))
 
 
 def named(recording: Recording) -> str:
     """A recording in a few words that tell it from any other."""
     shown = recording.spec.demonstrations
     return f"{shown.kind}, k = {shown.k}, seed {shown.seed} ({recording.key[:6]})"
+
+
+def labelled(recordings: Sequence[Recording]) -> dict[str, Recording]:
+    """Recordings by a few words, which hold the beginning of the key only where others do not tell them apart."""
+    short = [named(recording).rpartition(" (")[0] for recording in recordings]
+    return {
+        words if short.count(words) == 1 else named(recording): recording
+        for words, recording in zip(short, recordings, strict=True)
+    }
 
 
 def items(recording: Recording) -> pd.DataFrame:
@@ -120,48 +166,4 @@ def items(recording: Recording) -> pd.DataFrame:
 
 def figures(recordings: dict[str, Recording]) -> Iterator[go.Figure]:
     """The figures of a task's primary analysis over recordings, label -> recording."""
-    of = task(next(iter(recordings.values())).spec.task)
-    primary, titles = of.primary, of.titles
-    scores = {name: score_summary(one, primary.score) for name, one in recordings.items()}
-    better: Better = "lower" if primary.score in of.lower_is_better else "higher"
-    scope = of_recording.demonstration_scope(recordings.values())
-    yield score_by_condition(scores, score=titles[primary.score], better=better, demonstrations=scope)
-    yield score_distribution(scores, score=titles[primary.score], better=better, demonstrations=scope)
-    yield from _representation(recordings, of)
-    ratios = {name: of_recording.recording_log_ratio(one) for name, one in recordings.items()}
-    yield attention_ratio_by_layer(ratios, rows="response", heads="mean", demonstrations=scope)
-    by_head = {name: of_recording.recording_log_ratio_by_head(one) for name, one in recordings.items()}
-    yield attention_ratio_by_head(by_head, rows="response", demonstrations=scope)
-    split = {name: role_split(one) for name, one in recordings.items()}
-    yield attention_split(split, rows="response", demonstrations=scope)
-
-
-def _representation(recordings: dict[str, Recording], of: Task) -> Iterator[go.Figure]:
-    primary, titles = of.primary, of.titles
-    kept = {name: one for name, one in recordings.items() if primary.pooling in one.embeddings}
-    if not kept:
-        return
-    first = next(iter(kept.values()))
-    alike = {name: one for name, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
-    layer = min(one.n_layers for one in alike.values()) // 2
-    hypothesis, _ = primary_measuring(of, first).of(first)
-    label = of.hypothesis_labels[hypothesis]
-    yield similarity_matrices(
-        {name: of_recording.recording_rsms(one, primary.pooling)[layer] for name, one in alike.items()},
-        first.hypotheses[hypothesis],
-        item_ids=first.item_ids,
-        groups=first.labels[label],
-        hypothesis_title=titles[hypothesis],
-        group_title=titles[label],
-        layer=layer,
-        demonstrations=of_recording.demonstration_scope(alike.values()),
-    )
-    scope = of_recording.demonstration_scope(kept.values())
-    alignments = {
-        name: of_recording.recording_alignment(one, hypothesis)
-        for name, one in kept.items()
-        if hypothesis in one.hypotheses
-    }
-    yield alignment_by_layer(alignments, hypothesis=titles[hypothesis], demonstrations=scope)
-    probes = {name: of_recording.recording_probe(one, primary.label) for name, one in kept.items()}
-    yield probe_by_layer(probes, label=titles[primary.label], demonstrations=scope)
+    return (recipe.draw(recordings) for recipe in recipes(recordings))

@@ -1,25 +1,38 @@
-"""Figures as files: PNG, SVG, PDF by one browser kept open, stand-alone HTML, and their data as CSV.
+"""Figures as files: PNG, SVG, PDF by one browser kept open, stand-alone HTML, and their data as CSV and Parquet.
 
-Kaleido drives an installed Chromium. It starts with the first image and stays, since starting costs more than drawing.
+Images have the size of the screen, or that of a journal's column (`iclviz.figures.paper`). Kaleido drives an installed
+Chromium. It starts with the first image and stays, since starting costs more than drawing.
 """
 
+import io
 import os
+import re
 import shutil
+import struct
 import threading
+import zlib
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import kaleido
 import pandas as pd
 import plotly.graph_objects as go
 
-from iclviz.errors import UserError
+from iclviz.errors import UserError, unknown
 from iclviz.figures import table, theme
+from iclviz.figures.paper import COLUMNS, PX_PER_MM, fitted
+
+Size = Literal["screen", "single column", "double column"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 FORMATS = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
-WIDTH, HEIGHT, PNG_SCALE = 900, 520, 3
+"""Kinds of images."""
+SIZES: tuple[Size, ...] = ("screen", "single column", "double column")
+SCREEN_SCALES, PAPER_DPI = (1, 2, 3, 4), (300, 600)
+WIDTH, HEIGHT = 900, 520
+SCREEN_DPI = 96
 
 _starting = threading.Lock()
 
@@ -44,41 +57,121 @@ def _downloaded() -> str | None:
 NO_BROWSER = "Images need Chromium: install it with `apt install chromium`, or set BROWSER_PATH to a Chrome."
 
 
+class _Page(kaleido.PageGenerator):  # type: ignore[misc]
+    """Kaleido's page without its margin, which would shift a PDF file's figure and cut its foot."""
+
+    header = f"{kaleido.PageGenerator.header}<style>@page {{ margin: 0 }} img {{ display: block; width: 100% }}</style>"
+
+
 @cache
 def _server() -> Any:
-    kaleido.start_sync_server(path=browser(), mathjax=False, silence_warnings=True)
+    kaleido.start_sync_server(path=browser(), page_generator=_Page(mathjax=False), silence_warnings=True)
     return kaleido
 
 
-def image(figure: go.Figure, kind: str) -> bytes:
+def image(figure: go.Figure, kind: str, size: Size = "screen", dpi: int | None = None) -> bytes:
     """The figure as "png", "svg" or "pdf", in the light theme, as a paper prints it.
+
+    Parameters
+    ----------
+    size: "screen", with its title, or the width of a journal's "single column" or "double column", without.
+    dpi: dots an inch of a PNG file; None is 3 dots for each of the screen's, or 600 on paper.
 
     Raises
     ------
-    UserError: no Chromium is installed, or it does not start.
+    UserError: no Chromium is installed, or it does not start; there is no such size or kind.
     """
+    if kind not in FORMATS:
+        raise unknown(UserError, "format", kind, list(FORMATS))
+    plain, scale = _sized(figure, size)
+    plain.layout.sliders = plain.layout.updatemenus = ()  # nothing can be pressed on paper
     if browser() is None:
         raise UserError(NO_BROWSER)
-    plain = theme.apply(go.Figure(figure), "light")
-    size = {"width": plain.layout.width or WIDTH, "height": plain.layout.height or HEIGHT}
-    options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1, **size}
+    dots = dpi or (3 * SCREEN_DPI if size == "screen" else max(PAPER_DPI))
+    options = {
+        "format": kind,
+        "scale": scale * dots / SCREEN_DPI if kind == "png" else scale,
+        "width": plain.layout.width or WIDTH,
+        "height": plain.layout.height or HEIGHT,
+    }
     with _starting:
         try:
-            return bytes(_server().calc_fig_sync(plain, opts=options))
+            drawn = bytes(_server().calc_fig_sync(plain, opts=options))
         except (RuntimeError, OSError, TimeoutError) as error:
             raise UserError(f"The browser for images failed ({error}).", "Try again, or save as HTML.") from error
+    finish = _FINISHES.get(kind)
+    return drawn if finish is None or size == "screen" else finish(drawn, dots)
+
+
+def _sized(figure: go.Figure, size: Size) -> tuple[go.Figure, float]:
+    """The figure laid out for a size, and how much smaller than its layout it is printed."""
+    if size == "screen":
+        return theme.apply(figure, "light"), 1
+    if size not in COLUMNS:
+        raise unknown(UserError, "size", size, list(SIZES))
+    return fitted(figure, COLUMNS[size]), COLUMNS[size].scale
+
+
+def _with_dpi(png: bytes, dpi: int) -> bytes:
+    """A PNG file that also says how large it is printed: a pHYs chunk after the header's."""
+    content = b"pHYs" + struct.pack(">IIB", *2 * [round(1000 * dpi / 25.4)], 1)
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    return png[:33] + chunk + png[33:]
+
+
+def _in_millimetres(svg: bytes, dpi: int) -> bytes:
+    """An SVG file whose size is in mm, since programs disagree on how large a px is."""
+
+    def in_mm(found: re.Match[bytes]) -> bytes:
+        return b'%s="%.2fmm"' % (found[1], float(found[2]) / PX_PER_MM)
+
+    return re.sub(rb'\b(width|height)="([\d.]+)"', in_mm, svg, count=2)
+
+
+_FINISHES: Mapping[str, Callable[[bytes, int], bytes]] = {"png": _with_dpi, "svg": _in_millimetres}
+"""What is done to an image for paper, given its dots an inch."""
 
 
 def html(figure: go.Figure) -> bytes:
     """The figure as one HTML file that needs no network."""
-    return str(theme.apply(go.Figure(figure), "light").to_html(include_plotlyjs=True)).encode()
+    return str(theme.apply(figure, "light").to_html(include_plotlyjs=True)).encode()
+
+
+def frame(figure: go.Figure) -> pd.DataFrame:
+    """The figure's data in long form."""
+    return pd.DataFrame(table(figure))
 
 
 def csv(figure: go.Figure) -> bytes:
     """The figure's data as CSV in long form."""
-    return bytes(pd.DataFrame(table(figure)).to_csv(index=False).encode())
+    return bytes(frame(figure).to_csv(index=False).encode())
+
+
+def parquet(figure: go.Figure) -> bytes:
+    """The same as Parquet, which keeps types and every digit."""
+    return as_parquet(frame(figure))
+
+
+def as_parquet(rows: pd.DataFrame) -> bytes:
+    """A table as Parquet. Columns that hold texts beside numbers become texts, since a column has one type there."""
+    mixed = [name for name in rows if pd.api.types.infer_dtype(rows[name], skipna=True).startswith("mixed")]
+    written = io.BytesIO()
+    rows.astype(dict.fromkeys(mixed, str)).to_parquet(written, index=False)
+    return written.getvalue()
+
+
+DATA: Mapping[str, Callable[[go.Figure], bytes]] = {"html": html, "csv": csv, "parquet": parquet}
+"""Kinds of files that need no browser and have no size, and how they are made."""
+TYPES = {**FORMATS, "html": "text/html", "csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+"""Every kind of file, and its media type."""
 
 
 def name(figure: go.Figure) -> str:
     """What the figure shows, as a file name without ending."""
     return str(figure.layout.meta["name"])
+
+
+def file_name(name: str, kind: str, size: Size = "screen") -> str:
+    """The name of a figure's file; that of an image for paper says its size."""
+    sized = kind in FORMATS and size != "screen"
+    return f"{name}-{size.replace(' ', '-')}.{kind}" if sized else f"{name}.{kind}"

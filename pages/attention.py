@@ -1,16 +1,19 @@
-"""Whether response tokens attend to what answers: one role over another, by layer and head, and the whole split."""
+"""Whether response tokens attend to what answers: one role over another, by block and head, and the whole split; then
+one block or head by itself, over items and on the text of one.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.attention import Heads, Per, Rows
+from iclviz.analysis.attention import By, Heads, LogRatioSummary, Per, Rows, largest_mass
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.errors import AnalysisError
+from iclviz.errors import AnalysisError, StoreError, UserError
 from iclviz.figures.attention import (
     attention_ratio_by_head,
     attention_ratio_by_layer,
@@ -18,22 +21,33 @@ from iclviz.figures.attention import (
     attention_split,
 )
 from iclviz.figures.changes import change_by_head, change_by_layer
+from iclviz.figures.heads import attention_of_head, attention_on_text, reading
 from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
-from iclviz.ui import options
+from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import show_layer_control
+from iclviz.ui.choice import as_text, bound, choices, show_item_control, show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.prompt_text import show_attention
+from iclviz.ui.selecting import show_blocks, show_cells
+
+
+@dataclass(frozen=True)
+class Place:
+    """A block, from 1, and one of its heads, from 0; None is the mean over heads."""
+
+    block: int
+    head: int | None
 
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the conditions by label that have a ratio, and how it is made."""
+    """What the page shows: conditions by label, and how their ratio is made."""
 
     pairs: dict[str, Recording]
     how: Measuring
@@ -47,6 +61,16 @@ class View:
     def measure(self) -> str:
         """The measure's name in captions."""
         return f"log attention ratio of {self.how.over} over {self.how.under} text"
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        """What the figures of the ratio say of it."""
+        return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows}
+
+    def log_ratios(self, by_head: bool = False) -> dict[str, LogRatioSummary]:
+        """Each condition's mean log ratio, (L,) or (L, H)."""
+        of = questions.log_ratio_by_head if by_head else questions.log_ratio
+        return answers({label: of.of([one.key], self.how) for label, one in self.pairs.items()})
 
 
 def view_of(pairs: dict[str, Recording]) -> View:
@@ -84,8 +108,7 @@ def over_items(view: View) -> None:
     found = answers({label: questions.log_ratio_of_items.of([one.key], view.how) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
-    how: dict[str, Any] = {"over": view.how.over, "under": view.how.under, "rows": view.how.rows}
-    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **how))
+    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **view.roles))
 
 
 def change(view: View) -> None:
@@ -125,16 +148,153 @@ def further(view: View) -> None:
     look_further(sections, view)
 
 
-def ratios(view: View) -> None:
-    """The ratio by block and by head."""
-    how, scope = view.how, view.scope
-    roles: dict[str, Any] = {"over": how.over, "under": how.under, "rows": how.rows}
-    chosen = {**roles, "heads": how.heads, "per": how.per}
-    by_layer = answers({label: questions.log_ratio.of([one.key], how) for label, one in view.pairs.items()})
-    show(attention_ratio_by_layer(by_layer, demonstrations=scope, **chosen))
+def by_block(view: View, at: Place) -> None:
+    """The ratio by block."""
+    chosen = {**view.roles, "heads": view.how.heads, "per": view.how.per}
+    show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **chosen), at.block)
     copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
-    by_head = answers({label: questions.log_ratio_by_head.of([one.key], how) for label, one in view.pairs.items()})
-    show(attention_ratio_by_head(by_head, per=how.per, demonstrations=scope, **roles))
+
+
+def by_head(view: View, at: Place) -> None:
+    """The ratio by block and head."""
+    found = view.log_ratios(by_head=True)
+    figure = attention_ratio_by_head(found, per=view.how.per, demonstrations=view.scope, **view.roles)
+    show_cells(figure, at.block, at.head)
+
+
+def split(view: View, at: Place) -> None:
+    """Where all attention goes, by block."""
+    found = answers({label: questions.split.of([one.key], view.how.rows) for label, one in view.pairs.items()})
+    show_blocks(attention_split(found, rows=view.how.rows, demonstrations=view.scope), at.block)
+
+
+def place_of(view: View) -> Place:
+    """The controls of block and head."""
+    masses = [next(iter(one.attention.values())) for one in view.pairs.values()]
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left:
+        block = show_layer_control(min(one.shape[1] for one in masses), "place", first=1)
+    with right:
+        numbers = map(str, range(min(one.shape[2] for one in masses)))
+        head = options.select("head", "Head", ["", *numbers], {"": "mean over heads"})
+    return Place(block, int(head) if head else None)
+
+
+def one_place(view: View, ratio: View, at: Place) -> None:
+    """What one block or head attends to, role by role, and the numbers of its ratio."""
+    how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows}
+    found = answers({label: questions.shares.of([one.key], **how) for label, one in view.pairs.items()})
+    show(attention_of_head(found, demonstrations=view.scope, **how))
+    if ratio.pairs:
+        ratio_table(ratio, at)
+
+
+def ratio_table(ratio: View, at: Place) -> None:
+    """The numbers of the ratio in one block or head."""
+    index = (at.block - 1,) if at.head is None else (at.block - 1, at.head)
+    rows = []
+    for label, of in ratio.log_ratios(at.head is not None).items():
+        mean, low, high = (
+            "–" if np.isnan(values[index]) else f"{values[index]:.3f}".replace("-", "−")
+            for values in (of.mean, of.low, of.high)
+        )
+        numbers = {"Log ratio": mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
+        rows.append({"Condition": as_text(label), **numbers})
+    st.table(rows, border="horizontal", hide_index=True)
+
+
+def kept_by_token(recording: Recording, place: int) -> Recording | None:
+    """The recording, or one that differs in its attention items alone, that keeps an item's attention by token."""
+    if place in recording.spec.attention_items:
+        return recording
+    plain = recording.spec.with_(attention_items=())
+    for entry in loading.store().summaries():
+        if place in entry.spec.attention_items and entry.spec.with_(attention_items=()) == plain:
+            with suppress(StoreError):
+                return loading.recording(entry.key)
+    return None
+
+
+def shaded_by(by_token: bool) -> By:
+    """The control that says what is shaded."""
+    names = ["role", "token"] if by_token else ["role"]
+    if choices()["shaded"] not in names:
+        choices()["shaded"] = "role"
+    meaning = "role: each token has the mean over its role's tokens; token: its own, where a run has kept it."
+    return cast(By, bound(st.segmented_control, "Shaded by", "shaded", names, required=True, help=meaning))
+
+
+def scaled_with_sinks(has_sinks: bool) -> bool:
+    """The control that says whether scales are set with what attention sinks take; none where there are no sinks."""
+    meaning = "Special tokens and the first token often take most of the attention, whatever the text says."
+    return not has_sinks or bool(bound(st.toggle, "Scale with attention sinks", "sinks", help=meaning))
+
+
+def on_text(view: View, at: Place) -> None:
+    """One item's prompt and response, shaded by what they get."""
+    st.subheader("Attention on text")
+    first = next(iter(view.pairs.values()))
+    left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
+    with left:
+        item = first.item_ids[show_item_control(first.n_items)]
+    places = {label: list(one.item_ids).index(item) for label, one in view.pairs.items() if item in one.item_ids}
+    kept = {label: kept_by_token(view.pairs[label], place) for label, place in places.items()}
+    with middle:
+        by = shaded_by(any(kept.values()))
+    shown = kept if by == "token" else {label: view.pairs[label] for label in places}
+    how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows, "by": by}
+    found = answers(
+        {label: questions.on_text.of([one.key], places[label], **how) for label, one in shown.items() if one}
+    )
+    with right:
+        with_sinks = scaled_with_sinks(any(one.sinks.any() for one in found.values()))
+    most = {label: largest_mass(one, with_sinks) for label, one in found.items()}
+    for column, (label, attention) in zip(st.columns(len(found)), found.items(), strict=True):
+        with column:
+            st.markdown(f"**{as_text(label)}**, item {as_text(item)}")
+            show_attention(attention, most[label], with_sinks)
+    how["with_sinks"] = with_sinks
+    st.caption(reading(**how))
+    offer_tokens(view, {label: place for label, place in places.items() if kept[label] is None})
+    with st.expander("As bars, and as files"):
+        show(attention_on_text(found, item=item, most=most, demonstrations=view.scope, **how))
+
+
+def offer_tokens(view: View, places: Mapping[str, int]) -> None:
+    """How to record attention token by token of an item, by its place in the conditions that lack it."""
+    if not places:
+        return
+    runs = []
+    for label, place in places.items():
+        try:
+            runs.append(loading.resolved(view.pairs[label].spec.with_(attention_items=(place,))))
+        except UserError as error:
+            st.error(str(error))
+    names = " and ".join(label.partition(":")[0] for label in places)
+    st.info(
+        f"{names} did not keep this item's attention token by token. Run {names} again with it kept, or choose "
+        "items under “Task options and prompt style” of the Run page."
+    )
+    jobs.run_button(f"Keep it token by token in {names}", runs, primary=False)
+    jobs.progress(where="tokens")
+
+
+@st.fragment
+def closely(view: View, ratio: View) -> None:
+    """The figures in which a click chooses a block and a head, and below them what these attend to."""
+    overview = st.container()
+    at = place_of(view)
+    with overview, slot():
+        shown: dict[str, tuple[Callable[[View, Place], None], View]] = {"Whole split": (split, view)}
+        if ratio.pairs:
+            shown = {"Ratio by block": (by_block, ratio), "Ratio by head": (by_head, ratio), **shown}
+        for tab, (draw, of) in zip(st.tabs(list(shown)), shown.values(), strict=True):
+            with tab:
+                draw(of, at)
+    with slot():
+        one_place(view, ratio, at)
+    with slot():
+        on_text(view, at)
 
 
 st.title("Attention")
@@ -142,16 +302,13 @@ pairs = recorded()
 view = view_of(pairs)
 with slot():
     missing(view)
-    found = answers({label: questions.log_ratio.of([one.key], view.how) for label, one in pairs.items()})
-    drawn = {label: one for label, one in pairs.items() if np.isfinite(found[label].mean).any()}
-    if drawn:
-        ratios(View(drawn, view.how))
-    else:
+    found = view.log_ratios()
+    ratio = View({label: one for label, one in pairs.items() if np.isfinite(found[label].mean).any()}, view.how)
+    if not ratio.pairs:
         st.info(
             f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is "
             "below."
         )
-    split = answers({label: questions.split.of([one.key], view.how.rows) for label, one in pairs.items()})
-    show(attention_split(split, rows=view.how.rows, demonstrations=view.scope))
-    if drawn:
-        further(View(drawn, view.how))
+    closely(view, ratio)
+    if ratio.pairs:
+        further(ratio)

@@ -10,9 +10,9 @@ import streamlit as st
 from iclviz.analysis.attention import LogRatioSummary
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope, is_number, probed_labels
-from iclviz.analysis.over_seeds import OverSeeds, of_one, over_seeds
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import METRICS, AlignmentTest, Metric
+from iclviz.analysis.seeds import OverSeeds, of_one, over_seeds
 from iclviz.figures.probing import MEASURES
 from iclviz.figures.sets import measure_of_set, score_of_set
 from iclviz.figures.similarity import similarity_by_condition
@@ -20,14 +20,18 @@ from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Array, Recording
+from iclviz.spec import RunSpec
 from iclviz.statements import seeds_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot
 from iclviz.ui.choice import as_text, bound, choices, show_layer_control
 from iclviz.ui.comparing import of_seeds
+from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
-from iclviz.ui.paper import methods_section
+from iclviz.ui.paper import paper_section
+
+ALIGNMENT = "Alignment (Spearman's rho)"
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def alignment(view: View) -> None:
         lambda keys: questions.alignments.of(keys, *given, "spearman"),
     )
     title = f"Alignment with “{view.of.titles[hypothesis]}”"
-    draw(view, found, "alignment", title, "Alignment (Spearman's rho)")
+    draw(view, found, "alignment", title, ALIGNMENT)
 
 
 def probe(view: View) -> None:
@@ -167,6 +171,29 @@ def similarity(view: View) -> None:
             demonstrations=demonstration_scope(view.firsts.values()),
         )
         show(figure)
+
+
+def copied(view: View) -> tuple[dict[str, RunSpec], str]:
+    """The specs of every run that is shown, by label, and the lines that draw their alignment."""
+    how, hypothesis = view.measuring, view.measuring.of(view.first)[0]
+    given = f"{hypothesis!r}, {how.pooling!r}, {how.metric!r}"
+    drawn = f"measure={f'Alignment with “{view.of.titles[hypothesis]}”'!r}, value={ALIGNMENT!r}"
+    if not view.is_averaged:
+        return {label: one.spec for label, one in view.firsts.items()}, (
+            f"tests = {{label: analysis.recording_alignment(run, {given}) for label, run in conditions.items()}}\n"
+            "found = {label: analysis.of_one(test.estimate, test.low, test.high) for label, test in tests.items()}\n"
+            f"figures.measure_of_set(found, {drawn}).show()"
+        )
+    runs = {f"{label} #{place}": one for label, several in view.runs.items() for place, one in enumerate(several)}
+    return {label: one.spec for label, one in runs.items()}, (
+        "seeds = {}\n"
+        "for name, run in conditions.items():\n"
+        f"    stack = analysis.recording_rsms(run, {how.pooling!r}, {how.metric!r})\n"
+        f"    aligned = [analysis.alignment(rsm, run.hypotheses[{hypothesis!r}]) for rsm in stack]\n"
+        "    seeds.setdefault(name.rpartition(' #')[0], []).append(aligned)\n"
+        "found = {label: analysis.over_seeds(values) for label, values in seeds.items()}\n"
+        f"figures.measure_of_set(found, {drawn}).show()"
+    )
 
 
 def measuring_of(of: Task, first: Recording) -> Measuring:
@@ -226,11 +253,12 @@ def page(ready: dict[str, Recording]) -> None:
         {label: several or [ready[label]] for label, several in runs.items()}, of, measuring, choices()["bands"]
     )
     behaviour(view)
+    show_copies(*copied(view))
     for section in (alignment, probe, attention):
         with slot():
             section(view)
     similarity(view)
-    methods_section([one for several in view.runs.values() for one in several])
+    paper_section([one for several in view.runs.values() for one in several])
 
 
 st.title("Compare")

@@ -175,19 +175,13 @@ with columns[0]:
 with columns[1]:
     pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
 with columns[2]:
-    strength = st.selectbox(
-        "Strength",
-        [None, *STRENGTHS.tolist()],
-        format_func=lambda value: "chosen inside folds" if value is None else f"{value:g}",
-        help="The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on it.",
-    )
+    strengths = {"": "chosen inside folds", **{f"{value:g}": f"{value:g}" for value in STRENGTHS.tolist()}}
+    fixed = options.select("strength", "Strength", list(strengths), strengths)
+    strength = float(fixed) if fixed else None
 with columns[3]:
-    dimensions = st.selectbox(
-        "Dimensions",
-        [None, *DIMENSIONS],
-        format_func=lambda value: "all" if value is None else f"{value} principal components",
-        help="Principal components of the training fold that the probe reads.",
-    )
+    sizes = {"": "all", **{str(value): f"{value} principal components" for value in DIMENSIONS}}
+    kept = options.select("dimensions", "Dimensions", list(sizes), sizes)
+    dimensions = int(kept) if kept else None
 with slot():
     how = (label, pooling, strength, dimensions)
     probes = answers({name: questions.probe.of([one.key], *how) for name, one in shared.items()})

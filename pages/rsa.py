@@ -28,7 +28,7 @@ from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import show_layer_control
+from iclviz.ui.choice import bound, show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
@@ -106,7 +106,8 @@ def matrices(view: View) -> None:
     column, button = st.columns([5, 1], vertical_alignment="bottom")
     with column:
         layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
-    is_played = button.toggle("Play", help="All layers in one figure, to play or to run through without waiting.")
+    shown = "All layers in one figure, to play or to run through without waiting."
+    is_played = bound(button.toggle, "Play", "played", help=shown)
     with slot():
         stacks = view.stacks()
         if is_played:
@@ -308,8 +309,10 @@ def view_of(pairs: dict[str, Recording]) -> View:
         sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[hypothesis])
     with middle:
         values = options.select("colours", "Colours", VALUES, None, "raw")
-    dropped = right.toggle(
+    dropped = bound(
+        right.toggle,
         "Leave out the 1 % of dimensions of largest variance",
+        "dropped",
         help="A check: a few outlier dimensions often carry a cosine by themselves.",
     )
     if pooling in ("mean", "max"):

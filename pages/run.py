@@ -1,8 +1,5 @@
 """Choose what to run, see the exact prompt before it runs, run A, B or both, and watch the queue."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import streamlit as st
 
 from iclviz.errors import UserError
@@ -10,32 +7,9 @@ from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
-from iclviz.ui import choice, jobs, loading, own_tasks, task_options
+from iclviz.ui import choice, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.prompt_text import show_segments
-
-
-def examples() -> None:
-    """The demo comparison and its control, each at one click."""
-    with st.container(border=True):
-        st.markdown(
-            "##### See in-context learning in a small model\n"
-            "SmolLM2 135M reads points of a line y = a·x + b, among points of a distractor line, and predicts the "
-            "next y. **Demo**: 2 points against 16. **Control**: 16 points with shuffled against right answers."
-        )
-        with st.container(horizontal=True):
-            st.button("Run the demo comparison", on_click=start, args=(choice.DEMO,), type="primary")
-            st.button("Run its control", on_click=start, args=(choice.CONTROL,))
-
-
-def start(values: Mapping[str, Any]) -> None:
-    """Choose an example's A and B, and ask for both."""
-    choice.choose(values)
-    chosen = choice.choice()
-    try:
-        jobs.ask_for([loading.resolved(chosen.a), loading.resolved(chosen.b)])
-    except UserError as error:
-        st.session_state["job_problem"] = str(error)
 
 
 def state_line(condition: Condition) -> None:
@@ -77,8 +51,7 @@ def preview(resolved: Resolved) -> None:
 
 st.title("Run")
 found = conditions()
-if all(condition.recording is None for condition in found):
-    examples()
+examples.guide()
 for condition in found:
     state_line(condition)
 waiting = [one for one in found if one.resolved is not None and one.recording is None and not one.problem]
@@ -119,9 +92,10 @@ with st.expander("Task options and prompt style"):
         [name for name in POOLINGS if name not in DEFAULT_POOLINGS],
         help="Means over one role's tokens, to compare and probe by themselves. The usual five are always kept.",
     )
+    choice.show_attention_items_control()
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{task(name).title}**")
         task_options.form(name)
-if any(condition.recording is not None for condition in found):
-    with st.expander("Example comparisons"):
-        examples()
+with st.expander("Example comparisons"):
+    examples.show_examples("list")
+    st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")

@@ -9,7 +9,8 @@ from iclviz.bundles import import_bundle
 from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
 from iclviz.errors import UserError
 from iclviz.ui import loading, runs_table
-from iclviz.ui.choice import as_text, choice, choose_run
+from iclviz.ui.choice import MOST_MEMBERS, as_text, choice, choose, choose_run
+from iclviz.ui.sets import CHOSEN
 
 FILTERS = {"task": "Task", "model": "Model", "shown": "Shown", "tags": "Tags"}
 
@@ -44,7 +45,7 @@ def selected(rows: pd.DataFrame) -> list[str]:
 def actions(keys: list[str]) -> None:
     """What can be done with the chosen runs."""
     if not keys:
-        st.caption("Choose rows at their left edge: one to show, name or note it, two to compare them.")
+        st.caption("Choose rows at their left edge: one to show, name or note it, two or more to compare them.")
         return
     with st.container(horizontal=True):
         if len(keys) == 1:
@@ -53,6 +54,9 @@ def actions(keys: list[str]) -> None:
         if len(keys) == 2:
             sides = {"a": keys[0], "b": keys[1]}
             st.button("Compare as A and B", on_click=show_as, args=(sides,), type="primary", icon=":material/compare:")
+        if 1 < len(keys) <= MOST_MEMBERS and st.button("Compare as a set", icon=":material/stacked_line_chart:"):
+            choose({"vary": CHOSEN, "runs": keys})
+            st.switch_page("pages/compare.py")
         many = f"{len(keys)} runs" if len(keys) > 1 else "this run"
         with st.popover(f"Discard {many}", icon=":material/delete:"):
             st.markdown(f"Discard {many}? You can take this back until the discarded runs are emptied.")

@@ -18,13 +18,24 @@ from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, probe_change_title, 
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
+from iclviz.ui.choice import bound, choices
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
-from iclviz.ui.paper import methods_section
+from iclviz.ui.paper import paper_section
 
 FEWEST_CONDITIONS = 3
+DEEPER = {
+    "Behaviour": ("The scores", "monitoring"),
+    "Prompts": ("The responses", "article"),
+    "RSA": ("What is alike", "grid_on"),
+    "Probing": ("What can be read", "network_node"),
+    "Attention": ("Where attention goes", "visibility"),
+    "Compare": ("More conditions", "stacked_line_chart"),
+}
+"""Page -> what it shows of the headline, and its icon."""
+
 TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
 
 
@@ -40,6 +51,14 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
             f"“{hypothesis}”, label “{label}”, embedding {measuring.pooling}, {measuring.metric} similarity. "
             "Everything below the links is exploratory."
         )
+
+
+def deeper() -> None:
+    """Buttons to the pages behind the headline's parts."""
+    with st.container(horizontal=True, gap="small"):
+        for name, (label, icon) in DEEPER.items():
+            if st.button(label, type="tertiary", icon=f":material/{icon}:", help=f"Opens the page {name}."):
+                st.switch_page(f"pages/{name.lower()}.py")
 
 
 def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
@@ -71,14 +90,16 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
     default = strongest.measure if strongest else names[0]
     columns = st.columns([1, 2])
     with columns[0]:
-        measure = st.selectbox("Measure", names, names.index(default), format_func=TITLES.__getitem__)
+        measure = options.select("measure", "Measure", names, TITLES, default)
     first = first_layer(measure)
     last = first + len(found.links[LEVELS[0]][measure].estimate) - 1
     at = strongest.layer if strongest and strongest.measure == measure else (first + last) // 2
+    if not first <= choices()["at"] <= last:
+        choices()["at"] = at
     layer = first
     if last > first:
         with columns[1]:
-            layer = st.slider("Layer", first, last, at, help="The strongest link's layer, until you move it.")
+            layer = bound(st.slider, "Layer", "at", first, last, help="The strongest link's layer, until you move it.")
     with slot():
         x = answer(questions.points.of(chosen.key, measure, measuring))[:, layer - first]
         y = score_change(chosen.comparison, found.score).mean(axis=0)
@@ -149,6 +170,7 @@ def page(pairs: dict[str, Recording]) -> None:
     found = answer(questions.summary.of(chosen.key, of.primary.score, measuring))
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
+    deeper()
     seeds_button(chosen)
     link_figures(chosen, found, of, measuring, limits)
     exploratory(chosen, found, of, measuring, limits)
@@ -159,4 +181,4 @@ pairs = recorded()
 if len(pairs) == 2:
     with slot():
         page(pairs)
-methods_section(list(pairs.values()))
+paper_section(list(pairs.values()))

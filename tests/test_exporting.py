@@ -1,3 +1,8 @@
+import csv
+import io
+import os
+import subprocess
+import sys
 import zipfile
 
 import pandas as pd
@@ -6,7 +11,7 @@ import pytest
 import iclviz
 from iclviz import saving
 from iclviz.errors import StoreError, UserError
-from iclviz.exporting import export
+from iclviz.exporting import export, labelled
 from iclviz.spec import Demonstrations
 
 FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "alignment-by-layer", "probe-by-layer",
@@ -86,3 +91,66 @@ def test_the_cache_itself_is_no_place_to_export_to(keys, own_cache):
 def test_runs_without_a_distractor_are_exported_too(tiny_model, tmp_path):
     run = iclviz.run(str(tiny_model), "linear_regression", Demonstrations("none"), 8)
     assert (export([run.key], tmp_path / "out") / "figures" / "linear_regression" / "attention-split.html").exists()
+
+
+def test_every_table_is_there_as_parquet_with_the_same_content(keys, tmp_path, no_browser):
+    to = export(keys, tmp_path / "out")
+    written = sorted(to.rglob("*.csv"))
+    assert len(written) == len(keys) + len(FIGURES)
+    for path in written:
+        exact = pd.read_parquet(path.with_suffix(".parquet"))
+        again = pd.read_csv(io.BytesIO(exact.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode()))
+        pd.testing.assert_frame_equal(again, pd.read_csv(path), check_dtype=False)
+
+
+def test_images_are_there_for_the_screen_and_for_both_columns(keys, tmp_path):
+    folder = export(keys[:1], tmp_path / "out") / "figures" / "linear_regression"
+    for size in ("", "-single-column", "-double-column"):
+        for kind, begins in {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}.items():
+            assert (folder / f"probe-by-layer{size}.{kind}").read_bytes().startswith(begins)
+
+
+def test_the_script_draws_the_same_figures_from_the_zip_file_in_another_cache(keys, tmp_path, no_browser):
+    folder = tmp_path / "elsewhere"
+    zipfile.ZipFile(export(keys, tmp_path / "out.zip")).extractall(folder)
+    environment = {**os.environ, "ICLVIZ_CACHE": str(tmp_path / "another")}
+    ended = subprocess.run(
+        [sys.executable, str(folder / "rebuild.py"), str(tmp_path / "again")],
+        env=environment, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    rebuilt = sorted((tmp_path / "again" / "linear_regression").glob("*.csv"))
+    assert {path.stem for path in rebuilt} == FIGURES
+    for path in rebuilt:
+        exported = pd.read_csv(folder / "figures" / "linear_regression" / path.name)
+        pd.testing.assert_frame_equal(pd.read_csv(path), exported)
+
+
+def test_the_script_uses_the_public_api_alone(keys, tmp_path, no_browser):
+    written = (export(keys, tmp_path / "out") / "rebuild.py").read_text()
+    imported = [line for line in written.splitlines() if "iclviz" in line and "import" in line and line[0].isalpha()]
+    assert imported[:2] == ["import iclviz", "from iclviz import analysis, figures"]
+    compile(written, "rebuild.py", "exec")
+
+
+def test_what_is_what_and_the_conditions_are_told(keys, tmp_path, no_browser):
+    to = export(keys, tmp_path / "out")
+    told = (to / "README.txt").read_text()
+    for key in keys:
+        assert key in told
+    for place in to.iterdir():
+        assert place.name in told or f"{place.name}/" in told
+    assert "linear_regression: correct, k = 2, seed 0\n" in told
+
+
+def test_the_key_is_in_a_label_only_where_nothing_else_tells_runs_apart(tiny_model):
+    shown = Demonstrations("correct", 2)
+    same = [iclviz.run(str(tiny_model), "linear_regression", shown, n) for n in (8, 12)]
+    assert list(labelled(same[:1])) == ["correct, k = 2, seed 0"]
+    assert [label[-9:] for label in labelled(same)] == [f" ({one.key[:6]})" for one in same]
+
+
+def test_progress_counts_figures(keys, tmp_path, no_browser):
+    seen = []
+    export(keys, tmp_path / "out", seen.append)
+    assert [(one.items_done, one.items_total) for one in seen] == [(done, len(FIGURES)) for done in range(9)]

@@ -16,13 +16,14 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis, saving
+from iclviz.analysis.attention import largest_mass
 from iclviz.analysis.headlines import Headline, link_points
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.of_recording import embeddings
-from iclviz.analysis.over_seeds import OverSeeds, of_one
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import STRENGTHS, Probe
+from iclviz.analysis.seeds import OverSeeds, of_one
 from iclviz.exporting import named
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
@@ -34,7 +35,7 @@ from iclviz.tasks import task
 
 FOLDER = Path("docs/images/figures")
 N_ITEMS = 32
-LAYER = 15
+LAYER, HEAD = 15, 3
 SEEDS = range(3)
 FEW, MANY = 2, 16
 A, B = f"A: k = {FEW}", f"B: k = {MANY}"
@@ -187,6 +188,15 @@ def seeds_alike(draw: Draw) -> go.Figure:
     return draw({label: analysis.noise_ceiling(stack) for label, stack in stacks.items()})
 
 
+def on_text(draw: Draw) -> go.Figure:
+    """What one head of the last prompt token gives to each token of an item, kept token by token."""
+    runs = iclviz.sweep([lines("correct", k).with_(attention_items=(0,)) for k in (FEW, MANY)])
+    how: dict[str, Any] = {"block": LAYER, "head": HEAD, "rows": "last", "by": "token"}
+    texts = {label: analysis.attention_on_text(one, 0, **how) for label, one in zip((A, B), runs, strict=True)}
+    most = {label: largest_mass(one) for label, one in texts.items()}
+    return draw(texts, item=runs[0].item_ids[0], most=most, **how)
+
+
 def links(draw: Draw) -> go.Figure:
     """The links within lines."""
     within = {title(name): link for name, link in found().links["within"].items()}
@@ -281,6 +291,10 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
         each(lambda one: np.log(analysis.attention_ratio(one, rows="last")[:, LAYER - 1])), block=LAYER,
         item_ids=each(lambda one: one.item_ids), rows="last",
     ),
+    "attention-of-head": lambda draw: draw(
+        each(lambda one: analysis.role_shares(one, LAYER, HEAD, "last")), block=LAYER, head=HEAD, rows="last"
+    ),
+    "attention-on-text": on_text,
     "attention-split": lambda draw: draw(each(lambda one: analysis.role_split(one, "last")), rows="last"),
     "change-by-head": lambda draw: draw(
         analysis.log_ratio_change(comparison(), measuring(), by_head=True), measure="log attention ratio"

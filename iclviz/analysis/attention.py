@@ -9,11 +9,12 @@ attention (a sliding window that does not reach it), gives NaN, never 0 or infin
 zero is no null: nearness alone moves it, so compare conditions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import rankdata
 
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
@@ -23,6 +24,7 @@ from iclviz.spans import ROLES
 Rows = Literal["response", "last"]
 Per = Literal["token", "mass"]
 Heads = Literal["mean", "max"]
+By = Literal["role", "token"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +45,59 @@ class LogRatioSummary:
     n_units: int
 
 
+@dataclass(frozen=True, eq=False)
+class RoleShares:
+    """Share of a block's or a head's attention that each role of text gets; arrays (S,), S roles that get any.
+
+    Attributes
+    ----------
+    roles: their names.
+    mean, low, high: over items, with the 95 % interval.
+    tokens: how many tokens of the role an item has on average.
+    n, n_units: items, and groups of them that were resampled.
+    """
+
+    roles: tuple[str, ...]
+    mean: Array
+    low: Array
+    high: Array
+    tokens: Array
+    n: int
+    n_units: int
+
+
+@dataclass(frozen=True, eq=False)
+class TextAttention:
+    """Attention that each token of one item gets in a block or a head; arrays (T,), T tokens of prompt + response.
+
+    Attributes
+    ----------
+    tokens, roles: each token's text and role.
+    mass: share of the attention; by role, each token has the mean over its role's tokens.
+    of_roles: role -> the mean over its tokens, of the roles that the item has.
+    rank: 1 = most; tokens of equal mass share one.
+    sinks: what often takes most whatever the text says: special tokens and, token by token, the first one.
+    looking: the tokens whose attention it is.
+    """
+
+    tokens: tuple[str, ...]
+    roles: tuple[str, ...]
+    mass: Array
+    of_roles: Mapping[str, float]
+    rank: Array
+    sinks: Array
+    looking: Array
+
+
 _ROWS: dict[str, Callable[[Recording], dict[str, Array]]] = {
     "response": lambda recording: dict(recording.attention),
     "last": lambda recording: dict(recording.attention_last),
+}
+
+
+_TOKEN_ROWS: dict[str, Callable[[Recording], Mapping[int, Array]]] = {
+    "response": lambda recording: recording.token_attention,
+    "last": lambda recording: recording.token_attention_last,
 }
 
 
@@ -165,3 +217,92 @@ def role_split(recording: Recording, rows: Rows = "response") -> dict[str, Array
     """Role -> (L,) its share of all attention, the mean over items and heads; the roles of a layer sum to 1."""
     masses = _rows(recording, rows)
     return {role: masses[role].mean(axis=(0, 2), dtype=np.float64) for role in ROLES if role in masses}
+
+
+def _at(masses: Array, block: int, head: int | None) -> Array:
+    """(...) of masses (..., L, H): those of a block, from 1, in one head, or their mean over heads."""
+    of_block = masses[..., block - 1, :].astype(np.float64)
+    return np.asarray(of_block.mean(axis=-1) if head is None else of_block[..., head])
+
+
+def role_shares(
+    recording: Recording,
+    block: int,
+    head: int | None = None,
+    rows: Rows = "response",
+    groups: Array | Sequence[object] | None = None,
+) -> RoleShares:
+    """The share of each role in one block, from 1, and one head; None is the mean over heads.
+
+    An item without any token of a role gives it nothing, so that shares sum to 1.
+    """
+    shares = {role: _at(mass, block, head) for role, mass in _rows(recording, rows).items()}
+    roles = tuple(role for role in ROLES if role in shares and shares[role].any())
+    of = mean_interval(np.column_stack([shares[role] for role in roles]), groups)
+    tokens = np.array([np.mean(recording.span_lengths[role]) for role in roles])
+    return RoleShares(roles, of.mean, of.low, of.high, tokens, recording.n_items, of.n_units)
+
+
+def _of_roles(recording: Recording, item: int, block: int, head: int | None, rows: str) -> dict[str, float]:
+    """Role -> its mass over its number of tokens, of the roles that an item has."""
+    masses, lengths = _rows(recording, rows), recording.span_lengths
+    roles = dict.fromkeys(span.role for span in recording.spans[item])
+    return {role: float(_at(masses[role][item], block, head) / lengths[role][item]) for role in roles}
+
+
+def _mass_by_role(recording: Recording, item: int, block: int, head: int | None, rows: str) -> Array:
+    of_roles = _of_roles(recording, item, block, head, rows)
+    return np.array([of_roles[span.role] for span in recording.spans[item] for _ in range(len(span))])
+
+
+def _mass_by_token(recording: Recording, item: int, block: int, head: int | None, rows: str) -> Array:
+    kept = _TOKEN_ROWS[rows](recording)
+    if item not in kept:
+        problem = f"Attention token by token was not kept of item {item}."
+        raise AnalysisError(problem, f"Run this condition with attention_items=({item},).")
+    return _at(np.moveaxis(kept[item], -1, 0), block, head)
+
+
+_BY: dict[str, Callable[[Recording, int, int, int | None, str], Array]] = {
+    "role": _mass_by_role,
+    "token": _mass_by_token,
+}
+
+
+def attention_on_text(
+    recording: Recording, item: int, block: int, head: int | None = None, rows: Rows = "response", by: By = "role"
+) -> TextAttention:
+    """What the tokens of one item get of the attention in one block and head.
+
+    Parameters
+    ----------
+    recording: its attention masses, tokens and spans are read.
+    item: the item's place, from 0; block: from 1; head: from 0, None is the mean over heads.
+    rows: "response", attention of the response's tokens, or "last", of the prompt's last token.
+    by: "role", the mass of each role over its number of tokens, or "token", where the recording kept it of this item.
+
+    Raises
+    ------
+    AnalysisError: an unknown option, or an item of which attention was not kept token by token.
+    """
+    for name, value, known in (("rows", rows, _ROWS), ("by", by, _BY)):
+        if value not in known:
+            raise unknown(AnalysisError, name, value, list(known))
+    mass = _BY[by](recording, item, block, head, rows)
+    places = np.arange(len(mass))
+    roles = tuple(span.role for span in recording.spans[item] for _ in range(len(span)))
+    of_prompt = len(recording.prompt_ids[item])
+    return TextAttention(
+        tokens=tuple(recording.tokens[item]),
+        roles=roles,
+        mass=mass,
+        of_roles=_of_roles(recording, item, block, head, rows),
+        rank=rankdata(-mass, method="dense").astype(int),
+        sinks=(np.array(roles) == "special") | ((by == "token") & (places == 0)),
+        looking=places >= of_prompt if rows == "response" else places == of_prompt - 1,
+    )
+
+
+def largest_mass(attention: TextAttention, with_sinks: bool = False) -> float:
+    """The largest mass of a token, where a scale ends; 1 where none has any."""
+    return float(attention.mass[~attention.sinks | with_sinks].max(initial=0.0)) or 1.0

@@ -17,10 +17,11 @@ __all__ = ["FIGURES", "apply", "table"]
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
+    modules = [module.name for module in iter_modules(__path__)]
+    if name.startswith("__") or name in modules:  # one of our own modules is being imported
         raise AttributeError(name)
-    for module in iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
+    for module in modules:
+        import_module(f"{__name__}.{module}")
     if name == "FIGURES":
         return registry.FIGURES
     for draw in registry.FIGURES.values():

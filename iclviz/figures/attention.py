@@ -13,7 +13,8 @@ from iclviz.recording import Array
 
 _RATIO = "Log attention ratio (natural log)"
 
-_OF: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+OF: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+"""Whose attention it is, in words."""
 
 
 def _ratio(over: str, under: str, per: Per) -> str:
@@ -73,7 +74,7 @@ def attention_ratio_by_layer(
     figure.update_xaxes(title="Block (number)", tickformat="d")
     figure.update_yaxes(title=_RATIO, zeroline=True)
     caption = (
-        f"Mean log ratio of the attention of {_OF[rows]} {_ratio(over, under, per)}, "
+        f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
         f"{_JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
         f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
         f"conditions.{wording.sentence(demonstrations)}"
@@ -81,7 +82,7 @@ def attention_ratio_by_layer(
     return theme.finish(
         figure,
         f"Attention to {over} over {under} text by block",
-        f"Attention of {_OF[rows]}, mean over items, 95 % interval",
+        f"Attention of {OF[rows]}, mean over items, 95 % interval",
         caption,
         hovermode="x unified",
         showlegend=True,
@@ -141,11 +142,11 @@ def attention_ratio_by_head(
         }
     )
     caption = (
-        f"Mean log ratio of the attention of {_OF[rows]} {_ratio(over, under, per)}, "
+        f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
         "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; heads that "
         f"do not reach both spans are left empty.{wording.sentence(demonstrations)}"
     )
-    subtitle = f"Attention of {_OF[rows]}, mean over items"
+    subtitle = f"Attention of {OF[rows]}, mean over items"
     return theme.finish(figure, f"Attention to {over} over {under} text by head", subtitle, caption)
 
 
@@ -182,14 +183,14 @@ def attention_split(
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="Share of attention (%)", row=1, col=1)
     caption = (
-        f"How all attention of {_OF[rows]} is shared among the roles of text, by block, as the mean over items and "
+        f"How all attention of {OF[rows]} is shared among the roles of text, by block, as the mean over items and "
         "heads. Each bar sums to 100 %; special tokens often take most of it, as attention sinks."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         "Where attention goes, by block",
-        f"Attention of {_OF[rows]}, mean over items and heads",
+        f"Attention of {OF[rows]}, mean over items and heads",
         caption,
         barmode="stack",
         bargap=0.1,
@@ -242,14 +243,14 @@ def attention_ratio_over_items(
     figure.update_yaxes(title=_RATIO, zeroline=True)
     counts = wording.each(conditions, lambda ratios: f"{int(np.isfinite(ratios).sum())} of {len(ratios)} items")
     caption = (
-        f"Each item's log ratio of the attention of {_OF[rows]} per token of {over} text to that per token of {under} "
+        f"Each item's log ratio of the attention of {OF[rows]} per token of {over} text to that per token of {under} "
         f"text in block {block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
         f"items carry is seen here.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         f"Attention to {over} over {under} text, item by item",
-        f"Block {block}, attention of {_OF[rows]}",
+        f"Block {block}, attention of {OF[rows]}",
         caption,
         showlegend=False,
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.over_seeds import OverSeeds
+from iclviz.analysis.seeds import OverSeeds
 from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 

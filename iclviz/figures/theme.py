@@ -62,7 +62,7 @@ DIVERGING = (
 
 BACKGROUND: Mapping[Mode, str] = {"light": "#FFFFFF", "dark": "#14171C"}
 _INK: Mapping[Mode, str] = {"light": "#22262C", "dark": "#E6E8EB"}
-_FAINT_INK: Mapping[Mode, str] = {"light": "#5B626C", "dark": "#A4ABB5"}
+FAINT_INK: Mapping[Mode, str] = {"light": "#5B626C", "dark": "#A4ABB5"}
 _GRID: Mapping[Mode, str] = {"light": "#E9EBEE", "dark": "#2A2F37"}
 _AXIS: Mapping[Mode, str] = {"light": "#B5BBC3", "dark": "#4A515C"}
 GROUP_LINE = "rgba(128, 134, 144, 0.7)"
@@ -89,7 +89,7 @@ def _template(mode: Mode) -> go.layout.Template:
         "showline": True,
         "ticks": "outside",
         "ticklen": 4,
-        "title": {"standoff": 10, "font": {"color": _FAINT_INK[mode]}},
+        "title": {"standoff": 10, "font": {"color": FAINT_INK[mode]}},
         "automargin": True,
     }
     return go.layout.Template(
@@ -107,7 +107,7 @@ def _template(mode: Mode) -> go.layout.Template:
                 "yanchor": "top",
                 "pad": {"l": 16, "t": 16},
                 "font": {"size": TITLE_SIZE},
-                "subtitle": {"font": {"size": SUBTITLE_SIZE, "color": _FAINT_INK[mode]}},
+                "subtitle": {"font": {"size": SUBTITLE_SIZE, "color": FAINT_INK[mode]}},
             },
             "xaxis": {**axis, "zeroline": False},
             "yaxis": axis,

@@ -8,20 +8,31 @@ from collections.abc import Mapping
 import numpy as np
 
 from iclviz.analysis import layer_similarity, of_pairs, of_recording
-from iclviz.analysis.attention import LogRatioSummary, Rows, attention_ratio, missing_reasons, role_split
+from iclviz.analysis.attention import (
+    By,
+    LogRatioSummary,
+    RoleShares,
+    Rows,
+    TextAttention,
+    attention_on_text,
+    attention_ratio,
+    missing_reasons,
+    role_shares,
+    role_split,
+)
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.headlines import Headline, headline
 from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, measure_change
-from iclviz.analysis.over_seeds import OverSeeds, over_seeds
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.pairs import Comparison, compare
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest, Metric
 from iclviz.analysis.rsa import alignment as aligned
+from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.analysis.surface import SurfaceControl, surface_control, surface_rsms
 from iclviz.questions.question import Recordings, analysis
 from iclviz.recording import Array
@@ -192,6 +203,18 @@ def missing(recordings: Recordings, measuring: Measuring) -> Mapping[str, int]:
 def split(recordings: Recordings, rows: Rows) -> Mapping[str, Array]:
     """Share of attention of every role, by block."""
     return role_split(recordings[0], rows)
+
+
+@analysis
+def shares(recordings: Recordings, block: int, head: int | None, rows: Rows) -> RoleShares:
+    """Share of attention of every role in one block and head, or the mean over heads."""
+    return role_shares(recordings[0], block, head, rows, coarsest_groups(recordings[0]))
+
+
+@analysis
+def on_text(recordings: Recordings, item: int, block: int, head: int | None, rows: Rows, by: By) -> TextAttention:
+    """What every token of one item gets of the attention in one block and head."""
+    return attention_on_text(recordings[0], item, block, head, rows, by)
 
 
 @analysis

@@ -17,7 +17,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
-from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, Demonstrations, RunSpec, canonical_json
+from iclviz.spec import DEFAULT_POOLINGS, MOST_ATTENTION_ITEMS, POOLINGS, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
 
 SIDES = ("a", "b")
@@ -62,7 +62,9 @@ DEFAULTS: dict[str, Any] = {
     "style": "preset",
     "options": DEMO_OPTIONS,
     "poolings": [],
+    "attention_items": [],
     "layer": 15,
+    "head": "",
     "hypothesis": "",
     "label": "",
     "score": "",
@@ -76,6 +78,8 @@ DEFAULTS: dict[str, Any] = {
     "method": "spearman",
     "level": "",
     "item": 0,
+    "shaded": "role",
+    "sinks": False,
     "sorted": "",
     "colours": "raw",
     "vary": "k",
@@ -83,14 +87,18 @@ DEFAULTS: dict[str, Any] = {
     "runs": [],
     "averaged": False,
     "bands": True,
+    "section": "",
+    "strength": "",
+    "dimensions": "",
+    "dropped": False,
+    "played": False,
+    "measure": "",
+    "at": -1,
 }
-"""Every choice that a link carries, under its URL name. An empty text is the task's primary analysis."""
+"""Every choice that a link carries, under its URL name. An empty text is the task's primary analysis, or all heads."""
 
 DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:16]}
 """Linear regression with the distractor line, few points against many."""
-
-CONTROL: Mapping[str, Any] = {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16}
-"""The demo's control: as many points, with shuffled against right answers."""
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -127,6 +135,13 @@ def _poolings(text: str) -> list[str]:
     return names
 
 
+def _places(text: str) -> list[int]:
+    places = [_whole(0, MOST_ITEMS)(str(place)) for place in json.loads(text)]
+    if len(places) > MOST_ATTENTION_ITEMS:
+        raise ValueError(f"more than {MOST_ATTENTION_ITEMS}")
+    return sorted(set(places))
+
+
 def _values(text: str) -> list[int | str]:
     values = json.loads(text)
     if not isinstance(values, list) or not all(isinstance(one, int | str) for one in values):
@@ -155,11 +170,16 @@ READERS: dict[str, Callable[[str], Any]] = {
     "style": _one_of(lambda: ("preset", "plain", "chat")),
     "options": _options,
     "poolings": _poolings,
+    "attention_items": _places,
     "layer": _whole(0, 1000),
     "item": _whole(0, MOST_ITEMS),
+    "sinks": _flag,
     "values": _values,
     "runs": _values,
     "averaged": _flag,
+    "dropped": _flag,
+    "played": _flag,
+    "at": _whole(-1, 1000),
     "bands": _flag,
 }
 """How a URL's text becomes a choice; names without an entry are short texts."""
@@ -186,13 +206,13 @@ def read_url() -> None:
     """At the start of a session, take every choice from the URL; what cannot be used stays at its default."""
     if "choices" in st.session_state:
         return
-    refused = []
+    taken, refused = choices(), []
     for name in DEFAULTS:
         text = st.query_params.get(name)
         if text is None:
             continue
         try:
-            choices()[name] = READERS.get(name, _text)(text)
+            taken[name] = READERS.get(name, _text)(text)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
             refused.append(f"{name} = {text[:60]}")
     st.session_state["refused"] = refused
@@ -241,6 +261,7 @@ def choose_run(side: str, spec: RunSpec) -> None:
             "style": spec.prompt_style or "preset",
             "options": {**choices()["options"], spec.task: options},
             "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
+            "attention_items": list(spec.attention_items),
         }
     )
 
@@ -263,7 +284,13 @@ def _spec(side: str) -> RunSpec:
         task_options=state["options"].get(name, {}),
         prompt_style=None if style == "preset" else style,
         poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
+        attention_items=_kept_places(),
     )
+
+
+def _kept_places() -> tuple[int, ...]:
+    """Places of items whose attention is kept token by token; those of a longer list of items are left out."""
+    return tuple(place for place in choices()["attention_items"] if place < choices()["items"])
 
 
 def _demonstrations(side: str) -> Demonstrations:
@@ -348,6 +375,21 @@ def show_item_control(n_items: int) -> int:
     choices()["item"] = min(choices()["item"], n_items - 1)
     number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
     return number
+
+
+def show_attention_items_control() -> None:
+    """The control that chooses items whose attention is kept token by token."""
+    choices()["attention_items"] = list(_kept_places())
+    bound(
+        st.multiselect,
+        "Keep attention token by token for items",
+        "attention_items",
+        range(choices()["items"]),
+        max_selections=MOST_ATTENTION_ITEMS,
+        placeholder="None",
+        help=f"Up to {MOST_ATTENTION_ITEMS} items by their places from 0, for attention on text. "
+        "A run with other places is another run; its other numbers are the same.",
+    )
 
 
 def as_text(text: str) -> str:

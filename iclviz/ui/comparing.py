@@ -15,6 +15,7 @@ from iclviz.spec import RunSpec
 from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.ui import jobs, loading
 from iclviz.ui.asking import slot
+from iclviz.ui.choice import bound, choices
 
 View = TypeVar("View")
 
@@ -129,7 +130,16 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
     note: which of the page's choices do not hold here.
     """
     st.subheader("Look further")
-    chosen = st.segmented_control("Look further", list(sections), label_visibility="collapsed")
+    if choices()["section"] not in sections:
+        choices()["section"] = ""
+    chosen = bound(
+        st.segmented_control,
+        "Look further",
+        "section",
+        list(sections),
+        label_visibility="collapsed",
+        help="Further analyses, one at a time.",
+    )
     if not chosen:
         return
     if note:

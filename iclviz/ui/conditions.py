@@ -10,6 +10,7 @@ from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
 from iclviz.ui.choice import COLOURS, SIDES, as_text, choice, describe
+from iclviz.ui.recent import show_recent
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def recorded() -> dict[str, Recording]:
         jobs.run_button(f"Run {names}", [condition.resolved for condition in runnable if condition.resolved])
         jobs.progress()
     if not ready:
+        show_recent()
         st.stop()
     return ready
 

@@ -1,8 +1,12 @@
-"""A figure on a page: its caption, its text alternative, and buttons that make files on the click."""
+"""A figure on a page: its caption, its text alternative, and a row that saves it as a file and shows its numbers.
+
+The row is a fragment, and what opens from it is drawn only once it is open, so a page pays for two small buttons.
+"""
 
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any, cast
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -11,40 +15,103 @@ from iclviz import saving
 from iclviz.errors import UserError
 from iclviz.figures import theme
 
+HELP = {
+    "png": "Save as PNG: dots.",
+    "svg": "Save as SVG: lines and text that can be edited.",
+    "pdf": "Save as PDF: lines and text, for LaTeX.",
+    "html": "Save as HTML: one file with hover and zoom that needs no network.",
+    "csv": "Save the numbers as CSV.",
+    "parquet": "Save the numbers as Parquet, which keeps types and every digit.",
+}
+"""Kind of file -> what its button is for."""
+RESOLUTIONS: dict[bool, dict[int, str]] = {
+    False: {scale * saving.SCREEN_DPI: f"{scale}×" for scale in saving.SCREEN_SCALES},
+    True: {dpi: f"{dpi} dpi" for dpi in saving.PAPER_DPI},
+}
+"""Whether it is for paper -> dots an inch of a PNG file -> what they are called."""
+DEFAULT_DPI = {False: 3 * saving.SCREEN_DPI, True: max(saving.PAPER_DPI)}
+DATA_ROWS_HEIGHT = 320
 
-def show(figure: go.Figure, name: str = "") -> None:
-    """Draw a figure in the page's theme, with its caption and its save buttons; `name` tells apart two of a kind."""
+
+def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly_chart) -> None:
+    """Draw a figure in the page's theme, with its caption and its row; `name` tells apart two of a kind.
+
+    draw: what draws it, called as `st.plotly_chart` with a copy that it may change.
+    """
     kind, caption = saving.name(figure), figure.layout.meta["caption"]
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
-    themed = theme.apply(go.Figure(figure), "dark" if st.context.theme.type == "dark" else "light")
+    themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
-    st.plotly_chart(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
+    draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(caption)
-    _buttons(figure, name)
+    _row(figure, name)
+
+
+@st.fragment
+def _row(figure: go.Figure, name: str) -> None:
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        save = st.popover(
+            "Save",
+            icon=":material/download:",
+            type="tertiary",
+            key=f"save-{name}",
+            on_change="rerun",
+            help="Save this figure as PNG, SVG, PDF or HTML, for the screen or a column of a paper, or its numbers.",
+        )
+        shown = st.toggle("Data", key=f"data-{name}", help="Show the numbers of this figure as a table.")
+    if save.open:
+        with save:
+            _buttons(figure, name)
+    if shown:
+        st.dataframe(saving.frame(figure), hide_index=True, height=DATA_ROWS_HEIGHT, key=f"table-{name}")
 
 
 def _buttons(figure: go.Figure, name: str) -> None:
+    size = cast(saving.Size, _chosen_size(name))
+    on_paper = size != "screen"
+    names = RESOLUTIONS[on_paper]
+    dpi = st.segmented_control(
+        "PNG resolution",
+        list(names),
+        default=DEFAULT_DPI[on_paper],
+        format_func=names.__getitem__,
+        required=True,
+        key=f"dpi-{name}-{on_paper}",
+        help="Dots of a PNG file: times those of the screen, or an inch on paper. SVG and PDF are sharp at any.",
+    )
     makers: dict[str, Callable[[], bytes]] = {
-        **{kind: partial(saving.image, figure, kind) for kind in saving.FORMATS},
-        "csv": partial(saving.csv, figure),
-        "html": partial(saving.html, figure),
+        **{kind: partial(saving.image, figure, kind, size, dpi) for kind in saving.FORMATS},
+        **{kind: partial(make, figure) for kind, make in saving.DATA.items()},
     }
-    types = {**saving.FORMATS, "csv": "text/csv", "html": "text/html"}
     missing = saving.browser() is None
     with st.container(horizontal=True, gap="small"):
         for kind, make in makers.items():
+            is_image = kind in saving.FORMATS
             st.download_button(
-                kind.upper(),
+                kind.capitalize() if kind == "parquet" else kind.upper(),
                 data=partial(_or_reason, make),
-                file_name=f"{name}.{kind}",
-                mime=types[kind],
+                file_name=saving.file_name(name, kind, size),
+                mime=saving.TYPES[kind],
                 key=f"save-{name}-{kind}",
                 on_click="ignore",
-                type="tertiary",
-                icon=":material/download:",
-                disabled=missing and kind in saving.FORMATS,
-                help=saving.NO_BROWSER if missing and kind in saving.FORMATS else f"Save as {kind.upper()}.",
+                disabled=missing and is_image,
+                help=saving.NO_BROWSER if missing and is_image else HELP[kind],
             )
+
+
+def _chosen_size(name: str) -> str:
+    """The size for this figure; that of the figure before it is the default."""
+    size = st.segmented_control(
+        "Size",
+        saving.SIZES,
+        default=st.session_state.get("size of saved figures", saving.SIZES[0]),
+        format_func=str.capitalize,
+        required=True,
+        key=f"size-{name}",
+        help="As on the screen, or the width of a journal's column with text of 7 pt and no title.",
+    )
+    st.session_state["size of saved figures"] = size
+    return str(size)
 
 
 def _or_reason(make: Callable[[], bytes]) -> bytes:

@@ -57,13 +57,16 @@ def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
         st.error(problem)
 
 
-def progress(everything: bool = False) -> None:
-    """Open jobs with their progress; `everything` also lists the last that ended. When one ends the page reruns."""
+def progress(everything: bool = False, where: str = "") -> None:
+    """Open jobs with their progress; `everything` also lists the last that ended. When one ends the page reruns.
+
+    where: tells apart several on one page.
+    """
     open_now = [job.key for job in loading.queue().jobs() if job.is_open]
-    _watch(open_now, everything, run_every=REFRESH_SECONDS if open_now else None)
+    _watch(open_now, everything, where, run_every=REFRESH_SECONDS if open_now else None)
 
 
-def _watch(open_before: list[str], everything: bool, run_every: float | None) -> None:
+def _watch(open_before: list[str], everything: bool, where: str, run_every: float | None) -> None:
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
@@ -72,14 +75,14 @@ def _watch(open_before: list[str], everything: bool, run_every: float | None) ->
             st.rerun()
         for job in jobs:
             if job.is_open:
-                _open_job(job, queue)
+                _open_job(job, queue, where)
         if everything:
             _ended_jobs([job for job in jobs if not job.is_open], queue)
 
     watch()
 
 
-def _open_job(job: Run, queue: Queue) -> None:
+def _open_job(job: Run, queue: Queue, where: str) -> None:
     line, button = st.columns([6, 1], vertical_alignment="center")
     share = job.progress.items_done / max(job.progress.items_total, 1)
     state = "waiting for its turn" if job.state == "queued" else note(job.progress)
@@ -88,7 +91,7 @@ def _open_job(job: Run, queue: Queue) -> None:
     if job.cancel_requested:
         button.caption("Stopping …")
     else:
-        button.button("Cancel", key=f"cancel-{job.key}", on_click=queue.cancel, args=(job.key,))
+        button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=queue.cancel, args=(job.key,))
 
 
 def _ended_jobs(jobs: list[Run], queue: Queue) -> None:

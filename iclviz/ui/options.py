@@ -21,6 +21,10 @@ HELP = {
     "two hypotheses, since midranks favour ties.",
     "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
     "colours": "raw: the similarities; rank and percentile: their order, which outliers do not squeeze.",
+    "strength": "The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on "
+    "it.",
+    "dimensions": "Principal components of the training fold that the probe reads.",
+    "measure": "What changed in the model.",
     "over": "The role above the fraction line.",
     "under": "The role below the fraction line.",
     "per": "token: mass divided by the number of tokens of the span; mass: the whole span's.",

@@ -1,14 +1,16 @@
-"""What a paper needs of the chosen runs: the methods paragraph, ready to copy and to save."""
+"""What a paper needs of the chosen runs: all of it as one file, and the methods paragraph, ready to copy."""
 
 import streamlit as st
 
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS
 from iclviz.methods import Resampling, methods
 from iclviz.recording import Recording
+from iclviz.ui.saving_comparison import comparison_button
 
 
-def methods_section(recordings: list[Recording]) -> None:
-    """The methods paragraph of recordings as Markdown and LaTeX with BibTeX, with a button for each."""
+def paper_section(recordings: list[Recording]) -> None:
+    """One ZIP file of the recordings, and their methods paragraph as Markdown and LaTeX with BibTeX."""
+    comparison_button({one.key: one for one in recordings})
     with st.expander("Methods paragraph"):
         written = methods(recordings, Resampling(probe_permutations=PAGE_PERMUTATIONS))
         files = {

@@ -220,6 +220,8 @@ def default_values(varied: Variation) -> list[Any]:
 
 def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
     """Whether a recorded, resolved spec differs from one that was asked for in the varied thing alone."""
+    if (recorded.task, recorded.n_items, recorded.seed) != (asked.task, asked.n_items, asked.seed):
+        return False  # most runs of a full cache, told without resolving anything
     try:
         return loading.resolved(varied.put(asked, varied.of(recorded))).spec == recorded
     except UserError:

@@ -2,14 +2,17 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import (
+    attention_on_text,
     attention_ratio,
     attention_ratio_by_head,
     log_ratio_summary,
     missing_reasons,
+    role_shares,
     role_split,
 )
+from iclviz.analysis.attention import largest_mass
 from iclviz.errors import AnalysisError
-from iclviz.spans import ROLES
+from iclviz.spans import ROLES, Span
 
 
 def masses(n=4, n_layers=2, n_heads=3, seed=0):
@@ -131,3 +134,100 @@ def test_the_split_over_roles_is_all_of_the_attention(recording):
 def test_unknown_options_are_answered_with_those_that_are_known(recording, options, known):
     with pytest.raises(AnalysisError, match=known):
         attention_ratio(recording(), **options)
+
+
+def test_shares_of_a_head_sum_to_one_and_their_mean_over_heads_is_the_split(recording):
+    mass = masses()
+    record = recording(4, attention=mass, attention_last=masses(seed=1), span_lengths=lengths(relevant=3))
+    shares = role_shares(record, block=2)
+    assert shares.roles == ROLES
+    assert shares.mean.sum() == pytest.approx(1, abs=1e-6)
+    assert dict(zip(shares.roles, shares.mean, strict=True)) == pytest.approx(
+        {role: of[1] for role, of in role_split(record).items()}
+    )
+    of_head = role_shares(record, block=1, head=2, rows="last")
+    assert of_head.mean[0] == pytest.approx(masses(seed=1)["special"][:, 0, 2].mean())
+    assert (of_head.low <= of_head.mean).all()
+    assert (of_head.mean <= of_head.high).all()
+    assert shares.tokens[ROLES.index("relevant")] == 3
+
+
+def test_shares_leave_out_roles_that_get_nothing(recording):
+    mass = masses()
+    mass["irrelevant"][:] = 0
+    assert "irrelevant" not in role_shares(recording(4, attention=mass), block=1).roles
+
+
+ROLES_OF_TEXT = ("special", "relevant", "relevant", "question", "response", "response")
+
+
+def text(recording, **changed):
+    """One item of six tokens in two blocks of three heads, with what is kept of it by role and by token."""
+    spans = [Span("special", 0, 1), Span("relevant", 1, 3), Span("question", 3, 4), Span("response", 4, 6)]
+    by_token = np.random.default_rng(0).dirichlet(np.ones(6), size=(2, 3))
+    of_role = {role: np.array([of == role for of in ROLES_OF_TEXT]) for role in ROLES}
+    given = {
+        "tokens": [["<s>", " a", " b", "?", " c", " d"]],
+        "spans": [spans],
+        "prompt_ids": [[0, 1, 2, 3]],
+        "attention": {role: (by_token * at).sum(axis=-1)[None] for role, at in of_role.items()},
+        "attention_last": {role: (by_token * at).sum(axis=-1)[None] for role, at in of_role.items()},
+        "span_lengths": {role: np.array([at.sum()]) for role, at in of_role.items()},
+        "token_attention": {0: by_token.astype(np.float16)},
+        "token_attention_last": {0: by_token[:, ::-1].astype(np.float16)},
+    }
+    return recording(1, **{**given, **changed}), by_token
+
+
+def test_by_role_each_token_has_the_mean_over_its_role(recording):
+    record, by_token = text(recording)
+    found = attention_on_text(record, 0, block=2, head=1)
+    of_relevant = by_token[1, 1, 1:3].mean()
+    assert found.mass[1:3] == pytest.approx([of_relevant] * 2)
+    assert found.of_roles["relevant"] == pytest.approx(of_relevant)
+    assert "irrelevant" not in found.of_roles
+    assert found.rank[1] == found.rank[2]
+    assert found.roles == ROLES_OF_TEXT
+    assert found.sinks.tolist() == [True, False, False, False, False, False]
+
+
+def test_by_token_each_has_its_own_and_heads_are_averaged(recording):
+    record, by_token = text(recording)
+    found = attention_on_text(record, 0, block=1, by="token")
+    assert found.mass == pytest.approx(by_token[0].mean(axis=0), abs=1e-3)
+    assert found.rank[np.argmax(found.mass)] == 1
+    assert sorted(found.rank) == [1, 2, 3, 4, 5, 6]
+    last = attention_on_text(record, 0, block=1, head=0, rows="last", by="token")
+    assert last.mass == pytest.approx(by_token[0, 2], abs=1e-3)
+
+
+def test_the_tokens_that_look_are_the_response_or_the_last_prompt_token(recording):
+    record, _ = text(recording)
+    assert np.flatnonzero(attention_on_text(record, 0, block=1).looking).tolist() == [4, 5]
+    assert np.flatnonzero(attention_on_text(record, 0, block=1, rows="last").looking).tolist() == [3]
+
+
+def test_the_first_token_is_a_sink_where_tokens_are_told_apart(recording):
+    record, _ = text(recording, spans=[[Span("relevant", 0, 4), Span("response", 4, 6)]])
+    assert not attention_on_text(record, 0, block=1).sinks.any()
+    by_token = attention_on_text(record, 0, block=1, by="token")
+    assert np.flatnonzero(by_token.sinks).tolist() == [0]
+
+
+def test_a_scale_ends_at_the_largest_mass_with_or_without_sinks(recording):
+    masses_of_tokens = np.full((2, 3, 6), 0.01, dtype=np.float16)
+    masses_of_tokens[..., 0], masses_of_tokens[..., 2] = 0.75, 0.25
+    record, _ = text(recording, token_attention={0: masses_of_tokens})
+    found = attention_on_text(record, 0, block=1, by="token")
+    assert largest_mass(found) == 0.25
+    assert largest_mass(found, with_sinks=True) == 0.75
+    nothing, _ = text(recording, token_attention={0: 0 * masses_of_tokens})
+    assert largest_mass(attention_on_text(nothing, 0, block=1, by="token")) == 1
+
+
+def test_an_item_that_was_not_kept_by_token_says_how_to_keep_it(recording):
+    record, _ = text(recording, token_attention={})
+    with pytest.raises(AnalysisError, match=r"not kept of item 0.*attention_items=\(0,\)"):
+        attention_on_text(record, 0, block=1, by="token")
+    with pytest.raises(AnalysisError, match="known"):
+        attention_on_text(record, 0, block=1, by="word")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from iclviz.saving import browser as installed_browser
-from tests.browser.dashboard import SIZE, running
+from tests.browser.dashboard import SIZE, run_demo, running
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 
@@ -16,6 +16,23 @@ def address(tmp_path_factory, demo_model):
     """A dashboard with an empty cache."""
     with running(tmp_path_factory.mktemp("dashboard")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory, demo_model):
+    """A dashboard in whose cache nothing is ever recorded."""
+    with running(tmp_path_factory.mktemp("empty")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def demo(address, chromium):
+    """The demo comparison, run by its button."""
+    page = chromium.new_context(viewport=SIZE).new_page()
+    run_demo(page, address)
+    picture(page, "run")
+    page.context.close()
+    return address
 
 
 @pytest.fixture(scope="session")

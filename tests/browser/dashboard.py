@@ -48,10 +48,16 @@ def settled(page, longest: float = 60) -> None:
     raise AssertionError(f"the page is still running after {longest:g} seconds")
 
 
+def no_traceback(page) -> None:
+    """Nothing on the page went wrong."""
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert "Traceback" not in page.inner_text("body")
+
+
 def run_demo(page, address: str) -> None:
     """Click the demo comparison, and wait until both conditions are recorded."""
     page.goto(address)
-    page.get_by_role("button", name="Run the demo comparison").click()
+    page.get_by_role("button", name="Run few against many").click()
     both = "document.body.innerText.split('recorded, key').length >= 3"
     page.wait_for_function(both, timeout=LONGEST_RUN * 1000)
     settled(page)

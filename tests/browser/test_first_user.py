@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import picture
-from tests.browser.dashboard import SIZE, run_demo, settled
+from tests.browser.dashboard import SIZE, no_traceback, settled
 
 PAGES = {
     "Prompts": ".iclviz-prompt",
@@ -16,33 +16,6 @@ PAGES = {
     "Probing": ".js-plotly-plot .scatterlayer",
     "Attention": ".js-plotly-plot .barlayer",
 }
-
-
-@pytest.fixture(scope="module")
-def demo(address, chromium):
-    """The demo comparison, run by its button."""
-    page = chromium.new_context(viewport=SIZE).new_page()
-    run_demo(page, address)
-    picture(page, "run")
-    page.context.close()
-    return address
-
-
-def no_traceback(page) -> None:
-    assert page.locator('[data-testid="stException"]').count() == 0
-    assert "Traceback" not in page.inner_text("body")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_shows_its_figures_in_both_themes(demo, chromium, name, scheme):
-    page = chromium.new_context(viewport=SIZE, color_scheme=scheme).new_page()
-    page.goto(f"{demo}/{name.lower()}")
-    page.wait_for_selector(PAGES[name])
-    settled(page)
-    no_traceback(page)
-    picture(page, f"{name.lower()}-{scheme}")
-    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -80,18 +53,59 @@ def test_moving_the_layer_slider_redraws_the_matrices(demo, page):
     no_traceback(page)
 
 
-@pytest.mark.parametrize(
-    ("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("PDF", b"%PDF"), ("CSV", b"series,")]
-)
-def test_a_figure_is_saved_under_the_name_of_what_it_shows(demo, page, kind, start, tmp_path):
+KINDS = {
+    "PNG": b"\x89PNG",
+    "SVG": b"<svg",
+    "PDF": b"%PDF",
+    "HTML": b"<!doctype html>",
+    "CSV": b"series,",
+    "Parquet": b"PAR1",
+}
+
+
+def ready_to_save(demo, page) -> None:
+    """Open what saves the probing page's first figure, by keyboard alone."""
     page.goto(f"{demo}/probing")
     page.wait_for_selector(PAGES["Probing"])
     settled(page)
+    page.get_by_test_id("stPopover").get_by_role("button").first.press("Enter")
+    page.get_by_role("button", name="PNG", exact=True).wait_for()
+
+
+def saved(page, kind, to) -> str:
+    """Save as that kind; the name that the file is given."""
     with page.expect_download(timeout=60000) as download:
-        page.get_by_role("button", name=kind).first.click()
-    assert download.value.suggested_filename == f"probe-by-layer.{kind.lower()}"
-    download.value.save_as(tmp_path / "figure")
-    assert (tmp_path / "figure").read_bytes().startswith(start)
+        page.get_by_role("button", name=kind, exact=True).press("Enter")
+    download.value.save_as(to)
+    return download.value.suggested_filename
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_is_saved_under_the_name_of_what_it_shows(demo, page, kind, tmp_path):
+    ready_to_save(demo, page)
+    assert saved(page, kind, tmp_path / "figure") == f"probe-by-layer.{kind.lower()}"
+    assert (tmp_path / "figure").read_bytes().startswith(KINDS[kind])
+
+
+def test_a_figure_is_saved_in_the_width_of_a_column(demo, page, tmp_path):
+    ready_to_save(demo, page)
+    page.get_by_role("radio", name="Single column").click()
+    page.get_by_role("radio", name="600 dpi").wait_for()
+    settled(page)
+    assert saved(page, "SVG", tmp_path / "figure") == "probe-by-layer-single-column.svg"
+    assert (
+        b'width="89.' in (tmp_path / "figure").read_bytes()[:300]
+        or b'width="88.9' in (tmp_path / "figure").read_bytes()[:300]
+    )
+
+
+def test_the_numbers_of_a_figure_are_shown_as_a_table(demo, page):
+    page.goto(f"{demo}/probing")
+    page.wait_for_selector(PAGES["Probing"])
+    settled(page)
+    page.get_by_text("Data", exact=True).first.click()
+    page.get_by_test_id("stDataFrame").wait_for()
+    no_traceback(page)
 
 
 def test_a_link_reproduces_the_view_after_changing_the_page_and_reloading(demo, page):
@@ -128,17 +142,6 @@ def test_nonsense_in_a_link_is_one_sentence(demo, page):
     page.get_by_text("This link holds values that cannot be used").wait_for()
     settled(page)
     no_traceback(page)
-
-
-def test_two_sessions_do_not_disturb_each_other(demo, page, chromium):
-    other = chromium.new_context().new_page()
-    page.goto(f"{demo}/rsa?layer=3")
-    other.goto(f"{demo}/rsa?layer=9")
-    settled(page)
-    settled(other)
-    page.get_by_text("Layer 3, items sorted").wait_for()
-    other.get_by_text("Layer 9, items sorted").wait_for()
-    other.context.close()
 
 
 def test_tokens_show_their_id_on_hover(demo, page):

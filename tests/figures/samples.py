@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from iclviz.analysis.attention import LogRatioSummary
+from iclviz.analysis.attention import LogRatioSummary, RoleShares, TextAttention
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.comparing import Difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
-from iclviz.analysis.over_seeds import of_one, over_seeds
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.reliability import NoiseCeiling
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.seeds import of_one, over_seeds
 from iclviz.analysis.surface import SurfaceControl
 from iclviz.figures import FIGURES
 from iclviz.spans import ROLES
@@ -92,6 +92,20 @@ def similarities(n=24, seed=0):
 def split(n_layers=12, seed=0):
     shares = np.random.default_rng(seed).dirichlet([8, 1, 2, 2, 1, 1, 2], size=n_layers)
     return {role: shares[:, place] for place, role in enumerate(ROLES)}
+
+
+def shares(seed=0):
+    mean = np.random.default_rng(seed).dirichlet([8, 1, 2])
+    tokens = np.array([1.0, 26.5, 28])
+    return RoleShares(("special", "relevant", "irrelevant"), mean, mean - 0.01, mean + 0.01, tokens, 24, 8)
+
+
+def on_text(roles=("special", "relevant", "irrelevant", "relevant", "question", "response"), seed=0):
+    mass = np.random.default_rng(seed).dirichlet(np.arange(len(roles), 0, -1))
+    sinks, looking = np.array(roles) == "special", np.array(roles) == "response"
+    rank = np.argsort(np.argsort(-mass)) + 1
+    tokens = ("<s>", " <b>x</b>", "\n", '"y"', " =", " 3")[: len(roles)]
+    return TextAttention(tokens, roles, mass, dict(zip(roles, mass.tolist(), strict=True)), rank, sinks, looking)
 
 
 GROUPS = np.arange(24) % 4
@@ -246,6 +260,14 @@ DRAWN = {
     "confusion": lambda draw: draw(np.diag([5.0, 4, 6]) + 1, ["low", "mid", "high"], label="slope", layer=7),
     "surface-control": lambda draw: draw(surface(), hypothesis="same slope", condition=A),
     "noise-ceiling": lambda draw: draw({A: NoiseCeiling(np.full(13, 0.5), np.full(13, 0.7), 5)}),
+    "attention-of-head": lambda draw: draw({A: shares(), B: shares(1)}, block=3, head=2, rows="last"),
+    "attention-on-text": lambda draw: draw(
+        {A: on_text(), B: on_text(("relevant", "question", "response"), seed=1)},
+        item="line <1>",
+        block=3,
+        by="token",
+        most={A: 0.2, B: 0.9},
+    ),
     "attention-split": lambda draw: draw({A: split(seed=0), B: split(seed=1)}),
 }
 

@@ -133,12 +133,12 @@ def charts(test):
 
 def sections(test):
     """What the page offers under "Look further"."""
-    return test.segmented_control[0].options
+    return widget(test.segmented_control, "Look further").options
 
 
 def looked_further(test, section):
     """The page with one of these chosen; nothing went wrong."""
-    test.segmented_control[0].set_value(section).run()
+    widget(test.segmented_control, "Look further").set_value(section).run()
     assert not test.exception
     assert not test.error
     return test

@@ -12,6 +12,7 @@ DRAWN = {
     "behaviour": "score-by-condition",
     "attention": "attention-ratio-by-layer",
     "summary": "link-by-layer",
+    "compare": "measure-of-set",
 }
 
 
@@ -35,7 +36,7 @@ def _keeping(found):
 @pytest.mark.parametrize("page", DRAWN)
 def test_the_script_of_a_page_draws_its_main_figure(page, seeds, chosen, drawn, monkeypatch):
     record(chosen, seeds=seeds)
-    test = opened(page, chosen)
+    test = opened(page, {**chosen, "hypothesis": "slope_similarity", "averaged": len(seeds) > 1})
     assert not test.exception
     blocks = [block.value for block in test.code]
     place = next(place for place, text in enumerate(blocks) if text.startswith("import iclviz"))

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from iclviz.analysis.over_seeds import of_one, over_seeds
+from iclviz.analysis.seeds import of_one, over_seeds
 
 
 def test_the_interval_is_students_over_seeds():

@@ -1,0 +1,168 @@
+"""Attention of one block, or of one of its heads: its split over roles, and what it gives to each token of an item."""
+
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from iclviz.analysis.attention import By, RoleShares, Rows, TextAttention
+from iclviz.figures import theme, wording
+from iclviz.figures.attention import OF
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+from iclviz.spans import ROLES
+
+_SINK = "attention sink"
+_PANEL = 250
+"""Height of one condition's tokens."""
+
+_SHADED: dict[By, str] = {
+    "role": "Share of the attention of {of} that each token gets in {where}, where each token has the mean over its "
+    "role's tokens. A role that holds the first token has what that takes as an attention sink.",
+    "token": "Share of the attention of {of} that each token gets in {where}. Attention says where a head looks, not "
+    "what the answer rests on.",
+}
+
+_SINKS = {
+    "role": " Special tokens (hatched) often take most as attention sinks, so the scale is set without them.",
+    "token": " Special tokens and the first token (hatched) often take most as attention sinks, so the scale is set "
+    "without them.",
+}
+
+
+def place(block: int, head: int | None) -> str:
+    """A block and one of its heads in words; None is the mean over heads."""
+    return f"block {block}, {'mean over heads' if head is None else f'head {head}'}"
+
+
+def reading(by: By, block: int, head: int | None, rows: Rows, with_sinks: bool) -> str:
+    """How attention on text is read, for captions."""
+    said = _SHADED[by].format(of=OF[rows], where=place(block, head))
+    return f"{said} Each condition has a scale of its own.{'' if with_sinks else _SINKS[by]}"
+
+
+@named("attention-of-head")
+def attention_of_head(
+    conditions: Mapping[str, RoleShares],
+    *,
+    block: int,
+    head: int | None = None,
+    rows: Rows = "response",
+    demonstrations: str = "",
+) -> go.Figure:
+    """The share of one block's or one head's attention that each role of text gets.
+
+    Parameters
+    ----------
+    conditions: label -> its shares, A first.
+    block, head, rows: as given to `role_shares`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=list(shares.roles),
+                y=shares.mean,
+                name=label,
+                marker={"color": colour},
+                error_y={
+                    "array": shares.high - shares.mean,
+                    "arrayminus": shares.mean - shares.low,
+                    "color": theme.INTERVAL,
+                    "thickness": 1.5 * theme.THIN,
+                    "width": 4,
+                },
+                customdata=np.column_stack([shares.low, shares.high, shares.tokens]),
+                meta={"columns": ["low", "high", "tokens"]},
+                hovertemplate="%{y:.1%} (95 % interval %{customdata[0]:.1%} to %{customdata[1]:.1%}), to "
+                "%{customdata[2]:.3~g} tokens on average",
+            )
+            for label, shares, colour in theme.coloured(conditions)
+        ]
+    )
+    figure.update_xaxes(title="Role of text", categoryorder="array", categoryarray=list(ROLES), showgrid=False)
+    figure.update_yaxes(title="Share of attention (%)", tickformat=".0%", rangemode="tozero")
+    resampled = wording.each(conditions, lambda shares: wording.groups(shares.n_units))
+    caption = (
+        f"How the attention of {OF[rows]} in {place(block, head)} is shared among the roles of text, as the mean over "
+        f"items with 95 % intervals from resampling {resampled}. A role with more tokens gets more: the ratio counts "
+        f"per token.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure,
+        "Where this attention goes",
+        f"{wording.sentence(place(block, head)).strip(' .')}: attention of {OF[rows]}, 95 % interval",
+        caption,
+        hovermode="x unified",
+        showlegend=True,
+    )
+
+
+@named("attention-on-text")
+def attention_on_text(
+    conditions: Mapping[str, TextAttention],
+    *,
+    item: str,
+    block: int,
+    head: int | None = None,
+    rows: Rows = "response",
+    by: By = "role",
+    most: Mapping[str, float],
+    with_sinks: bool = False,
+    demonstrations: str = "",
+) -> go.Figure:
+    """What each token of one item's prompt and response gets, coloured by role, conditions below each other.
+
+    Parameters
+    ----------
+    conditions: label -> what its tokens get, A first.
+    item: the item's id; block, head, rows, by: as given to the analysis of the same name.
+    most: label -> where its scale ends; with_sinks: whether it was set with what attention sinks take, as given to
+        `largest_mass`.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+    titles, seen = list(conditions), set[str]()
+    figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.4 / len(titles))
+    for row, (label, attention) in enumerate(conditions.items(), start=1):
+        series = np.where(attention.sinks & (not with_sinks), _SINK, attention.roles)
+        for name in dict.fromkeys(series.tolist()):
+            trace = _bars(attention, np.flatnonzero(series == name), name, label).update(showlegend=name not in seen)
+            figure.add_trace(trace, row=row, col=1)
+            seen.add(name)
+        figure.update_yaxes(range=[0, 1.05 * most[label]], row=row, col=1)
+    figure.update_xaxes(title="Token (position)", tickformat="d", showgrid=False)
+    figure.update_yaxes(title="Share (%)", tickformat=".2~%")
+    return theme.finish(
+        figure,
+        f"Attention on the text of {escape(item)}",
+        f"{wording.sentence(place(block, head)).strip(' .')}: attention of {OF[rows]}, by {by}",
+        reading(by, block, head, rows, with_sinks) + wording.sentence(demonstrations),
+        barmode="overlay",
+        bargap=0.1,
+        legend={"y": 1 + theme.PANEL_TITLE / (_PANEL * len(titles))},
+        margin={"t": theme.MARGIN["t"] + theme.PANEL_TITLE},
+        height=theme.MARGIN["t"] + theme.MARGIN["b"] + theme.PANEL_TITLE + _PANEL * len(titles),
+    )
+
+
+def _bars(attention: TextAttention, at: Array, name: str, label: str) -> go.Bar:
+    """The bars of some tokens: those of one role, or attention sinks."""
+    texts = [attention.tokens[token] for token in at]
+    roles = [attention.roles[token] for token in at]
+    return go.Bar(
+        x=at,
+        y=attention.mass[at],
+        name=name,
+        marker={
+            "color": theme.ROLES.get(name, theme.CHANCE),
+            "line": {"width": 0},
+            "pattern": {"shape": "/" if name == _SINK else ""},
+        },
+        legendgroup=name,
+        hovertext=[escape(text).replace("\n", "⏎") for text in texts],
+        customdata=list(zip(texts, roles, attention.rank[at].tolist(), strict=True)),
+        meta={"columns": ["token", "role", "rank"], "panel": label},
+        hovertemplate="token %{x} “%{hovertext}”: %{y:.3%}, rank %{customdata[2]}<extra>%{customdata[1]}</extra>",
+    )

@@ -1,0 +1,134 @@
+"""Comparisons that run at a click, and the guide that leads through the first one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.ui import jobs, loading
+from iclviz.ui.choice import DEMO, as_text, choice, choose
+from iclviz.ui.conditions import Condition, conditions
+
+
+@dataclass(frozen=True)
+class Example:
+    """A comparison worth a look: its title, what A and B are, what to look for, and its choices."""
+
+    title: str
+    what: str
+    look: str
+    choices: Mapping[str, Any]
+
+
+def _of(task: str, **changed: Any) -> Mapping[str, Any]:
+    return {**DEMO, "a_task": task, "b_task": task, **changed}
+
+
+EXAMPLES = (
+    Example(
+        "Few against many",
+        "Linear regression: points of a line among points of another, 2 of each against 16.",
+        "Does the error fall, and do layers tell the lines apart?",
+        DEMO,
+    ),
+    Example(
+        "Right against shuffled",
+        "Linear regression with 16 points of each line: shuffled against right answers.",
+        "More text is the same on both sides, so what differs is what was shown.",
+        {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16},
+    ),
+    Example(
+        "Clean against injected",
+        "Documents, clean and with a hidden instruction: no examples against 2 that resist one.",
+        "Is the instruction obeyed, and can a layer tell that it is there?",
+        _of("prompt_injection", a_kind="none", a_k=0, b_k=2, items=48),
+    ),
+    Example(
+        "Reading comprehension",
+        "Who does what, from two statements: no examples against 4.",
+        "Does attention go to the statement that answers?",
+        _of("reading_comprehension", a_kind="none", a_k=0, b_k=4),
+    ),
+)
+
+
+A_ROW = 2
+
+
+def start(example: Mapping[str, Any]) -> None:
+    """Choose an example's A and B, and ask for both."""
+    choose(example)
+    chosen = choice()
+    try:
+        jobs.ask_for([loading.resolved(chosen.a), loading.resolved(chosen.b)])
+    except UserError as error:
+        st.session_state["job_problem"] = str(error)
+
+
+def show_examples(where: str, is_first: bool = False) -> None:
+    """A card for each example with its button; `is_first` marks the first one's as the thing to do.
+
+    where: tells apart two such rows of one page.
+    """
+    columns = [column for _ in EXAMPLES[::A_ROW] for column in st.columns(A_ROW)]
+    for place, (column, example) in enumerate(zip(columns, EXAMPLES, strict=False)):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(f"**{example.title}**  \n{as_text(example.what)}")
+            st.caption(example.look)
+            st.button(
+                f"Run {example.title[0].lower()}{example.title[1:]}",
+                key=f"example-{place}-{where}",
+                on_click=start,
+                args=(example.choices,),
+                type="primary" if is_first and not place else "secondary",
+                icon=":material/play_arrow:",
+                help=f"Runs A and B of “{example.title}” with the small model that came with iclviz.",
+            )
+
+
+CLOSED = "guide_closed"
+
+
+def guide() -> None:
+    """Three steps to the first figure, on the page until they are closed or were gone."""
+    if st.session_state.get(CLOSED, bool(loading.store().summaries()) and "guided" not in st.session_state):
+        return
+    st.session_state["guided"] = True
+    found = conditions()
+    recorded = all(one.recording is not None for one in found)
+    asked = recorded or any(_is_asked(one) for one in found)
+    with st.container(border=True):
+        title, close = st.columns([6, 1], vertical_alignment="center")
+        title.markdown("##### See in-context learning in a small model, in three steps")
+        close.button("Close", on_click=_close, type="tertiary", icon=":material/close:", help="Hide these steps.")
+        _step(1, "Choose a comparison: A and B differ in what the model is shown.", asked)
+        if not asked:
+            show_examples("guide", is_first=True)
+        _step(2, "Let it run: about a minute on two cores. Its progress is below.", recorded)
+        _step(3, "Read the result: behaviour first, then what changed inside.", False)
+        if recorded:
+            if st.button("Read the Summary", type="primary", icon=":material/summarize:", help="Opens the Summary."):
+                st.switch_page("pages/summary.py")
+
+
+def _is_asked(condition: Condition) -> bool:
+    if condition.resolved is None:
+        return False
+    job = loading.queue().get(condition.resolved.key)
+    return condition.recording is not None or (job is not None and job.is_open)
+
+
+def _step(number: int, words: str, is_done: bool) -> None:
+    icon = ":material/check_circle:" if is_done else f":material/counter_{number}:"
+    st.markdown(f"{icon} {words}")
+
+
+def _close() -> None:
+    st.session_state[CLOSED] = True
+
+
+def reopen() -> None:
+    """Show the steps again."""
+    st.session_state[CLOSED] = False

@@ -1,0 +1,46 @@
+"""Comparisons that the cache holds already, offered where the chosen one has not been run."""
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.ui import loading
+from iclviz.ui.choice import choose_run, describe
+
+SHOWN = 4
+
+Pair = tuple[RunSpec, RunSpec]
+
+
+def recorded_pairs() -> list[Pair]:
+    """Runs that differ in their demonstrations alone, the fewest and the most of each kind of run, newest first."""
+    alike: dict[RunSpec, list[RunSpec]] = {}
+    for entry in loading.store().summaries():
+        alike.setdefault(entry.spec.with_(demonstrations=Demonstrations()), []).append(entry.spec)
+    several = [sorted(specs, key=_order) for specs in alike.values() if len(specs) > 1]
+    return [(specs[0], specs[-1]) for specs in several]
+
+
+def _order(spec: RunSpec) -> tuple[int, bool, int]:
+    shown = spec.demonstrations
+    return shown.k, shown.kind == "correct", -shown.seed
+
+
+def show_recent() -> None:
+    """A button for each of the newest comparisons; nothing where there is none."""
+    pairs = recorded_pairs()[:SHOWN]
+    if not pairs:
+        return
+    st.markdown("Recorded already:")
+    for place, (a, b) in enumerate(pairs):
+        label = f"{describe(a)} against {describe(b, a)}"
+        st.button(label, key=f"recent-{place}", on_click=show_pair, args=(a, b), icon=":material/compare:")
+
+
+def show_pair(a: RunSpec, b: RunSpec) -> None:
+    """Choose two recorded specs as A and B."""
+    try:
+        choose_run("a", a)
+        choose_run("b", b)
+    except UserError as error:
+        st.session_state["refused"] = [str(error)]

@@ -1,0 +1,100 @@
+"""Figures of blocks and heads in which a click chooses: a bar its block, a cell its block and head.
+
+Streamlit reports clicks on points alone, so on the page each cell of a heatmap carries an unseen mark. The files and
+tables of a figure are made without these marks and without the frame around what is chosen.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from iclviz.figures import theme
+from iclviz.ui.choice import choose, write_url
+from iclviz.ui.figure import show
+
+Point = Mapping[str, Any]
+
+UNSEEN = {"opacity": 0, "size": 6, "symbol": "square"}
+"""Smaller than a cell: the nearest mark is then always the one of the cell that is clicked."""
+
+FRAME = {"color": theme.HYPOTHESIS, "width": theme.LINE_WIDTH}
+
+REACH = 60
+"""How far from its mark a cell can be clicked, in pixels."""
+
+
+def show_blocks(figure: go.Figure, block: int) -> None:
+    """Draw a figure of bars over blocks, the chosen one framed; a click chooses another, over all heads."""
+
+    def marked(drawn: go.Figure) -> None:
+        drawn.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "bar"})
+        drawn.add_vrect(x0=block - 0.5, x1=block + 0.5, line=FRAME)
+
+    _show(figure, marked, block_of)
+
+
+def show_cells(figure: go.Figure, block: int, head: int | None) -> None:
+    """Draw maps of blocks and heads, the chosen cell or row framed; a click chooses another cell."""
+
+    def marked(drawn: go.Figure) -> None:
+        for heatmap in [trace for trace in drawn.data if trace.type == "heatmap"]:
+            drawn.add_trace(_cells(heatmap))
+            heatmap.update(hoverinfo="skip", hovertemplate=None)
+            blocks, heads = heatmap.z.shape
+            drawn.layout[heatmap.xaxis.replace("x", "xaxis")].range = [-0.5, heads - 0.5]  # points would widen them
+            drawn.layout[heatmap.yaxis.replace("y", "yaxis")].range = [0.5, blocks + 0.5]
+            first, last = (0, heads - 1) if head is None else (head, head)
+            frame = {"x0": first - 0.5, "x1": last + 0.5, "y0": block - 0.5, "y1": block + 0.5}
+            drawn.add_shape(**frame, line=FRAME, xref=heatmap.xaxis, yref=heatmap.yaxis)
+        drawn.update_layout(hoverdistance=REACH)
+
+    _show(figure, marked, cell_of)
+
+
+def block_of(point: Point) -> dict[str, Any]:
+    """The choices that a bar stands for."""
+    return {"layer": int(point["x"]), "head": ""}
+
+
+def cell_of(point: Point) -> dict[str, Any]:
+    """The choices that a cell stands for."""
+    return {"layer": int(point["y"]), "head": str(int(point["x"]))}
+
+
+def _cells(heatmap: go.Heatmap) -> go.Scatter:
+    """An unseen mark on each cell that has a value, with the heatmap's hover."""
+    down, across = np.nonzero(np.isfinite(heatmap.z))
+    values = heatmap.z[down, across]
+    return go.Scatter(
+        x=np.asarray(heatmap.x)[across],
+        y=np.asarray(heatmap.y)[down],
+        customdata=values,
+        xaxis=heatmap.xaxis,
+        yaxis=heatmap.yaxis,
+        name=heatmap.name,
+        mode="markers",
+        marker={**UNSEEN, "color": values, "coloraxis": heatmap.coloraxis},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        showlegend=False,
+        hovertemplate=heatmap.hovertemplate.replace("%{z", "%{customdata"),
+    )
+
+
+def _show(figure: go.Figure, mark: Callable[[go.Figure], None], chosen_by: Callable[[Point], dict[str, Any]]) -> None:
+    def draw(drawn: go.Figure, *, key: str, **options: Any) -> None:
+        mark(drawn)
+        st.plotly_chart(drawn, key=key, on_select=partial(_take, key, chosen_by), selection_mode="points", **options)
+
+    show(figure, draw=draw)
+
+
+def _take(key: str, chosen_by: Callable[[Point], dict[str, Any]]) -> None:
+    points = st.session_state[key]["selection"]["points"]
+    if points:  # none where a click ends a selection
+        choose(chosen_by(points[0]))
+        write_url()  # a fragment reruns without the app around it

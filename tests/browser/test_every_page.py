@@ -1,0 +1,163 @@
+"""Every page in both themes and at both sizes: it shows what it has, nothing is cut off, and anybody can use it."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import picture
+from tests.browser.dashboard import SIZE, no_traceback, settled
+
+LARGE = {"width": 1920, "height": 1080}
+NARROW = {"width": 480, "height": 800}
+SIZES = {"1280": SIZE, "1920": LARGE}
+THEMES = ("light", "dark")
+FIGURES = {
+    "Run": 0, "Runs": 0, "Summary": 2, "Compare": 5, "Prompts": 0, "Behaviour": 3, "RSA": 2, "Probing": 1,
+    "Attention": 3, "Glossary": 0,
+}  # fmt: skip
+"""Page -> how many figures of the demo comparison it shows at least."""
+
+CUT_OFF = """
+() => [...document.querySelectorAll('.stMain .js-plotly-plot text, .stMain button p, .stMain label p, .stMain h1')]
+  .filter(one => one.getClientRects().length && one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => one.textContent)
+"""
+"""Texts that the window's right edge cuts."""
+
+CHART = '[data-testid="stPlotlyChart"]'
+DESCRIBED = f'{CHART}[role="figure"][aria-label]'
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def opened_by_its_name(page, name) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
+    settled(page)
+
+
+@pytest.fixture(params=[(theme, size) for theme in THEMES for size in SIZES], ids=lambda param: "-".join(param))
+def look(request, chromium):
+    """A page of one theme and size, and what they are called."""
+    theme, size = request.param
+    context = chromium.new_context(viewport=SIZES[size], color_scheme=theme)
+    yield context.new_page(), f"{theme}-{size}"
+    context.close()
+
+
+def test_every_page_shows_its_figures_and_cuts_nothing_off(demo, look):
+    page, called = look
+    page.goto(demo)
+    settled(page)
+    assert page.get_by_role("heading", name="Summary", level=1).count() == 1
+    for name, fewest in FIGURES.items():
+        opened_by_its_name(page, name)
+        no_traceback(page)
+        assert page.locator(".stMain .js-plotly-plot").count() >= fewest, name
+        assert page.get_by_test_id("stAlertContentError").count() == 0, name
+        assert page.evaluate(CUT_OFF) == [], name
+        picture(page, f"{name.lower()}-{called}")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_nothing_on_any_page_keeps_somebody_out(demo, chromium, theme):
+    page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
+    page.goto(f"{demo}/run")
+    settled(page)
+    found = {}
+    for name in FIGURES:
+        opened_by_its_name(page, name)
+        found[name] = violations(page)
+        assert page.locator(DESCRIBED).count() == page.locator(CHART).count(), name
+    assert not {name: problems for name, problems in found.items() if problems}
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pages_without_runs_say_what_to_do_and_keep_nobody_out(empty, chromium, theme):
+    page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
+    page.goto(empty)
+    settled(page)
+    assert page.get_by_role("heading", name="Run", level=1).count() == 1
+    page.get_by_text("in three steps").wait_for()
+    for name in FIGURES:
+        opened_by_its_name(page, name)
+        no_traceback(page)
+        assert violations(page) == [], name
+        picture(page, f"{name.lower()}-empty-{theme}")
+    page.context.close()
+
+
+def test_a_narrow_window_can_be_used(demo, chromium):
+    page = chromium.new_context(viewport=NARROW).new_page()
+    for name, fewest in FIGURES.items():
+        page.goto(f"{demo}/{name.lower()}")
+        settled(page)
+        no_traceback(page)
+        assert page.locator(".stMain .js-plotly-plot").count() >= fewest, name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        picture(page, f"{name.lower()}-narrow")
+    page.context.close()
+
+
+MOST_STOPS = 150
+
+REACHED = """
+() => document.activeElement.closest('[data-testid="stElementContainer"]')?.className.match(/st-key-[^ ]+/)?.[0] ?? ''
+"""
+CONTROLS = """
+() => [...document.querySelectorAll('.stMain [class*="st-key-choice-"]')]
+  .map(one => one.className.match(/st-key-[^ ]+/)[0])
+"""
+
+
+@pytest.mark.parametrize("name", ["Compare", "RSA", "Attention"])
+def test_every_control_is_reached_by_keyboard(demo, page, name):
+    page.goto(f"{demo}/{name.lower()}")
+    settled(page)
+    wanted = set(page.evaluate(CONTROLS))
+    assert wanted
+    page.get_by_role("heading", level=1).click()
+    reached = set()
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(REACHED))
+        if wanted <= reached:
+            return
+    raise AssertionError(f"never reached: {wanted - reached}")
+
+
+def test_five_sessions_do_not_disturb_each_other(demo, chromium):
+    pages = {layer: chromium.new_context().new_page() for layer in (3, 9, 12, 20, 27)}
+    for layer, page in pages.items():
+        page.goto(f"{demo}/rsa?layer={layer}&a_k={2 if layer % 2 else 16}")
+    for layer, page in pages.items():
+        page.get_by_text(f"Layer {layer}, items sorted").wait_for()
+    for layer, page in pages.items():
+        settled(page)
+        no_traceback(page)
+        page.get_by_role("slider", name="Layer").first.press("ArrowRight")
+        page.get_by_text(f"Layer {layer + 1}, items sorted").wait_for()
+    for layer, page in pages.items():
+        assert f"layer={layer + 1}" in page.url
+        assert ("a_k=16" in page.url) == (layer % 2 == 0)
+        page.context.close()
+
+
+def test_layers_are_played(demo, page):
+    page.goto(f"{demo}/rsa?layer=0")
+    settled(page)
+    page.get_by_text("Play", exact=True).first.click()
+    page.get_by_text("through the layers").first.wait_for()
+    settled(page)
+    page.locator(".updatemenu-button", has_text="Play").click()
+    page.wait_for_function("document.querySelector('.slider-current-value, .slider-label')?.textContent.match(/[1-9]/)")
+    no_traceback(page)

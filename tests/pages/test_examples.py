@@ -1,0 +1,65 @@
+import pytest
+
+from iclviz.jobs.queue import Queue
+from iclviz.store import Store
+from iclviz.ui.choice import READERS
+from iclviz.ui.examples import EXAMPLES
+from tests.pages.conftest import labels, opened, pressed, record
+
+STEPS = "##### See in-context learning in a small model, in three steps"
+
+
+def texts(test):
+    return [one.value for one in test.markdown]
+
+
+def test_the_first_page_leads_in_three_steps(chosen):
+    test = opened("run", chosen)
+    assert STEPS in texts(test)
+    assert "Run few against many" in labels(test)
+    pressed(test, "Run few against many")
+    assert not test.exception
+    assert {job.spec.demonstrations.k for job in Queue(Store()).jobs()} == {2, 16}
+    assert sum(text.startswith(":material/check_circle:") for text in texts(test)) == 1
+    assert "Read the Summary" not in labels(test)
+
+
+def test_once_both_are_recorded_the_last_step_leads_to_the_summary(chosen):
+    test = opened("run", chosen)
+    record(chosen)
+    test.run()
+    assert "Read the Summary" in labels(test)
+
+
+def test_the_steps_can_be_closed_and_opened_again(chosen):
+    test = opened("run", chosen)
+    pressed(test, "Close")
+    assert STEPS not in texts(test)
+    pressed(test, "Show the first steps again")
+    assert STEPS in texts(test)
+
+
+def test_who_has_runs_is_not_led(chosen):
+    record(chosen, "a")
+    assert STEPS not in texts(opened("run", chosen))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.title)
+def test_every_example_is_a_comparison_that_can_be_run(example, chosen, demo_model):
+    test = opened("run", chosen)
+    pressed(test, f"Run {example.title[0].lower()}{example.title[1:]}")
+    assert not test.exception
+    assert not test.error
+    assert len(Queue(Store()).jobs()) == 2
+    for name, value in example.choices.items():
+        assert name not in READERS or READERS[name](str(value) if not isinstance(value, dict) else "{}") is not None
+
+
+def test_where_nothing_of_the_choice_is_recorded_other_comparisons_are_offered(chosen):
+    record(chosen)
+    test = opened("summary", {**chosen, "items": 8})
+    offered = [label for label in labels(test) if " against " in label]
+    assert len(offered) == 1
+    pressed(test, offered[0])
+    assert (test.session_state["choices"]["items"], test.session_state["choices"]["b_k"]) == (16, 4)
+    assert not test.exception

@@ -1,0 +1,98 @@
+import io
+import time
+import zipfile
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from iclviz.ui.saving_comparison import Making, _makings
+
+LONGEST = 120
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No browser: images take longest and have tests of their own."""
+    monkeypatch.setenv("BROWSER_PATH", "")
+    monkeypatch.setenv("PATH", "/nowhere")
+
+
+@pytest.fixture
+def page(few_and_many):
+    """A page with the button alone."""
+
+    def script(keys):
+        import iclviz
+        from iclviz.ui.saving_comparison import comparison_button
+
+        comparison_button({key: iclviz.load(key) for key in keys})
+
+    keys = [one.key for one in few_and_many]
+    yield AppTest.from_function(script, args=(keys,), default_timeout=60).run()
+    for making in _makings().values():
+        making.stop()
+
+
+def made(making):
+    """Wait for the end of a making."""
+    deadline = time.monotonic() + LONGEST
+    while making.is_running:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return making
+
+
+def test_a_click_makes_the_file_and_offers_it(page, few_and_many):
+    page.button[0].click().run()
+    assert not page.exception
+    assert [button.label for button in page.button] == ["Stop"]
+    making = made(next(iter(_makings().values())))
+    assert making.problem == ""
+    page.run()
+    assert [button.label for button in page.get("download_button")] == ["Download the ZIP file"]
+    names = zipfile.ZipFile(io.BytesIO(making.file.read_bytes())).namelist()
+    assert {f"{few_and_many[0].key}/manifest.json", "rebuild.py", "README.txt", "methods.bib"} <= set(names)
+
+
+def test_its_progress_counts_figures(few_and_many):
+    making = made(Making([few_and_many[0].key]))
+    assert making.progress == (1.0, "Drawing figures: 8 of 8 …")
+
+
+def test_stopping_leaves_nothing_and_offers_the_button_again(page):
+    page.button[0].click().run()
+    making = next(iter(_makings().values()))
+    page.button[0].click().run()
+    assert not making.is_running
+    assert [button.label for button in page.button] == ["Save this comparison (ZIP)"]
+    assert not making.file.exists()
+
+
+def test_what_went_wrong_is_said_in_a_sentence(few_and_many):
+    making = made(Making(["no-such-key"]))
+    assert "no recording 'no-such-key'" in making.problem
+    assert "Traceback" not in making.problem
+
+
+def test_it_ends_with_the_process_that_asked_for_it(few_and_many):
+    making = Making([few_and_many[0].key])
+    making._process.stdin.close()
+    made(making)
+    assert not making.file.exists()
+
+
+def test_its_folder_goes_with_it(few_and_many):
+    making = made(Making([few_and_many[0].key]))
+    folder = making.file.parent
+    assert folder.is_dir()
+    del making
+    assert not folder.exists()
+
+
+def test_without_recordings_there_is_no_button():
+    def script():
+        from iclviz.ui.saving_comparison import comparison_button
+
+        comparison_button({})
+
+    assert not AppTest.from_function(script, default_timeout=60).run().button
