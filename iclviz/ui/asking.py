@@ -108,15 +108,19 @@ def _found(question: Question[T]) -> T | None:
     return found
 
 
+def asker() -> str:
+    """What tells this session from others that ask: sessions take turns."""
+    return str(st.session_state.setdefault("asker", uuid.uuid4().hex))
+
+
 def _ask(questions: Sequence[Question[Any]]) -> None:
     asked = _of_cache(str(cache_folder()))[2]
-    asker = st.session_state.setdefault("asker", uuid.uuid4().hex)
     for question in questions:
         job = asked.get(question.digest)
         if job and job.state == "failed":
             asked.drop(job.key)
             raise UserError(job.error or "This could not be computed.", "Reload the page to try again.")
-        asked.submit(question, question.digest, asker=asker)
+        asked.submit(question, question.digest, asker=asker())
         st.session_state.setdefault("awaited", set()).add(question.digest)
     ensure_analyst(asked)
 

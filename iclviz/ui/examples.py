@@ -108,9 +108,8 @@ def guide() -> None:
             show_examples("guide", is_first=True)
         _step(2, "Let it run: about a minute on two cores. Its progress is below.", recorded)
         _step(3, "Read the result: behaviour first, then what changed inside.", False)
-        if recorded:
-            if st.button("Read the Summary", type="primary", icon=":material/summarize:", help="Opens the Summary."):
-                st.switch_page("pages/summary.py")
+        if recorded and st.button("Read the Summary", type="primary", icon=":material/summarize:", help="Opens it."):
+            st.switch_page("pages/summary.py")
 
 
 def _is_asked(condition: Condition) -> bool:

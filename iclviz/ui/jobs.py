@@ -10,6 +10,7 @@ from iclviz.jobs.starting import ensure_worker
 from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
+from iclviz.ui.asking import asker
 from iclviz.ui.choice import describe
 
 REFRESH_SECONDS = 1.0
@@ -32,7 +33,7 @@ def ask_for(runs: list[Resolved]) -> None:
         for resolved in missing:
             check_model_ready(resolved)
         for resolved in missing:  # together, so that what their prompts share is read once
-            queue.submit(resolved.spec, resolved.key)
+            queue.submit(resolved.spec, resolved.key, asker=asker())
         if missing:
             ensure_worker(queue)
     except (UserError, OSError) as error:
@@ -110,7 +111,7 @@ def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
 
 def _again(job: Run, queue: Queue) -> None:
     try:
-        queue.submit(job.spec, job.key)
+        queue.submit(job.spec, job.key, asker=asker())
         ensure_worker(queue)
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)

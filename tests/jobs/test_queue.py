@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from iclviz.jobs.queue import Queue
+from iclviz.jobs.queue import MOST_WHILE_OTHERS_WAIT, Queue
 from iclviz.jobs.table import Progress
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
@@ -38,6 +38,21 @@ def test_jobs_that_differ_in_demonstrations_alone_are_taken_together(queue):
     queue.submit(spec().with_(seed=5), digest("c"))
     queue.submit(spec().with_(demonstrations=Demonstrations("correct", 3)), digest("d"))
     assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("b")]
+
+
+def test_sessions_take_turns_and_a_long_sweep_does_not_keep_another_session_waiting(queue):
+    for k in range(8):
+        queue.submit(spec().with_(demonstrations=Demonstrations("correct", k)), digest(f"a{k}"), asker="first")
+    queue.submit(spec().with_(seed=5), digest("b"), asker="second")
+    sweep = queue.next_sweep()
+    assert [job.key for job in sweep] == [digest(f"a{k}") for k in range(MOST_WHILE_OTHERS_WAIT)]
+    for job in sweep:
+        queue.start(job.key)
+        queue.finish(job.key, "done")
+    assert [job.key for job in queue.next_sweep()] == [digest("b")]
+    queue.start(digest("b"))
+    queue.finish(digest("b"), "done")
+    assert len(queue.next_sweep()) == 8 - MOST_WHILE_OTHERS_WAIT
 
 
 def test_a_leased_job_is_not_taken_by_another(queue, own_cache):
