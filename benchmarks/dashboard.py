@@ -5,9 +5,9 @@
     first paint  from the start of the command until the page's title stands in the browser
     memory       of the page process after ten runs were opened on every page
 
-Once with the demo model's comparison, and once with a random model of 80 layers and 64 heads on 256 items, whose
-recordings are made by running it. `python -m benchmarks.dashboard` prints the table; `--write FILE` also puts it
-into that file, between its marks. `--cache FOLDER` keeps the recordings for another time.
+Once with the demo model's comparison, and once with synthetic recordings of 80 blocks, 64 heads and 256 items: the
+texts of a tiny model, with random embeddings and attention. `python -m benchmarks.dashboard` prints the table;
+`--write FILE` also puts it into that file, between its marks. `--cache FOLDER` keeps the recordings for another time.
 """
 
 import argparse
@@ -20,20 +20,29 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import psutil
 from playwright.sync_api import sync_playwright
 
+import iclviz
 from iclviz.models.presets import DEMO_MODEL
+from iclviz.recording import Recording
+from iclviz.resolve import Resolved, resolve
 from iclviz.saving import browser
+from iclviz.spans import ROLES
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.store import Store
 from tests.browser.dashboard import BUSY, SIZE, free_port, settled
 
 ROUNDS, SEEDS = 20, 5
 OPTIONS = {"distractor": True}
+LAYERS, HEADS, WIDTH = 80, 64, 1024
+"""Of the large model."""
 PAGES = ("Summary", "Behaviour", "RSA", "Probing", "Attention")
 LIMITS = {"layer": 300, "page": 1000, "first paint": 3000, "memory": 500}
 """What is asked, in ms and MB; a large model may take twice that."""
@@ -64,36 +73,63 @@ class Subject:
     factor: int
 
 
-def big_model(folder: Path) -> Path:
-    """A random model of 80 layers and 64 heads with the demo model's tokenizer."""
+def random_model(folder: Path, n_layers: int, n_heads: int) -> str:
+    """A random model of so many layers and heads with the demo model's tokenizer; its folder."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     from iclviz.models.locating import locate
 
-    tokenizer = AutoTokenizer.from_pretrained(locate("smollm2-135m-instruct").path)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=512, num_hidden_layers=80, num_attention_heads=64,
-        num_key_value_heads=8, max_position_embeddings=2048, tie_word_embeddings=True,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    if not folder.exists():
+        tokenizer = AutoTokenizer.from_pretrained(locate(DEMO_MODEL).path)
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=4 * n_heads, intermediate_size=64, num_hidden_layers=n_layers,
+            num_attention_heads=n_heads, num_key_value_heads=n_heads, max_position_embeddings=2048,
+            tie_word_embeddings=True,
+        )  # fmt: skip
+        LlamaForCausalLM(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
-def record(subject: Subject) -> None:
-    """Record A and B under every demonstration seed."""
-    import iclviz
-
+def specs(subject: Subject) -> list[RunSpec]:
+    """A and B under every demonstration seed."""
     model, n_items = subject.link["a_model"], subject.link["items"]
-    iclviz.sweep(
-        [
-            iclviz.RunSpec(model, "linear_regression", iclviz.Demonstrations("correct", k, seed), n_items, 0, OPTIONS)
-            for seed in range(SEEDS)
-            for k in (subject.link["a_k"], subject.link["b_k"])
-        ]
-    )
+    shown = [Demonstrations("correct", subject.link[f"{side}_k"], seed) for seed in range(SEEDS) for side in "ab"]
+    return [RunSpec(model, "linear_regression", one, n_items, 0, OPTIONS) for one in shown]
+
+
+def record(subject: Subject, cache: Path) -> None:
+    """Record the subject's conditions; those of the large model are of a small one's texts and of random numbers."""
+    if subject.link["a_model"] == DEMO_MODEL:
+        iclviz.sweep(specs(subject))
+        return
+    store, small = Store(cache), random_model(cache / "small-model", 1, 2)
+    for spec in specs(subject):
+        resolved = resolve(spec, store.memo)
+        if resolved.key not in store:
+            texts = iclviz.sweep([spec.with_(model=small)])[0]
+            store.save(replace(texts, **large(texts, resolved)), resolved.task.primary.score)
+
+
+def large(texts: Recording, resolved: Resolved) -> dict[str, Any]:
+    """The fields in which a large model's recording differs from a small one's."""
+    rng, (n, n_layers, n_heads) = np.random.default_rng(0), (texts.n_items, LAYERS, HEADS)
+    shares = {
+        table: rng.dirichlet(np.ones(len(ROLES)), size=(n, n_layers, n_heads)).astype(np.float32)
+        for table in ("attention", "attention_last")
+    }
+    there = {role: (texts.span_lengths[role] > 0)[:, None, None] for role in ROLES}
+    return {
+        "spec": resolved.spec,
+        "key": resolved.key,
+        "embeddings": {name: rng.normal(size=(n, n_layers + 1, WIDTH)).astype(np.float32) for name in texts.embeddings},
+        **{
+            table: {role: values[..., place] * there[role] for place, role in enumerate(ROLES)}
+            for table, values in shares.items()
+        },
+    }
 
 
 @contextmanager
@@ -196,18 +232,17 @@ def measured(chromium: Any, cache: Path, subject: Subject) -> Iterator[tuple[str
 def rows(cache: Path) -> Iterator[str]:
     """The table, line by line."""
     demo = {"a_model": DEMO_MODEL, "b_model": DEMO_MODEL, "items": 32, "a_k": 2, "b_k": 16}
-    folder = cache / "big-model"
-    big = str(folder if folder.exists() else big_model(folder))
+    big = random_model(cache / "large-model", LAYERS, HEADS)
     subjects = (
         Subject("demo model, 30 blocks x 9 heads, 32 items", demo, 1),
         Subject(
-            "random model, 80 blocks x 64 heads, 256 items",
-            {**demo, "a_model": big, "b_model": big, "items": 256, "b_k": 3},
+            f"synthetic, {LAYERS} blocks x {HEADS} heads, 256 items",
+            {**demo, "a_model": big, "b_model": big, "items": 256},
             2,
         ),
     )
     for subject in subjects:
-        record(subject)
+        record(subject, cache)
     yield "| what is opened | what is waited for | measured | asked |"
     yield "| --- | --- | --- | --- |"
     with sync_playwright() as playwright:

@@ -13,7 +13,6 @@ import pytest
 from iclviz import serving
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.starting import IDLE_EXIT_SECONDS
 from iclviz.models.devices import device_kind
 from iclviz.serving import check_port, serve
 from iclviz.store import Store
@@ -75,7 +74,7 @@ def test_a_closed_terminal_ends_pages_and_worker(own_cache):
 def test_a_dashboard_stopped_before_its_pages_are_up_ends_in_silence(own_cache, number):
     port = free_port()
     with dashboard(own_cache, port) as process:
-        wait_until((own_cache / "worker.log").exists)
+        wait_until((own_cache / "asked").exists)
         os.killpg(process.pid, number)
         out, error = process.communicate(timeout=30)
         assert (process.returncode, out, error) == (0, "", "")
@@ -85,27 +84,27 @@ def test_a_dashboard_stopped_before_its_pages_are_up_ends_in_silence(own_cache, 
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Short commands in place of the pages and the worker; gives the worker with the seconds of its idle exit."""
+    """Short commands in place of the analyst and the worker, started as soon as the pages are."""
     started = []
 
-    def start_worker(queue, idle_exit=None):
-        started.append((subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]), idle_exit))
-        return started[-1][0]
+    def start(table):
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[-1]
 
-    monkeypatch.setattr(serving, "start_worker", start_worker)
+    monkeypatch.setattr(serving, "ensure_analyst", start)
+    monkeypatch.setattr(serving, "ensure_worker", start)
+    monkeypatch.setattr(serving, "HEAD_START_SECONDS", 0.0)
+    monkeypatch.setattr(serving, "_is_up", lambda *arguments: True)
     return started
 
 
-@pytest.mark.parametrize(
-    ("code", "status"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 128 + 9)]
-)
-def test_pages_that_end_by_themselves_end_the_worker_too(monkeypatch, stand_ins, code, status):
-    monkeypatch.setattr(serving, "_streamlit", lambda host, port: [sys.executable, "-c", code])
+@pytest.mark.parametrize(("code", "status"), [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", 128 + 9)])
+def test_pages_that_end_by_themselves_end_analyst_and_worker_too(monkeypatch, stand_ins, code, status):
+    pages = [sys.executable, "-c", f"import os, time; time.sleep(2); {code}"]
+    monkeypatch.setattr(serving, "_streamlit", lambda host, port: pages)
     before = signal.getsignal(signal.SIGTERM)
     assert serve("localhost", free_port()) == status
-    worker, idle_exit = stand_ins[0]
-    assert worker.poll() == -signal.SIGTERM
-    assert idle_exit == IDLE_EXIT_SECONDS
+    assert [one.poll() for one in stand_ins] == [-signal.SIGTERM] * 2
     assert signal.getsignal(signal.SIGTERM) == before
 
 
