@@ -33,6 +33,7 @@ from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_attention
 from iclviz.ui.selecting import show_blocks, show_cells
 
@@ -143,8 +144,9 @@ def further(view: View) -> None:
     sections: dict[str, Callable[[View], None]] = {
         "B minus A": change,
         "Over items": over_items,
-        "Relevant against not": relevance,
     }
+    if any("position" in one.groups for one in view.pairs.values()):
+        sections["Relevant against not"] = relevance
     look_further(sections, view)
 
 
@@ -297,7 +299,7 @@ def closely(view: View, ratio: View) -> None:
         on_text(view, at)
 
 
-st.title("Attention")
+heading("Attention")
 pairs = recorded()
 view = view_of(pairs)
 with slot():

@@ -4,6 +4,7 @@ import streamlit as st
 
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.analysis.pairs import Comparison, compare
 from iclviz.figures.behaviour import Better, score_by_condition, score_distribution, score_over_k
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
@@ -14,6 +15,7 @@ from iclviz.ui.comparing import compared
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 
 
 def parse_lines(recordings: dict[str, Recording]) -> None:
@@ -43,17 +45,28 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
 
 
 def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
-    """B minus A of the score, item by item, over all demonstration seeds that both have."""
+    """B minus A of the score, item by item: of what the figures show, and over all demonstration seeds of both."""
     if len(recordings) < 2 or len({recording.spec.task for recording in recordings.values()}) > 1:
         return
     chosen = compared(recordings)
-    if chosen is not None:
-        change = analyses.score_change(chosen.key, score, chosen.comparison)
-        seeds = f" Over {chosen.comparison.n_seeds} demonstration seeds." if chosen.comparison.n_seeds > 1 else ""
-        st.markdown(change_sentence(change, of.titles[score], len(chosen.comparison.item_ids)) + seeds)
+    if chosen is None:
+        return
+
+    def sentence(comparison: Comparison) -> str:
+        keys = tuple(one.key for pair in comparison.pairs for one in pair)
+        return change_sentence(
+            analyses.score_change(keys, score, comparison), of.titles[score], len(comparison.item_ids)
+        )
+
+    if chosen.comparison.n_seeds == 1:
+        st.markdown(sentence(chosen.comparison))
+        return
+    st.markdown(f"**Over {chosen.comparison.n_seeds} demonstration seeds:** {sentence(chosen.comparison)}")
+    one = compare(*recordings.values())
+    st.markdown(f"**The chosen demonstration seed alone**, which the figures show: {sentence(one)}")
 
 
-st.title("Behaviour")
+heading("Behaviour")
 pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
 if len(tasks) > 1:

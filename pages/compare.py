@@ -29,6 +29,7 @@ from iclviz.ui.choice import as_text, bound, choices, show_layer_control
 from iclviz.ui.comparing import of_seeds
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 from iclviz.ui.paper import paper_section
 
 ALIGNMENT = "Alignment (Spearman's rho)"
@@ -61,8 +62,11 @@ class View:
     @property
     def scope(self) -> str:
         """What statements are limited to."""
+        counts = sorted(map(len, self.runs.values()))
+        if counts[0] < counts[-1]:
+            return f"for {counts[0]} to {counts[-1]} demonstration sets of each condition"
         if self.is_averaged:
-            return seeds_scope(max(map(len, self.runs.values())))
+            return seeds_scope(counts[0])
         return demonstration_scope(self.firsts.values())
 
     def keys(self) -> dict[str, list[str]]:
@@ -107,11 +111,11 @@ def draw(view: View, found: dict[str, OverSeeds], name: str, measure: str, value
     """The figure of a measure over the conditions that have a value of it."""
     there = {label: one for label, one in found.items() if np.isfinite(one.estimate).any()}
     if len(there) < len(found):
-        missing = ", ".join(label for label in found if label not in there)
-        st.info(f"{measure}: no value in {as_text(missing)}.")
+        missing = ", ".join(f"“{label}”" for label in found if label not in there)
+        st.info(f"{measure}: there is no value for {as_text(missing)}.")
     if there:
         said = {"measure": measure, "value": value, "demonstrations": view.scope}
-        show(measure_of_set(there, **said, first=first, bands=view.bands), name=name)
+        show(measure_of_set(there, **said, first=first, bands=view.bands, among=list(view.runs)), name=name)
 
 
 def alignment(view: View) -> None:
@@ -156,11 +160,14 @@ def attention(view: View) -> None:
 @st.fragment
 def similarity(view: View) -> None:
     """The RSMs of every condition at one layer, small; a layer change redraws this alone."""
+    hypothesis = view.measuring.of(view.first)[0]
+    if not hypothesis:
+        return
     layer = show_layer_control(analyses.largest_common_layer(list(view.firsts.values())))
     with slot():
         how = (view.measuring.pooling, view.measuring.metric, 0.0)
         stacks = answers({label: questions.rsm_stack.of([one.key], *how) for label, one in view.firsts.items()})
-        label = view.of.hypothesis_labels[view.measuring.of(view.first)[0]]
+        label = view.of.hypothesis_labels[hypothesis]
         figure = similarity_by_condition(
             {name: stack[layer] for name, stack in stacks.items()},
             layer=layer,
@@ -178,7 +185,7 @@ def copied(view: View) -> tuple[dict[str, RunSpec], str]:
     how, hypothesis = view.measuring, view.measuring.of(view.first)[0]
     given = f"{hypothesis!r}, {how.pooling!r}, {how.metric!r}"
     drawn = f"measure={f'Alignment with “{view.of.titles[hypothesis]}”'!r}, value={ALIGNMENT!r}"
-    if not view.is_averaged:
+    if view.bands and not view.is_averaged:
         return {label: one.spec for label, one in view.firsts.items()}, (
             f"tests = {{label: analysis.recording_alignment(run, {given}) for label, run in conditions.items()}}\n"
             "found = {label: analysis.of_one(test.estimate, test.low, test.high) for label, test in tests.items()}\n"
@@ -253,7 +260,8 @@ def page(ready: dict[str, Recording]) -> None:
         {label: several or [ready[label]] for label, several in runs.items()}, of, measuring, choices()["bands"]
     )
     behaviour(view)
-    show_copies(*copied(view))
+    if measuring.of(view.first)[0]:
+        show_copies(*copied(view))
     for section in (alignment, probe, attention):
         with slot():
             section(view)
@@ -261,7 +269,7 @@ def page(ready: dict[str, Recording]) -> None:
     paper_section([one for several in view.runs.values() for one in several])
 
 
-st.title("Compare")
+heading("Compare")
 sets.show_set_controls()
 found = sets.members()
 runnable(found)

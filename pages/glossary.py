@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz import ui
+from iclviz.ui.look import heading
 
 GLOSSARY = Path(ui.__file__).with_name("glossary.md")
 
@@ -15,7 +16,7 @@ def entries() -> dict[str, str]:
     return {term.strip(): meaning.strip() for term, _, meaning in found}
 
 
-st.title("Glossary")
+heading("Glossary")
 words = st.text_input("Find", placeholder="Any word", help="Terms whose name or meaning holds every word.").lower()
 found = {
     term: meaning

@@ -23,6 +23,7 @@ from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 
 DIMENSIONS = (2, 4, 8, 16, 32)
 
@@ -76,7 +77,9 @@ def confusions(view: View) -> None:
             if np.isnan(result.score[layer]):
                 st.info(f"{name}: {result.missing.get(layer, 'no value')}.")
                 continue
-            figure = confusion(counts, result.classes, label=view.title, layer=layer, demonstrations=view.scope)
+            figure = confusion(
+                counts, result.classes, label=view.title, layer=layer, condition=name, demonstrations=view.scope
+            )
             show(figure, name=name)
 
 
@@ -161,7 +164,7 @@ def page(view: View) -> None:
     further(view)
 
 
-st.title("Probing")
+heading("Probing")
 pairs = recorded()
 first = next(iter(pairs.values()))
 of = task(first.spec.task)

@@ -7,6 +7,7 @@ from iclviz.recording import Recording
 from iclviz.tasks import task
 from iclviz.ui.choice import show_item_control
 from iclviz.ui.conditions import recorded
+from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_tokens
 
 
@@ -44,7 +45,7 @@ def one_item(label: str, recording: Recording, item_id: str) -> None:
     st.table({"": list(facts), "value": list(facts.values())}, border="horizontal", hide_index=True, hide_header=True)
 
 
-st.title("Prompts")
+heading("Prompts")
 pairs = recorded()
 first = next(iter(pairs.values()))
 number = show_item_control(first.n_items)

@@ -28,11 +28,12 @@ from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import bound, show_layer_control
+from iclviz.ui.choice import bound, choices, show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
@@ -104,10 +105,13 @@ class View:
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
     column, button = st.columns([5, 1], vertical_alignment="bottom")
-    with column:
-        layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())))
     shown = "All layers in one figure, to play or to run through without waiting."
     is_played = bound(button.toggle, "Play", "played", help=shown)
+    last = analyses.largest_common_layer(list(view.pairs.values()))
+    layer = min(choices()["layer"], last)
+    if not is_played:
+        with column:
+            layer = show_layer_control(last)
     with slot():
         stacks = view.stacks()
         if is_played:
@@ -200,7 +204,8 @@ def surface(view: View) -> None:
 def layers(view: View) -> None:
     """Layer by layer similarity within A, within B, and of A with B."""
     measures = {"rsa": "Spearman's rho of RSMs", "cka": "Debiased linear CKA"}
-    measure = st.radio("Measure", list(measures), format_func=measures.__getitem__, horizontal=True)
+    said = "Spearman's rho compares two layers' matrices; debiased CKA compares their embeddings."
+    measure = st.radio("Measure", list(measures), format_func=measures.__getitem__, horizontal=True, help=said)
     sides = list(view.pairs.items())
     across = [(sides[0], sides[0]), (sides[-1], sides[-1]), (sides[0], sides[-1])][: 3 if len(sides) > 1 else 1]
     how = (view.pooling, view.metric, measure)
@@ -234,7 +239,8 @@ def seeds(view: View) -> None:
 def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
     others = [name for name in view.first.hypotheses if name != view.hypothesis]
-    other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__)
+    said = "The hypothesis that the one chosen above is compared with."
+    other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__, help=said)
     how = ((view.hypothesis, other), view.pooling, view.metric)
     tests = answers({label: questions.hypotheses.of([one.key], *how) for label, one in view.pairs.items()})
     measure = "alignment (rho-a) with one hypothesis over another"
@@ -320,7 +326,7 @@ def view_of(pairs: dict[str, Recording]) -> View:
     return View(pairs, of, hypothesis, pooling, metric, method, OUTLIERS if dropped else 0.0, sorting, values)
 
 
-st.title("RSA")
+heading("RSA")
 pairs = recorded()
 first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):

@@ -9,6 +9,7 @@ from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
 from iclviz.ui import choice, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
+from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_segments
 
 
@@ -49,7 +50,7 @@ def preview(resolved: Resolved) -> None:
     st.caption(" · ".join(facts))
 
 
-st.title("Run")
+heading("Run")
 found = conditions()
 examples.guide()
 for condition in found:
@@ -59,7 +60,9 @@ with st.container(horizontal=True):
     for condition in waiting:
         jobs.run_button(f"Run {condition.side.upper()}", [condition.resolved] if condition.resolved else [], False)
     if len(waiting) > 1:
-        jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved])
+        jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not examples.is_guided())
+    if not waiting and all(condition.recording is not None for condition in found) and not examples.is_guided():
+        examples.summary_button()
 jobs.progress(everything=True)
 
 st.subheader("The exact prompt")
@@ -96,6 +99,7 @@ with st.expander("Task options and prompt style"):
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{task(name).title}**")
         task_options.form(name)
-with st.expander("Example comparisons"):
-    examples.show_examples("list")
-    st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")
+if not examples.is_guided():
+    with st.expander("Example comparisons"):
+        examples.show_examples("list")
+        st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")

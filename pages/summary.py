@@ -23,9 +23,11 @@ from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_butto
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
+from iclviz.ui.look import heading
 from iclviz.ui.paper import paper_section
 
 FEWEST_CONDITIONS = 3
+# Page -> what it shows of the headline, and its icon.
 DEEPER = {
     "Behaviour": ("The scores", "monitoring"),
     "Prompts": ("The responses", "article"),
@@ -34,7 +36,6 @@ DEEPER = {
     "Attention": ("Where attention goes", "visibility"),
     "Compare": ("More conditions", "stacked_line_chart"),
 }
-"""Page -> what it shows of the headline, and its icon."""
 
 TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
 
@@ -44,7 +45,9 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
     hypothesis, label = (of.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
     first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
     with st.container(border=True):
-        st.markdown(f"#### {first}")
+        verdict, _, numbers = first.partition(": ")
+        st.markdown(f"#### {verdict}")
+        st.markdown(f"{numbers[:1].upper()}{numbers[1:]}")
         st.markdown("\n".join(f"- {sentence}" for sentence in others))
         st.caption(
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
@@ -176,7 +179,7 @@ def page(pairs: dict[str, Recording]) -> None:
     exploratory(chosen, found, of, measuring, limits)
 
 
-st.title("Summary")
+heading("Summary")
 pairs = recorded()
 if len(pairs) == 2:
     with slot():

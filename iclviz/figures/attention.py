@@ -165,26 +165,31 @@ def attention_split(
     titles = list(conditions)
     gap = theme.gap(len(titles))
     figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=gap, shared_yaxes=True)
+    named_already: set[str] = set()
     for column, (label, split) in enumerate(conditions.items(), start=1):
         for role, share in split.items():
+            if not np.nansum(share):
+                continue
             figure.add_bar(
                 x=np.arange(1, len(share) + 1),
                 y=share,
                 name=role,
                 marker={"color": theme.ROLES[role], "line": {"width": 0}},
                 legendgroup=role,
-                showlegend=column == 1,
+                showlegend=role not in named_already,
                 meta={"columns": [], "panel": label},
                 hovertemplate=f"%{{y:.1%}} to {role} tokens<extra></extra>",
                 row=1,
                 col=column,
             )
+            named_already.add(role)
     figure.update_xaxes(title="Block (number)", tickformat="d", showgrid=False)
     figure.update_yaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title="Share of attention (%)", row=1, col=1)
+    sinks = "; special tokens often take most of it, as attention sinks" if "special" in named_already else ""
     caption = (
         f"How all attention of {OF[rows]} is shared among the roles of text, by block, as the mean over items and "
-        "heads. Each bar sums to 100 %; special tokens often take most of it, as attention sinks."
+        f"heads. Each bar sums to 100 %{sinks}."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(

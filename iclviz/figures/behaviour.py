@@ -109,7 +109,7 @@ def score_over_k(
                 hovertemplate="k = %{x}: " + _HOVER.format(unit=f" {unit}" if unit else ""),
                 **_numbers(*(summaries[k] for k in sorted(summaries))),
             )
-            for label, summaries, colour in theme.coloured(series)
+            for label, summaries, colour in theme.of_both(series)
         ]
     )
     figure.update_xaxes(title="Demonstrations k (number)", tickvals=sorted({k for one in series.values() for k in one}))
@@ -159,7 +159,8 @@ def score_distribution(
     figure.update_yaxes(title="Items (number)")
     caption = (
         f"The {score.lower()} of every item in each condition, counted in bins of one width. "
-        f"Conditions lie over each other; what moves to the {_TOWARDS[better]} has become better."
+        f"{'Conditions lie over each other; what' if len(conditions) > 1 else 'What'} lies to the "
+        f"{_TOWARDS[better]} is better."
         f"{wording.sentence(demonstrations)}"
     )
     subtitle = "Items that have a score"

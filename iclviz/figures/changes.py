@@ -1,6 +1,6 @@
 """How conditions differ: B minus A of a measure by layer, and a contrast against zero."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +13,12 @@ from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
 AGAINST = "B − A"
+
+
+def _coloured(changes: Mapping[str, Change]) -> Iterator[tuple[str, Change, str]]:
+    """Those of conditions in the conditions' colours, B minus A and the like in their own."""
+    of_conditions = any(label.startswith(("A:", "B:")) for label in changes)
+    return theme.coloured(changes) if of_conditions else theme.of_both(changes)
 
 
 def _how(change: Change) -> str:
@@ -37,25 +43,26 @@ def change_by_layer(
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for label, change, colour in theme.coloured(changes):
+    for label, change, colour in _coloured(changes):
         figure.add_traces(layers.line_with_band(change, change.estimate, label, colour, "difference", first=first))
-    layers.layer_axis(figure)
+    layers.layer_axis(figure, first)
     figure.update_yaxes(title=f"Difference, {versus}", zeroline=True)
+    unit = layers.unit(first)
     reasons = {label: change.reason for label, change in changes.items() if change.reason}
     tested = (
         wording.each(reasons, str)
         if reasons
-        else f"p from {wording.each(changes, _how)}, two-sided, corrected over layers by the maximum statistic"
+        else f"p from {wording.each(changes, _how)}, two-sided, corrected over {unit}s by the maximum statistic"
     )
     caption = (
-        f"Difference ({versus}) of the {measure} on the same items, by layer; the band is the 95 % interval. Filled "
-        f"marks differ from zero at p < 0.05 ({tested}). This compares all layers and is exploratory."
+        f"Difference ({versus}) of the {measure} on the same items, by {unit}; the band is the 95 % interval. "
+        f"Filled marks differ from zero at p < 0.05 ({tested}). This compares all {unit}s and is exploratory."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         f"Difference of the {measure}",
-        f"{versus}, 95 % interval; filled: p < 0.05 corrected over layers",
+        f"{versus}, 95 % interval; filled: p < 0.05 corrected over {unit}s",
         caption,
         hovermode="x unified",
         showlegend=len(changes) > 1,

@@ -72,9 +72,15 @@ def line_with_band(
     ]
 
 
-def layer_axis(figure: go.Figure) -> None:
-    """The axis of layers 0 to L."""
-    figure.update_xaxes(title="Layer (0 = input of the first block)", tickformat="d", showgrid=False)
+def unit(first: int) -> str:
+    """What is counted from `first`: attention belongs to blocks, which count from 1."""
+    return "block" if first else "layer"
+
+
+def layer_axis(figure: go.Figure, first: int = 0) -> None:
+    """The axis of layers 0 to L, or of blocks 1 to L."""
+    title = "Block (number)" if first else "Layer (0 = input of the first block)"
+    figure.update_xaxes(title=title, tickformat="d", showgrid=False)
 
 
 def subtitle(conditions: Mapping[str, AlignmentTest | Probe]) -> str:

@@ -29,7 +29,7 @@ def link_by_layer(
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for name, link, colour in theme.coloured(links):
+    for name, link, colour in theme.of_both(links):
         start = (first or {}).get(name, 0)
         beside = {"given covariates": link.partial}
         figure.add_traces(layers.line_with_band(link, link.estimate, name, colour, "rho", beside, start))
@@ -85,7 +85,7 @@ def link_scatter(
             y=score_change,
             name="Items",
             mode="markers",
-            marker={"color": theme.translucent(theme.CONDITIONS[1], 0.6), "size": 1.2 * theme.MARKER_SIZE},
+            marker={"color": theme.translucent(theme.CHANGE, 0.6), "size": 1.2 * theme.MARKER_SIZE},
             customdata=np.column_stack([np.asarray(item_ids, dtype=object), group]),
             meta={"columns": ["item", "group"]},
             hovertemplate="%{customdata[0]}<br>measure %{x:.3f}, score %{y:.3f}<extra>%{customdata[1]}</extra>",
@@ -123,7 +123,7 @@ def conditions_scatter(
             mode="markers+text",
             text=list(points),
             textposition="top center",
-            marker={"color": theme.SERIES[2], "size": 1.4 * theme.MARKER_SIZE},
+            marker={"color": theme.CHANGE, "size": 1.4 * theme.MARKER_SIZE},
             customdata=np.array(list(points), dtype=object)[:, None],
             meta={"columns": ["condition"]},
             hovertemplate="%{customdata[0]}: measure %{x:.3f}, score %{y:.3f}<extra></extra>",

@@ -50,8 +50,9 @@ def second_order(
     figure = _heatmap(matrix, range(matrix.shape[1]), range(matrix.shape[0]), measure, **scale)
     _layers(figure, across, down)
     caption = (
-        f"{measure} of every pair of layers, over the same items. A bright block is a run of layers that arrange the "
-        f"items alike; where both sides are the same run the diagonal is 1.{wording.sentence(demonstrations)}"
+        f"{measure} of every pair of layers, over the same items. A block of strong colour is a run of layers that "
+        f"arrange the items alike; where both sides are the same run the diagonal is 1."
+        f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(figure, "Second-order similarity of layers", measure, caption, height=_SIZE)
 
@@ -79,14 +80,16 @@ def layer_transfer(matrix: Array, *, label: str, measure: str, chance: float, de
 
 
 @named("confusion")
-def confusion(matrix: Array, classes: Sequence[str], *, label: str, layer: int, demonstrations: str = "") -> go.Figure:
+def confusion(
+    matrix: Array, classes: Sequence[str], *, label: str, layer: int, condition: str = "", demonstrations: str = ""
+) -> go.Figure:
     """Which class a probe names for held-out items of each class.
 
     Parameters
     ----------
     matrix: (C, C) counts, rows the true class.
     classes: C names.
-    label: the label's title; layer: which layer's probe it is.
+    label: the label's title; layer: which layer's probe it is; condition: whose, in a few words.
     demonstrations: what the statement is limited to.
     """
     rows = matrix.sum(axis=1, keepdims=True)
@@ -95,9 +98,10 @@ def confusion(matrix: Array, classes: Sequence[str], *, label: str, layer: int, 
     figure = _heatmap(share, names, names, "Share of the class", colorscale=theme.SEQUENTIAL, zmin=0, zmax=1)
     figure.update_xaxes(title="Named class", type="category", showgrid=False)
     figure.update_yaxes(title="True class", type="category", autorange="reversed", showgrid=False)
+    of = f" of {condition}" if condition else ""
     caption = (
-        f"Which class of “{label}” the probe of layer {layer} names for held-out items, as shares of each true class "
-        f"({int(matrix.sum())} items). The diagonal is right; a bright column is a class that is named too often."
+        f"Which class of “{label}” the probe of layer {layer} names for held-out items{of}, as shares of each true "
+        f"class ({int(matrix.sum())} items). The diagonal is right; a bright column is a class that is named too often."
         f"{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, f"Confusions of the probe of “{label}”", f"Layer {layer}", caption, height=_SIZE)
+    return theme.finish(figure, f"Confusions of the probe of “{label}”", f"Layer {layer}{of}", caption, height=_SIZE)

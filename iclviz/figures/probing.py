@@ -173,7 +173,7 @@ def transfer_by_layer(conditions: Mapping[str, Transfer], *, label: str, demonst
     """
     measure = next(iter(conditions.values())).measure
     figure = go.Figure()
-    for name, result, colour in theme.coloured(conditions):
+    for name, result, colour in theme.of_both(conditions):
         figure.add_traces(layers.line_with_band(result, result.score, name, colour, measure))
     layers.layer_axis(figure)
     figure.update_yaxes(title=MEASURES[measure])

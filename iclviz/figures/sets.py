@@ -1,6 +1,7 @@
 """Several conditions at once: a measure by layer, a score, and their RSMs side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
@@ -31,6 +32,15 @@ def _interval(result: OverSeeds) -> str:
     return f"Student's 95 % over {result.n_seeds} demonstration seeds"
 
 
+def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> Iterator[tuple[str, OverSeeds, str, str]]:
+    """Label, result, colour and mark of each condition."""
+    labels = dict.fromkeys(among or conditions)
+    looks = {
+        label: (colour, mark) for (label, _, colour), mark in zip(theme.coloured(labels), cycle(_SYMBOLS), strict=False)
+    }
+    yield from ((label, result, *looks[label]) for label, result in conditions.items())
+
+
 def _intervals(conditions: Mapping[str, OverSeeds]) -> str:
     return f"intervals: {wording.each(conditions, _interval)}"
 
@@ -43,6 +53,7 @@ def measure_of_set(
     value: str,
     first: int = 0,
     bands: bool = True,
+    among: Sequence[str] = (),
     demonstrations: str = "",
 ) -> go.Figure:
     """A measure in each layer of up to eight conditions.
@@ -53,10 +64,11 @@ def measure_of_set(
     measure: what is measured, such as "Alignment with “Same line”"; value: the axis's title.
     first: the number of the first layer, 1 for attention's blocks.
     bands: whether intervals are drawn.
+    among: every label of the set, where some have no value: each keeps its colour and mark in all figures.
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for place, (label, result, colour) in enumerate(theme.coloured(conditions)):
+    for label, result, colour, symbol in _drawn(conditions, among):
         layers = np.arange(first, first + len(result.estimate))
         if bands and np.isfinite(result.low).any():
             edge = {"x": layers, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
@@ -70,7 +82,7 @@ def measure_of_set(
             legendgroup=label,
             mode="lines+markers",
             line={"color": colour, "width": theme.LINE_WIDTH},
-            marker={"size": theme.MARKER_SIZE, "symbol": _SYMBOLS[place % len(_SYMBOLS)]},
+            marker={"size": theme.MARKER_SIZE, "symbol": symbol},
             hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
             "%{customdata[2]:.0f} seeds",
             **_numbers(result),
@@ -86,7 +98,7 @@ def measure_of_set(
     return theme.finish(
         figure,
         measure,
-        _intervals(conditions).capitalize(),
+        wording.capital(_intervals(conditions)),
         caption,
         legend_rows=_legend_rows(conditions),
         hovermode="x unified",
@@ -107,7 +119,7 @@ def score_of_set(
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for place, (label, result, colour) in enumerate(theme.coloured(conditions)):
+    for label, result, colour, symbol in _drawn(conditions):
         if result.n_seeds > 1:
             figure.add_scatter(
                 x=[label] * result.n_seeds,
@@ -123,7 +135,7 @@ def score_of_set(
             y=result.estimate,
             name=label,
             mode="markers",
-            marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE, "symbol": _SYMBOLS[place % len(_SYMBOLS)]},
+            marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE, "symbol": symbol},
             error_y={"array": high, "arrayminus": low, "thickness": theme.LINE_WIDTH, "width": 5},
             hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
             "%{customdata[2]:.0f} seeds<extra>%{fullData.name}</extra>",
@@ -131,11 +143,15 @@ def score_of_set(
         )
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
     figure.update_yaxes(title=score)
+    averaged = any(result.n_seeds > 1 for result in conditions.values())
+    pale = " Pale marks are single demonstration seeds." if averaged else ""
     caption = (
-        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}); pale "
-        f"marks are single demonstration seeds. {better.capitalize()} is better.{wording.sentence(demonstrations)}"
+        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}).{pale} "
+        f"{better.capitalize()} is better.{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, f"{score} by condition", _intervals(conditions).capitalize(), caption, showlegend=False)
+    return theme.finish(
+        figure, f"{score} by condition", wording.capital(_intervals(conditions)), caption, showlegend=False
+    )
 
 
 def _legend_rows(conditions: Mapping[str, object] | Sequence[str]) -> int:

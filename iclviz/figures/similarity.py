@@ -87,7 +87,7 @@ def similarity_matrices(
     """
     value = _SCALES[values].format(metric=metric)
     sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
-    title = _title(value)
+    title = wording.capital(value)
     panels = {**rsms, hypothesis_title: hypothesis}
     gap = theme.gap(len(panels), 0.05)
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
@@ -105,10 +105,11 @@ def similarity_matrices(
         coloraxis={**_scale(*rsms.values()), "colorbar": shared},
         coloraxis2={**_scale(hypothesis), "colorbar": own},
     )
+    gaps = ", and gaps are pairs of which it says nothing" if np.isnan(np.asarray(hypothesis, float)).any() else ""
     caption = (
-        f"{title} of every pair of items at layer {layer} in each condition, beside what the "
-        "hypothesis predicts. Conditions share one colour scale, set without the diagonal; the hypothesis has its own, "
-        f"and gaps are pairs of which it says nothing.{wording.sentence(demonstrations)}"
+        f"{title} of every pair of items at layer {layer} in each condition, beside what the hypothesis predicts. "
+        f"{'The one colour scale of all conditions' if len(rsms) > 1 else 'The colour scale'} is set without the "
+        f"diagonal; the hypothesis has its own{gaps}.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
     return theme.finish(figure, "Representational similarity", subtitle, caption, height=520, margin_b=160)
@@ -152,12 +153,12 @@ def similarity_play(
         for at in range(n_layers)
     ]
     scale = _scale(*(matrix for stack in stacks.values() for matrix in stack))
-    bar = {"title": {"text": _title(value), "side": "right"}, "thickness": 12}
+    bar = {"title": {"text": wording.capital(value), "side": "right"}, "thickness": 12}
     figure.update_layout(
         coloraxis={**scale, "colorbar": bar}, sliders=[_layer_steps(n_layers, layer)], updatemenus=[_PLAY]
     )
     caption = (
-        f"{_title(value)} of every pair of items in each condition, layer by layer. "
+        f"{wording.capital(value)} of every pair of items in each condition, layer by layer. "
         f"All layers share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle("All layers", sorting)
@@ -258,7 +259,7 @@ def similarity_by_layer(
     sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
     figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, sorting, value)
     caption = (
-        f"{_title(value)} of every pair of items in {condition}, for layers from the first to the last. "
+        f"{wording.capital(value)} of every pair of items in {condition}, for layers from the first to the last. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(condition, sorting)
@@ -288,7 +289,7 @@ def similarity_by_condition(
     sorting = _sorting(item_ids, groups, group_title, None, item_texts)
     figure, height = _small(rsms, sorting, value)
     caption = (
-        f"{_title(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
+        f"{wording.capital(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
@@ -306,7 +307,7 @@ def _small(rsms: Mapping[str, Array], sorting: _Sorting, value: str) -> tuple[go
     _square(figure)
     figure.update_xaxes(title=_axis_title(sorting), col=1)
     figure.update_yaxes(title="Item", col=1)
-    bar = {"title": {"text": _title(value), "side": "right"}, "thickness": 12}
+    bar = {"title": {"text": wording.capital(value), "side": "right"}, "thickness": 12}
     figure.update_layout(coloraxis={**_scale(*rsms.values()), "colorbar": bar})
     return figure, theme.MARGIN["t"] + theme.MARGIN["b"] + _SMALL * n_rows
 
@@ -441,11 +442,6 @@ def _group_lines(borders: Array, n_items: int, n_panels: int) -> list[dict[str, 
     shape = {"type": "path", "path": path, "line": {"color": theme.GROUP_LINE, "width": theme.THIN}}
     axes = (_axis_number(place) for place in range(1, n_panels + 1))
     return [{**shape, "xref": f"x{axis}", "yref": f"y{axis}"} for axis in axes] if path else []
-
-
-def _title(words: str) -> str:
-    """Words with a capital."""
-    return f"{words[0].upper()}{words[1:]}"
 
 
 def _axis_title(sorting: _Sorting) -> str:

@@ -35,9 +35,9 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
     """
     figure = go.Figure(
         [
-            _line(control.raw, "Alignment", theme.SERIES[0], "solid"),
-            _line(control.linear, "Linear surface removed", theme.SERIES[1], "solid"),
-            _line(control.matched, "Pairs matched on surface", theme.SERIES[2], "solid"),
+            _line(control.raw, "Alignment", theme.SERIES[2], "solid"),
+            _line(control.linear, "Linear surface removed", theme.SERIES[3], "solid"),
+            _line(control.matched, "Pairs matched on surface", theme.SERIES[4], "solid"),
             *(
                 _line(row, f"Layer with {name}", theme.CHANCE, dash)
                 for row, name, dash in zip(

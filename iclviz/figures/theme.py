@@ -31,6 +31,9 @@ SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640", "#9016FA", "#745F73", "#
 CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", "#9A8BC1", "#B58B4D")
 """Values of a label."""
 
+CHANGE = SERIES[2]
+"""B minus A, and what else belongs to both."""
+
 HYPOTHESIS = "#BA0E92"
 CHANCE = "#7C828C"
 INTERVAL = "#8A919C"
@@ -152,6 +155,11 @@ def finish(
 def coloured(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Label, result and colour of each condition: those called A and B have theirs in every figure, others in order."""
     own = {label: CONDITIONS["AB".index(label[0])] for label in conditions if label.startswith(("A:", "B:"))}
-    others = (colour for colour in cycle(SERIES) if colour not in own.values())
+    others = cycle(SERIES[2:] if own else SERIES)
     for label, result in conditions.items():
         yield label, result, own.get(label) or next(others)
+
+
+def of_both(results: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Label, result and colour of what belongs to no single condition, in order."""
+    yield from ((label, result, colour) for (label, result), colour in zip(results.items(), cycle(SERIES[2:])))

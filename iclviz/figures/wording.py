@@ -21,7 +21,12 @@ def each(conditions: Mapping[str, Result], say: Callable[[Result], str]) -> str:
 
 def sentence(text: str) -> str:
     """A text as a last sentence, with the blank before it; nothing for no text."""
-    return f" {text[0].upper()}{text[1:].removesuffix('.')}." if text else ""
+    return f" {capital(text.removesuffix('.'))}." if text else ""
+
+
+def capital(text: str) -> str:
+    """A text with its first letter as a capital, all else as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def groups(n_units: int) -> str:

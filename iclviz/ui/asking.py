@@ -28,6 +28,8 @@ Name = TypeVar("Name")
 
 MEMORY_BYTES = 128 * 2**20
 REFRESH_SECONDS = 0.25
+AWAITED_HEIGHT = 420
+"""That of most figures, so that little moves when one comes."""
 
 DOING = {"waiting": "Waiting for its turn", "fitting probes": "Fitting probes"}
 
@@ -161,7 +163,10 @@ def _watch(questions: Sequence[Question[Any]]) -> None:
         progress = next((job.progress for job in jobs if job and job.state == "running"), None)
         stage = DOING.get(progress.stage, progress.stage.capitalize()) if progress else DOING["waiting"]
         share = progress.items_done / progress.items_total if progress and progress.items_total else 0.0
-        with st.container(key=f"awaited-{questions[0].digest[:12]}"):
+        place = st.container(
+            border=True, height=AWAITED_HEIGHT, vertical_alignment="center", key=f"awaited-{questions[0].digest[:12]}"
+        )
+        with place:
             st.progress((done + min(share, 1.0)) / len(questions), text=f"{stage} …")
 
     watch()

@@ -86,7 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "values": [],
     "runs": [],
     "averaged": False,
-    "bands": True,
+    "bands": False,
     "section": "",
     "strength": "",
     "dimensions": "",
@@ -404,7 +404,7 @@ def show_layer_control(last: int, where: str = "", first: int = 0) -> int:
     """
     choices()["layer"] = min(max(choices()["layer"], first), last)
     title = "Block" if first else "Layer"
-    meaning = None if first else "0 enters the first block; the last leaves it."
+    meaning = "Blocks count from 1." if first else "0 enters the first block; the last leaves it."
     layer: int = bound(st.slider, title, "layer", first, last, where=where, help=meaning) if last > first else first
     return layer
 

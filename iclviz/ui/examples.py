@@ -29,25 +29,25 @@ def _of(task: str, **changed: Any) -> Mapping[str, Any]:
 EXAMPLES = (
     Example(
         "Few against many",
-        "Linear regression: points of a line among points of another, 2 of each against 16.",
+        "Linear regression: points of a line among points of another. A: 2 of each. B: 16 of each.",
         "Does the error fall, and do layers tell the lines apart?",
         DEMO,
     ),
     Example(
         "Right against shuffled",
-        "Linear regression with 16 points of each line: shuffled against right answers.",
-        "More text is the same on both sides, so what differs is what was shown.",
+        "Linear regression, 16 points of each line. A: with shuffled answers. B: with the right ones.",
+        "Both prompts are equally long, so only what they show differs.",
         {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16},
     ),
     Example(
         "Clean against injected",
-        "Documents, clean and with a hidden instruction: no examples against 2 that resist one.",
+        "Questions about documents, clean and with a hidden instruction. A: no examples. B: 2 that resist one.",
         "Is the instruction obeyed, and can a layer tell that it is there?",
         _of("prompt_injection", a_kind="none", a_k=0, b_k=2, items=48),
     ),
     Example(
         "Reading comprehension",
-        "Who does what, from two statements: no examples against 4.",
+        "Who does what, from two statements. A: no examples. B: 4.",
         "Does attention go to the statement that answers?",
         _of("reading_comprehension", a_kind="none", a_k=0, b_k=4),
     ),
@@ -91,9 +91,21 @@ def show_examples(where: str, is_first: bool = False) -> None:
 CLOSED = "guide_closed"
 
 
+def is_guided() -> bool:
+    """Whether the steps are on the page: nothing was recorded when this session came, and they were not closed."""
+    closed = bool(loading.store().summaries()) and "guided" not in st.session_state
+    return not st.session_state.get(CLOSED, closed)
+
+
+def summary_button() -> None:
+    """The way from a run to its result."""
+    if st.button("Read the Summary", type="primary", icon=":material/summarize:", help="Opens the Summary."):
+        st.switch_page("pages/summary.py")
+
+
 def guide() -> None:
     """Three steps to the first figure, on the page until they are closed or were gone."""
-    if st.session_state.get(CLOSED, bool(loading.store().summaries()) and "guided" not in st.session_state):
+    if not is_guided():
         return
     st.session_state["guided"] = True
     found = conditions()
@@ -108,8 +120,8 @@ def guide() -> None:
             show_examples("guide", is_first=True)
         _step(2, "Let it run: about a minute on two cores. Its progress is below.", recorded)
         _step(3, "Read the result: behaviour first, then what changed inside.", False)
-        if recorded and st.button("Read the Summary", type="primary", icon=":material/summarize:", help="Opens it."):
-            st.switch_page("pages/summary.py")
+        if recorded:
+            summary_button()
 
 
 def _is_asked(condition: Condition) -> bool:

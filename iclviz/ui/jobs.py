@@ -78,7 +78,7 @@ def _watch(open_before: list[str], everything: bool, where: str, run_every: floa
             if job.is_open:
                 _open_job(job, queue, where)
         if everything:
-            _ended_jobs([job for job in jobs if not job.is_open], queue)
+            _ended_jobs(sorted((job for job in jobs if not job.is_open), key=lambda job: -(job.finished or 0)), queue)
 
     watch()
 
@@ -88,25 +88,40 @@ def _open_job(job: Run, queue: Queue, where: str) -> None:
     share = job.progress.items_done / max(job.progress.items_total, 1)
     state = "waiting for its turn" if job.state == "queued" else note(job.progress)
     counted = f"{job.progress.items_done} of {job.progress.items_total} items"
-    line.progress(min(share, 1.0), text=f"{describe(job.spec)} — {counted} · {state}")
+    line.progress(min(share, 1.0), text=f"{_name(job)} — {counted} · {state}")
     if job.cancel_requested:
         button.caption("Stopping …")
     else:
         button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=queue.cancel, args=(job.key,))
 
 
+def _name(job: Run) -> str:
+    return f"{describe(job.spec)}, seed {job.spec.demonstrations.seed}"
+
+
 def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
-    for job in sorted(jobs, key=lambda job: -(job.finished or 0))[:SHOWN_ENDED]:
+    """What went wrong, each with its reason; what went well, folded."""
+    for job in [job for job in jobs if job.state != "done"][:SHOWN_ENDED]:
         line, button = st.columns([6, 1], vertical_alignment="center")
-        took = f" in {job.finished - job.started:.0f} s" if job.finished and job.started else ""
-        ended = time.strftime("%H:%M", time.localtime(job.finished or job.created))
-        line.markdown(f"{ICONS[job.state]} {describe(job.spec)} — {job.state}{took}, {ended}")
+        line.markdown(f"{ICONS[job.state]} {_name(job)} — {job.state}, {_time(job)}")
         if job.error:
             line.error(job.error)
-        if job.state in ("failed", "cancelled"):
-            button.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
-        else:
-            button.button("Clear", key=f"clear-{job.key}", on_click=queue.remove, args=(job.key,))
+        button.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
+    done = [job for job in jobs if job.state == "done"]
+    if done:
+        many = f"{len(done)} runs" if len(done) > 1 else "1 run"
+        with st.expander(f"{many} done, the last at {_time(done[0])}", icon=ICONS["done"]):
+            st.markdown("  \n".join(f"{_name(job)} — {_time(job)}" for job in done))
+            st.button("Clear", on_click=_clear, args=(done, queue), help="The runs stay; this list is emptied.")
+
+
+def _time(job: Run) -> str:
+    return time.strftime("%H:%M", time.localtime(job.finished or job.created))
+
+
+def _clear(jobs: list[Run], queue: Queue) -> None:
+    for job in jobs:
+        queue.remove(job.key)
 
 
 def _again(job: Run, queue: Queue) -> None:

@@ -24,3 +24,24 @@ def set_look() -> None:
     st.set_page_config("iclviz", str(ICON), layout="wide", initial_sidebar_state=330)
     mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
     st.html(STYLE % (FAINT_INK[mode], ACCENT[mode]))
+
+
+QUESTIONS = {
+    "Run": "What does the model read, and what is to be run?",
+    "Runs": "What has been run? Find it, name it, compare it.",
+    "Summary": "Did behaviour change, and does what changed inside the model go with it?",
+    "Compare": "How do up to eight conditions differ?",
+    "Prompts": "What exactly was read and answered?",
+    "Behaviour": "How well does the model do?",
+    "RSA": "Which items does a layer treat alike, and is it as a hypothesis says?",
+    "Probing": "What can be read from a layer, of items that the probe has not seen?",
+    "Attention": "Does attention go to the text that matters?",
+    "Glossary": "What do the words mean?",
+}
+"""Page -> what it answers."""
+
+
+def heading(title: str) -> None:
+    """A page's title, and the question that it answers."""
+    st.title(title)
+    st.caption(QUESTIONS[title])

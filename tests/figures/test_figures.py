@@ -12,7 +12,6 @@ from iclviz.figures.theme import CONDITIONS
     "name",
     [
         "score-by-condition",
-        "score-over-k",
         "score-distribution",
         "alignment-by-layer",
         "probe-by-layer",
@@ -152,7 +151,7 @@ def test_captions_of_scores_say_which_way_is_better(better, side):
     for name in ("score-by-condition", "score-over-k"):
         conditions = {A: score()} if name == "score-by-condition" else {A: {2: score()}}
         assert f"{better.capitalize()} is better" in caption(name, conditions, score="Error", better=better)
-    assert f"to the {side} has become better" in caption("score-distribution", {A: score()}, score="E", better=better)
+    assert f"to the {side} is better" in caption("score-distribution", {A: score()}, score="E", better=better)
 
 
 def test_the_caption_of_a_score_names_its_interval_and_units():

@@ -9,6 +9,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
 from tests.pages.conftest import (
+    OWN,
     PAGES,
     ROOT,
     TASKS,
@@ -39,8 +40,14 @@ SECTIONS = {
         "Demonstration seeds",
     ],
     "probing": ["B minus A", "Selectivity", "Confusions", "Transfer", "Parameters"],
-    "attention": ["B minus A", "Over items", "Relevant against not"],
+    "attention": ["B minus A", "Over items"],
 }
+OF_A_TASK = {
+    ("rsa", "Two hypotheses"): ("linear_regression", "reading_comprehension", "prompt_injection", OWN),
+    ("rsa", "Composite to simple"): ("reading_comprehension",),
+    ("attention", "Relevant against not"): ("reading_comprehension", OWN),
+}
+"""Section of a page -> the tasks that have it, of those with one that not all have."""
 
 
 @pytest.mark.parametrize("page", PAGES[1:])
@@ -248,8 +255,8 @@ def test_every_section_of_every_task_shows_a_figure_or_says_why_not(page, name, 
     before = len(charts(test)), len(test.info)
     offered, common = sections(test), SECTIONS[page]
     assert offered[: len(common)] == common
-    assert set(offered[len(common) :]) <= ({"Two hypotheses", "Composite to simple"} if page == "rsa" else set())
-    assert ("Composite to simple" in offered) == ((page, name) == ("rsa", "reading_comprehension"))
+    further = set(offered[len(common) :])
+    assert further == {section for (of, section), names in OF_A_TASK.items() if of == page and name in names}
     for section in sections(test):
         looked_further(test, section)
         assert (len(charts(test)), len(test.info)) > before, section

@@ -22,8 +22,10 @@ SEEDS = "Run 5 demonstration seeds"
 
 
 def headline(test):
-    """The sentence that the page begins with."""
-    return next(text.value for text in test.markdown if text.value.startswith("#### "))
+    """The verdict that the page begins with, and its numbers."""
+    texts = [text.value for text in test.markdown]
+    place = next(place for place, text in enumerate(texts) if text.startswith("#### "))
+    return f"{texts[place]}: {texts[place + 1]}"
 
 
 def test_with_an_empty_cache_nothing_is_claimed(chosen):
