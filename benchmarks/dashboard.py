@@ -274,8 +274,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         cache = asked.cache or Path(scratch, "cache")
         os.environ["ICLVIZ_CACHE"] = str(cache)
-        lines = list(rows(cache))
-    print("\n".join(lines))
+        lines = []
+        for line in rows(cache):
+            print(line, flush=True)
+            lines.append(line)
     if asked.write:
         write(asked.write, lines)
 

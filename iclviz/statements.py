@@ -135,8 +135,8 @@ def _behaviour(headline: Headline, title: str, limits: str) -> str:
 
 def _share(rate: float) -> str:
     """A percentage; 0 % and 100 % are said of nothing but themselves."""
-    rounded = f"{rate:.0%}"
-    return rounded if rate in (0.0, 1.0) or rounded not in ("0%", "100%") else f"{rate:.1%}"
+    rounded = f"{100 * rate:.0f} %"
+    return rounded if rate in (0.0, 1.0) or rounded not in ("0 %", "100 %") else f"{100 * rate:.1f} %"
 
 
 def _parsing(headline: Headline) -> str:

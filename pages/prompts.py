@@ -24,6 +24,10 @@ def item_table(recording: Recording) -> None:
     st.dataframe(rows, height=320, hide_index=False)
 
 
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
 def one_item(label: str, recording: Recording, item_id: str) -> None:
     """Prompt, response and scores of an item under one condition."""
     st.markdown(f"**{label}**")
@@ -40,7 +44,7 @@ def one_item(label: str, recording: Recording, item_id: str) -> None:
         "Response": repr(recording.responses[number]),
         "Parsed": "unparseable" if parsed is None else parsed,
         "Tokens read": str(len(recording.prompt_ids[number])),
-        **{titles.get(name, name): f"{values[number]:.3f}" for name, values in recording.scores.items()},
+        **{titles.get(name, name): _number(values[number]) for name, values in recording.scores.items()},
     }
     st.table({"": list(facts), "value": list(facts.values())}, border="horizontal", hide_index=True, hide_header=True)
 

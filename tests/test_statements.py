@@ -114,4 +114,4 @@ def test_the_log_probability_stands_beside_that_over_other_answers(made):  # noq
 def test_a_share_is_rounded_to_all_or_nothing_only_where_it_is(made):  # noqa: F811
     scores = {"main": np.zeros(32)}
     a = made(0, parsed=[None, *["yes"] * 31], scores=scores)
-    assert "97% in A and 100% in B" in " ".join(said(a, made(1, scores=scores)))
+    assert "97 % in A and 100 % in B" in " ".join(said(a, made(1, scores=scores)))

@@ -92,13 +92,14 @@ def link_scatter(
         )
     )
     figure.update_xaxes(title=f"Change of {measure}, B − A", zeroline=True)
-    figure.update_yaxes(title=f"Change of {score[0].lower()}{score[1:]}, B − A", zeroline=True)
+    figure.update_yaxes(title="Change of the score, B − A", zeroline=True)
     caption = (
         f"Each item's change of {measure} against its change of {score.lower()}, from condition A to condition B. "
         "Items of one group are not independent of each other, and ranks are what the links compare."
         f"{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, "The items behind the link", "One point an item", caption, showlegend=False)
+    subtitle = f"One point an item; score: {score}"
+    return theme.finish(figure, "The items behind the link", subtitle, caption, showlegend=False)
 
 
 @named("conditions-scatter")

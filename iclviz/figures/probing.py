@@ -86,7 +86,6 @@ def selectivity_by_layer(conditions: Mapping[str, Probe], *, label: str, demonst
     label: the probed label's title.
     demonstrations: what the statement is limited to.
     """
-    measure = next(iter(conditions.values())).measure
     figure = go.Figure()
     for name, result, colour in theme.coloured(conditions):
         layers_axis = np.arange(len(result.selectivity))
@@ -104,7 +103,7 @@ def selectivity_by_layer(conditions: Mapping[str, Probe], *, label: str, demonst
                 hovertemplate=f"{what.lower()} %{{y:.3f}}",
             )
     layers.layer_axis(figure)
-    figure.update_yaxes(title=f"{MEASURES[measure]}, difference", zeroline=True)
+    figure.update_yaxes(title="Score, and what is beyond the control", zeroline=True)
     caption = (
         f"Selectivity of the probe of “{label}” by layer: its score less that of control tasks (dotted) whose labels "
         "are random for each type of item, both on folds that spread the items of a type. Near zero the probe may only "

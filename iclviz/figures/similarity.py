@@ -430,7 +430,7 @@ def _item_axes(figure: go.Figure, sorting: _Sorting) -> None:
         return
     borders, places, names = _group_ticks(sorting.groups)
     ticks = {"tickvals": places, "ticktext": [str(name) for name in names], "showticklabels": True}
-    figure.update_xaxes(**ticks)
+    figure.update_xaxes(tickangle=-90, **ticks)
     figure.layout.yaxis.update(**ticks)
     figure.update_layout(shapes=_group_lines(borders, len(sorting.order), len(figure.data)))
 

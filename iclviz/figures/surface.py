@@ -92,7 +92,7 @@ def noise_ceiling(conditions: Mapping[str, NoiseCeiling], *, demonstrations: str
             **edge,
         )
     layers.layer_axis(figure)
-    figure.update_yaxes(title="Correlation between seeds (Spearman's rho)", zeroline=True)
+    figure.update_yaxes(title="Between seeds (Spearman's rho)", zeroline=True)
     seeds = wording.each(conditions, lambda one: f"{one.n_seeds} demonstration seeds")
     caption = (
         f"Correlation of each seed's similarity matrix with the mean of the others (lower) and of all (upper), over "
