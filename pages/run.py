@@ -64,6 +64,11 @@ with st.container(horizontal=True):
     if not waiting and all(condition.recording is not None for condition in found) and not examples.is_guided():
         examples.summary_button()
 jobs.progress(everything=True)
+recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}
+if len(recordings) == 2:
+    from iclviz.ui.comparing import prepare_summary  # not above: analyses would hold up the very first page
+
+    prepare_summary(recordings)
 
 st.subheader("The exact prompt")
 choice.show_item_control(choice.choices()["items"])

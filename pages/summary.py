@@ -19,7 +19,7 @@ from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
 from iclviz.ui.choice import bound, choices
-from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button
+from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
@@ -170,7 +170,7 @@ def page(pairs: dict[str, Recording]) -> None:
         return
     of = task(a.spec.task)
     measuring = primary_measuring(of, a)
-    found = answer(questions.summary.of(chosen.key, of.primary.score, measuring))
+    found = answer(summary_question(chosen))
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
     deeper()

@@ -127,6 +127,12 @@ def _ask(questions: Sequence[Question[Any]]) -> None:
     ensure_analyst(asked)
 
 
+def prepare(question: Question[Any]) -> None:
+    """Ask for an answer that the next page is likely to need, without waiting for it."""
+    if question not in _of_cache(str(cache_folder()))[1]:
+        _ask([question])
+
+
 @contextmanager
 def only_what_is_shown() -> Iterator[None]:
     """A whole page: what this session asked for before and the page does not ask for again is not computed."""

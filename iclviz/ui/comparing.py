@@ -6,15 +6,20 @@ from typing import TypeVar
 
 import streamlit as st
 
+from iclviz.analysis.headlines import Headline
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.pairs import Comparison, compare
 from iclviz.errors import AnalysisError, UserError
+from iclviz.primary import primary_measuring
+from iclviz.questions import analyses as questions
+from iclviz.questions.question import Question
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.spec import RunSpec
 from iclviz.statements import ENOUGH_SEEDS, seeds_scope
+from iclviz.tasks import task
 from iclviz.ui import jobs, loading
-from iclviz.ui.asking import slot
+from iclviz.ui.asking import prepare, slot
 from iclviz.ui.choice import bound, choices
 
 View = TypeVar("View")
@@ -78,6 +83,21 @@ def _draws(spec: RunSpec) -> bool:
 
 def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
     return a.demonstrations.seed == b.demonstrations.seed or not (_draws(a) and _draws(b))
+
+
+def summary_question(chosen: Compared) -> Question[Headline]:
+    """What the Summary asks of a comparison: its task's primary analysis."""
+    of, first = task(chosen.b.task), chosen.comparison.first
+    return questions.summary.of(chosen.key, of.primary.score, primary_measuring(of, first))
+
+
+def prepare_summary(pairs: dict[str, Recording]) -> None:
+    """Have the Summary of two conditions computed before anybody opens it, where they compare."""
+    a, b = pairs.values()
+    if (a.spec.task, a.n_layers) == (b.spec.task, b.n_layers) and set(a.item_ids) & set(b.item_ids):
+        chosen = compared(pairs)
+        if chosen is not None:
+            prepare(summary_question(chosen))
 
 
 def of_seeds(recording: Recording) -> dict[int, Recording]:
