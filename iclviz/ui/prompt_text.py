@@ -8,12 +8,15 @@ strongest shade keeps a contrast of 4.5:1 in both.
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import compress
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from iclviz.analysis.attention import TextAttention
 from iclviz.figures import theme
 from iclviz.spans import Segment, Span
+
+if TYPE_CHECKING:  # analyses would hold up the very first page
+    from iclviz.analysis.attention import TextAttention
 
 STYLE = """<style>
 .iclviz-prompt {white-space: pre-wrap; overflow-wrap: anywhere; font: 0.86rem/1.75 ui-monospace, monospace;
@@ -64,7 +67,7 @@ def _token(text: str, token_id: int, position: int, span: Span) -> str:
     return f'<span title="token {position}: id {token_id}, {span.role}">{shown}</span>'
 
 
-def show_attention(attention: TextAttention, most: float, with_sinks: bool = False) -> None:
+def show_attention(attention: "TextAttention", most: float, with_sinks: bool = False) -> None:
     """A prompt and its response, shaded by what each token gets of the attention; those it comes from are bold.
 
     most: the mass that has the strongest shade; with_sinks: whether what attention sinks take is shaded too.
@@ -85,7 +88,7 @@ def _percent(mass: float) -> str:
     return f"{100 * mass:.3g} %"
 
 
-def _shaded(attention: TextAttention, token: int, most: float, with_sinks: bool) -> str:
+def _shaded(attention: "TextAttention", token: int, most: float, with_sinks: bool) -> str:
     text, role, mass = attention.tokens[token], attention.roles[token], attention.mass[token]
     sink = attention.sinks[token] and not with_sinks
     kinds = compress([f"iclviz-{role}", "iclviz-looking", "iclviz-sink"], [True, attention.looking[token], sink])

@@ -231,13 +231,14 @@ def test_swapping_exchanges_a_and_b():
     assert (test.session_state["choices"]["a_k"], test.session_state["choices"]["b_k"]) == (16, 3)
 
 
-def test_pages_load_no_torch():
+def test_pages_load_no_torch_and_the_first_one_no_analyses():
     code = f"""
 import runpy, sys
 sys.argv = ["app"]
 from streamlit.testing.v1 import AppTest
 test = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=60).run()
 assert not test.exception
+assert "scipy.stats" not in sys.modules, "the first page loads analyses, which it need not wait for"
 for page in {PAGES!r}:
     AppTest.from_file(f"{ROOT}/pages/{{page}}.py", default_timeout=60).run()
 assert "torch" not in sys.modules
