@@ -125,6 +125,29 @@ def test_a_link_reproduces_the_view_after_changing_the_page_and_reloading(demo, 
     assert "layer=7" in page.url
 
 
+def alternatives(page) -> list[str]:
+    """What the figures on a page show, in words."""
+    return [chart.get_attribute("aria-label") for chart in page.get_by_test_id("stPlotlyChart").all()]
+
+
+def test_a_copied_link_shows_somebody_else_the_same_view(demo, page, chromium):
+    page.goto(f"{demo}/rsa?hypothesis=slope_similarity&sorted=clusters&colours=rank")
+    settled(page)
+    page.get_by_role("slider", name="Layer").press("ArrowRight")
+    page.get_by_role("radio", name="Difference map").click()
+    page.get_by_text("Difference of representational similarity").first.wait_for()
+    settled(page)
+    page.get_by_role("button", name="Copy as").click()
+    link = page.get_by_test_id("stCode").first.inner_text().strip()
+    theirs = chromium.new_context(viewport=SIZE).new_page()
+    theirs.goto(link)
+    theirs.get_by_text("Difference of representational similarity").first.wait_for()
+    settled(theirs)
+    assert alternatives(theirs) == alternatives(page)
+    assert "layer 16" in " ".join(alternatives(theirs))
+    theirs.context.close()
+
+
 def test_what_is_changed_in_the_sidebar_is_in_the_link(demo, page):
     page.goto(f"{demo}/behaviour")
     settled(page)
