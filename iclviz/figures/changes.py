@@ -56,7 +56,7 @@ def change_by_layer(
     )
     caption = (
         f"Difference ({versus}) of the {measure} on the same items, by {unit}; the band is the 95 % interval. "
-        f"Filled marks differ from zero at p < 0.05 ({tested}). This compares all {unit}s and is exploratory."
+        f"Filled marks differ from zero at p < 0.05; all {unit}s are compared, so this is exploratory."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
@@ -64,6 +64,7 @@ def change_by_layer(
         f"Difference of the {measure}",
         f"{versus}, 95 % interval; filled: p < 0.05 corrected over {unit}s",
         caption,
+        details=f"{wording.capital(tested)}.",
         hovermode="x unified",
         showlegend=len(changes) > 1,
     )
@@ -86,15 +87,19 @@ def composite_to_simple(conditions: Mapping[str, CompositeToSimple], *, demonstr
     traded = wording.each(conditions, lambda one: one.reason or f"{one.n_permutations:,} permutations")
     caption = (
         "Similarity of composite prompts with the simple prompt that answers them, less that with the simple prompts "
-        f"of their distractors, by layer, with 95 % intervals from resampling sets of statements. Filled marks: p < "
-        f"0.05, one-sided, from trading the simple prompts of a set ({traded}), corrected over layers. A claim rests "
-        f"on simple prompts with another name: the same name is shared text.{wording.sentence(demonstrations)}"
+        "of their distractors, by layer, with 95 % intervals; filled marks: p < 0.05 corrected over layers. A claim "
+        f"rests on simple prompts with another name: the same name is shared text.{wording.sentence(demonstrations)}"
+    )
+    details = (
+        "Intervals are from resampling sets of statements; p is one-sided, from trading the simple prompts of a set "
+        f"({traded})."
     )
     return theme.finish(
         figure,
         "Composite prompts against simple ones",
         "Mean over items, 95 % interval; filled: p < 0.05 corrected over layers",
         caption,
+        details=details,
         hovermode="x unified",
         showlegend=True,
         legend_rows=2,

@@ -18,18 +18,16 @@ _SINK = "attention sink"
 _PANEL = 250
 """Height of one condition's tokens."""
 
-_SHADED: dict[By, str] = {
-    "role": "Share of the attention of {of} that each token gets in {where}, where each token has the mean over its "
-    "role's tokens. A role that holds the first token has what that takes as an attention sink.",
-    "token": "Share of the attention of {of} that each token gets in {where}. Attention says where a head looks, not "
-    "what the answer rests on.",
+_SHADED: dict[By, tuple[str, str]] = {
+    "role": (
+        ", where each token has the mean over its role's tokens",
+        "A role that holds the first token has what that takes as an attention sink.",
+    ),
+    "token": ("", "Attention says where a head looks, not what the answer rests on."),
 }
+"""What a token has, and how to read it."""
 
-_SINKS = {
-    "role": " Special tokens (hatched) often take most as attention sinks, so the scale is set without them.",
-    "token": " Special tokens and the first token (hatched) often take most as attention sinks, so the scale is set "
-    "without them.",
-}
+_SINKS = {"role": "special tokens", "token": "special tokens and the first token"}
 
 
 def place(block: int, head: int | None) -> str:
@@ -39,8 +37,12 @@ def place(block: int, head: int | None) -> str:
 
 def reading(by: By, block: int, head: int | None, rows: Rows, with_sinks: bool) -> str:
     """How attention on text is read, for captions."""
-    said = _SHADED[by].format(of=OF[rows], where=place(block, head))
-    return f"{said} Each condition has a scale of its own.{'' if with_sinks else _SINKS[by]}"
+    what, read = _SHADED[by]
+    sinks = "" if with_sinks else f", set without {_SINKS[by]} (hatched), which often take most as attention sinks"
+    return (
+        f"Share of the attention of {OF[rows]} that each token gets in {place(block, head)}{what}; each condition has "
+        f"a scale of its own{sinks}. {read}"
+    )
 
 
 @named("attention-of-head")

@@ -38,16 +38,20 @@ def link_by_layer(
     one = next(iter(links.values()))
     tested = one.reason or f"{one.n_permutations:,} permutations, corrected over {one.n_tests} correlations"
     caption = (
-        f"Rank correlation, over items, of each measure's change from A to B with the change of {score.lower()}; "
-        f"{_LEVELS[one.level]}. Bands are 95 % intervals from resampling {wording.groups(one.n_units)}"
-        f"{_seeds(one)}; filled marks: p < 0.05, two-sided ({tested}; the headline also corrects for its two levels). "
-        f"A link is no cause.{wording.sentence(demonstrations)}"
+        f"Rank correlation, over items, of each measure's change from A to B with the change of {score.lower()}, with "
+        "95 % intervals. Filled marks differ from zero at p < 0.05, corrected over layers and measures; a link is no "
+        f"cause.{wording.sentence(demonstrations)}"
+    )
+    details = (
+        f"{wording.capital(_LEVELS[one.level])}. Intervals are from resampling {wording.groups(one.n_units)}"
+        f"{_seeds(one)}; p is two-sided ({tested}; the headline also corrects for its two levels)."
     )
     return theme.finish(
         figure,
         f"Link with behaviour {one.level} groups",
         "95 % interval; filled: p < 0.05 corrected over layers and measures",
         caption,
+        details=details,
         legend_rows=2,
         hovermode="x unified",
         showlegend=True,

@@ -73,10 +73,12 @@ def layer_transfer(matrix: Array, *, label: str, measure: str, chance: float, de
     _layers(figure, "Layer of the test", "Layer of the training")
     caption = (
         f"{measure} of a probe of “{label}” that was trained on one layer and tested on another, on held-out groups; "
-        "the diagonal is the probe of each layer. Each layer is centred on its own training items, so what transfers "
-        f"is the label's direction. The scale's middle is chance ({chance:.2f}).{wording.sentence(demonstrations)}"
+        "the diagonal is the probe of each layer. The scale's middle is chance ({chance:.2f})."
+        f"{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, f"Transfer of the probe of “{label}” between layers", measure, caption, height=_SIZE)
+    details = "Each layer is centred on its own training items, so what transfers is the label's direction."
+    title = f"Transfer of the probe of “{label}” between layers"
+    return theme.finish(figure, title, measure, caption, details=details, height=_SIZE)
 
 
 @named("confusion")

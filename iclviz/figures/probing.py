@@ -58,19 +58,24 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstration
     groups = wording.each(conditions, lambda result: wording.groups(result.n_units))
     permuted = wording.each(conditions, lambda result: _PERMUTED.get(result.unit, "not at all"))
     caption = (
-        f"How well a linear probe reads “{label}” from each layer's embeddings of items whose group it has not seen."
+        f"How well a linear probe reads “{label}” from each layer's embeddings of items whose group it has not seen, "
+        "with 95 % intervals. Compare with the broken lines (chance); filled marks stand out of chance at p < 0.05, "
+        f"corrected over layers.{wording.sentence(demonstrations)}"
+    )
+    details = (
         f"{_RULES[measure]} Bands are 95 % intervals ({_INTERVALS[measure].format(groups=groups)}): they are about the "
         "held-out items alone and are no test against chance. Broken lines (chance) and filled marks (p < 0.05, "
         "one-sided, corrected over layers) are those of a least-squares probe of fixed strength on the same folds, its "
         f"labels permuted {permuted}; its own score stands in the figure's data. A score below chance can arise in "
         "crossed designs, where holding out a group leaves another factor unequally represented: it is not less "
-        f"information.{wording.without_values(conditions)}{wording.sentence(demonstrations)}"
+        f"information.{wording.without_values(conditions)}"
     )
     return theme.finish(
         figure,
         f"Probe of “{label}” by layer",
         layers.subtitle(conditions),
         caption,
+        details=details,
         hovermode="x unified",
         showlegend=True,
     )

@@ -53,17 +53,26 @@ def alignment_by_layer(
             )
     layers.layer_axis(figure)
     figure.update_yaxes(title=f"Alignment ({method})", zeroline=True)
+    permuted = any(np.isfinite(test.null_mean).any() for test in conditions.values())
+    read = (
+        "Compare with the thin broken lines, which permuted items give, not with zero; filled marks stand out of them."
+        if permuted
+        else "Zero is not what an alignment without meaning has."
+    )
     caption = (
-        f"Correlation ({method}) of each layer's similarity matrix with the hypothesis “{hypothesis}”. Bands are 95 % "
-        f"bootstrap intervals from resampling {wording.each(conditions, _resampled)}; they are conservative (wide). "
-        f"Zero is not what an alignment without meaning has.{_permutations(conditions)}"
-        f"{wording.without_values(conditions)}{wording.sentence(demonstrations)}"
+        f"Correlation ({method}) of each layer's similarity matrix with the hypothesis “{hypothesis}”, with 95 % "
+        f"intervals. {read}{wording.sentence(demonstrations)}"
+    )
+    details = (
+        f"Bands are 95 % bootstrap intervals from resampling {wording.each(conditions, _resampled)}; they are "
+        f"conservative (wide).{_permutations(conditions)}{wording.without_values(conditions)}"
     )
     return theme.finish(
         figure,
         f"Alignment with “{hypothesis}” by layer",
         layers.subtitle(conditions),
         caption,
+        details=details,
         hovermode="x unified",
         showlegend=True,
     )

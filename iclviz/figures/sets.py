@@ -144,9 +144,9 @@ def score_of_set(
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
     figure.update_yaxes(title=score)
     averaged = any(result.n_seeds > 1 for result in conditions.values())
-    pale = " Pale marks are single demonstration seeds." if averaged else ""
+    pale = "; pale marks are single demonstration seeds" if averaged else ""
     caption = (
-        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}).{pale} "
+        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}){pale}. "
         f"{better.capitalize()} is better.{wording.sentence(demonstrations)}"
     )
     return theme.finish(

@@ -53,17 +53,20 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
     )
     surfaces = surfaces or "none that varies"
     caption = (
-        f"Alignment of {condition} with “{hypothesis}” by layer: alone, as partial correlation once surface measures "
-        f"are removed as straight lines of ranks, and within {STEPS} steps of each (pairs matched on surface). Grey "
-        f"lines are how each layer itself correlates with surface; the hypothesis does with: {surfaces}. This "
-        "describes and is no test: what is left may still be surface in another form."
-        f"{wording.sentence(demonstrations)}"
+        f"Alignment of {condition} with “{hypothesis}” by layer, alone and with surface removed in two ways; grey "
+        "lines are how each layer itself correlates with surface. This describes and is no test: what is left may still "
+        f"be surface in another form.{wording.sentence(demonstrations)}"
+    )
+    details = (
+        "Linear: the partial correlation once surface measures are removed as straight lines of ranks. Matched: within "
+        f"{STEPS} steps of each surface measure. The hypothesis itself correlates with: {surfaces}."
     )
     return theme.finish(
         figure,
         f"Alignment with “{hypothesis}” beside surface",
         f"{condition}, correlation over pairs of items",
         caption,
+        details=details,
         hovermode="x unified",
         showlegend=True,
         legend_rows=3,

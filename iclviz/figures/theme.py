@@ -134,11 +134,18 @@ def apply(figure: go.Figure, mode: Mode) -> go.Figure:
 
 
 def finish(
-    figure: go.Figure, title: str, subtitle: str, caption: str, *, legend_rows: int = 1, **layout: Any
+    figure: go.Figure,
+    title: str,
+    subtitle: str,
+    caption: str,
+    *,
+    details: str = "",
+    legend_rows: int = 1,
+    **layout: Any,
 ) -> go.Figure:
     """Give a figure its title, its caption (two sentences: what is seen, how to read it) and the light template.
 
-    A legend of several rows gets their height above the figure.
+    details: how its numbers came about, for who asks. A legend of several rows gets their height above the figure.
     """
     further = LEGEND_ROW * (legend_rows - 1)
     sizes = {"height": HEIGHT + further, "margin": {**MARGIN, "t": MARGIN["t"] + further}}
@@ -146,7 +153,7 @@ def finish(
     figure.update_layout(
         template=TEMPLATES["light"],
         title={"text": title, "subtitle": {"text": subtitle}},
-        meta={"caption": caption},
+        meta={"caption": caption, "details": details.strip()},
         **{**sizes, **layout},
     )
     return figure

@@ -58,6 +58,9 @@ def _row(figure: go.Figure, name: str) -> None:
             on_change="rerun",
             help="Save this figure as PNG, SVG, PDF or HTML, for the screen or a column of a paper, or its numbers.",
         )
+        if details := figure.layout.meta.get("details"):
+            with st.popover("How", icon=":material/info:", type="tertiary", help="How these numbers came about."):
+                st.markdown(details)
         shown = st.toggle("Data", key=f"data-{name}", help="Show the numbers of this figure as a table.")
     if save.open:
         with save:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -29,7 +30,7 @@ def test_it_stands_alone(name):
     assert figure.layout.xaxis.title.text
     assert figure.layout.yaxis.title.text
     assert figure.layout.meta["name"] == name
-    assert figure.layout.meta["caption"].count(". ") >= 1
+    assert len(re.findall(r"[.!?](?= [A-Z“]|$)", figure.layout.meta["caption"])) == 2
     assert figure.layout.meta["caption"].endswith(".")
 
 

@@ -143,7 +143,9 @@ def test_the_over_k_figure_runs_in_order_of_k():
 
 
 def caption(name, conditions, **options):
-    return FIGURES[name](conditions, **options).layout.meta["caption"]
+    """The caption, and the details that a page shows to who asks."""
+    meta = FIGURES[name](conditions, **options).layout.meta
+    return f"{meta['caption']} {meta['details']}"
 
 
 @pytest.mark.parametrize(("better", "side"), [("higher", "right"), ("lower", "left")])
@@ -168,7 +170,7 @@ def test_the_caption_of_an_alignment_names_its_units_its_null_and_its_gaps():
     said = caption("alignment-by-layer", {A: alignment_result()}, hypothesis="same slope")
     for part in (
         "resampling 16 independent groups of items; they are conservative (wide)",
-        "Zero is not what an alignment without meaning has",
+        "which permuted items give, not with zero",
         "mean over permutations of whole groups",
         "No value at layer 0: all items have the same embedding, but for rounding.",
     ):
