@@ -54,8 +54,8 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
     surfaces = surfaces or "none that varies"
     caption = (
         f"Alignment of {condition} with “{hypothesis}” by layer, alone and with surface removed in two ways; grey "
-        "lines are how each layer itself correlates with surface. This describes and is no test: what is left may still "
-        f"be surface in another form.{wording.sentence(demonstrations)}"
+        "lines are how each layer itself correlates with surface. This describes and is no test: what is left may "
+        f"still be surface in another form.{wording.sentence(demonstrations)}"
     )
     details = (
         "Linear: the partial correlation once surface measures are removed as straight lines of ranks. Matched: within "
