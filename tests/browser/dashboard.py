@@ -12,7 +12,18 @@ from pathlib import Path
 
 SIZE = {"width": 1280, "height": 720}
 LONGEST_RUN = 300
-BUSY = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"], [class*="st-key-awaited"]'
+QUIET = 2
+"""Looks in a row that find nothing busy: between an answer and the page that shows it there is a moment of peace."""
+
+BUSY = ", ".join(
+    (
+        '[data-testid="stApp"][data-test-script-state="running"]',
+        '[data-testid="stSpinner"]',
+        '[data-testid="stSkeleton"]',
+        '[class*="st-key-awaited"]',
+    )
+)
+"""The script runs, something is computed, Plotly is still being loaded, or an answer is awaited."""
 
 
 def free_port() -> int:
@@ -40,10 +51,11 @@ def running(cache: Path) -> Iterator[str]:
 def settled(page, longest: float = 60) -> None:
     """Wait until the script has run, every answer has come and every figure is drawn."""
     page.wait_for_selector("h1")
-    deadline = time.monotonic() + longest
+    deadline, quiet = time.monotonic() + longest, 0
     while time.monotonic() < deadline:
-        page.wait_for_timeout(400)
-        if page.locator(BUSY).count() == 0:
+        page.wait_for_timeout(250)
+        quiet = quiet + 1 if page.locator(BUSY).count() == 0 else 0
+        if quiet == QUIET:
             return
     raise AssertionError(f"the page is still running after {longest:g} seconds")
 

@@ -173,7 +173,7 @@ def test_tokens_show_their_id_on_hover(demo, page):
 
 
 def test_task_options_are_applied_and_kept_in_the_link(demo, page):
-    page.goto(demo)
+    page.goto(f"{demo}/run")
     settled(page)
     page.get_by_text("Task options and prompt style").click()
     largest = page.get_by_role("spinbutton", name="Largest x")
