@@ -7,7 +7,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.ui import choice, loading
 from iclviz.ui.asking import only_what_is_shown
-from iclviz.ui.look import set_look
+from iclviz.ui.look import heading, set_look
 
 PAGES = {
     "Run": "play_circle",
@@ -48,6 +48,7 @@ try:
         current.run()
     choice.sidebar()
     choice.write_url()
+    heading(current.title)  # before the page's own imports
     choice.say_refused()
     with only_what_is_shown():
         current.run()

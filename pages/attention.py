@@ -33,7 +33,6 @@ from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_attention
 from iclviz.ui.selecting import show_blocks, show_cells
 
@@ -299,7 +298,6 @@ def closely(view: View, ratio: View) -> None:
         on_text(view, at)
 
 
-heading("Attention")
 pairs = recorded()
 view = view_of(pairs)
 with slot():

@@ -15,7 +15,6 @@ from iclviz.ui.comparing import compared
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 
 
 def parse_lines(recordings: dict[str, Recording]) -> None:
@@ -66,7 +65,6 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     st.markdown(f"**The chosen demonstration seed alone**, which the figures show: {sentence(one)}")
 
 
-heading("Behaviour")
 pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
 if len(tasks) > 1:

@@ -29,7 +29,6 @@ from iclviz.ui.choice import as_text, bound, choices, show_layer_control
 from iclviz.ui.comparing import of_seeds
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 from iclviz.ui.paper import paper_section
 
 ALIGNMENT = "Alignment (Spearman's rho)"
@@ -269,7 +268,6 @@ def page(ready: dict[str, Recording]) -> None:
     paper_section([one for several in view.runs.values() for one in several])
 
 
-heading("Compare")
 sets.show_set_controls()
 found = sets.members()
 runnable(found)

@@ -5,7 +5,6 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz import ui
-from iclviz.ui.look import heading
 
 GLOSSARY = Path(ui.__file__).with_name("glossary.md")
 
@@ -16,7 +15,6 @@ def entries() -> dict[str, str]:
     return {term.strip(): meaning.strip() for term, _, meaning in found}
 
 
-heading("Glossary")
 words = st.text_input("Find", placeholder="Any word", help="Terms whose name or meaning holds every word.").lower()
 found = {
     term: meaning

@@ -23,7 +23,6 @@ from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 
 DIMENSIONS = (2, 4, 8, 16, 32)
 
@@ -164,7 +163,6 @@ def page(view: View) -> None:
     further(view)
 
 
-heading("Probing")
 pairs = recorded()
 first = next(iter(pairs.values()))
 of = task(first.spec.task)

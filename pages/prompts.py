@@ -7,7 +7,6 @@ from iclviz.recording import Recording
 from iclviz.tasks import task
 from iclviz.ui.choice import show_item_control
 from iclviz.ui.conditions import recorded
-from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_tokens
 
 
@@ -49,7 +48,6 @@ def one_item(label: str, recording: Recording, item_id: str) -> None:
     st.table({"": list(facts), "value": list(facts.values())}, border="horizontal", hide_index=True, hide_header=True)
 
 
-heading("Prompts")
 pairs = recorded()
 first = next(iter(pairs.values()))
 number = show_item_control(first.n_items)

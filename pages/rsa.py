@@ -33,7 +33,6 @@ from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
@@ -326,7 +325,6 @@ def view_of(pairs: dict[str, Recording]) -> View:
     return View(pairs, of, hypothesis, pooling, metric, method, OUTLIERS if dropped else 0.0, sorting, values)
 
 
-heading("RSA")
 pairs = recorded()
 first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):

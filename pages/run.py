@@ -9,7 +9,6 @@ from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
 from iclviz.ui import choice, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
-from iclviz.ui.look import heading
 from iclviz.ui.prompt_text import show_segments
 
 
@@ -50,7 +49,6 @@ def preview(resolved: Resolved) -> None:
     st.caption(" · ".join(facts))
 
 
-heading("Run")
 found = conditions()
 examples.guide()
 for condition in found:

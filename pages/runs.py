@@ -10,7 +10,6 @@ from iclviz.curating import Annotation, annotate, annotation, discard, discarded
 from iclviz.errors import UserError
 from iclviz.ui import loading, runs_table
 from iclviz.ui.choice import MOST_MEMBERS, as_text, choice, choose, choose_run
-from iclviz.ui.look import heading
 from iclviz.ui.sets import CHOSEN
 
 FILTERS = {"task": "Task", "model": "Model", "shown": "Shown", "tags": "Tags"}
@@ -153,7 +152,6 @@ def bring_in() -> None:
             st.success(said)
 
 
-heading("Runs")
 rows = runs_table.runs()
 if problem := st.session_state.pop("runs_problem", None):
     st.warning(as_text(problem))

@@ -23,7 +23,6 @@ from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_butto
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
-from iclviz.ui.look import heading
 from iclviz.ui.paper import paper_section
 
 FEWEST_CONDITIONS = 3
@@ -179,7 +178,6 @@ def page(pairs: dict[str, Recording]) -> None:
     exploratory(chosen, found, of, measuring, limits)
 
 
-heading("Summary")
 pairs = recorded()
 if len(pairs) == 2:
     with slot():
