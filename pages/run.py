@@ -50,7 +50,9 @@ def preview(resolved: Resolved) -> None:
 
 
 found = conditions()
-examples.guide()
+guided = examples.is_guided()
+if guided:
+    examples.guide()
 for condition in found:
     state_line(condition)
 waiting = [one for one in found if one.resolved is not None and one.recording is None and not one.problem]
@@ -58,8 +60,8 @@ with st.container(horizontal=True):
     for condition in waiting:
         jobs.run_button(f"Run {condition.side.upper()}", [condition.resolved] if condition.resolved else [], False)
     if len(waiting) > 1:
-        jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not examples.is_guided())
-    if not waiting and all(condition.recording is not None for condition in found) and not examples.is_guided():
+        jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not guided)
+    if not waiting and all(condition.recording is not None for condition in found) and not guided:
         examples.summary_button()
 jobs.progress(everything=True)
 recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}
@@ -102,7 +104,7 @@ with st.expander("Task options and prompt style"):
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{task(name).title}**")
         task_options.form(name)
-if not examples.is_guided():
+if not guided:
     with st.expander("Example comparisons"):
         examples.show_examples("list")
         st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")

@@ -10,6 +10,7 @@ from iclviz.analysis.measures import MEASURES, Measuring, first_layer
 from iclviz.analysis.of_pairs import score_change
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
+from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
@@ -36,7 +37,7 @@ DEEPER = {
     "Compare": ("More conditions", "stacked_line_chart"),
 }
 
-TITLES = {name: f"{title[0].upper()}{title[1:]}" for name, title in MEASURE_TITLES.items()}
+TITLES = {name: capital(title) for name, title in MEASURE_TITLES.items()}
 
 
 def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
@@ -46,7 +47,7 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
         st.markdown(f"#### {verdict}")
-        st.markdown(f"{numbers[:1].upper()}{numbers[1:]}")
+        st.markdown(capital(numbers))
         st.markdown("\n".join(f"- {sentence}" for sentence in others))
         st.caption(
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "

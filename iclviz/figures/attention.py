@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from iclviz.analysis.attention import Heads, LogRatioSummary, Per, Rows
-from iclviz.figures import theme, wording
+from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
@@ -56,13 +56,7 @@ def attention_ratio_by_layer(
                 y=summary.mean,
                 name=label,
                 marker={"color": colour},
-                error_y={
-                    "array": summary.high - summary.mean,
-                    "arrayminus": summary.mean - summary.low,
-                    "color": theme.INTERVAL,
-                    "thickness": 1.5 * theme.THIN,
-                    "width": 2,
-                },
+                error_y=layers.bar_interval(summary.mean, summary.low, summary.high, width=2),
                 customdata=np.column_stack([summary.low, summary.high, summary.n]),
                 meta={"columns": ["low", "high", "items"]},
                 hovertemplate="log ratio %{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "

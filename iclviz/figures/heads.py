@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from iclviz.analysis.attention import By, RoleShares, Rows, TextAttention
-from iclviz.figures import theme, wording
+from iclviz.figures import layers, theme, wording
 from iclviz.figures.attention import OF
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -69,13 +69,7 @@ def attention_of_head(
                 y=shares.mean,
                 name=label,
                 marker={"color": colour},
-                error_y={
-                    "array": shares.high - shares.mean,
-                    "arrayminus": shares.mean - shares.low,
-                    "color": theme.INTERVAL,
-                    "thickness": 1.5 * theme.THIN,
-                    "width": 4,
-                },
+                error_y=layers.bar_interval(shares.mean, shares.low, shares.high, width=4),
                 customdata=np.column_stack([shares.low, shares.high, shares.tokens]),
                 meta={"columns": ["low", "high", "tokens"]},
                 hovertemplate="%{y:.1%} (95 % interval %{customdata[0]:.1%} to %{customdata[1]:.1%}), to "
@@ -95,7 +89,7 @@ def attention_of_head(
     return theme.finish(
         figure,
         "Where this attention goes",
-        f"{wording.sentence(place(block, head)).strip(' .')}: attention of {OF[rows]}, 95 % interval",
+        f"{wording.capital(place(block, head))}: attention of {OF[rows]}, 95 % interval",
         caption,
         hovermode="x unified",
         showlegend=True,
@@ -139,7 +133,7 @@ def attention_on_text(
     return theme.finish(
         figure,
         f"Attention on the text of {escape(item)}",
-        f"{wording.sentence(place(block, head)).strip(' .')}: attention of {OF[rows]}, by {by}",
+        f"{wording.capital(place(block, head))}: attention of {OF[rows]}, by {by}",
         reading(by, block, head, rows, with_sinks) + wording.sentence(demonstrations),
         barmode="overlay",
         bargap=0.1,

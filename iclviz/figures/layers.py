@@ -72,6 +72,12 @@ def line_with_band(
     ]
 
 
+def bar_interval(mean: Array, low: Array, high: Array, width: int) -> dict[str, object]:
+    """The error bars of coloured bars, with caps of a width in pixels."""
+    look = {"color": theme.INTERVAL, "thickness": 1.5 * theme.THIN, "width": width}
+    return {"array": high - mean, "arrayminus": mean - low, **look}
+
+
 def unit(first: int) -> str:
     """What is counted from `first`: attention belongs to blocks, which count from 1."""
     return "block" if first else "layer"

@@ -1,6 +1,6 @@
 """Several conditions at once: a measure by layer, a score, and their RSMs side by side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -154,6 +154,6 @@ def score_of_set(
     )
 
 
-def _legend_rows(conditions: Mapping[str, object] | Sequence[str]) -> int:
+def _legend_rows(conditions: Iterable[str]) -> int:
     """Rows that the legend is expected to take."""
     return 1 + sum(len(label) + 8 for label in conditions) // 110

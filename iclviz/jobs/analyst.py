@@ -11,7 +11,7 @@ from typing import Any
 from iclviz.analysis.progress import listening
 from iclviz.errors import StoreError, UserError
 from iclviz.jobs.asked import ANALYST, Asked
-from iclviz.jobs.stopping import stop_on_termination
+from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Job, Progress
 from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question, Refusal
@@ -42,14 +42,7 @@ def analyse(store: Store, idle_exit: float | None = None, once: bool = False) ->
     with asked.worker_lease(ANALYST) as mine:
         if not mine:
             raise UserError(f"Another analyst answers for {store.folder}.", "One is enough; it takes every question.")
-        analyst, last = Analyst(asked), time.monotonic()
-        while True:
-            if analyst.answer_next():
-                last = time.monotonic()
-            elif once or (idle_exit is not None and time.monotonic() - last >= idle_exit):
-                return
-            else:
-                time.sleep(POLL_SECONDS)
+        work_until_idle(Analyst(asked).answer_next, 0.0 if once else idle_exit, POLL_SECONDS)
 
 
 class Analyst:

@@ -6,13 +6,12 @@ worker goes on from the last finished batch.
 """
 
 import logging
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.stopping import stop_on_termination
+from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.store import Store
 
 if TYPE_CHECKING:
@@ -51,14 +50,7 @@ def _take_jobs(queue: Queue, idle_exit: float | None) -> None:
 
     keeper = ModelKeeper()
     given_up: set[str] = set()
-    last_job = time.monotonic()
-    while True:
-        if _take_some(queue, keeper, given_up):
-            last_job = time.monotonic()
-        elif idle_exit is not None and time.monotonic() - last_job >= idle_exit:
-            return
-        else:
-            time.sleep(POLL_SECONDS)
+    work_until_idle(lambda: _take_some(queue, keeper, given_up), idle_exit, POLL_SECONDS)
 
 
 def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:

@@ -31,8 +31,6 @@ REFRESH_SECONDS = 0.25
 AWAITED_HEIGHT = 420
 """That of most figures, so that little moves when one comes."""
 
-DOING = {"waiting": "Waiting for its turn", "fitting probes": "Fitting probes"}
-
 
 class Waiting(Exception):
     """Some answers are not there yet."""
@@ -140,10 +138,8 @@ def only_what_is_shown() -> Iterator[None]:
     try:
         yield
     finally:
-        asked = _of_cache(str(cache_folder()))[2] if before else None
         for digest in before - st.session_state.get("awaited", set()):
-            if asked:
-                asked.drop(digest)
+            _of_cache(str(cache_folder()))[2].drop(digest)
 
 
 @contextmanager
@@ -167,7 +163,9 @@ def _watch(questions: Sequence[Question[Any]]) -> None:
             st.rerun()
         done = len(questions) - len(left)
         progress = next((job.progress for job in jobs if job and job.state == "running"), None)
-        stage = DOING.get(progress.stage, progress.stage.capitalize()) if progress else DOING["waiting"]
+        stage = (
+            "Waiting for its turn" if progress is None or progress.stage == "waiting" else progress.stage.capitalize()
+        )
         share = progress.items_done / progress.items_total if progress and progress.items_total else 0.0
         place = st.container(
             border=True, height=AWAITED_HEIGHT, vertical_alignment="center", key=f"awaited-{questions[0].digest[:12]}"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import streamlit as st
 
 from iclviz.curating import annotation
-from iclviz.errors import UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
@@ -46,15 +45,9 @@ def conditions() -> list[Condition]:
 
 
 def _condition(side: str, title: str) -> Condition:
-    try:
-        resolved = loading.resolved(choice().side(side))
-    except UserError as error:
-        return Condition(side, title, None, None, str(error))
-    try:
-        recording = loading.recording(resolved.key)
-        return Condition(side, annotation(loading.store(), resolved.key).name or title, resolved, recording)
-    except UserError as error:
-        return Condition(side, title, resolved, None, str(error))
+    one = loading.found(choice().side(side))
+    named = annotation(loading.store(), one.resolved.key).name if one.resolved and not one.problem else ""
+    return Condition(side, named or title, one.resolved, one.recording, one.problem)
 
 
 def recorded() -> dict[str, Recording]:

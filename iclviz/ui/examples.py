@@ -104,9 +104,7 @@ def summary_button() -> None:
 
 
 def guide() -> None:
-    """Three steps to the first figure, on the page until they are closed or were gone."""
-    if not is_guided():
-        return
+    """Three steps to the first figure, on the page until they are closed or were gone; where `is_guided` says so."""
     st.session_state["guided"] = True
     found = conditions()
     recorded = all(one.recording is not None for one in found)

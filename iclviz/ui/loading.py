@@ -1,5 +1,6 @@
 """Cached loaders: the store, the queue, resolved specs, recordings and tokenizers, shared by all sessions."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -81,6 +82,27 @@ def recording(key: str) -> Recording | None:
     if key not in store():
         return None
     return _recording(str(cache_folder()), key, store().summary(key).created)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of a spec: it with every default, its recording, and why one of them is missing."""
+
+    resolved: Resolved | None
+    recording: Recording | None
+    problem: str = ""
+
+
+def found(spec: RunSpec) -> Found:
+    """A spec's recording, or None where it has not run; why it cannot be run or read is said in words."""
+    try:
+        known = resolved(spec)
+    except UserError as error:
+        return Found(None, None, str(error))
+    try:
+        return Found(known, recording(known.key))
+    except UserError as error:
+        return Found(known, None, str(error))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

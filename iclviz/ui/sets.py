@@ -239,11 +239,5 @@ def members() -> list[Member]:
 
 
 def _member(label: str, spec: RunSpec) -> Member:
-    try:
-        resolved = loading.resolved(spec)
-    except UserError as error:
-        return Member(label, spec, None, None, str(error))
-    try:
-        return Member(label, spec, resolved, loading.recording(resolved.key))
-    except UserError as error:
-        return Member(label, spec, resolved, None, str(error))
+    one = loading.found(spec)
+    return Member(label, spec, one.resolved, one.recording, one.problem)
