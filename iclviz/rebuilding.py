@@ -82,7 +82,7 @@ def recipes(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
     of = task(next(iter(conditions.values())).spec.task)
     score, labels = of.primary.score, list(conditions)
     scope = {"demonstrations": demonstration_scope(conditions.values())}
-    scored = {"score": of.titles[score], "better": "lower" if score in of.lower_is_better else "higher", **scope}
+    scored = {"score": of.titles[score], "better": of.better(score), **scope}
     yield Recipe(labels, "scores", "score_summary", "score_by_condition", [score], scored)
     yield Recipe(labels, "scores", "score_summary", "score_distribution", [score], scored)
     yield from _of_representation(conditions, of)

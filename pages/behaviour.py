@@ -5,7 +5,7 @@ import streamlit as st
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.pairs import Comparison, compare
-from iclviz.figures.behaviour import Better, score_by_condition, score_distribution, score_over_k
+from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.statements import change_sentence
@@ -78,7 +78,7 @@ summaries = {label: analyses.score(recording.key, score, recording) for label, r
 parse_lines(pairs)
 difference(comparable, score, of)
 title, scope = of.titles[score], demonstration_scope(comparable.values())
-better: Better = "lower" if score in of.lower_is_better else "higher"
+better = of.better(score)
 left, right = st.columns(2)
 with left:
     show(score_by_condition(summaries, score=title, better=better, demonstrations=scope))

@@ -77,8 +77,7 @@ def behaviour(view: View) -> None:
     """The main score of every condition."""
     score = view.of.primary.score
     found = {label: _score(runs, score) for label, runs in view.runs.items()}
-    better = "lower" if score in view.of.lower_is_better else "higher"
-    show(score_of_set(found, score=view.of.titles[score], better=better, demonstrations=view.scope))
+    show(score_of_set(found, score=view.of.titles[score], better=view.of.better(score), demonstrations=view.scope))
 
 
 def _score(runs: list[Recording], score: str) -> OverSeeds:

@@ -247,6 +247,10 @@ class Task(ABC):
     max_new_tokens: Mapping[PromptStyle, int] = {"plain": 8, "chat": 32}
     instructions: Mapping[PromptStyle, str]
 
+    def better(self, score: str) -> Literal["higher", "lower"]:
+        """Which way a score goes when the model does better."""
+        return "lower" if score in self.lower_is_better else "higher"
+
     @property
     def identity(self) -> str:
         """What stands for the task in keys and seeds: its name, unless the same task can go by several."""

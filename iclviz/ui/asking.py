@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from iclviz.errors import UserError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.starting import ensure_analyst
+from iclviz.jobs.table import Progress
 from iclviz.places import cache_folder
 from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
@@ -162,11 +163,9 @@ def _watch(questions: Sequence[Question[Any]]) -> None:
         if not left or any(job is None or job.state == "failed" for job in jobs):
             st.rerun()
         done = len(questions) - len(left)
-        progress = next((job.progress for job in jobs if job and job.state == "running"), None)
-        stage = (
-            "Waiting for its turn" if progress is None or progress.stage == "waiting" else progress.stage.capitalize()
-        )
-        share = progress.items_done / progress.items_total if progress and progress.items_total else 0.0
+        progress = next((job.progress for job in jobs if job and job.state == "running"), Progress())
+        stage = "Waiting for its turn" if progress.stage == Progress().stage else progress.stage.capitalize()
+        share = progress.items_done / progress.items_total if progress.items_total else 0.0
         place = st.container(
             border=True, height=AWAITED_HEIGHT, vertical_alignment="center", key=f"awaited-{questions[0].digest[:12]}"
         )
