@@ -46,9 +46,9 @@ current = st.navigation(
 try:
     if current.title == FRONT:
         current.run()
+    heading(current.title)  # before what takes its time: the sidebar's look at the tasks, the page's own imports
     choice.sidebar()
     choice.write_url()
-    heading(current.title)  # before the page's own imports
     choice.say_refused()
     with only_what_is_shown():
         current.run()

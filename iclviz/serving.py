@@ -30,7 +30,7 @@ STOP_SECONDS = 10
 HEAD_START_SECONDS = 4
 """How long the pages have the processor to themselves: torch takes seconds to load, and a page starts what it needs."""
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.05
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 _OTHER_PORT = "Take a port from 1024 to 65535 with --port."
