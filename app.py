@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import choice, loading
+from iclviz.ui import choice, controls, loading
 from iclviz.ui.asking import only_what_is_shown
 from iclviz.ui.look import heading, set_look
 
@@ -47,7 +47,7 @@ try:
     if current.title == FRONT:
         current.run()
     heading(current.title)  # before what takes its time: the sidebar's look at the tasks, the page's own imports
-    choice.sidebar()
+    controls.sidebar()
     choice.write_url()
     choice.say_refused()
     with only_what_is_shown():

@@ -12,7 +12,6 @@ texts of a tiny model, with random embeddings and attention. `python -m benchmar
 
 import argparse
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -154,7 +153,7 @@ def dashboard(cache: Path) -> Iterator[tuple[str, psutil.Process, float]]:
         pages = next(one for one in psutil.Process(process.pid).children() if "iclviz.ui.server" in one.cmdline())
         yield f"http://localhost:{port}", pages, began
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(60)
 
 

@@ -28,9 +28,10 @@ from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import as_text, bound, choices, show_item_control, show_layer_control
+from iclviz.ui.choice import as_text, bound, choices
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 from iclviz.ui.prompt_text import show_attention

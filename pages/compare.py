@@ -25,8 +25,9 @@ from iclviz.statements import seeds_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import as_text, bound, choices, show_layer_control
+from iclviz.ui.choice import as_text, bound, choices
 from iclviz.ui.comparing import of_seeds
+from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
 from iclviz.ui.paper import paper_section

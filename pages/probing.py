@@ -18,9 +18,9 @@ from iclviz.statements import probe_change_title
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import show_layer_control
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 

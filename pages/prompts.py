@@ -5,8 +5,8 @@ import streamlit as st
 
 from iclviz.recording import Recording
 from iclviz.tasks import task
-from iclviz.ui.choice import show_item_control
 from iclviz.ui.conditions import recorded
+from iclviz.ui.controls import show_item_control
 from iclviz.ui.prompt_text import show_tokens
 
 

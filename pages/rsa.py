@@ -28,9 +28,10 @@ from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import bound, choices, show_layer_control
+from iclviz.ui.choice import bound, choices
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
+from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 

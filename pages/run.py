@@ -7,7 +7,7 @@ from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
-from iclviz.ui import choice, examples, jobs, loading, own_tasks, task_options
+from iclviz.ui import choice, controls, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.prompt_text import show_segments
 
@@ -71,7 +71,7 @@ if len(recordings) == 2:
     prepare_summary(recordings)
 
 st.subheader("The exact prompt")
-choice.show_item_control(choice.choices()["items"])
+controls.show_item_control(choice.choices()["items"])
 for tab, condition in zip(st.tabs([f"{one.side.upper()}: {one.title}" for one in found]), found, strict=True):
     with tab:
         if condition.resolved is None:
@@ -100,7 +100,7 @@ with st.expander("Task options and prompt style"):
         [name for name in POOLINGS if name not in DEFAULT_POOLINGS],
         help="Means over one role's tokens, to compare and probe by themselves. The usual five are always kept.",
     )
-    choice.show_attention_items_control()
+    controls.show_attention_items_control()
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{task(name).title}**")
         task_options.form(name)

@@ -18,7 +18,8 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Summary
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
-from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe, models_here
+from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe
+from iclviz.ui.controls import models_here
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
 USUAL_SEEDS = tuple(range(5))
