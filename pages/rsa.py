@@ -12,10 +12,10 @@ from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.rsa import METRICS
 from iclviz.errors import UserError
 from iclviz.figures.changes import change_by_layer, composite_to_simple
+from iclviz.figures.item_maps import item_map
 from iclviz.figures.matrices import second_order
 from iclviz.figures.rsa import METHODS, alignment_by_layer
 from iclviz.figures.similarity import (
-    item_map,
     similarity_by_layer,
     similarity_difference,
     similarity_matrices,

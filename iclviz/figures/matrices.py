@@ -73,7 +73,7 @@ def layer_transfer(matrix: Array, *, label: str, measure: str, chance: float, de
     _layers(figure, "Layer of the test", "Layer of the training")
     caption = (
         f"{measure} of a probe of “{label}” that was trained on one layer and tested on another, on held-out groups; "
-        "the diagonal is the probe of each layer. The scale's middle is chance ({chance:.2f})."
+        f"the diagonal is the probe of each layer. The scale's middle is chance ({chance:.2f})."
         f"{wording.sentence(demonstrations)}"
     )
     details = "Each layer is centred on its own training items, so what transfers is the label's direction."

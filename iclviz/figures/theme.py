@@ -31,6 +31,9 @@ SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640", "#9016FA", "#745F73", "#
 CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", "#9A8BC1", "#B58B4D")
 """Values of a label."""
 
+OTHERS = "#868C96"
+"""Values that have no colour of their own."""
+
 CHANGE = SERIES[2]
 """B minus A, and what else belongs to both."""
 

@@ -1,0 +1,118 @@
+"""Controls that several pages share: the sidebar's conditions A and B, and the choice of an item or a layer."""
+
+import streamlit as st
+
+from iclviz.models.locating import on_disk
+from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
+from iclviz.spec import MOST_ATTENTION_ITEMS
+from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
+from iclviz.ui.choice import (
+    COLOURS,
+    DEFAULTS,
+    MOST_ITEMS,
+    MOST_K,
+    MOST_SEED,
+    SIDES,
+    as_text,
+    bound,
+    choices,
+    choose,
+    kept_places,
+    swap,
+)
+
+
+def sidebar() -> None:
+    """The sidebar's controls for A and B, on every page."""
+    _leave_missing_tasks()
+    with st.sidebar:
+        _side_controls("a")
+        st.button("Swap A and B", on_click=swap, icon=":material/swap_vert:", width="stretch")
+        _side_controls("b")
+        n_items, seed = st.columns(2)
+        same = "Queries of the task, the same for A and B."
+        bound(n_items.number_input, "Items", "items", 2, MOST_ITEMS, help=same)
+        bound(seed.number_input, "Item seed", "items_seed", 0, MOST_SEED, help="Draws the queries.")
+
+
+def _leave_missing_tasks() -> None:
+    """Take the default for a task that the cache no longer keeps."""
+    for name in [f"{side}_task" for side in SIDES]:
+        if choices()[name] not in all_tasks():
+            st.session_state["refused"] = [*(st.session_state.get("refused") or ()), f"{name} = {choices()[name]}"]
+            choose({name: DEFAULTS[name]})
+
+
+def _side_controls(side: str) -> None:
+    chosen = choices()
+    of = task(chosen[f"{side}_task"])
+    st.markdown(f"##### :{COLOURS[side]}-badge[{side.upper()}] Condition {side.upper()}")
+    bound(
+        st.selectbox,
+        "Model",
+        f"{side}_model",
+        models_here(chosen[f"{side}_model"]),
+        accept_new_options=True,
+        format_func=model_title,
+        help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
+    )
+    titles = {name: _task_title(one) for name, one in all_tasks().items()}
+    bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(of.description))
+    kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
+    meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
+    kinds = _kinds(of, chosen[f"{side}_kind"])
+    bound(kind.selectbox, "Shown", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
+    bound(k.number_input, "k", f"{side}_k", 0, MOST_K, help="Number of demonstrations.")
+    bound(seed.number_input, "Seed", f"{side}_seed", 0, MOST_SEED, help="Draws the demonstrations.")
+    if chosen[f"{side}_kind"] == "custom":
+        shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
+        bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
+
+
+def _task_title(of: Task) -> str:
+    """A task's title; tasks of users' own may share theirs, so the content's digest tells them apart."""
+    return f"{of.title} ({of.identity[1:7]})" if isinstance(of, OwnTask) else of.title
+
+
+def models_here(chosen: str) -> list[str]:
+    """The models that can be chosen: those on this disk, and the one that is chosen."""
+    here = [name for name, row in PRESETS.items() if on_disk(row)]
+    return list(dict.fromkeys([DEMO_MODEL, *here, chosen]))
+
+
+def _kinds(of: Task, chosen: str) -> list[str]:
+    return list(dict.fromkeys([*of.demonstration_kinds, chosen]))
+
+
+def show_item_control(n_items: int) -> int:
+    """The control that chooses one of n items; the item's number."""
+    choices()["item"] = min(choices()["item"], n_items - 1)
+    number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
+    return number
+
+
+def show_attention_items_control() -> None:
+    """The control that chooses items whose attention is kept token by token."""
+    choices()["attention_items"] = list(kept_places())
+    bound(
+        st.multiselect,
+        "Keep attention token by token for items",
+        "attention_items",
+        range(choices()["items"]),
+        max_selections=MOST_ATTENTION_ITEMS,
+        placeholder="None",
+        help=f"Up to {MOST_ATTENTION_ITEMS} items by their places from 0, for attention on text. "
+        "A run with other places is another run; its other numbers are the same.",
+    )
+
+
+def show_layer_control(last: int, where: str = "", first: int = 0) -> int:
+    """The control that chooses a layer from `first` to `last`; blocks count from 1.
+
+    where: tells apart several on one page, which all show the one chosen layer.
+    """
+    choices()["layer"] = min(max(choices()["layer"], first), last)
+    title = "Block" if first else "Layer"
+    meaning = "Blocks count from 1." if first else "0 enters the first block; the last leaves it."
+    layer: int = bound(st.slider, title, "layer", first, last, where=where, help=meaning) if last > first else first
+    return layer
