@@ -20,6 +20,7 @@ from iclviz.models.presets import PRESETS
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.references import bibliography
+from iclviz.statements import pooling_title
 from iclviz.tasks import Task, task
 
 CITATION = re.compile(r"\[@([^\]]+)\]")
@@ -176,11 +177,11 @@ def _representation(recording: Recording, of: Task, used: Resampling) -> str:
     )
     return (
         f"Hidden states of layers 0 (input of the first block) to {recording.n_layers} (output of the last block, "
-        f"before the final norm) were pooled over prompt tokens ({primary.pooling}). Representational similarity "
-        f"[@kriegeskorte2008representational] was {primary.metric} after subtracting the mean over items; alignment "
-        f"with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over pairs of items, without the "
-        f"diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap resamples of "
-        f"{'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one group left out "
+        f"before the final norm) were pooled over prompt tokens ({pooling_title(primary.pooling)}). "
+        f"Representational similarity [@kriegeskorte2008representational] was {primary.metric} after subtracting "
+        f"the mean over items; alignment with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over "
+        f"pairs of items, without the diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap "
+        f"resamples of {'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one group left out "
         "[@nili2014toolbox; @schuett2023statistical]; differences between conditions apply one resample to both, with "
         "two-sided p values by inverting it."
     )

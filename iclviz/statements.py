@@ -23,6 +23,14 @@ MEASURE_TITLES = {
 }
 LEVEL_TITLES: dict[str, str] = {"within": "Within groups", "between": "Between groups"}
 
+POOLING_TITLES = {
+    "query_mean": "mean over the query",
+    "query_max": "maximum over the query",
+    "last": "last prompt token",
+    "mean": "mean over the prompt",
+    "max": "maximum over the prompt",
+}
+
 _SAME_TEXT_KINDS = frozenset({"shuffled", "out-of-domain"})
 
 
@@ -46,6 +54,11 @@ def seeds_scope(n_seeds: int) -> str:
     if n_seeds >= ENOUGH_SEEDS:
         return f"over {n_seeds} demonstration seeds"
     return f"for these {n_seeds} demonstration sets"
+
+
+def pooling_title(pooling: str) -> str:
+    """What an embedding is made of."""
+    return POOLING_TITLES.get(pooling) or f"mean over {pooling.removesuffix('_mean')} text"
 
 
 def probe_change_title(recording: Recording, label: str, title: str) -> str:

@@ -80,15 +80,15 @@ def view_of(pairs: dict[str, Recording]) -> View:
     with columns[0]:
         over = options.select("over", "Attention to", ROLES, None, "relevant")
     with columns[1]:
-        under = options.select("under", "over that to", ROLES, None, "irrelevant")
+        under = options.select("under", "Relative to", ROLES, None, "irrelevant")
     with columns[2]:
-        names = {"mean": "mean of masses", "max": "strongest head"}
-        heads = cast(Heads, options.select("heads", "Heads joined by", ["mean", "max"], names))
+        names = {"mean": "Mean over heads", "max": "Strongest head"}
+        heads = cast(Heads, options.select("heads", "Heads", ["mean", "max"], names))
     with columns[3]:
-        names = {"response": "response tokens", "last": "the last prompt token"}
+        names = {"response": "Response tokens", "last": "Last prompt token"}
         rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
     with columns[4]:
-        names = {"token": "per token", "mass": "as total mass"}
+        names = {"token": "Per token", "mass": "All its text"}
         per = cast(Per, options.select("per", "Counted", ["token", "mass"], names))
     return View(pairs, Measuring(over=over, under=under, heads=heads, rows=rows, per=per))
 
@@ -178,7 +178,7 @@ def place_of(view: View) -> Place:
         block = show_layer_control(min(one.shape[1] for one in masses), "place", first=1)
     with right:
         numbers = map(str, range(min(one.shape[2] for one in masses)))
-        head = options.select("head", "Head", ["", *numbers], {"": "mean over heads"})
+        head = options.select("head", "Head", ["", *numbers], {"": "Mean over heads"})
     return Place(block, int(head) if head else None)
 
 

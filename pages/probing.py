@@ -176,11 +176,11 @@ with columns[0]:
 with columns[1]:
     pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
 with columns[2]:
-    strengths = {"": "chosen inside folds", **{f"{value:g}": f"{value:g}" for value in STRENGTHS.tolist()}}
+    strengths = {"": "Chosen inside folds", **{f"{value:g}": f"{value:g}" for value in STRENGTHS.tolist()}}
     fixed = options.select("strength", "Strength", list(strengths), strengths)
     strength = float(fixed) if fixed else None
 with columns[3]:
-    sizes = {"": "all", **{str(value): f"{value} principal components" for value in DIMENSIONS}}
+    sizes = {"": "All", **{str(value): f"{value} principal components" for value in DIMENSIONS}}
     kept = options.select("dimensions", "Dimensions", list(sizes), sizes)
     dimensions = int(kept) if kept else None
 with slot():

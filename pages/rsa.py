@@ -39,7 +39,7 @@ from iclviz.ui.figure import show
 OUTLIERS = 0.01
 
 CLUSTERS = "clusters"
-VALUES = ("raw", "rank", "percentile")
+VALUES = {"raw": "Similarities", "rank": "Ranks", "percentile": "Percentiles"}
 
 # How many layers are shown side by side.
 SIDE_BY_SIDE = 8
@@ -314,7 +314,7 @@ def view_of(pairs: dict[str, Recording]) -> View:
         labels = [*first.labels, CLUSTERS]
         sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[hypothesis])
     with middle:
-        values = options.select("colours", "Colours", VALUES, None, "raw")
+        values = options.select("colours", "Colours", list(VALUES), VALUES, "raw")
     dropped = bound(
         right.toggle,
         "Leave out the 1 % of dimensions of largest variance",

@@ -12,7 +12,7 @@ from iclviz.ui import loading, runs_table
 from iclviz.ui.choice import MOST_MEMBERS, as_text, choice, choose, choose_run
 from iclviz.ui.sets import CHOSEN
 
-FILTERS = {"task": "Task", "model": "Model", "shown": "Shown", "tags": "Tags"}
+FILTERS = {"task": "Task", "model": "Model", "shown": "Demonstrations", "tags": "Tags"}
 
 
 def found(rows: pd.DataFrame) -> pd.DataFrame:

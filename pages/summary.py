@@ -15,7 +15,7 @@ from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Recording
-from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, probe_change_title, scope, sentences
+from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
@@ -51,8 +51,8 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
         st.markdown("\n".join(f"- {sentence}" for sentence in others))
         st.caption(
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
-            f"“{hypothesis}”, label “{label}”, embedding {measuring.pooling}, {measuring.metric} similarity. "
-            "Everything below the links is exploratory."
+            f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
+            f"{measuring.metric} similarity. Everything below the links is exploratory."
         )
 
 

@@ -29,7 +29,7 @@ def test_it_says_exactly_what_was_run(runs):
         "correct demonstrations, k = 2 (seed 0, 1)",
         "shuffled demonstrations, k = 2 (seed 0)",
         "no demonstrations",
-        "query_mean",
+        "(mean over the query)",
         "“Same line”",
         "1,000 permutations of single items",
         f"torch {runs[0].environment['torch']}",

@@ -61,7 +61,7 @@ def _side_controls(side: str) -> None:
     kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
     meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
     kinds = _kinds(of, chosen[f"{side}_kind"])
-    bound(kind.selectbox, "Shown", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
+    bound(kind.selectbox, "Demonstrations", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
     bound(k.number_input, "k", f"{side}_k", 0, MOST_K, help="Number of demonstrations.")
     bound(seed.number_input, "Seed", f"{side}_seed", 0, MOST_SEED, help="Draws the demonstrations.")
     if chosen[f"{side}_kind"] == "custom":

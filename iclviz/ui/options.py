@@ -1,36 +1,45 @@
 """Controls of an analysis that live in the link: the chosen score, hypothesis, label, pooling and the like."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from iclviz.figures.wording import capital
+from iclviz.statements import pooling_title
 from iclviz.ui.choice import bound, choices
 
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
     "hypothesis": "The matrix that says which items should be represented alike.",
     "label": "What the probe tries to read from the embeddings.",
-    "pooling": "Over which prompt tokens hidden states are averaged. query_mean: the item's own query, the same text "
-    "with and without demonstrations; last: the last token; mean and max: the whole prompt, where a shared beginning "
-    "makes all items alike.",
+    "pooling": "Over which prompt tokens hidden states are pooled. The query is the item's own, the same text with and "
+    "without demonstrations; over the whole prompt, a shared beginning makes all items alike.",
     "metric": "How two items' embeddings are compared; the mean over items is subtracted first.",
-    "heads": "mean: masses are averaged over heads before the ratio; max: the one head with the most mass on both.",
+    "heads": "Mean: attention is averaged over heads before the ratio; strongest: the one head with the most on both.",
     "level": "Within groups: items made from one thing (a line, a document) are compared with each other; between "
     "groups: the groups' means are. A link at one level says nothing of the other.",
     "method": "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare "
     "two hypotheses, since midranks favour ties.",
     "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
-    "colours": "raw: the similarities; rank and percentile: their order, which outliers do not squeeze.",
+    "colours": "The similarities, or their order as ranks or percentiles, which outliers do not squeeze.",
     "strength": "The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on "
     "it.",
     "dimensions": "Principal components of the training fold that the probe reads.",
     "measure": "What changed in the model.",
-    "over": "The role above the fraction line.",
-    "under": "The role below the fraction line.",
-    "per": "token: mass divided by the number of tokens of the span; mass: the whole span's.",
-    "rows": "response: attention of the response's tokens; last: of the prompt's last token, which decides the first "
-    "response token.",
+    "over": "Text in this role stands above the fraction line.",
+    "under": "Text in this role stands below the fraction line.",
+    "per": "Attention to a token of the role on average, or to all its text together.",
+    "rows": "Of the response's tokens on average, or of the prompt's last token, which decides the first response "
+    "token.",
 }
+
+TITLES: dict[str, Callable[[str], str]] = {
+    "pooling": lambda name: capital(pooling_title(name)),
+    "metric": capital,
+    "over": capital,
+    "under": capital,
+}
+"""How values read that are the same on every page; pages say the others."""
 
 
 def select(
@@ -40,7 +49,7 @@ def select(
     fallback = default if default in values else values[0]
     if choices()[name] not in values:
         choices()[name] = fallback
-    shown = titles or {}
+    shown = titles or {value: TITLES.get(name, str)(value) for value in values}
     chosen: str = bound(
         st.selectbox,
         title,

@@ -25,7 +25,7 @@ COLUMNS = {
     "state": st.column_config.TextColumn("State", width="small"),
     "name": st.column_config.TextColumn("Name", help="Your own; it names the condition on every page."),
     "task": st.column_config.TextColumn("Task"),
-    "shown": st.column_config.TextColumn("Shown", help="Kind of demonstrations."),
+    "shown": st.column_config.TextColumn("Demonstrations", help="Their kind."),
     "k": st.column_config.NumberColumn("k", help="Number of demonstrations."),
     "seed": st.column_config.NumberColumn("Seed", help="Draws the demonstrations."),
     "items": st.column_config.NumberColumn("Items"),

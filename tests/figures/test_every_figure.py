@@ -32,6 +32,7 @@ def test_it_stands_alone(name):
     assert figure.layout.meta["name"] == name
     assert len(re.findall(r"[.!?](?= [A-Z“]|$)", figure.layout.meta["caption"])) == 2
     assert figure.layout.meta["caption"].endswith(".")
+    assert not re.search("[{}]", "".join(figure.layout.meta.values()))
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -320,16 +320,16 @@ def test_prompt_injection_is_shown_with_its_inserted_text(page, of_task):
 def test_any_two_roles_make_a_ratio_or_say_why_there_is_none(chosen):
     record(chosen)
     test = opened("attention", chosen)
-    over, under = (widget(test.selectbox, label) for label in ("Attention to", "over that to"))
+    over, under = (widget(test.selectbox, label) for label in ("Attention to", "Relative to"))
     assert over.options == under.options == list(ROLES)
     for role in ROLES:
         widget(test.selectbox, "Attention to").set_value(role).run()
         assert not test.exception, role
         assert len(charts(test)) == FIGURES["attention"] or "are missing" in said(test), role
     widget(test.selectbox, "Attention to").set_value("question").run()
-    widget(test.selectbox, "over that to").set_value("question")
+    widget(test.selectbox, "Relative to").set_value("question")
     widget(test.selectbox, "Counted").set_value("mass")
-    widget(test.selectbox, "Heads joined by").set_value("max")
+    widget(test.selectbox, "Heads").set_value("max")
     widget(test.selectbox, "Attention of").set_value("last").run()
     assert {name: test.session_state["choices"][name] for name in ("over", "under", "per", "heads", "rows")} == {
         "over": "question", "under": "question", "per": "mass", "heads": "max", "rows": "last",
@@ -395,7 +395,7 @@ EXAMPLES = "x = 1, y = 2\n\nx = 2, y = 4"
 def test_the_kind_custom_has_a_text_area_and_shows_what_is_typed(chosen):
     test = app(a_model=chosen["a_model"], b_model=chosen["b_model"], b_k="2")
     assert not test.text_area
-    widget(test.sidebar.selectbox, "Shown").set_value("custom").run()
+    widget(test.sidebar.selectbox, "Demonstrations").set_value("custom").run()
     assert "k = 2 needs as many examples of your own, and there are 0" in said(test)
     assert len(test.error) == 1
     assert not test.exception

@@ -54,7 +54,7 @@ def test_words_and_values_leave_fewer_rows(table):
     widget(test.text_input, "Search").set_value("linear nothing-like-this").run()
     assert len(test.dataframe[0].value) == 0
     widget(test.text_input, "Search").set_value("LINEAR correct").run()
-    widget(test.multiselect, "Shown").set_value(["correct"]).run()
+    widget(test.multiselect, "Demonstrations").set_value(["correct"]).run()
     assert len(test.dataframe[0].value) == 2
 
 
