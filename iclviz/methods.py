@@ -180,10 +180,10 @@ def _representation(recording: Recording, of: Task, used: Resampling) -> str:
         f"before the final norm) were pooled over prompt tokens ({pooling_title(primary.pooling)}). "
         f"Representational similarity [@kriegeskorte2008representational] was {primary.metric} after subtracting "
         f"the mean over items; alignment with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over "
-        f"pairs of items, without the diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap "
-        f"resamples of {'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one group left out "
-        "[@nili2014toolbox; @schuett2023statistical]; differences between conditions apply one resample to both, with "
-        "two-sided p values by inverting it."
+        f"pairs of items, without the diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap"
+        f" resamples of {'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one "
+        "group left out [@nili2014toolbox; @schuett2023statistical]; differences between conditions apply one "
+        "resample to both, with two-sided p values by inverting it."
     )
 
 
