@@ -28,7 +28,7 @@ from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import as_text, bound, choices
+from iclviz.ui.choice import as_text, bound, keep_known
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
@@ -220,8 +220,7 @@ def kept_by_token(recording: Recording, place: int) -> Recording | None:
 def shaded_by(by_token: bool) -> By:
     """The control that says what is shaded."""
     names = ["role", "token"] if by_token else ["role"]
-    if choices()["shaded"] not in names:
-        choices()["shaded"] = "role"
+    keep_known("shaded", names, "role")
     meaning = "role: each token has the mean over its role's tokens; token: its own, where a run has kept it."
     return cast(By, bound(st.segmented_control, "Shaded by", "shaded", names, required=True, help=meaning))
 

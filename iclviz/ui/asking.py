@@ -127,8 +127,10 @@ def _ask(questions: Sequence[Question[Any]]) -> None:
 
 
 def prepare(question: Question[Any]) -> None:
-    """Ask for an answer that the next page is likely to need, without waiting for it."""
-    if question not in _of_cache(str(cache_folder()))[1]:
+    """Ask for an answer that the next page is likely to need, without waiting for it; that page tells of a failure."""
+    _, kept, asked = _of_cache(str(cache_folder()))
+    job = asked.get(question.digest)
+    if question not in kept and not (job and job.state == "failed"):
         _ask([question])
 
 

@@ -8,7 +8,7 @@ latest run": a link must mean the same tomorrow.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,8 +196,19 @@ def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, w
     return control(title, *arguments, key=key, on_change=_take, args=(name, key), **options)
 
 
+def keep_known(name: str, known: Collection[Any], default: Any) -> None:
+    """Take the default for a choice that is not among those that are known here; says so where a link asked for it."""
+    value = choices()[name]
+    if value in known:
+        return
+    choices()[name] = default
+    if value and name in st.session_state.get("linked", ()):
+        st.warning(f"This link asks for {name} = “{as_text(str(value))}”, which is not here, so the default is shown.")
+
+
 def _take(name: str, key: str) -> None:
     choices()[name] = st.session_state[key]
+    st.session_state.get("linked", set()).discard(name)
     write_url()  # a fragment reruns without the app around it
 
 
@@ -205,16 +216,17 @@ def read_url() -> None:
     """At the start of a session, take every choice from the URL; what cannot be used stays at its default."""
     if "choices" in st.session_state:
         return
-    taken, refused = choices(), []
+    taken, refused, linked = choices(), [], set()
     for name in DEFAULTS:
         text = st.query_params.get(name)
         if text is None:
             continue
         try:
             taken[name] = READERS.get(name, _text)(text)
+            linked.add(name)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
             refused.append(f"{name} = {text[:60]}")
-    st.session_state["refused"] = refused
+    st.session_state.update(refused=refused, linked=linked)
 
 
 def write_url() -> None:

@@ -20,7 +20,7 @@ from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading
 from iclviz.ui.asking import prepare, slot
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import bound, keep_known
 
 View = TypeVar("View")
 
@@ -150,8 +150,7 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
     note: which of the page's choices do not hold here.
     """
     st.subheader("Look further")
-    if choices()["section"] not in sections:
-        choices()["section"] = ""
+    keep_known("section", ["", *sections], "")
     chosen = bound(
         st.segmented_control,
         "Look further",

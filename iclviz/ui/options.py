@@ -6,7 +6,7 @@ import streamlit as st
 
 from iclviz.figures.wording import capital
 from iclviz.statements import pooling_title
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import bound, keep_known
 
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
@@ -46,9 +46,7 @@ def select(
     name: str, title: str, values: Sequence[str], titles: Mapping[str, str] | None = None, default: str = ""
 ) -> str:
     """A choice kept in the link under its name; one that this page does not have falls back to the default."""
-    fallback = default if default in values else values[0]
-    if choices()[name] not in values:
-        choices()[name] = fallback
+    keep_known(name, values, default if default in values else values[0])
     shown = titles or {value: TITLES.get(name, str)(value) for value in values}
     chosen: str = bound(
         st.selectbox,

@@ -18,7 +18,7 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Summary
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
-from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe
+from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe, keep_known
 from iclviz.ui.controls import models_here
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
@@ -137,6 +137,7 @@ CHOSEN = "runs"
 def show_set_controls() -> None:
     """The controls that put a set together."""
     titles = {**{name: one.title for name, one in VARIATIONS.items()}, CHOSEN: "Chosen runs"}
+    keep_known("vary", titles, next(iter(titles)))
     bound(
         st.segmented_control,
         "Conditions like A that differ in",

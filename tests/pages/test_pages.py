@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
+from iclviz.ui.choice import DEFAULTS
 from tests.pages.conftest import (
     OWN,
     PAGES,
@@ -214,9 +215,28 @@ def test_nonsense_in_a_link_is_said_and_the_default_taken(parameters):
     assert not test.exception
     assert next(iter(parameters)) in said(test)
     name = next(iter(parameters))
-    from iclviz.ui.choice import DEFAULTS
-
     assert test.session_state["choices"][name] == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("rsa", "hypothesis"),
+        ("rsa", "section"),
+        ("probing", "label"),
+        ("attention", "over"),
+        ("attention", "shaded"),
+        ("behaviour", "score"),
+        ("compare", "vary"),
+    ],
+)
+def test_a_choice_of_a_link_that_a_page_does_not_have_is_said_once(page, name, chosen):
+    record(chosen)
+    link = {field: str(value) for field, value in chosen.items() if value != DEFAULTS[field]}
+    test = app(**link, **{name: "nonsense"}).switch_page(f"pages/{page}.py").run()
+    assert not test.exception
+    assert f"{name} = “nonsense”" in said(test)
+    assert "nonsense" not in said(test.run())
 
 
 def test_an_unknown_model_in_a_link_is_one_sentence():
