@@ -10,8 +10,8 @@ from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.statements import change_sentence
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, loading, options
-from iclviz.ui.comparing import compared
+from iclviz.ui import analyses, options
+from iclviz.ui.comparing import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
@@ -32,15 +32,17 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
     """Summaries of every run in the cache that differs from A or B in its demonstrations alone."""
     series: dict[str, dict[int, ScoreSummary]] = {}
     for chosen in recordings.values():
-        kind, seed = chosen.spec.demonstrations.kind, chosen.spec.demonstrations.seed
-        name = f"{kind}, seed {seed}" if kind != "none" else "none"
-        series.setdefault(name, {})[chosen.spec.demonstrations.k] = analyses.score(chosen.key, score, chosen)
-        for entry in loading.store().summaries():
-            shown = entry.spec.demonstrations
-            alike = entry.spec.with_(demonstrations=chosen.spec.demonstrations) == chosen.spec
-            if alike and (shown.kind, shown.seed) == (kind, seed) and (found := loading.recording(entry.key)):
-                series[name][shown.k] = analyses.score(entry.key, score, found)
+        own = chosen.spec.demonstrations
+        name = f"{own.kind}, seed {own.seed}" if own.kind != "none" else "none"
+        series.setdefault(name, {}).update(over_k(chosen, score))
     return series
+
+
+def over_k(chosen: Recording, score: str) -> dict[int, ScoreSummary]:
+    """Summaries of every run in the cache that differs from one in its number of demonstrations alone."""
+    own = chosen.spec.demonstrations
+    like = runs_like(chosen, lambda shown: (shown.kind, shown.seed) == (own.kind, own.seed))
+    return {shown.k: analyses.score(one.key, score, one) for shown, one in like.items()}
 
 
 def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:

@@ -1,26 +1,36 @@
 """Any item's prompt, response, expected answer and score, A beside B."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
 from iclviz.recording import Recording
 from iclviz.tasks import task
+from iclviz.ui.choice import choose
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.prompt_text import show_tokens
 
 
-def item_table(recording: Recording) -> None:
-    """Every item with its response and main score; a click on a row shows its prompt."""
+def item_table(label: str, recording: Recording, shown: Sequence[str]) -> None:
+    """Every item with its response and main score; choosing a row shows its prompt, if it is among those shown."""
     name = task(recording.spec.task).primary.score
     rows = {
-        "item": list(recording.item_ids),
-        "expected": list(recording.answers),
-        "response": [text.strip() for text in recording.responses],
-        "parsed": list(recording.parsed),
+        "Item": list(recording.item_ids),
+        "Expected": list(recording.answers),
+        "Response": [text.strip() for text in recording.responses],
+        "Parsed": list(recording.parsed),
         task(recording.spec.task).titles[name]: np.round(recording.scores[name], 3),
     }
-    st.dataframe(rows, height=320, hide_index=False)
+    key = f"items-{label[0]}"
+
+    def take() -> None:
+        chosen = [recording.item_ids[row] for row in st.session_state[key].selection.rows]
+        if chosen and chosen[0] in shown:
+            choose({"item": list(shown).index(chosen[0])})
+
+    st.dataframe(rows, height=320, hide_index=False, key=key, on_select=take, selection_mode="single-row")
 
 
 def _number(value: float) -> str:
@@ -57,6 +67,7 @@ for column, (label, recording) in zip(st.columns(len(pairs)), pairs.items(), str
     with column:
         one_item(label, recording, item_id)
 st.subheader("All items")
-for tab, recording in zip(st.tabs(list(pairs)), pairs.values(), strict=True):
+st.caption("The box at the left of a row chooses its item.")
+for tab, (label, recording) in zip(st.tabs(list(pairs)), pairs.items(), strict=True):
     with tab:
-        item_table(recording)
+        item_table(label, recording, first.item_ids)

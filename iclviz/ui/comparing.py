@@ -15,7 +15,7 @@ from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
-from iclviz.spec import RunSpec
+from iclviz.spec import Demonstrations, RunSpec
 from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading
@@ -102,27 +102,32 @@ def prepare_summary(pairs: dict[str, Recording]) -> None:
 
 def of_seeds(recording: Recording) -> dict[int, Recording]:
     """Demonstration seed -> the recording that differs in it alone; none where no seed draws what it shows."""
-    spec = recording.spec
-    if not _draws(spec):
+    own = recording.spec.demonstrations
+    if not _draws(recording.spec):
         return {}
-    found = {spec.demonstrations.seed: recording}
-    for entry in loading.store().summaries():
-        shown = entry.spec.demonstrations
-        alike = entry.spec.with_(demonstrations=replace(shown, seed=spec.demonstrations.seed)) == spec
-        if alike and shown.seed not in found and (other := loading.recording(entry.key)):
-            found[shown.seed] = other
-    return found
+    found = runs_like(recording, lambda shown: replace(shown, seed=own.seed) == own)
+    return {shown.seed: one for shown, one in found.items()}
 
 
 def conditions_like(recording: Recording) -> dict[str, Recording]:
     """Every recording of the cache that differs in its demonstrations alone, by a few words; the given one too."""
-    spec = recording.spec
-    found = {}
-    for entry in loading.store().summaries():
-        if entry.spec.with_(demonstrations=spec.demonstrations) == spec and (one := loading.recording(entry.key)):
-            shown = entry.spec.demonstrations
-            found["none" if shown.kind == "none" else f"{shown.kind}, k = {shown.k}, seed {shown.seed}"] = one
+    found = {
+        "none" if shown.kind == "none" else f"{shown.kind}, k = {shown.k}, seed {shown.seed}": one
+        for shown, one in runs_like(recording, lambda shown: True).items()
+    }
     return dict(sorted(found.items()))
+
+
+def runs_like(recording: Recording, wanted: Callable[[Demonstrations], bool]) -> dict[Demonstrations, Recording]:
+    """The recording, and every other of the cache that differs in its demonstrations alone and shows what is wanted."""
+    spec = recording.spec
+    found = {spec.demonstrations: recording}
+    for entry in loading.store().summaries():
+        shown = entry.spec.demonstrations
+        alike = shown not in found and wanted(shown) and entry.spec.with_(demonstrations=spec.demonstrations) == spec
+        if alike and (one := loading.recording(entry.key)):
+            found[shown] = one
+    return found
 
 
 def seeds_button(chosen: Compared) -> None:

@@ -16,6 +16,9 @@ from iclviz.jobs.starting import Process
 from iclviz.recording import Recording
 
 REFRESH_SECONDS = 1.0
+MOST_KEPT = 4
+"""Files that are kept for whoever comes back to them."""
+
 NAME = "comparison.zip"
 HELP = (
     "Figures for the screen and for a paper, their numbers, tables of items, the recordings, the methods paragraph and "
@@ -94,7 +97,11 @@ def comparison_button(recordings: Mapping[str, Recording]) -> None:
 
 
 def _make(keys: tuple[str, ...]) -> None:
-    _makings()[keys] = Making(keys)
+    makings = _makings()
+    makings[keys] = Making(keys)
+    ended = [one for one, making in list(makings.items()) if not making.is_running]
+    for one in ended[:-MOST_KEPT]:
+        makings.pop(one, None)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
