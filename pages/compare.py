@@ -152,7 +152,7 @@ def attention(view: View) -> None:
     found = over_layers(
         view, lambda keys: questions.log_ratio.of(keys, how), lambda keys: questions.log_ratios.of(keys, how)
     )
-    title = f"Attention of the last prompt token to {how.over} over {how.under} text"
+    title = f"The last prompt token's attention, {how.over} over {how.under}"
     draw(view, found, "attention", title, "Log attention ratio (natural log)", first=1)
 
 

@@ -194,9 +194,8 @@ def attention_split(
         barmode="stack",
         bargap=0.1,
         hovermode="x unified",
-        legend={"traceorder": "normal", "y": theme.ABOVE_PANEL_TITLES},
-        margin={"t": theme.MARGIN["t"] + theme.PANEL_TITLE},
-        height=theme.HEIGHT + theme.PANEL_TITLE,
+        legend_traceorder="normal",
+        legend_rows=2,
     )
 
 

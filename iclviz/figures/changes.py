@@ -102,7 +102,6 @@ def composite_to_simple(conditions: Mapping[str, CompositeToSimple], *, demonstr
         details=details,
         hovermode="x unified",
         showlegend=True,
-        legend_rows=2,
     )
 
 

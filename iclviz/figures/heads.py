@@ -137,9 +137,8 @@ def attention_on_text(
         reading(by, block, head, rows, with_sinks) + wording.sentence(demonstrations),
         barmode="overlay",
         bargap=0.1,
-        legend={"y": 1 + theme.PANEL_TITLE / (_PANEL * len(titles))},
-        margin={"t": theme.MARGIN["t"] + theme.PANEL_TITLE},
-        height=theme.MARGIN["t"] + theme.MARGIN["b"] + theme.PANEL_TITLE + _PANEL * len(titles),
+        legend_rows=2,
+        height=theme.MARGIN["t"] + theme.MARGIN["b"] + theme.LEGEND_ROW + _PANEL * len(titles),
     )
 
 

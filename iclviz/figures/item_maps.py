@@ -39,20 +39,20 @@ def item_map(
     for column, (name, mapped) in enumerate(maps.items(), start=1):
         for trace in _points(mapped, values, item_ids, name, label, first=column == 1):
             figure.add_trace(trace, row=1, col=column)
-        across, down = (f"Axis {axis} ({share:.0%} of the spread)" for axis, share in enumerate(mapped.shares, start=1))
+        across, down = (f"Axis {axis} ({share:.0%})" for axis, share in enumerate(mapped.shares, start=1))
         figure.update_xaxes(title=across, row=1, col=column)
         figure.update_yaxes(title=down, row=1, col=column, scaleanchor="x" if column == 1 else f"x{column}")
     bar = {"title": {"text": label}, "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
     caption = (
         f"Every item at layer {layer} in the plane that keeps most of the distances between items (classical "
-        f"scaling), coloured by {label.lower()}. Near items are represented alike; what the two axes leave out is the "
-        f"rest to 100 %, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
+        f"scaling), coloured by {label.lower()}. Near items are represented alike; each axis keeps the given share "
+        f"of their spread, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
     )
     rows = -(-min(len(np.unique(values)), _MOST_COLOURS) // 6)
     return theme.finish(
         figure, "Items in a plane", f"Layer {layer}, by {label}", caption,
-        legend_rows=rows + 1, height=480, showlegend=not _is_scale(values), legend_y=theme.ABOVE_PANEL_TITLES,
+        legend_rows=rows + 1, height=480, showlegend=not _is_scale(values),
     )  # fmt: skip
 
 

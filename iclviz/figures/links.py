@@ -52,7 +52,6 @@ def link_by_layer(
         "95 % interval; filled: p < 0.05 corrected over layers and measures",
         caption,
         details=details,
-        legend_rows=2,
         hovermode="x unified",
         showlegend=True,
     )

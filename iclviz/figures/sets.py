@@ -1,13 +1,13 @@
 """Several conditions at once: a measure by layer, a score, and their RSMs side by side."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.seeds import OverSeeds
-from iclviz.figures import theme, wording
+from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
@@ -41,7 +41,9 @@ def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> It
     yield from ((label, result, *looks[label]) for label, result in conditions.items())
 
 
-def _intervals(conditions: Mapping[str, OverSeeds]) -> str:
+def _intervals(conditions: Mapping[str, OverSeeds], are_drawn: bool = True) -> str:
+    if not are_drawn or not any(np.isfinite(result.low).any() for result in conditions.values()):
+        return "no intervals"
     return f"intervals: {wording.each(conditions, _interval)}"
 
 
@@ -69,14 +71,14 @@ def measure_of_set(
     """
     figure = go.Figure()
     for label, result, colour, symbol in _drawn(conditions, among):
-        layers = np.arange(first, first + len(result.estimate))
+        axis = np.arange(first, first + len(result.estimate))
         if bands and np.isfinite(result.low).any():
-            edge = {"x": layers, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+            edge = {"x": axis, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
             figure.add_scatter(y=result.low, legendgroup=label, **edge)
             fill = theme.translucent(colour, 0.12)
             figure.add_scatter(y=result.high, legendgroup=label, fill="tonexty", fillcolor=fill, **edge)
         figure.add_scatter(
-            x=layers,
+            x=axis,
             y=result.estimate,
             name=label,
             legendgroup=label,
@@ -87,20 +89,20 @@ def measure_of_set(
             "%{customdata[2]:.0f} seeds",
             **_numbers(result),
         )
-    title = "Block (number)" if first else "Layer (0 = input of the first block)"
-    figure.update_xaxes(title=title, tickformat="d", showgrid=False)
+    layers.layer_axis(figure, first)
     figure.update_yaxes(title=value, zeroline=True)
+    intervals = _intervals(conditions, bands)
+    read = "Nothing is tested here" if intervals == "no intervals" else "Lines whose bands overlap may still differ"
     caption = (
-        f"{measure}, by layer, in {len(conditions)} conditions over the same items ({_intervals(conditions)}). Lines "
-        "whose bands overlap may still differ, since the items are the same: a pair of conditions is tested as B "
-        f"minus A.{wording.sentence(demonstrations)}"
+        f"{measure}, by {layers.unit(first)}, in {len(conditions)} conditions over the same items ({intervals}). "
+        f"{read}: a pair of conditions is tested as B minus A, item by item."
+        f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         measure,
-        wording.capital(_intervals(conditions)),
+        wording.capital(intervals),
         caption,
-        legend_rows=_legend_rows(conditions),
         hovermode="x unified",
         showlegend=True,
     )
@@ -152,8 +154,3 @@ def score_of_set(
     return theme.finish(
         figure, f"{score} by condition", wording.capital(_intervals(conditions)), caption, showlegend=False
     )
-
-
-def _legend_rows(conditions: Iterable[str]) -> int:
-    """Rows that the legend is expected to take."""
-    return 1 + sum(len(label) + 8 for label in conditions) // 110

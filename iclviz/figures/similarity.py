@@ -96,10 +96,10 @@ def similarity_matrices(
         figure.add_trace(heatmap.update(coloraxis="coloraxis2" if last else "coloraxis"), row=1, col=column)
     _item_axes(figure, sorting)
     figure.update_yaxes(title=_axis_title(sorting), row=1, col=1)
-    bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.38, "xanchor": "left"}
+    bar = {"orientation": "h", "thickness": 10, "yanchor": "top", "y": -0.38, "xanchor": "left", "tickangle": 0}
     share = len(rsms) / len(panels)
-    shared = {**bar, "x": 0, "len": share - 0.05, "title": {"text": title}}
-    own = {**bar, "x": share + 0.02, "len": 0.98 - share, "title": {"text": "Prediction (own scale)"}}
+    shared = {**bar, "x": 0, "len": share - 0.05, "title": {"text": title, "side": "top"}}
+    own = {**bar, "nticks": 3, "x": share + 0.02, "len": 0.98 - share, "title": {"text": "Prediction", "side": "top"}}
     figure.update_layout(
         coloraxis={**_scale(*rsms.values()), "colorbar": shared},
         coloraxis2={**_scale(hypothesis), "colorbar": own},

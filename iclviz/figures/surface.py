@@ -69,7 +69,6 @@ def surface_control(control: SurfaceControl, *, hypothesis: str, condition: str,
         details=details,
         hovermode="x unified",
         showlegend=True,
-        legend_rows=3,
     )
 
 

@@ -17,9 +17,8 @@ FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Ari
 TEXT_SIZE, TITLE_SIZE, SUBTITLE_SIZE, PANEL_SIZE = 13, 17, 13, 14
 HEIGHT = 420
 LINE_WIDTH, MARKER_SIZE, THIN = 2, 7, 1
-PANEL_TITLE, ABOVE_PANEL_TITLES = 28, 1.1
-"""Height of the titles over side-by-side panels, and where a legend clears them."""
-LEGEND_ROW = 24
+LEGEND_TOP, LEGEND_ROW = 66, 24
+"""Where a legend begins, under the subtitle, and the height of its rows."""
 MARGIN = {"l": 72, "r": 24, "t": 112, "b": 64}
 
 CONDITIONS = ("#1F77B4", "#C75B12")
@@ -117,7 +116,7 @@ def _template(mode: Mode) -> go.layout.Template:
             },
             "xaxis": {**axis, "zeroline": False},
             "yaxis": axis,
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "yanchor": "top"},
             "hoverlabel": {"font": {"family": FONT, "size": TEXT_SIZE}, "align": "left", "namelength": -1},
             "margin": MARGIN,
             "bargap": 0.25,
@@ -148,16 +147,18 @@ def finish(
 ) -> go.Figure:
     """Give a figure its title, its caption (two sentences: what is seen, how to read it) and the light template.
 
-    details: how its numbers came about, for who asks. A legend of several rows gets their height above the figure.
+    details: how its numbers came about, for who asks.
+    legend_rows: those that clear the titles of panels; Plotly itself moves a plot without them below its legend.
     """
     further = LEGEND_ROW * (legend_rows - 1)
-    sizes = {"height": HEIGHT + further, "margin": {**MARGIN, "t": MARGIN["t"] + further}}
+    sizes = {"height": HEIGHT + further, "margin": {**MARGIN, "t": MARGIN["t"] + further}, **layout}
     figure.update_annotations(font_size=PANEL_SIZE)
     figure.update_layout(
         template=TEMPLATES["light"],
         title={"text": title, "subtitle": {"text": subtitle}},
         meta={"caption": caption, "details": details.strip()},
-        **{**sizes, **layout},
+        legend_y=1 - LEGEND_TOP / sizes["height"],
+        **sizes,
     )
     return figure
 
