@@ -14,13 +14,14 @@ from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Job, Progress
 from iclviz.questions.answers import Answers
-from iclviz.questions.question import Question, Refusal
+from iclviz.questions.question import Question, Refusal, analyses_version, is_outdated
 from iclviz.recording import Recording
 from iclviz.store import Store
 
 POLL_SECONDS = 0.05
 TELL_SECONDS = 0.3
 KEPT_RECORDINGS = 16
+CHANGED = "The program's analyses have changed since this dashboard was started. Start it again."
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,24 @@ class Analyst:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._answers = Answers(asked.store)
+        analyses_version()
         self._recording = lru_cache(KEPT_RECORDINGS)(asked.store.load)
 
     def answer_next(self) -> bool:
-        """Answer the question whose turn it is; False where none waits."""
+        """Answer the question whose turn it is; False where none waits.
+
+        Raises
+        ------
+        UserError: it is of newer analyses than those that this process has read.
+        """
         job = self._asked.next()
         if job is None:
             return False
+        if job.key != job.spec.digest:
+            if is_outdated():
+                raise UserError("The analyses have changed since this analyst began.", "A page starts a new one.")
+            self._asked.finish(job.key, "failed", CHANGED)
+            return True
         if job.spec in self._answers:
             self._asked.done(job.key)
             return True

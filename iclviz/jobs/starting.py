@@ -1,5 +1,6 @@
 """Starting the worker and the analyst as processes of their own; needs no torch."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -19,14 +20,16 @@ Process = subprocess.Popen[bytes]
 def start(store: Store, name: str) -> Process:
     """The command `iclviz NAME` in a session of its own, so that a signal to the caller's does not reach it.
 
-    It ends by itself after half an hour without work; its log lies in the cache.
+    It ends with this process, or by itself after half an hour without work; its log lies in the cache.
     """
     command = [sys.executable, "-m", "iclviz", name, "--idle-exit", str(IDLE_EXIT_SECONDS)]
     environment = {**os.environ, "ICLVIZ_CACHE": str(store.folder)}
     with (store.folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+    atexit.register(process.terminate)
+    return process
 
 
 def ensure_worker(queue: Queue) -> Process | None:

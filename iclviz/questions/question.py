@@ -111,9 +111,21 @@ class Refusal:
 
 @cache
 def analyses_version() -> str:
-    """A digest of the analyses' own code and of the libraries they compute with: other code, other answers."""
-    rooms = [Path(importlib.import_module(room).__file__ or "").parent for room in ("iclviz.analysis", __package__)]
+    """A digest of the analyses' own code and of the libraries they compute with: other code, other answers.
+
+    It is that of the first call, about which `is_outdated` asks again.
+    """
+    return _version_on_disk()
+
+
+def is_outdated() -> bool:
+    """Whether the analyses' code has changed on disk since this process read it."""
+    return _version_on_disk() != analyses_version()
+
+
+def _version_on_disk() -> str:
+    here = Path(__file__).parent
     sources = blake2b(digest_size=8)
-    for path in sorted(path for room in rooms for path in room.rglob("*.py")):
+    for path in [here / "analyses.py", here / "codec.py", *sorted((here.parent / "analysis").rglob("*.py"))]:
         sources.update(path.read_bytes())
     return " ".join([sources.hexdigest(), *map(version, LIBRARIES)])

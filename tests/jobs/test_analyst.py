@@ -68,6 +68,22 @@ def test_a_fault_of_the_program_fails_that_question_alone(asked, few_and_many, m
     assert sound in Answers(asked.store)
 
 
+def test_an_analyst_of_older_code_makes_room_for_a_newer_one(asked, few_and_many, monkeypatch):
+    question = ask(few_and_many[0].key)
+    analyst = Analyst(asked)
+    asked.submit(question, "digest of newer analyses")
+    monkeypatch.setattr("iclviz.questions.question._version_on_disk", lambda: "newer")
+    with pytest.raises(UserError, match="have changed"):
+        analyst.answer_next()
+    assert asked.get("digest of newer analyses").state == "queued"
+
+
+def test_a_page_of_older_code_is_told_to_start_again(asked, few_and_many):
+    asked.submit(ask(few_and_many[0].key), "digest of older analyses")
+    assert Analyst(asked).answer_next()
+    assert "Start it again" in asked.get("digest of older analyses").error
+
+
 def test_askers_take_turns(asked):
     for number in range(3):
         submit(asked, ask(f"a{number}"), "first")
