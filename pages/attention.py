@@ -82,10 +82,10 @@ def view_of(pairs: dict[str, Recording]) -> View:
     with columns[1]:
         under = options.select("under", "Relative to", ROLES, None, "irrelevant")
     with columns[2]:
-        names = {"mean": "Mean over heads", "max": "Strongest head"}
+        names = {"mean": "Mean", "max": "Strongest"}
         heads = cast(Heads, options.select("heads", "Heads", ["mean", "max"], names))
     with columns[3]:
-        names = {"response": "Response tokens", "last": "Last prompt token"}
+        names = {"response": "Response", "last": "Prompt's end"}
         rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
     with columns[4]:
         names = {"token": "Per token", "mass": "All its text"}

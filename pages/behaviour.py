@@ -39,9 +39,9 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
 
 
 def over_k(chosen: Recording, score: str) -> dict[int, ScoreSummary]:
-    """Summaries of every run in the cache that differs from one in its number of demonstrations alone."""
+    """Summaries of every run in the cache that differs from one in its number of demonstrations alone, 0 among them."""
     own = chosen.spec.demonstrations
-    like = runs_like(chosen, lambda shown: (shown.kind, shown.seed) == (own.kind, own.seed))
+    like = runs_like(chosen, lambda shown: not shown.k or (shown.kind, shown.seed) == (own.kind, own.seed))
     return {shown.k: analyses.score(one.key, score, one) for shown, one in like.items()}
 
 

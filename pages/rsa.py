@@ -28,7 +28,7 @@ from iclviz.snippets import of_conditions
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import bound, choices, keep_known
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
@@ -205,7 +205,10 @@ def layers(view: View) -> None:
     """Layer by layer similarity within A, within B, and of A with B."""
     measures = {"rsa": "Spearman's rho of RSMs", "cka": "Debiased linear CKA"}
     said = "Spearman's rho compares two layers' matrices; debiased CKA compares their embeddings."
-    measure = st.radio("Measure", list(measures), format_func=measures.__getitem__, horizontal=True, help=said)
+    keep_known("alike", measures, "rsa")
+    measure = bound(
+        st.radio, "Measure", "alike", list(measures), format_func=measures.__getitem__, horizontal=True, help=said
+    )
     sides = list(view.pairs.items())
     across = [(sides[0], sides[0]), (sides[-1], sides[-1]), (sides[0], sides[-1])][: 3 if len(sides) > 1 else 1]
     how = (view.pooling, view.metric, measure)
@@ -239,8 +242,7 @@ def seeds(view: View) -> None:
 def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
     others = [name for name in view.first.hypotheses if name != view.hypothesis]
-    said = "The hypothesis that the one chosen above is compared with."
-    other = st.selectbox("Against", others, format_func=view.of.titles.__getitem__, help=said)
+    other = options.select("against", "Against", others, view.of.titles)
     how = ((view.hypothesis, other), view.pooling, view.metric)
     tests = answers({label: questions.hypotheses.of([one.key], *how) for label, one in view.pairs.items()})
     measure = "alignment (rho-a) with one hypothesis over another"

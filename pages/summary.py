@@ -19,7 +19,7 @@ from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
-from iclviz.ui.choice import bound, choices
+from iclviz.ui.choice import bound, choices, keep_known
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
@@ -91,7 +91,7 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
     strongest = min(found.strongest.values(), key=lambda one: one.p, default=None)
     names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
     default = strongest.measure if strongest else names[0]
-    columns = st.columns([1, 2])
+    columns = st.columns(2)
     with columns[0]:
         measure = options.select("measure", "Measure", names, TITLES, default)
     first = first_layer(measure)
@@ -118,7 +118,8 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
                 demonstrations=limits,
             )
         )
-        if st.toggle("Over conditions (exploratory)", help="Every run of these items with other demonstrations."):
+        said = "Every run of these items with other demonstrations."
+        if bound(st.toggle, "Over conditions (exploratory)", "over_conditions", help=said):
             over_conditions(chosen, measure, layer, measuring, score)
 
 
@@ -139,24 +140,34 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     key, comparison = chosen.key, chosen.comparison
     hypothesis, label = measuring.of(comparison.first)
-    changes: dict[str, tuple[Question[Any], int]] = {}
+    changes: dict[str, tuple[str, Question[Any]]] = {}
     if hypothesis:
         title = f"alignment with “{of.titles[hypothesis]}”"
-        asked = questions.alignment_change.of(key, hypothesis, measuring.pooling, measuring.metric, "spearman")
-        changes[title] = (asked, 0)
+        how = (hypothesis, measuring.pooling, measuring.metric)
+        changes["alignment"] = title, questions.alignment_change.of(key, *how, "spearman")
     if label:
         title = probe_change_title(comparison.first, label, of.titles[label])
-        changes[title] = (questions.probe_change.of(key, label, measuring.pooling), 0)
+        changes["probe"] = title, questions.probe_change.of(key, label, measuring.pooling)
     if "attention_ratio" in found.links[LEVELS[0]]:
         title = "log attention ratio of the last prompt token"
-        changes[title] = (questions.log_ratio_change.of(key, measuring, False), 1)
+        changes["attention_ratio"] = title, questions.log_ratio_change.of(key, measuring, False)
     st.subheader("Exploratory: what changed inside the model")
-    n_tests = sum(comparison.first.n_layers + 1 - first for _, first in changes.values())
+    n_tests = sum(comparison.first.n_layers + 1 - first_layer(measure) for measure in changes)
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    chosen_title = st.segmented_control("Change of", list(changes), label_visibility="collapsed")
-    if chosen_title:
-        asked, first = changes[chosen_title]
-        show(change_by_layer({"B − A": answer(asked)}, measure=chosen_title, first=first, demonstrations=limits))
+    keep_known("changed", ["", *changes], "")
+    of_measure = bound(
+        st.segmented_control,
+        "Change of",
+        "changed",
+        list(changes),
+        format_func=lambda measure: capital(changes[measure][0]),
+        label_visibility="collapsed",
+        help="B minus A of one measure, layer by layer.",
+    )
+    if of_measure:
+        title, asked = changes[of_measure]
+        layer = first_layer(of_measure)
+        show(change_by_layer({"B − A": answer(asked)}, measure=title, first=layer, demonstrations=limits))
 
 
 def page(pairs: dict[str, Recording]) -> None:

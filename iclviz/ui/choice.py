@@ -93,6 +93,10 @@ DEFAULTS: dict[str, Any] = {
     "played": False,
     "measure": "",
     "at": -1,
+    "over_conditions": False,
+    "changed": "",
+    "against": "",
+    "alike": "rsa",
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis, or all heads."""
 
@@ -180,6 +184,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "played": _flag,
     "at": _whole(-1, 1000),
     "bands": _flag,
+    "over_conditions": _flag,
 }
 """How a URL's text becomes a choice; names without an entry are short texts."""
 

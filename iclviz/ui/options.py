@@ -11,6 +11,7 @@ from iclviz.ui.choice import bound, keep_known
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
     "hypothesis": "The matrix that says which items should be represented alike.",
+    "against": "The hypothesis that the one chosen above is compared with.",
     "label": "What the probe tries to read from the embeddings.",
     "pooling": "Over which prompt tokens hidden states are pooled. The query is the item's own, the same text with and "
     "without demonstrations; over the whole prompt, a shared beginning makes all items alike.",

@@ -77,11 +77,11 @@ def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_pa
 
 def test_averaging_takes_every_seed_of_each_condition(chosen):
     record(chosen, seeds=[0, 1, 2])
-    test = opened("compare", {**chosen, "averaged": True})
-    assert not test.exception
-    assert "3 demonstration seeds" in charts(test)[1].proto.alt
-    test = opened("compare", {**chosen, "averaged": True, "bands": False})
-    assert not test.exception
+    for bands, said_of_them in ((True, "Student's 95 % over 3 demonstration seeds"), (False, "no intervals")):
+        test = opened("compare", {**chosen, "averaged": True, "bands": bands})
+        assert not test.exception
+        assert said_of_them in charts(test)[1].proto.alt
+        assert "these 3 demonstration sets" in charts(test)[1].proto.alt
 
 
 def test_chosen_runs_of_several_tasks_show_those_of_the_first_one(chosen, of_task):

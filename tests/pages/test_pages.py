@@ -341,7 +341,7 @@ def test_any_two_roles_make_a_ratio_or_say_why_there_is_none(chosen):
     record(chosen)
     test = opened("attention", chosen)
     over, under = (widget(test.selectbox, label) for label in ("Attention to", "Relative to"))
-    assert over.options == under.options == list(ROLES)
+    assert over.options == under.options == [role.capitalize() for role in ROLES]
     for role in ROLES:
         widget(test.selectbox, "Attention to").set_value(role).run()
         assert not test.exception, role
