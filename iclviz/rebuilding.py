@@ -110,13 +110,15 @@ def _of_representation(conditions: Mapping[str, Recording], of: Task) -> Iterato
         "layer": layer,
         "demonstrations": demonstration_scope(alike.values()),
     }
-    yield Recipe(list(alike), "rsms", "recording_rsms", "similarity_matrices", [primary.pooling], matrices, layer)
+    yield Recipe(
+        list(alike), "rsms", "recording_rsms", "similarity_matrices", [primary.pooling, primary.metric], matrices, layer
+    )
     scope = {"demonstrations": demonstration_scope(kept.values())}
     with_it = [label for label, one in kept.items() if hypothesis in one.hypotheses]
-    said = {"hypothesis": titles[hypothesis], **scope}
-    yield Recipe(with_it, "tests", "recording_alignment", "alignment_by_layer", [hypothesis], said)
+    how, said = [hypothesis, primary.pooling, primary.metric], {"hypothesis": titles[hypothesis], **scope}
+    yield Recipe(with_it, "tests", "recording_alignment", "alignment_by_layer", how, said)
     said = {"label": titles[primary.label], **scope}
-    yield Recipe(list(kept), "probes", "recording_probe", "probe_by_layer", [primary.label], said)
+    yield Recipe(list(kept), "probes", "recording_probe", "probe_by_layer", [primary.label, primary.pooling], said)
 
 
 _SCRIPT = f'''"""Draws this export's figures again from its recordings: python rebuild.py [FOLDER]

@@ -108,15 +108,21 @@ def _floor_note(a: RunSpec, b: RunSpec) -> str:
 def _facts(change: Change) -> str:
     """A change with its interval and p, for brackets to be closed behind it."""
     estimate, low, high, p = (float(array[0]) for array in (change.estimate, change.low, change.high, change.p))
-    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)})"
+    differ = not math.isnan(p) and (p < SIGNIFICANT) != (low > 0 or high < 0)
+    decides = "; the two are of different methods, and p decides" if differ else ""
+    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)}{decides})"
 
 
-def change_sentence(change: Change, title: str, n_items: int) -> str:
-    """The difference of one score between A and B."""
+def _is_untested(change: Change) -> bool:
+    return math.isnan(float(change.p[0]))
+
+
+def change_sentence(change: Change, title: str, n_items: int, better: str) -> str:
+    """The difference of one score between A and B, over the items that have it in both; which way is better."""
     why = f" ({change.reason})" if change.reason else ""
     return (
-        f"B minus A of “{title}” on the {n_items} items that both have: {_facts(change)} in {change.n_units} "
-        f"independent groups{why}."
+        f"B minus A of “{title}” ({better} is better) on the {n_items} items that have it in both: {_facts(change)} in "
+        f"{change.n_units} independent groups{why}."
     )
 
 
@@ -129,6 +135,8 @@ def _verdict(headline: Headline) -> str:
     change, read = headline.change, headline.parsed_change
     if change.reason:
         return f"Whether behaviour improved cannot be tested ({change.reason})"
+    if improved(change) and read is not None and _is_untested(read):
+        return "Behaviour improved; whether it did where responses were read in both cannot be tested"
     if improved(change) and read is not None and not improved(read):
         return "Behaviour improved, but not beyond chance where responses were read in both"
     if improved(change):
@@ -161,6 +169,8 @@ def _parsing(headline: Headline) -> str:
     if not improved(headline.change):
         return f"Responses could be read in {rates}; {seen}."
     holds = "the improvement is seen there too" if improved(change) else "there it is not beyond chance"
+    if _is_untested(change):
+        holds = f"there it cannot be tested ({change.reason or 'nothing differs'})"
     return f"Responses could be read in {rates}; {seen}: {holds}."
 
 
@@ -175,6 +185,8 @@ def _logprob(change: Change, margin: Change | None) -> str:
 
 
 def _changed(change: Change) -> str:
+    if _is_untested(change):
+        return f"was not tested ({change.reason or 'nothing differs'})"
     return "changed" if float(change.p[0]) < SIGNIFICANT else "did not change beyond chance"
 
 
@@ -183,14 +195,14 @@ def _link(level: Level, strongest: Strongest, n_tests: int, limits: str) -> str:
     what = f"{MEASURE_TITLES[strongest.measure]} at {unit} {strongest.layer}"
     facts = (
         f"rho = {number(strongest.rho)} (95 % interval {number(strongest.low)} to {number(strongest.high)}, "
-        f"{p_value(strongest.p)} corrected over {n_tests} correlations); given the baseline score, lengths and the "
-        f"task's covariates, rho = {number(strongest.partial)}"
+        f"{p_value(strongest.p)} corrected over {n_tests} correlations; rho and its interval are of the strongest of "
+        "these, so that rho is too large on average); given the baseline score, lengths and the task's covariates, "
+        f"rho = {number(strongest.partial)}"
     )
     if strongest.p < SIGNIFICANT:
         found = f"the change of {what} goes with the change of behaviour"
     else:
         found = f"no measure's change was found to go with the change of behaviour; the strongest is {what}"
-        facts += "; the interval is not corrected for having chosen the strongest"
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
 
 

@@ -10,11 +10,13 @@ from typing import Any, cast
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.attention import By, Heads, LogRatioSummary, Per, Rows, largest_mass
+from iclviz.analysis.attention import By, Heads, LogRatioSummary, Per, Rows, first_token_roles, largest_mass
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError, StoreError, UserError
 from iclviz.figures.attention import (
+    JOINED,
+    OF,
     attention_ratio_by_head,
     attention_ratio_by_layer,
     attention_ratio_over_items,
@@ -61,12 +63,16 @@ class View:
     @property
     def measure(self) -> str:
         """The measure's name in captions."""
-        return f"log attention ratio of {self.how.over} over {self.how.under} text"
+        counted = "" if self.how.per == "token" else ", all its text"
+        return (
+            f"log attention ratio of {self.how.over} over {self.how.under} text{counted}, of {OF[self.how.rows]}, "
+            f"{JOINED[self.how.heads]}"
+        )
 
     @property
     def roles(self) -> dict[str, Any]:
         """What the figures of the ratio say of it."""
-        return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows}
+        return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows, "per": self.how.per}
 
     def log_ratios(self, by_head: bool = False) -> dict[str, LogRatioSummary]:
         """Each condition's mean log ratio, (L,) or (L, H)."""
@@ -102,6 +108,23 @@ def missing(view: View) -> None:
             st.info(f"{label}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
 
 
+def sinks(view: View) -> None:
+    """Which of the ratio's roles hold the first token."""
+    of_ratio = (view.how.over, view.how.under)
+    held = {
+        label.partition(":")[0]: {role: share for role, share in first_token_roles(one).items() if role in of_ratio}
+        for label, one in view.pairs.items()
+    }
+    said = [
+        f"{share:.0%} of {label}’s items in {role} text" for label, of in held.items() for role, share in of.items()
+    ]
+    if said:
+        st.caption(
+            "A prompt’s first token often takes much attention whatever it says (an attention sink). Here it stands in "
+            f"{', '.join(said)}, and their ratio counts it: compare conditions, which begin alike."
+        )
+
+
 def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
@@ -109,7 +132,8 @@ def over_items(view: View) -> None:
     found = answers({label: questions.log_ratio_of_items.of([one.key], view.how) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
-    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **view.roles))
+    said = {**view.roles, "heads": view.how.heads, "demonstrations": view.scope}
+    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, **said))
 
 
 def change(view: View) -> None:
@@ -132,9 +156,10 @@ def relevance(view: View) -> None:
             try:
                 with slot():
                     found = answers({deep: questions.relevance.of([one.key], view.how, deep) for deep in (False, True)})
-                    measure, versus = "share of attention to the same text", "relevant − chance"
-                    show(change_by_layer({label: found[False]}, measure=measure, first=1, versus=versus), name=label)
-                    show(change_by_head(found[True], measure=measure, versus=versus), name=label)
+                    said = {"versus": "relevant − chance", "demonstrations": demonstration_scope([one])}
+                    measure = "share of attention to the same text"
+                    show(change_by_layer({label: found[False]}, measure=measure, first=1, **said), name=label)
+                    show(change_by_head(found[True], measure=measure, **said), name=label)
             except AnalysisError as error:
                 st.info(str(error))
 
@@ -152,7 +177,7 @@ def further(view: View) -> None:
 
 def by_block(view: View, at: Place) -> None:
     """The ratio by block."""
-    chosen = {**view.roles, "heads": view.how.heads, "per": view.how.per}
+    chosen = {**view.roles, "heads": view.how.heads}
     show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **chosen), at.block)
     copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
 
@@ -160,7 +185,7 @@ def by_block(view: View, at: Place) -> None:
 def by_head(view: View, at: Place) -> None:
     """The ratio by block and head."""
     found = view.log_ratios(by_head=True)
-    figure = attention_ratio_by_head(found, per=view.how.per, demonstrations=view.scope, **view.roles)
+    figure = attention_ratio_by_head(found, demonstrations=view.scope, **view.roles)
     show_cells(figure, at.block, at.head)
 
 
@@ -200,7 +225,8 @@ def ratio_table(ratio: View, at: Place) -> None:
             "–" if np.isnan(values[index]) else f"{values[index]:.3f}".replace("-", "−")
             for values in (of.mean, of.low, of.high)
         )
-        numbers = {"Log ratio": mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
+        joined = "Log ratio in the strongest head" if at.head is None and ratio.how.heads == "max" else "Log ratio"
+        numbers = {joined: mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
         rows.append({"Condition": as_text(label), **numbers})
     st.table(rows, border="horizontal", hide_index=True)
 
@@ -302,6 +328,7 @@ pairs = recorded()
 view = view_of(pairs)
 with slot():
     missing(view)
+    sinks(view)
     found = view.log_ratios()
     ratio = View({label: one for label, one in pairs.items() if np.isfinite(found[label].mean).any()}, view.how)
     if not ratio.pairs:

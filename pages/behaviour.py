@@ -30,10 +30,14 @@ def parse_lines(recordings: dict[str, Recording]) -> None:
 
 def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int, ScoreSummary]]:
     """Summaries of every run in the cache that differs from A or B in its demonstrations alone."""
+    a, *_ = (one.spec for one in recordings.values())
+    differ = any(one.spec.with_(demonstrations=a.demonstrations) != a for one in recordings.values())
     series: dict[str, dict[int, ScoreSummary]] = {}
-    for chosen in recordings.values():
+    for label, chosen in recordings.items():
         own = chosen.spec.demonstrations
         name = f"{own.kind}, seed {own.seed}" if own.kind != "none" else "none"
+        if differ:
+            name = f"{label[0]}: {name}"
         series.setdefault(name, {}).update(over_k(chosen, score))
     return series
 
@@ -52,12 +56,16 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     chosen = compared(recordings)
     if chosen is None:
         return
+    if score != of.primary.score:
+        st.caption(
+            f"Exploratory: the main score, fixed before any result, is “{of.titles[of.primary.score]}”, and p is not "
+            f"corrected over the {len(chosen.comparison.first.scores)} scores."
+        )
 
     def sentence(comparison: Comparison) -> str:
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
-        return change_sentence(
-            analyses.score_change(keys, score, comparison), of.titles[score], len(comparison.item_ids)
-        )
+        change, n_items = analyses.score_change(keys, score, comparison)
+        return change_sentence(change, of.titles[score], n_items, of.better(score))
 
     if chosen.comparison.n_seeds == 1:
         st.markdown(sentence(chosen.comparison))

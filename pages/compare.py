@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 
 from iclviz.analysis.attention import LogRatioSummary
+from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope, is_number, probed_labels
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import METRICS, AlignmentTest, Metric
-from iclviz.analysis.seeds import OverSeeds, of_one, over_seeds
+from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.figures.probing import MEASURES
 from iclviz.figures.sets import measure_of_set, score_of_set
 from iclviz.figures.similarity import similarity_by_condition
@@ -26,7 +27,7 @@ from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot
 from iclviz.ui.choice import as_text, bound, choices
-from iclviz.ui.comparing import of_seeds
+from iclviz.ui.comparing import draws, of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
@@ -55,53 +56,49 @@ class View:
         return next(iter(self.runs.values()))[0]
 
     @property
-    def is_averaged(self) -> bool:
-        """Whether any condition has several seeds."""
-        return any(len(runs) > 1 for runs in self.runs.values())
-
-    @property
     def scope(self) -> str:
         """What statements are limited to."""
-        counts = sorted(map(len, self.runs.values()))
+        counts = sorted(len(runs) for runs in self.runs.values() if draws(runs[0].spec))
+        if not counts or counts[-1] == 1:
+            return demonstration_scope(self.firsts.values())
         if counts[0] < counts[-1]:
-            return f"for {counts[0]} to {counts[-1]} demonstration sets of each condition"
-        if self.is_averaged:
-            return seeds_scope(counts[0])
-        return demonstration_scope(self.firsts.values())
-
-    def keys(self) -> dict[str, list[str]]:
-        """The keys of each condition's runs."""
-        return {label: [one.key for one in runs] for label, runs in self.runs.items()}
+            return f"for {counts[0]} to {counts[-1]} demonstration sets, as conditions have them"
+        return seeds_scope(counts[0])
 
 
 def behaviour(view: View) -> None:
     """The main score of every condition."""
     score = view.of.primary.score
-    found = {label: _score(runs, score) for label, runs in view.runs.items()}
+    found = {
+        label: joined([analyses.score(one.key, score, one) for one in runs], draws(runs[0].spec))
+        for label, runs in view.runs.items()
+    }
     show(score_of_set(found, score=view.of.titles[score], better=view.of.better(score), demonstrations=view.scope))
 
 
-def _score(runs: list[Recording], score: str) -> OverSeeds:
-    if len(runs) > 1:
-        return over_seeds([np.atleast_1d(np.nanmean(one.scores[score])) for one in runs])
-    found = analyses.score(runs[0].key, score, runs[0])
-    return of_one(found.mean, found.low, found.high)
+Result = AlignmentTest | Probe | LogRatioSummary | ScoreSummary
 
 
-Asked = Callable[[list[str]], Question[Any]]
+def over_layers(view: View, asked: Callable[[str], Question[Any]]) -> dict[str, OverSeeds]:
+    """A measure by layer of every condition over its runs; `asked` is the question about a run of that key."""
+    runs = [(label, one.key) for label, several in view.runs.items() for one in several]
+    found = answers({(label, key): asked(key) for label, key in runs})
+    return {
+        label: joined([found[label, one.key] for one in several], draws(several[0].spec))
+        for label, several in view.runs.items()
+    }
 
 
-def over_layers(view: View, single: Asked, averaged: Asked) -> dict[str, OverSeeds]:
-    """A measure by layer of every condition: of one run each, with the interval over items, or over seeds."""
-    if view.is_averaged or not view.bands:
-        return answers({label: averaged(keys) for label, keys in view.keys().items()})
-    found = answers({label: single(keys) for label, keys in view.keys().items()})
-    return {label: of_one(middle(one), one.low, one.high) for label, one in found.items()}
+def joined(results: list[Result], has_seeds: bool) -> OverSeeds:
+    """The results of a condition's runs as one."""
+    sides = ([middle(one) for one in results], [one.low for one in results], [one.high for one in results])
+    estimates, lows, highs = ([np.atleast_1d(values) for values in side] for side in sides)
+    return over_seeds(estimates, lows, highs, has_seeds)
 
 
-def middle(result: AlignmentTest | Probe | LogRatioSummary) -> Array:
-    """(K,) what a result's interval lies around."""
-    if isinstance(result, LogRatioSummary):
+def middle(result: Result) -> Array | float:
+    """What a result's interval lies around."""
+    if isinstance(result, LogRatioSummary | ScoreSummary):
         return result.mean
     return result.score if isinstance(result, Probe) else result.estimate
 
@@ -111,7 +108,7 @@ def draw(view: View, found: dict[str, OverSeeds], name: str, measure: str, value
     there = {label: one for label, one in found.items() if np.isfinite(one.estimate).any()}
     if len(there) < len(found):
         missing = ", ".join(f"“{label}”" for label in found if label not in there)
-        st.info(f"{measure}: there is no value for {as_text(missing)}.")
+        st.info(f"{measure}: no layer has a value in every run of {as_text(missing)}.")
     if there:
         said = {"measure": measure, "value": value, "demonstrations": view.scope}
         show(measure_of_set(there, **said, first=first, bands=view.bands, among=list(view.runs)), name=name)
@@ -123,11 +120,7 @@ def alignment(view: View) -> None:
     if not hypothesis:
         return
     given = (hypothesis, how.pooling, how.metric)
-    found = over_layers(
-        view,
-        lambda keys: questions.alignment.of(keys, *given, "spearman", 0.0),
-        lambda keys: questions.alignments.of(keys, *given, "spearman"),
-    )
+    found = over_layers(view, lambda key: questions.alignment.of([key], *given, "spearman", 0.0))
     title = f"Alignment with “{view.of.titles[hypothesis]}”"
     draw(view, found, "alignment", title, ALIGNMENT)
 
@@ -137,11 +130,7 @@ def probe(view: View) -> None:
     how, label = view.measuring, view.measuring.of(view.first)[1]
     if not label:
         return
-    found = over_layers(
-        view,
-        lambda keys: questions.probe.of(keys, label, how.pooling, None, None),
-        lambda keys: questions.probes.of(keys, label, how.pooling),
-    )
+    found = over_layers(view, lambda key: questions.probe.of([key], label, how.pooling, None, None))
     value = MEASURES["R2" if is_number(view.first, label) else "balanced accuracy"]
     draw(view, found, "probe", f"Probe of “{view.of.titles[label]}”", value)
 
@@ -149,9 +138,7 @@ def probe(view: View) -> None:
 def attention(view: View) -> None:
     """The log attention ratio of the last prompt token."""
     how = view.measuring
-    found = over_layers(
-        view, lambda keys: questions.log_ratio.of(keys, how), lambda keys: questions.log_ratios.of(keys, how)
-    )
+    found = over_layers(view, lambda key: questions.log_ratio.of([key], how))
     title = f"The last prompt token's attention, {how.over} over {how.under}"
     draw(view, found, "attention", title, "Log attention ratio (natural log)", first=1)
 
@@ -184,21 +171,14 @@ def copied(view: View) -> tuple[dict[str, RunSpec], str]:
     how, hypothesis = view.measuring, view.measuring.of(view.first)[0]
     given = f"{hypothesis!r}, {how.pooling!r}, {how.metric!r}"
     drawn = f"measure={f'Alignment with “{view.of.titles[hypothesis]}”'!r}, value={ALIGNMENT!r}"
-    if view.bands and not view.is_averaged:
-        return {label: one.spec for label, one in view.firsts.items()}, (
-            f"tests = {{label: analysis.recording_alignment(run, {given}) for label, run in conditions.items()}}\n"
-            "found = {label: analysis.of_one(test.estimate, test.low, test.high) for label, test in tests.items()}\n"
-            f"figures.measure_of_set(found, {drawn}).show()"
-        )
     runs = {f"{label} #{place}": one for label, several in view.runs.items() for place, one in enumerate(several)}
     return {label: one.spec for label, one in runs.items()}, (
         "seeds = {}\n"
         "for name, run in conditions.items():\n"
-        f"    stack = analysis.recording_rsms(run, {how.pooling!r}, {how.metric!r})\n"
-        f"    aligned = [analysis.alignment(rsm, run.hypotheses[{hypothesis!r}]) for rsm in stack]\n"
-        "    seeds.setdefault(name.rpartition(' #')[0], []).append(aligned)\n"
-        "found = {label: analysis.over_seeds(values) for label, values in seeds.items()}\n"
-        f"figures.measure_of_set(found, {drawn}).show()"
+        f"    test = analysis.recording_alignment(run, {given})\n"
+        "    seeds.setdefault(name.rpartition(' #')[0], []).append((test.estimate, test.low, test.high))\n"
+        "found = {label: analysis.over_seeds(*zip(*tests)) for label, tests in seeds.items()}\n"
+        f"figures.measure_of_set(found, {drawn}, bands={view.bands}).show()"
     )
 
 
@@ -252,8 +232,8 @@ def page(ready: dict[str, Recording]) -> None:
             "averaged",
             help="Every run in the cache that differs from a condition in its demonstration seed alone.",
         )
-        bound(st.toggle, "Bands", "bands", help="95 % intervals: over seeds where averaged, else over items.")
-    is_averaged = choices()["averaged"] and choices()["vary"] != "seed"
+        bound(st.toggle, "Bands", "bands", help="95 % intervals: over items, and over seeds where averaged.")
+    is_averaged = choices()["averaged"] and choices()["vary"] not in ("seed", sets.CHOSEN)
     runs = {label: list(of_seeds(one).values()) if is_averaged else [one] for label, one in ready.items()}
     view = View(
         {label: several or [ready[label]] for label, several in runs.items()}, of, measuring, choices()["bands"]

@@ -115,6 +115,7 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
                 measure=f"{MEASURE_TITLES[measure]}, {unit} {layer}",
                 score=score,
                 groups=chosen.comparison.groups,
+                n_seeds=chosen.comparison.n_seeds,
                 demonstrations=limits,
             )
         )

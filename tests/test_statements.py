@@ -86,8 +86,8 @@ def test_p_values_are_written_as_papers_do():
 
 def test_a_single_difference_is_said_with_its_uncertainty(made):  # noqa: F811
     change = score_difference(compare(made(0), made(1, GAIN)), "main")
-    said = change_sentence(change, "Main score", 32)
-    assert said.startswith("B minus A of “Main score” on the 32 items that both have: ")
+    said = change_sentence(change, "Main score", 32, "higher")
+    assert said.startswith("B minus A of “Main score” (higher is better) on the 32 items that have it in both: ")
     assert said.endswith("in 16 independent groups.")
 
 
@@ -97,6 +97,24 @@ def test_an_improvement_that_only_format_explains_says_so_first(made):  # noqa: 
     scores = np.random.default_rng(0).normal(size=(2, 32)) * 0.1
     a, b = made(0, parsed=read, scores={"main": scores[0]}), made(1, scores={"main": scores[1] + gain})
     assert said(a, b)[0].startswith("Behaviour improved, but not beyond chance where responses were read in both:")
+
+
+def test_what_too_few_groups_leave_untested_is_not_called_chance(made):  # noqa: F811
+    read = ["yes" if item < 6 else None for item in range(32)]
+    scores = np.random.default_rng(0).normal(size=(2, 32)) * 0.1
+    a, b = made(0, parsed=read, scores={"main": scores[0]}), made(1, scores={"main": scores[1] + 4})
+    verdict, parsing, *_ = said(a, b)
+    assert verdict.startswith("Behaviour improved; whether it did where responses were read in both cannot be tested:")
+    assert "there it cannot be tested (too few groups" in parsing
+    assert "beyond chance" not in verdict + parsing
+
+
+def test_where_p_and_interval_disagree_p_decides(made):  # noqa: F811
+    change = score_difference(compare(made(0), made(1, GAIN)), "main")
+    apart = replace(change, p=np.array([0.2]))
+    assert "p decides" in change_sentence(apart, "Main score", 32, "higher")
+    assert "p decides" not in change_sentence(change, "Main score", 32, "higher")
+    assert "p decides" not in change_sentence(replace(change, p=np.array([np.nan])), "Main score", 32, "higher")
 
 
 def test_the_log_probability_stands_beside_that_over_other_answers(made):  # noqa: F811

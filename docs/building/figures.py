@@ -23,7 +23,7 @@ from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.of_recording import embeddings
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import STRENGTHS, Probe
-from iclviz.analysis.seeds import OverSeeds, of_one
+from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.exporting import named
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
@@ -165,13 +165,13 @@ def curve(of: Callable[[Recording], Any]) -> dict[str, Any]:
 def score_of_one(recording: Recording) -> OverSeeds:
     """The main score of one seed."""
     found = analysis.score_summary(recording, PRIMARY.score)
-    return of_one(found.mean, found.low, found.high)
+    return over_seeds([[found.mean]], [[found.low]], [[found.high]], recording.spec.demonstrations.k > 0)
 
 
 def alignment_of_one(recording: Recording) -> OverSeeds:
     """The alignment of one seed."""
     found = analysis.recording_alignment(recording, PRIMARY.hypothesis)
-    return of_one(found.estimate, found.low, found.high)
+    return over_seeds([found.estimate], [found.low], [found.high], recording.spec.demonstrations.k > 0)
 
 
 def simple_prompts(draw: Draw) -> go.Figure:

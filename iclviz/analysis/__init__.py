@@ -47,7 +47,7 @@ _HOMES = {
         "recording_log_ratio_by_head",
         "probed_labels",
     ),
-    "seeds": ("over_seeds", "of_one", "OverSeeds"),
+    "seeds": ("over_seeds", "OverSeeds"),
     "paired": ("paired_test", "PairedTest"),
     "pairs": ("compare", "Comparison"),
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),

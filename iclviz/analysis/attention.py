@@ -219,6 +219,12 @@ def role_split(recording: Recording, rows: Rows = "response") -> dict[str, Array
     return {role: masses[role].mean(axis=(0, 2), dtype=np.float64) for role in ROLES if role in masses}
 
 
+def first_token_roles(recording: Recording) -> dict[str, float]:
+    """Role -> the share of items whose prompt begins in text of it: where an attention sink often is."""
+    roles, counts = np.unique([spans[0].role for spans in recording.spans], return_counts=True)
+    return {str(role): float(count) / recording.n_items for role, count in zip(roles, counts, strict=True)}
+
+
 def _at(masses: Array, block: int, head: int | None) -> Array:
     """(...) of masses (..., L, H): those of a block, from 1, in one head, or their mean over heads."""
     of_block = masses[..., block - 1, :].astype(np.float64)

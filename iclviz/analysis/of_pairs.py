@@ -34,13 +34,16 @@ def _tested(comparison: Comparison, change: Array, groups: Array | None, seed: i
 
 
 def score_difference(comparison: Comparison, score: str) -> Change:
-    """B minus A of a score, the mean over items (and seeds); arrays (1,).
+    """B minus A of a score, the mean over the items that have it on both sides (and over seeds); arrays (1,).
 
     Raises
     ------
     AnalysisError: a recording has no such score.
     """
-    return _tested(comparison, score_change(comparison, score)[:, :, None], comparison.groups)
+    change, groups = score_change(comparison, score), comparison.groups
+    kept = np.isfinite(change).any(axis=0)
+    kept |= not kept.any()
+    return _tested(comparison, change[:, kept, None], None if groups is None else groups[kept])
 
 
 def score_change(comparison: Comparison, score: str) -> Array:

@@ -1,7 +1,8 @@
-"""A measure of one condition over its demonstration seeds: the mean, and how far seeds leave it uncertain.
+"""A measure of one condition over its demonstration seeds: the mean, and how far seeds and items leave it uncertain.
 
-The interval is Student's over seeds. It says where the mean over all demonstration sets lies, for these items; it says
-nothing of other items.
+An interval joins two parts, as the root of their squares: Student's over seeds, and the mean one over items of single
+seeds. That what items add is the same under every seed is the worst case, so the interval is wide rather than narrow.
+It is about one condition: whether two differ, only their paired test says.
 """
 
 from collections.abc import Sequence
@@ -24,30 +25,31 @@ class OverSeeds:
     ----------
     estimate: the mean over seeds; low, high: its 95 % interval, NaN where there is none.
     each: (S, K) of every seed.
+    n_seeds: demonstration seeds, 0 for a condition that shows nothing and so has none.
     """
 
     estimate: Array
     low: Array
     high: Array
     each: Array
-
-    @property
-    def n_seeds(self) -> int:
-        """Demonstration seeds S."""
-        return len(self.each)
+    n_seeds: int
 
 
-def over_seeds(values: Sequence[Array]) -> OverSeeds:
-    """The mean of values (S, K) over seeds with Student's 95 % interval; NaN in one seed leaves the layer empty."""
-    each = np.asarray(values, dtype=float)
+def over_seeds(
+    estimates: Sequence[Array], lows: Sequence[Array], highs: Sequence[Array], has_seeds: bool = True
+) -> OverSeeds:
+    """The mean over seeds with its 95 % interval over seeds and items; NaN in one seed leaves the layer empty.
+
+    Parameters
+    ----------
+    estimates, lows, highs: (S, K) a measure under each seed, with its 95 % interval over items. A single one keeps its
+        interval.
+    has_seeds: whether any seed draws what the condition shows.
+    """
+    each, low, high = (np.asarray(values, dtype=float) for values in (estimates, lows, highs))
     n_seeds, mean = len(each), each.mean(axis=0)
-    half = np.full(mean.shape, np.nan)
+    seeds = np.full(mean.shape, np.nan if n_seeds > 1 else 0.0)
     if n_seeds >= FEWEST_SEEDS:
-        half = t.ppf(0.975, n_seeds - 1) * each.std(axis=0, ddof=1) / np.sqrt(n_seeds)
-    return OverSeeds(mean, mean - half, mean + half, each)
-
-
-def of_one(estimate: Array | float, low: Array | float, high: Array | float) -> OverSeeds:
-    """A condition of one seed, with the interval over its items."""
-    middle = np.atleast_1d(np.asarray(estimate, dtype=float))
-    return OverSeeds(middle, np.atleast_1d(low), np.atleast_1d(high), middle[None])
+        seeds = t.ppf(0.975, n_seeds - 1) * each.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+    below, above = (np.sqrt(seeds**2 + np.mean((each - side) ** 2, axis=0)) for side in (low, high))
+    return OverSeeds(mean, mean - below, mean + above, each, n_seeds if has_seeds else 0)

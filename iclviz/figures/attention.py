@@ -23,7 +23,7 @@ def _ratio(over: str, under: str, per: Per) -> str:
     return f"per token of {over} text to that per token of {under} text"
 
 
-_JOINED: dict[Heads, str] = {
+JOINED: dict[Heads, str] = {
     "mean": "heads joined by the mean of their attention",
     "max": "in the head with the most attention on both texts together",
 }
@@ -69,7 +69,7 @@ def attention_ratio_by_layer(
     figure.update_yaxes(title=_RATIO, zeroline=True)
     caption = (
         f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
-        f"{_JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
+        f"{JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
         f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
         f"conditions.{wording.sentence(demonstrations)}"
     )
@@ -208,6 +208,8 @@ def attention_ratio_over_items(
     over: str = "relevant",
     under: str = "irrelevant",
     rows: Rows = "response",
+    heads: Heads = "mean",
+    per: Per = "token",
     demonstrations: str = "",
 ) -> go.Figure:
     """How the items' log attention ratios are spread in one block.
@@ -216,7 +218,7 @@ def attention_ratio_over_items(
     ----------
     conditions: label -> (n,) log ratio of each item, NaN where it has none, A first.
     block: the block's number, from 1; item_ids: label -> n ids.
-    over, under, rows: as given to `attention_ratio`.
+    over, under, rows, heads, per: as given to `attention_ratio`.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
@@ -241,8 +243,8 @@ def attention_ratio_over_items(
     figure.update_yaxes(title=_RATIO, zeroline=True)
     counts = wording.each(conditions, lambda ratios: f"{int(np.isfinite(ratios).sum())} of {len(ratios)} items")
     caption = (
-        f"Each item's log ratio of the attention of {OF[rows]} per token of {over} text to that per token of {under} "
-        f"text in block {block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
+        f"Each item's log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, {JOINED[heads]}, in block "
+        f"{block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
         f"items carry is seen here.{wording.sentence(demonstrations)}"
     )
     return theme.finish(

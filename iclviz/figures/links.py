@@ -70,6 +70,7 @@ def link_scatter(
     measure: str,
     score: str,
     groups: Array | None = None,
+    n_seeds: int = 1,
     demonstrations: str = "",
 ) -> go.Figure:
     """The items behind a link: the change of a measure in one layer against the change of a score.
@@ -79,6 +80,7 @@ def link_scatter(
     measure_change, score_change: (n,) B minus A of each item.
     item_ids: n ids; groups: (n,) group of each item, named in the hover.
     measure, score: titles; the measure's says which layer it is.
+    n_seeds: demonstration seeds over which changes are means.
     demonstrations: what the statement is limited to.
     """
     group = np.array([""] * len(item_ids)) if groups is None else np.asarray(groups).astype(str)
@@ -96,12 +98,14 @@ def link_scatter(
     )
     figure.update_xaxes(title=f"Change of {measure}, B − A", zeroline=True)
     figure.update_yaxes(title="Change of the score, B − A", zeroline=True)
+    within = " within each seed, before they are averaged" if n_seeds > 1 else ""
     caption = (
         f"Each item's change of {measure} against its change of {score.lower()}, from condition A to condition B. "
-        "Items of one group are not independent of each other, and ranks are what the links compare."
+        f"Items of one group are not independent of each other, and ranks are what the links compare{within}."
         f"{wording.sentence(demonstrations)}"
     )
-    subtitle = f"One point an item; score: {score}"
+    point = f"an item, its mean over {n_seeds} demonstration seeds" if n_seeds > 1 else "an item"
+    subtitle = f"One point {point}; score: {score}"
     return theme.finish(figure, "The items behind the link", subtitle, caption, showlegend=False)
 
 

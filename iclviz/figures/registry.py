@@ -60,12 +60,16 @@ def _points(figure: go.Figure, trace: Any) -> Iterator[Row]:
 
 
 def _cells(figure: go.Figure, trace: Any) -> Iterator[Row]:
-    """A row for each cell of a heatmap; its meta names the value, and the items where its axes call them otherwise."""
+    """A row for each cell of a heatmap; its meta names the value and what customdata adds to it, and the items where
+    its axes call them otherwise.
+    """
     x, y = _axes(figure, trace)
     columns, rows = trace.meta.get("items", trace.x), trace.meta.get("items", trace.y)
-    for up, line in zip(rows, trace.z, strict=True):
-        for across, value in zip(columns, line, strict=True):
-            yield {x: across, y: up, trace.meta["columns"][0]: value}
+    value, *extra = trace.meta["columns"]
+    for place, up in enumerate(rows):
+        for at, across in enumerate(columns):
+            more = dict(zip(extra, trace.customdata[place][at], strict=True)) if extra else {}
+            yield {x: across, y: up, value: trace.z[place][at], **more}
 
 
 def _observations(figure: go.Figure, trace: Any) -> Iterator[Row]:

@@ -27,9 +27,9 @@ def _numbers(result: OverSeeds) -> dict[str, object]:
 def _interval(result: OverSeeds) -> str:
     if not np.isfinite(result.low).any():
         return "none"
-    if result.n_seeds == 1:
-        return "95 % over items, one demonstration seed"
-    return f"Student's 95 % over {result.n_seeds} demonstration seeds"
+    if result.n_seeds < 2:
+        return f"95 % over items, {'one demonstration seed' if result.n_seeds else 'no demonstrations'}"
+    return f"95 % over items and {result.n_seeds} demonstration seeds"
 
 
 def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> Iterator[tuple[str, OverSeeds, str, str]]:
@@ -92,7 +92,7 @@ def measure_of_set(
     layers.layer_axis(figure, first)
     figure.update_yaxes(title=value, zeroline=True)
     intervals = _intervals(conditions, bands)
-    read = "Nothing is tested here" if intervals == "no intervals" else "Lines whose bands overlap may still differ"
+    read = "Nothing is tested here" if intervals == "no intervals" else "Bands are of each condition alone"
     caption = (
         f"{measure}, by {layers.unit(first)}, in {len(conditions)} conditions over the same items ({intervals}). "
         f"{read}: a pair of conditions is tested as B minus A, item by item."
@@ -126,9 +126,10 @@ def score_of_set(
             figure.add_scatter(
                 x=[label] * result.n_seeds,
                 y=result.each[:, 0],
+                name=f"{label}, single seeds",
                 mode="markers",
                 marker={"color": colour, "size": theme.MARKER_SIZE, "opacity": _EACH_OPACITY},
-                hoverinfo="skip",
+                hovertemplate="%{y:.3f}<extra>%{fullData.name}</extra>",
                 showlegend=False,
             )
         high, low = result.high - result.estimate, result.estimate - result.low

@@ -31,8 +31,6 @@ from iclviz.analysis.pairs import Comparison, compare
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest, Metric
-from iclviz.analysis.rsa import alignment as aligned
-from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.analysis.surface import SurfaceControl, surface_control, surface_rsms
 from iclviz.questions.question import Recordings, analysis
 from iclviz.recording import Array
@@ -117,30 +115,6 @@ def probe(recordings: Recordings, label: str, pooling: str, strength: float | No
 def probe_change(recordings: Recordings, label: str, pooling: str) -> Change:
     """B minus A of every layer's held-out score."""
     return of_pairs.probe_change(compared(recordings), label, pooling)
-
-
-@analysis
-def alignments(recordings: Recordings, hypothesis: str, pooling: str, metric: Metric, method: Method) -> OverSeeds:
-    """The alignment of every layer of one condition over its demonstration seeds."""
-    stacks = ((one, of_recording.recording_rsms(one, pooling, metric)) for one in recordings)
-    return over_seeds(
-        [
-            np.array([aligned(rsm, of_recording.said_by(one, hypothesis), method) for rsm in stack])
-            for one, stack in stacks
-        ]
-    )
-
-
-@analysis
-def probes(recordings: Recordings, label: str, pooling: str) -> OverSeeds:
-    """The held-out score of every layer of one condition over its demonstration seeds."""
-    return over_seeds([of_recording.held_out_probe(one, label, pooling).score for one in recordings])
-
-
-@analysis
-def log_ratios(recordings: Recordings, measuring: Measuring) -> OverSeeds:
-    """The mean log attention ratio of every block of one condition over its demonstration seeds."""
-    return over_seeds([log_ratio.compute([one], measuring).mean for one in recordings])
 
 
 @analysis

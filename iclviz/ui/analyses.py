@@ -27,9 +27,10 @@ def plane(key: str, how: tuple[str, Metric, float, int], _rsm: Array) -> ItemMap
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> Change:
-    """B minus A of a score."""
-    return of_pairs.score_difference(_comparison, score)
+def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> tuple[Change, int]:
+    """B minus A of a score, and how many items have one."""
+    of_items = of_pairs.score_change(_comparison, score)
+    return of_pairs.score_difference(_comparison, score), int(np.isfinite(of_items).any(axis=0).sum())
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

@@ -60,11 +60,11 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
         return None
     a, b = pairs.values()
     ours, theirs = of_seeds(a), of_seeds(b)
-    if _draws(a.spec) and _draws(b.spec):
+    if draws(a.spec) and draws(b.spec):
         common = ours.keys() & theirs.keys() if _of_one_seed(a.spec, b.spec) else set()
     else:
         common = ours.keys() | theirs.keys()
-    first = {one.spec.demonstrations.seed for one in (a, b) if _draws(one.spec)}
+    first = {one.spec.demonstrations.seed for one in (a, b) if draws(one.spec)}
     seeds = sorted(common, key=lambda seed: (seed not in first, seed))
     sides = ([of.get(seed, own) for seed in seeds] for of, own in ((ours, a), (theirs, b)))
     try:
@@ -76,13 +76,13 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
     return Compared(comparison, keys, a.spec, b.spec)
 
 
-def _draws(spec: RunSpec) -> bool:
+def draws(spec: RunSpec) -> bool:
     """Whether a seed draws what is shown."""
     return spec.demonstrations.canonical().kind not in ("none", "custom")
 
 
 def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
-    return a.demonstrations.seed == b.demonstrations.seed or not (_draws(a) and _draws(b))
+    return a.demonstrations.seed == b.demonstrations.seed or not (draws(a) and draws(b))
 
 
 def summary_question(chosen: Compared) -> Question[Headline]:
@@ -103,7 +103,7 @@ def prepare_summary(pairs: dict[str, Recording]) -> None:
 def of_seeds(recording: Recording) -> dict[int, Recording]:
     """Demonstration seed -> the recording that differs in it alone; none where no seed draws what it shows."""
     own = recording.spec.demonstrations
-    if not _draws(recording.spec):
+    if not draws(recording.spec):
         return {}
     found = runs_like(recording, lambda shown: replace(shown, seed=own.seed) == own)
     return {shown.seed: one for shown, one in found.items()}
@@ -132,7 +132,7 @@ def runs_like(recording: Recording, wanted: Callable[[Demonstrations], bool]) ->
 
 def seeds_button(chosen: Compared) -> None:
     """A button that runs A and B under further demonstration seeds, where there are fewer than a statement needs."""
-    if chosen.comparison.n_seeds >= ENOUGH_SEEDS or not (_draws(chosen.a) or _draws(chosen.b)):
+    if chosen.comparison.n_seeds >= ENOUGH_SEEDS or not (draws(chosen.a) or draws(chosen.b)):
         return
     if not _of_one_seed(chosen.a, chosen.b):
         st.caption("A and B have different demonstration seeds. Choose one seed for both to compare over several.")

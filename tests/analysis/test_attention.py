@@ -10,7 +10,7 @@ from iclviz.analysis import (
     role_shares,
     role_split,
 )
-from iclviz.analysis.attention import largest_mass
+from iclviz.analysis.attention import first_token_roles, largest_mass
 from iclviz.errors import AnalysisError
 from iclviz.spans import ROLES, Span
 
@@ -231,3 +231,8 @@ def test_an_item_that_was_not_kept_by_token_says_how_to_keep_it(recording):
         attention_on_text(record, 0, block=1, by="token")
     with pytest.raises(AnalysisError, match="known"):
         attention_on_text(record, 0, block=1, by="word")
+
+
+def test_the_role_of_first_tokens_is_counted_over_items(recording):
+    spans = [[Span(role, 0, 2), Span("question", 2, 4)] for role in ("relevant", "irrelevant", "relevant", "relevant")]
+    assert first_token_roles(recording(4, spans=spans)) == {"relevant": 0.75, "irrelevant": 0.25}

@@ -14,7 +14,7 @@ from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.reliability import NoiseCeiling
 from iclviz.analysis.rsa import AlignmentTest
-from iclviz.analysis.seeds import of_one, over_seeds
+from iclviz.analysis.seeds import over_seeds
 from iclviz.analysis.surface import SurfaceControl
 from iclviz.figures import FIGURES
 from iclviz.spans import ROLES
@@ -146,12 +146,13 @@ def surface():
 
 
 def seeds(seed, n_layers=13, n_seeds=5):
-    return over_seeds(np.random.default_rng(seed).normal(0.3, 0.1, size=(n_seeds, n_layers)))
+    values = np.random.default_rng(seed).normal(0.3, 0.1, size=(n_seeds, n_layers))
+    return over_seeds(values, values - 0.1, values + 0.1)
 
 
 def one_seed():
     test = alignment_result()
-    return of_one(test.estimate, test.low, test.high)
+    return over_seeds([test.estimate], [test.low], [test.high])
 
 
 DRAWN = {

@@ -77,7 +77,7 @@ def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_pa
 
 def test_averaging_takes_every_seed_of_each_condition(chosen):
     record(chosen, seeds=[0, 1, 2])
-    for bands, said_of_them in ((True, "Student's 95 % over 3 demonstration seeds"), (False, "no intervals")):
+    for bands, said_of_them in ((True, "95 % over items and 3 demonstration seeds"), (False, "no intervals")):
         test = opened("compare", {**chosen, "averaged": True, "bands": bands})
         assert not test.exception
         assert said_of_them in charts(test)[1].proto.alt
