@@ -232,11 +232,15 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
             f"over demonstration seeds, by inverting the interval of {used.n_bootstrap:,} resamples of groups and "
             "seeds (corrected over layers by their maximum, or by Holm's method where seeds dominate)"
         )
+        alone = (
+            " An interval of one condition over its seeds joins Student's over seeds and that over items, as the root "
+            "of their squares."
+        )
     else:
-        how = "by sign flips of whole groups (corrected over layers by the maximum of studentised means)"
+        how, alone = "by sign flips of whole groups (corrected over layers by the maximum of studentised means)", ""
     return (
         f"Scores, attention ratios and probes (jackknife over groups [@efron1981jackknife]) of two conditions were "
-        f"compared on the same items, {how}, two-sided."
+        f"compared on the same items, {how}, two-sided.{alone}"
     )
 
 

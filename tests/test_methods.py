@@ -65,7 +65,7 @@ def test_every_citation_has_its_entry_and_no_other(runs):
 def test_latex_cites_and_escapes(runs):
     latex = methods(runs).latex
     assert r"\citep{yousefi2023incontext}" in latex
-    assert "query\\_mean" in latex
+    assert r"k = 2" in latex
     text = re.sub(r"\\citep\{[^}]*\}|\$[^$]*\$", "", latex)
     assert not re.search(r"(?<!\\)[%&#_$]", text)
     assert "log$_{10}$" in latex
