@@ -121,7 +121,7 @@ def sinks(view: View) -> None:
     if said:
         st.caption(
             "A prompt’s first token often takes much attention whatever it says (an attention sink). Here it stands in "
-            f"{', '.join(said)}, and their ratio counts it: compare conditions, which begin alike."
+            f"{', '.join(said)}, and their ratio counts it: compare conditions whose prompts begin alike."
         )
 
 
