@@ -5,15 +5,19 @@ script says cannot differ.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import plotly.graph_objects as go
 
 from iclviz import __version__, analysis, figures
+from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
+from iclviz.spec import RunSpec
+from iclviz.statements import MEASURE_TITLES, seeds_scope
 from iclviz.tasks import Task, task
 
 
@@ -77,8 +81,88 @@ class Recipe:
         )
 
 
-def recipes(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
-    """The figures of a task's primary analysis over its recordings, label -> recording."""
+@dataclass(frozen=True)
+class Headline:
+    """The links behind the headline of two conditions, at the level of the strongest.
+
+    Attributes
+    ----------
+    a, b: labels of their recordings, one for each demonstration seed.
+    score: the main score; measuring: the primary analysis; title: the score's; limits: what it is limited to.
+    """
+
+    a: Sequence[str]
+    b: Sequence[str]
+    score: str
+    measuring: Measuring
+    title: str
+    limits: str
+
+    def draw(self, conditions: Mapping[str, Recording]) -> go.Figure:
+        """The figure."""
+        comparison = analysis.compare(*([conditions[label] for label in labels] for labels in (self.a, self.b)))
+        found = analysis.headline(comparison, self.score, self.measuring)
+        level = min(found.strongest, key=lambda one: found.strongest[one].p, default="within")
+        links = {TITLES[name]: link for name, link in found.links[level].items()}
+        return figures.link_by_layer(links, score=self.title, first=FIRSTS, demonstrations=self.limits)
+
+    def lines(self, of_task: str) -> str:
+        """Python that draws it from `conditions` and saves it."""
+        return (
+            f"\na, b = ([conditions[label] for label in labels] for labels in ({self.a!r}, {self.b!r}))\n"
+            f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, analysis.{self.measuring!r})\n"
+            'level = min(found.strongest, key=lambda one: found.strongest[one].p, default="within")\n'
+            f"titles = {TITLES!r}\n"
+            "links = {titles[name]: link for name, link in found.links[level].items()}\n"
+            f"figure = figures.link_by_layer(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
+            f"    demonstrations={self.limits!r},\n)\n"
+            f"save(figure, {of_task!r})\n"
+        )
+
+
+TITLES = {name: capital(title) for name, title in MEASURE_TITLES.items()}
+FIRSTS = {TITLES[name]: first_layer(name) for name in TITLES}
+
+
+def recipes(recordings: Mapping[str, Recording]) -> Iterator[Recipe | Headline]:
+    """The figures of a task's primary analysis over its recordings, label -> recording.
+
+    Of a condition of several demonstration seeds the first is drawn; two conditions have their headline over all seeds.
+    """
+    seeds: dict[RunSpec, list[str]] = {}
+    for label, one in recordings.items():
+        shown = one.spec.demonstrations
+        seeds.setdefault(one.spec.with_(demonstrations=replace(shown, seed=0)), []).append(label)
+    yield from _of_conditions({labels[0]: recordings[labels[0]] for labels in seeds.values()})
+    yield from _headline(list(seeds.values()), recordings)
+
+
+def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording]) -> Iterator[Headline]:
+    if len(conditions) != 2:
+        return
+    a, b = conditions
+    first, second = recordings[a[0]], recordings[b[0]]
+    drawn = [
+        [recordings[label].spec.demonstrations.seed for label in labels]
+        for labels in conditions
+        if recordings[labels[0]].spec.demonstrations.k
+    ]
+    if (
+        len({tuple(seeds) for seeds in drawn}) > 1
+        or first.n_layers != second.n_layers
+        or first.item_ids != second.item_ids
+    ):
+        return
+    of, n_seeds = task(first.spec.task), max(len(a), len(b))
+    measuring = primary_measuring(of, first)
+    if not any(measuring.of(first)):
+        return
+    limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
+    score = of.primary.score
+    yield Headline(a, b, score, measuring, of.titles[score], limits)
+
+
+def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
     of = task(next(iter(conditions.values())).spec.task)
     score, labels = of.primary.score, list(conditions)
     scope = {"demonstrations": demonstration_scope(conditions.values())}

@@ -171,17 +171,21 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
         show(change_by_layer({"B − A": answer(asked)}, measure=title, first=layer, demonstrations=limits))
 
 
-def page(pairs: dict[str, Recording]) -> None:
-    """The headline of two conditions of one task."""
+def comparable(pairs: dict[str, Recording]) -> Compared | None:
+    """The conditions over all demonstration seeds that both have; None, with a sentence, where they do not compare."""
+    if len(pairs) < 2:
+        return None
     a, b = pairs.values()
     if a.spec.task != b.spec.task or a.n_layers != b.n_layers:
         st.info("A and B are of different tasks or models: item by item, only runs of one task and model compare.")
-        return
-    chosen = compared(pairs)
-    if chosen is None:
-        return
-    of = task(a.spec.task)
-    measuring = primary_measuring(of, a)
+        return None
+    return compared(pairs)
+
+
+def page(chosen: Compared) -> None:
+    """The headline of two conditions of one task."""
+    of = task(chosen.a.task)
+    measuring = primary_measuring(of, chosen.comparison.first)
     found = answer(summary_question(chosen))
     limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
@@ -192,7 +196,9 @@ def page(pairs: dict[str, Recording]) -> None:
 
 
 pairs = recorded()
-if len(pairs) == 2:
+chosen = comparable(pairs)
+if chosen:
     with slot():
-        page(pairs)
-paper_section(list(pairs.values()))
+        page(chosen)
+shown = [one for pair in chosen.comparison.pairs for one in pair] if chosen else list(pairs.values())
+paper_section(list({one.key: one for one in shown}.values()))

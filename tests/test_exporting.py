@@ -15,7 +15,7 @@ from iclviz.exporting import export, labelled
 from iclviz.spec import Demonstrations
 
 FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "alignment-by-layer", "probe-by-layer",
-           "attention-ratio-by-layer", "attention-ratio-by-head", "attention-split"}  # fmt: skip
+           "attention-ratio-by-layer", "attention-ratio-by-head", "attention-split", "link-by-layer"}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,6 +44,23 @@ def test_a_comparison_is_written_with_figures_and_tables(keys, tmp_path):
     assert {path.stem for path in folder.glob("*.html")} == FIGURES
     assert {path.stem for path in folder.glob("*.csv")} == FIGURES
     assert not list(folder.glob("*.png"))
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_of_several_seeds_the_first_is_drawn_and_the_headline_is_over_all(keys, tiny_model, tmp_path):
+    further = [
+        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k, 1), 16,
+                   task_options={"distractor": True}).key
+        for k in (2, 4)
+    ]  # fmt: skip
+    to = export([*keys, *further], tmp_path / "out") / "figures" / "linear_regression"
+    assert set(pd.read_csv(to / "score-by-condition.csv")["series"]) == {
+        "correct, k = 2, seed 0",
+        "correct, k = 4, seed 0",
+    }
+    assert "these 2 demonstration sets" in (to / "link-by-layer.html").read_text()
+    alone = export([*keys, further[0]], tmp_path / "one more") / "figures" / "linear_regression"
+    assert not (alone / "link-by-layer.html").exists()
 
 
 @pytest.mark.usefixtures("no_browser")
@@ -153,4 +170,6 @@ def test_the_key_is_in_a_label_only_where_nothing_else_tells_runs_apart(tiny_mod
 def test_progress_counts_figures(keys, tmp_path, no_browser):
     seen = []
     export(keys, tmp_path / "out", seen.append)
-    assert [(one.items_done, one.items_total) for one in seen] == [(done, len(FIGURES)) for done in range(9)]
+    assert [(one.items_done, one.items_total) for one in seen] == [
+        (done, len(FIGURES)) for done in range(len(FIGURES) + 1)
+    ]

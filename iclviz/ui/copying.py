@@ -32,9 +32,14 @@ def copy_comparison(chosen: Compared, drawing: str) -> None:
     show_copies(specs, f"comparison = analysis.compare(\n{sides})\n{drawing}")
 
 
+@st.fragment
 def show_copies(specs: Mapping[str, RunSpec], drawing: str) -> None:
-    """The popover: link, command lines, Python."""
-    with st.popover("Copy as", icon=":material/content_copy:", help="This view as a link, command lines or Python."):
+    """The popover: link, command lines, Python; drawn as it is opened, since parts of a page change the link alone."""
+    said = "This view as a link, command lines or Python."
+    popover = st.popover("Copy as", icon=":material/content_copy:", help=said, key="copy-as", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
         st.markdown("**Link** to this view in this dashboard")
         query = urlencode(st.query_params.to_dict())
         st.code(f"{st.context.url or ''}{'?' if query else ''}{query}", language=None, wrap_lines=True)

@@ -38,6 +38,8 @@ def test_the_script_of_a_page_draws_its_main_figure(page, seeds, chosen, drawn, 
     record(chosen, seeds=seeds)
     test = opened(page, {**chosen, "hypothesis": "slope_similarity", "averaged": len(seeds) > 1})
     assert not test.exception
+    test.session_state["copy-as"] = True
+    test.run()
     blocks = [block.value for block in test.code]
     place = next(place for place, text in enumerate(blocks) if text.startswith("import iclviz"))
     commands, script = blocks[place - 1], blocks[place]
