@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import choice, controls, loading
+from iclviz.ui import choice, controls, loading, recent
 from iclviz.ui.asking import only_what_is_shown
 from iclviz.ui.look import heading, set_look
 
@@ -33,8 +33,11 @@ def page(title: str, icon: str) -> "st.Page":
 
 
 def front() -> None:
-    """The first page: the Summary once anything was recorded."""
-    st.switch_page(pages["Summary" if loading.store().summaries() else "Run"])
+    """The first page: the Summary once anything was recorded, of the newest comparison where no link asks for one."""
+    is_used = bool(loading.store().summaries())
+    if is_used and not st.query_params.to_dict():
+        recent.show_newest()
+    st.switch_page(pages["Summary" if is_used else "Run"])
 
 
 set_look()

@@ -203,6 +203,7 @@ def _link(level: Level, strongest: Strongest, n_tests: int, limits: str) -> str:
         found = f"the change of {what} goes with the change of behaviour"
     else:
         found = f"no measure's change was found to go with the change of behaviour; the strongest is {what}"
+        facts = f"rho = {number(strongest.rho)} ({p_value(strongest.p)} corrected over {n_tests} correlations)"
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
 
 

@@ -38,6 +38,9 @@ from iclviz.ui.figure import show
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
 
+# Share of the spread on one axis from which the page warns.
+LARGE = 0.5
+
 CLUSTERS = "clusters"
 VALUES = {"raw": "Similarities", "rank": "Ranks", "percentile": "Percentiles"}
 
@@ -126,6 +129,22 @@ def matrices(view: View) -> None:
             **view.standing(layer, next(iter(stacks.values()))),
         )
         show(figure)
+        few_dimensions(view, layer, stacks)
+
+
+def few_dimensions(view: View, layer: int, stacks: dict[str, Array]) -> None:
+    """A warning where one axis holds most of what tells the items of a layer apart."""
+    shares = {
+        name.partition(":")[0]: analyses.plane(view.pairs[name].key, view.how(layer), stack[layer]).shares[0]
+        for name, stack in stacks.items()
+    }
+    large = [f"{share:.0%} in {side}" for side, share in shares.items() if share >= LARGE]
+    if large and not view.drop_largest:
+        st.warning(
+            f"At layer {layer}, one axis holds most of the spread of the items ({' and '.join(large)}). A few "
+            "dimensions may make these similarities and their alignment: see whether they stay without them, by the "
+            "switch above."
+        )
 
 
 def played(view: View, stacks: dict[str, Array], layer: int) -> None:

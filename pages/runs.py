@@ -36,7 +36,7 @@ def selected(rows: pd.DataFrame) -> list[str]:
         on_select="rerun",
         selection_mode="multi-row",
         height="content" if len(rows) < 12 else 460,
-        key="runs",
+        key=f"runs{st.session_state.get('table', '')}",
     )
     chosen = rows.iloc[[place for place in event.selection.rows if place < len(rows)]]
     return [str(key) for key in chosen[chosen["state"] == "recorded"]["key"]]
@@ -88,6 +88,7 @@ def throw_away(keys: list[str]) -> None:
         for key in keys:
             discard(loading.store(), key)
         st.session_state["discarded"] = keys
+        st.session_state["table"] = st.session_state.get("table", 0) + 1  # rows are chosen by their places
     except UserError as error:
         st.session_state["runs_problem"] = str(error)
 

@@ -19,7 +19,7 @@ from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
-from iclviz.ui.choice import bound, choices, keep_known
+from iclviz.ui.choice import bound, keep_known
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
@@ -97,8 +97,7 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
     first = first_layer(measure)
     last = first + len(found.links[LEVELS[0]][measure].estimate) - 1
     at = strongest.layer if strongest and strongest.measure == measure else (first + last) // 2
-    if not first <= choices()["at"] <= last:
-        choices()["at"] = at
+    keep_known("at", range(first, last + 1), at)
     layer = first
     if last > first:
         with columns[1]:

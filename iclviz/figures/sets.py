@@ -26,10 +26,8 @@ def _numbers(result: OverSeeds) -> dict[str, object]:
 
 def _interval(result: OverSeeds) -> str:
     if not np.isfinite(result.low).any():
-        return "none"
-    if result.n_seeds < 2:
-        return f"95 % over items, {'one demonstration seed' if result.n_seeds else 'no demonstrations'}"
-    return f"95 % over items and {result.n_seeds} demonstration seeds"
+        return "no interval"
+    return {0: "no demonstrations", 1: "one seed"}.get(result.n_seeds, f"{result.n_seeds} seeds")
 
 
 def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> Iterator[tuple[str, OverSeeds, str, str]]:
@@ -42,9 +40,18 @@ def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> It
 
 
 def _intervals(conditions: Mapping[str, OverSeeds], are_drawn: bool = True) -> str:
-    if not are_drawn or not any(np.isfinite(result.low).any() for result in conditions.values()):
+    """What intervals are over."""
+    shown = [result for result in conditions.values() if np.isfinite(result.low).any()]
+    if not are_drawn or not shown:
         return "no intervals"
-    return f"intervals: {wording.each(conditions, _interval)}"
+    several = any(result.n_seeds > 1 for result in shown)
+    return f"95 % intervals over items{' and demonstration seeds' if several else ''}"
+
+
+def _over_what(conditions: Mapping[str, OverSeeds], are_drawn: bool = True) -> str:
+    """The same, with what each condition has."""
+    intervals = _intervals(conditions, are_drawn)
+    return intervals if intervals == "no intervals" else f"{intervals}: {wording.each(conditions, _interval)}"
 
 
 @named("measure-of-set")
@@ -94,7 +101,8 @@ def measure_of_set(
     intervals = _intervals(conditions, bands)
     read = "Nothing is tested here" if intervals == "no intervals" else "Bands are of each condition alone"
     caption = (
-        f"{measure}, by {layers.unit(first)}, in {len(conditions)} conditions over the same items ({intervals}). "
+        f"{measure}, by {layers.unit(first)}, in {len(conditions)} conditions over the same items "
+        f"({_over_what(conditions, bands)}). "
         f"{read}: a pair of conditions is tested as B minus A, item by item."
         f"{wording.sentence(demonstrations)}"
     )
@@ -149,7 +157,8 @@ def score_of_set(
     averaged = any(result.n_seeds > 1 for result in conditions.values())
     pale = "; pale marks are single demonstration seeds" if averaged else ""
     caption = (
-        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_intervals(conditions)}){pale}. "
+        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_over_what(conditions)})"
+        f"{pale}. "
         f"{better.capitalize()} is better.{wording.sentence(demonstrations)}"
     )
     return theme.finish(

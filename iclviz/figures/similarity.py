@@ -162,7 +162,7 @@ def similarity_play(
     )
     subtitle = _subtitle("All layers", sorting)
     return theme.finish(
-        figure, "Representational similarity through the layers", subtitle, caption, height=600, margin_b=140
+        figure, "Representational similarity through the layers", subtitle, caption, height=600, margin_b=190
     )
 
 
@@ -176,7 +176,7 @@ _PLAY = {
     "showactive": False,
     "x": 0,
     "xanchor": "left",
-    "y": -0.2,
+    "y": -0.37,
     "yanchor": "top",
     "buttons": [
         {"label": "▶ Play", "method": "animate", "args": [None, _PLAYED]},
@@ -188,7 +188,7 @@ _PLAY = {
 def _layer_steps(n_layers: int, layer: int) -> dict[str, object]:
     """Plotly's own slider: it moves without a question to the server."""
     steps = [{"label": str(at), "method": "animate", "args": [[str(at)], _SHOWN]} for at in range(n_layers)]
-    place = {"x": 0.2, "len": 0.8, "y": -0.16, "yanchor": "top"}
+    place = {"x": 0.26, "len": 0.74, "y": -0.33, "yanchor": "top"}
     return {"active": layer, "steps": steps, "currentvalue": {"prefix": "Layer "}, **place}
 
 

@@ -119,6 +119,7 @@ def _template(mode: Mode) -> go.layout.Template:
             "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "yanchor": "top"},
             "hoverlabel": {"font": {"family": FONT, "size": TEXT_SIZE}, "align": "left", "namelength": -1},
             "margin": MARGIN,
+            "modebar": {"orientation": "v", "bgcolor": "rgba(0, 0, 0, 0)"},
             "bargap": 0.25,
             "bargroupgap": 0.05,
         }

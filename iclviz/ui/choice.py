@@ -202,18 +202,27 @@ def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, w
 
 
 def keep_known(name: str, known: Collection[Any], default: Any) -> None:
-    """Take the default for a choice that is not among those that are known here; says so where a link asked for it."""
-    value = choices()[name]
-    if value in known:
+    """Take the default for a choice that nobody has made, or that is not known here; says so where a link asked for it.
+
+    What was a default before follows what is one now.
+    """
+    value, by_default = choices()[name], st.session_state.setdefault("by_default", set())
+    if value in known and name not in by_default:
         return
     choices()[name] = default
-    if value and name in st.session_state.get("linked", ()):
+    by_default.add(name)
+    if value and value not in known and name in st.session_state.get("linked", ()):
         st.warning(f"This link asks for {name} = “{as_text(str(value))}”, which is not here, so the default is shown.")
+        st.session_state["linked"].discard(name)
+
+
+def is_made(name: str) -> bool:
+    """Whether somebody made this choice, so that it is no default of ours."""
+    return name not in st.session_state.get("by_default", ())
 
 
 def _take(name: str, key: str) -> None:
-    choices()[name] = st.session_state[key]
-    st.session_state.get("linked", set()).discard(name)
+    choose({name: st.session_state[key]})
     write_url()  # a fragment reruns without the app around it
 
 
@@ -256,6 +265,8 @@ def say_refused() -> None:
 def choose(values: Mapping[str, Any]) -> None:
     """Set several choices at once; for callbacks of buttons."""
     choices().update(values)
+    for kept in ("by_default", "linked"):
+        st.session_state.get(kept, set()).difference_update(values)
 
 
 def choose_run(side: str, spec: RunSpec) -> None:

@@ -43,7 +43,7 @@ def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
-    st.caption(caption)
+    st.caption(caption.replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name)
 
 

@@ -85,7 +85,7 @@ def _watch(open_before: list[str], everything: bool, where: str, run_every: floa
 
 def _open_job(job: Run, queue: Queue, where: str) -> None:
     line, button = st.columns([6, 1], vertical_alignment="center")
-    share = job.progress.items_done / max(job.progress.items_total, 1)
+    share = _share(job)
     state = "waiting for its turn" if job.state == "queued" else note(job.progress)
     counted = f"{job.progress.items_done} of {job.progress.items_total} items"
     line.progress(min(share, 1.0), text=f"{_name(job)} — {counted} · {state}")
@@ -93,6 +93,15 @@ def _open_job(job: Run, queue: Queue, where: str) -> None:
         button.caption("Stopping …")
     else:
         button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=queue.cancel, args=(job.key,))
+
+
+def _share(job: Run) -> float:
+    """How much is done: of the items, or of the foretold time, since a batch of items ends at once."""
+    of_items = job.progress.items_done / max(job.progress.items_total, 1)
+    if job.started is None or job.progress.seconds_left is None:
+        return of_items
+    gone = time.time() - job.started
+    return max(of_items, gone / max(gone + job.progress.seconds_left, 1.0))
 
 
 def _name(job: Run) -> str:

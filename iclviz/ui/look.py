@@ -6,7 +6,7 @@ import streamlit as st
 
 from iclviz.figures.theme import FAINT_INK, Mode
 
-ICON = Path(__file__).with_name("icon.svg")
+ICON, WORDMARK = (Path(__file__).with_name(name) for name in ("icon.svg", "wordmark.svg"))
 
 STYLE = """<style>
 .stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}
@@ -22,6 +22,7 @@ ACCENT = {"light": "#1f5fa8", "dark": "#8fbfee"}
 def set_look() -> None:
     """The page's title, icon and style; the first thing that the app does."""
     st.set_page_config("iclviz", str(ICON), layout="wide", initial_sidebar_state=330)
+    st.logo(str(WORDMARK), icon_image=str(ICON))
     mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
     st.html(STYLE % (FAINT_INK[mode], ACCENT[mode]))
 

@@ -85,7 +85,7 @@ def shade(share: float) -> str:
 
 
 def _percent(mass: float) -> str:
-    return f"{100 * mass:.3g} %"
+    return f"{100 * mass:.3g} %" if mass >= 5e-6 or not mass else "under 0.001 %"
 
 
 def _shaded(attention: "TextAttention", token: int, most: float, with_sinks: bool) -> str:

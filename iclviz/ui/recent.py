@@ -5,7 +5,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
-from iclviz.ui.choice import choose_run, describe
+from iclviz.ui.choice import SIDES, choice, choose_run, describe
 
 SHOWN = 4
 
@@ -24,6 +24,13 @@ def recorded_pairs() -> list[Pair]:
 def _order(spec: RunSpec) -> tuple[int, bool, int]:
     shown = spec.demonstrations
     return shown.k, shown.kind == "correct", -shown.seed
+
+
+def show_newest() -> None:
+    """Choose the newest comparison, unless the chosen one has been run."""
+    pairs = recorded_pairs()
+    if pairs and any(loading.found(choice().side(side)).recording is None for side in SIDES):
+        show_pair(*pairs[0])
 
 
 def show_recent() -> None:

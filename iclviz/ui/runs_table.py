@@ -47,7 +47,7 @@ def runs() -> pd.DataFrame:
     """
     recorded = [_recorded(entry) for entry in loading.store().summaries()]
     known = {row["key"] for row in recorded}
-    jobs = [job for job in reversed(loading.queue().jobs()) if job.key not in known]
+    jobs = [job for job in reversed(loading.queue().jobs()) if job.key not in known and job.state != "done"]
     under_way, ended = ([_job(job) for job in jobs if job.is_open is there] for there in (True, False))
     return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
 

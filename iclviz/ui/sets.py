@@ -3,7 +3,7 @@
 What may vary is a table: how a value becomes a spec, what it is called, and which values are offered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,18 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Summary
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
-from iclviz.ui.choice import MOST_K, MOST_MEMBERS, MOST_SEED, bound, choice, choices, describe, keep_known
+from iclviz.ui.choice import (
+    MOST_K,
+    MOST_MEMBERS,
+    MOST_SEED,
+    bound,
+    choice,
+    choices,
+    choose,
+    describe,
+    is_made,
+    keep_known,
+)
 from iclviz.ui.controls import models_here
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
@@ -137,15 +148,17 @@ CHOSEN = "runs"
 def show_set_controls() -> None:
     """The controls that put a set together."""
     titles = {**{name: one.title for name, one in VARIATIONS.items()}, CHOSEN: "Chosen runs"}
-    keep_known("vary", titles, next(iter(titles)))
+    if choices()["vary"] not in titles:
+        keep_known("vary", titles, next(iter(titles)))
+    letter, _ = base()
     bound(
         st.segmented_control,
-        "Conditions like A that differ in",
+        f"Conditions like {letter} that differ in",
         "vary",
         list(titles),
         format_func=titles.__getitem__,
         required=True,
-        help="Everything else is as in A. Chosen runs are picked here or on the Runs page.",
+        help=f"Everything else is as in {letter}. Chosen runs are picked here or on the Runs page.",
     )
     if choices()["vary"] == CHOSEN:
         _runs_control()
@@ -153,17 +166,32 @@ def show_set_controls() -> None:
         _values_control(VARIATIONS[choices()["vary"]])
 
 
+def base() -> tuple[str, RunSpec]:
+    """The condition, with its letter, that those of a set are like: A, unless it alone shows no demonstrations."""
+    a, b = choice().a, choice().b
+    shows_nothing, shows_something = (not one.demonstrations.canonical().k for one in (a, b))
+    return ("B", b) if shows_nothing and not shows_something else ("A", a)
+
+
+def _plain(spec: RunSpec) -> RunSpec:
+    """A spec that equals every other of the same meaning."""
+    return spec.with_(demonstrations=spec.demonstrations.canonical())
+
+
 def _values_control(varied: Variation) -> None:
-    chosen = _usable(varied, choices()["values"]) or default_values(varied)
-    choices()["values"] = chosen
-    offered = list(dict.fromkeys([*varied.offered(choice().a), *chosen]))
+    usable = _usable(varied, choices()["values"])
+    choices()["values"] = usable
+    if not usable or not is_made("values"):
+        keep_known("values", (), default_values(varied))
+    chosen = choices()["values"]
+    offered = list(dict.fromkeys([*varied.offered(base()[1]), *chosen]))
     texts = sorted({str(value) for value in offered}, key=lambda text: (not text.isdigit(), len(text), text))
     names = {str(value): varied.named(value) for value in offered}
     key = f"set-{varied.title}"
     st.session_state[key] = [str(value) for value in chosen]
 
     def take() -> None:
-        choices()["values"] = _usable(varied, st.session_state[key])
+        choose({"values": _usable(varied, st.session_state[key])})
 
     st.multiselect(
         varied.title,
@@ -198,26 +226,31 @@ def run_name(entry: Summary) -> str:
 
 
 def _usable(varied: Variation, values: Sequence[Any]) -> list[Any]:
-    """The values that mean something here, each once."""
+    """The values that mean something here, each once, numbers in their order."""
     found = []
     for value in values:
         try:
             found.append(varied.taken(str(value)))
         except ValueError:
             continue
-    return list(dict.fromkeys(found))[:MOST_MEMBERS]
+    return _ordered(dict.fromkeys(found))
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    kept = list(values)[:MOST_MEMBERS]
+    return sorted(kept) if all(isinstance(value, int) for value in kept) else kept
 
 
 def default_values(varied: Variation) -> list[Any]:
-    """The values of A and B, and of the runs like A that the cache holds."""
-    a, b = choice().a, choice().b
-    found = [varied.of(a)] + ([varied.of(b)] if varied.put(a, varied.of(b)) == b else [])
+    """The values of A and B, and of the runs like them that the cache holds."""
+    _, like = base()
+    sides = [_plain(choice().a), _plain(choice().b)]
+    found = [varied.of(side) for side in sides if _plain(varied.put(like, varied.of(side))) == side]
     for entry in loading.store().summaries():
         value = varied.of(entry.spec)
-        if is_like(entry.spec, a, varied):
+        if is_like(entry.spec, like, varied):
             found.append(value)
-    values = list(dict.fromkeys(found))[:MOST_MEMBERS]
-    return sorted(values, key=lambda value: (isinstance(value, str), value))
+    return _ordered(dict.fromkeys(found))
 
 
 def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
@@ -235,9 +268,9 @@ def members() -> list[Member]:
     if choices()["vary"] == CHOSEN:
         entries = [loading.store().summary(key) for key in choices()["runs"]]
         return [_member(run_name(entry), entry.spec) for entry in entries]
-    varied, letters = VARIATIONS[choices()["vary"]], {choice().b: "B: ", choice().a: "A: "}
-    specs = {value: varied.put(choice().a, value) for value in choices()["values"]}
-    return [_member(f"{letters.get(spec, '')}{varied.named(value)}", spec) for value, spec in specs.items()]
+    varied, letters = VARIATIONS[choices()["vary"]], {_plain(choice().b): "B: ", _plain(choice().a): "A: "}
+    specs = {value: varied.put(base()[1], value) for value in choices()["values"]}
+    return [_member(f"{letters.get(_plain(spec), '')}{varied.named(value)}", spec) for value, spec in specs.items()]
 
 
 def _member(label: str, spec: RunSpec) -> Member:

@@ -48,6 +48,27 @@ def test_a_value_can_be_typed_and_nonsense_is_left_out(k_curve):
     assert test.session_state["choices"]["values"] == [2, 4]
 
 
+@pytest.mark.parametrize("sides", ["ab", "ba"])
+def test_with_and_without_demonstrations_is_a_set_whichever_is_a(sides, chosen):
+    none, some = sides
+    both = {**chosen, f"{none}_kind": "none", f"{none}_k": 0, f"{some}_k": 4}
+    record(both)
+    test = opened("compare", both)
+    assert not test.exception
+    assert legend(charts(test)[1]) == [f"{none.upper()}: k = 0", f"{some.upper()}: k = 4"]
+
+
+def test_default_values_follow_the_conditions_and_chosen_ones_stay(k_curve):
+    test = opened("compare", k_curve)
+    test.session_state["choices"]["a_k"] = 3
+    test.run()
+    assert widget(test.multiselect, "Number of demonstrations").value == ["1", "2", "3", "4"]
+    widget(test.multiselect, "Number of demonstrations").set_value(["1", "2"]).run()
+    test.session_state["choices"]["a_k"] = 2
+    test.run()
+    assert widget(test.multiselect, "Number of demonstrations").value == ["1", "2"]
+
+
 def test_one_condition_is_no_set(chosen):
     record(chosen, "a")
     test = opened("compare", chosen)
@@ -77,7 +98,10 @@ def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_pa
 
 def test_averaging_takes_every_seed_of_each_condition(chosen):
     record(chosen, seeds=[0, 1, 2])
-    for bands, said_of_them in ((True, "95 % over items and 3 demonstration seeds"), (False, "no intervals")):
+    for bands, said_of_them in (
+        (True, "95 % intervals over items and demonstration seeds: 3 seeds"),
+        (False, "no intervals"),
+    ):
         test = opened("compare", {**chosen, "averaged": True, "bands": bands})
         assert not test.exception
         assert said_of_them in charts(test)[1].proto.alt
