@@ -129,21 +129,22 @@ def matrices(view: View) -> None:
             **view.standing(layer, next(iter(stacks.values()))),
         )
         show(figure)
-        few_dimensions(view, layer, stacks)
 
 
-def few_dimensions(view: View, layer: int, stacks: dict[str, Array]) -> None:
+def few_dimensions(view: View) -> None:
     """A warning where one axis holds most of what tells the items of a layer apart."""
-    shares = {
-        name.partition(":")[0]: analyses.plane(view.pairs[name].key, view.how(layer), stack[layer]).shares[0]
-        for name, stack in stacks.items()
-    }
-    large = [f"{share:.0%} in {side}" for side, share in shares.items() if share >= LARGE]
-    if large and not view.drop_largest:
+    if view.drop_largest:
+        return
+    how, said = (view.pooling, view.metric, view.drop_largest), []
+    for name, stack in view.stacks().items():
+        shares = analyses.axis_shares(view.pairs[name].key, how, stack)
+        if n_large := int((shares >= LARGE).sum()):
+            side, largest = name.partition(":")[0], int(np.nanargmax(shares))
+            said.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")
+    if said:
         st.warning(
-            f"At layer {layer}, one axis holds most of the spread of the items ({' and '.join(large)}). A few "
-            "dimensions may make these similarities and their alignment: see whether they stay without them, by the "
-            "switch above."
+            f"One axis holds over half of the spread of the items ({'; '.join(said)}). A few dimensions may make the "
+            "similarities of such layers, and their alignment: see whether it stays without them, by the switch above."
         )
 
 
@@ -358,6 +359,7 @@ with slot():
     tested = (view.hypothesis, view.pooling, view.metric, view.method, view.drop_largest)
     tests = answers({name: questions.alignment.of([one.key], *tested) for name, one in pairs.items()})
     show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
+    few_dimensions(view)
 given = {"method": view.method} | ({"drop_largest": view.drop_largest} if view.drop_largest else {})
 how = (view.hypothesis, view.pooling, view.metric)
 copy_as(

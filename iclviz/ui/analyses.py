@@ -26,6 +26,12 @@ def plane(key: str, how: tuple[str, Metric, float, int], _rsm: Array) -> ItemMap
     return item_map(_rsm, how[1])
 
 
+@st.cache_data(show_spinner=False, max_entries=32)
+def axis_shares(key: str, how: tuple[str, Metric, float], _stack: Array) -> Array:
+    """(L + 1,) how much of the spread of a layer's items its largest axis holds."""
+    return np.array([item_map(rsm, how[1]).shares[0] for rsm in _stack])
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> tuple[Change, int]:
     """B minus A of a score, and how many items have one."""

@@ -27,10 +27,17 @@ def _order(spec: RunSpec) -> tuple[int, bool, int]:
 
 
 def show_newest() -> None:
-    """Choose the newest comparison, unless the chosen one has been run."""
+    """Choose the newest comparison, unless the chosen one has been run; told without resolving specs, which takes
+    longer than a first page may.
+    """
     pairs = recorded_pairs()
-    if pairs and any(loading.found(choice().side(side)).recording is None for side in SIDES):
+    here = {_essence(entry.spec) for entry in loading.store().summaries()}
+    if pairs and any(_essence(choice().side(side)) not in here for side in SIDES):
         show_pair(*pairs[0])
+
+
+def _essence(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.task, spec.demonstrations.canonical(), spec.n_items, spec.seed
 
 
 def show_recent() -> None:
