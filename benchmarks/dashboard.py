@@ -42,7 +42,7 @@ ROUNDS, SEEDS = 20, 5
 OPTIONS = {"distractor": True}
 LAYERS, HEADS, WIDTH = 80, 64, 1024
 """Of the large model."""
-PAGES = ("Summary", "Behaviour", "RSA", "Probing", "Attention")
+PAGES = ("Summary", "Compare", "Behaviour", "RSA", "Probing", "Attention")
 HEAVIEST = ("Prompts", "RSA", "Attention")
 """Pages that hold the most of a recording."""
 

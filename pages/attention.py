@@ -179,6 +179,11 @@ def by_block(view: View, at: Place) -> None:
     """The ratio by block."""
     chosen = {**view.roles, "heads": view.how.heads}
     show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **chosen), at.block)
+
+
+def copied(view: View) -> None:
+    """The page's main figure, to copy."""
+    chosen = {**view.roles, "heads": view.how.heads}
     copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
 
 
@@ -315,9 +320,13 @@ def closely(view: View, ratio: View) -> None:
         shown: dict[str, tuple[Callable[[View, Place], None], View]] = {"Whole split": (split, view)}
         if ratio.pairs:
             shown = {"Ratio by block": (by_block, ratio), "Ratio by head": (by_head, ratio), **shown}
-        for tab, (draw, of) in zip(st.tabs(list(shown)), shown.values(), strict=True):
-            with tab:
-                draw(of, at)
+        # One is drawn at a time: a large model's map of heads takes a browser a second.
+        for tab, (draw, of) in zip(st.tabs(list(shown), key="ratios", on_change="rerun"), shown.values(), strict=True):
+            if tab.open:
+                with tab:
+                    draw(of, at)
+        if ratio.pairs:
+            copied(ratio)
     with slot():
         one_place(view, ratio, at)
     with slot():

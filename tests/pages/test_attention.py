@@ -47,6 +47,18 @@ def shaded(test):
     return [html.proto.body for html in test.get("html") if "iclviz-attention" in html.proto.body]
 
 
+@pytest.mark.parametrize(
+    ("tab", "name"), [("Ratio by head", "attention-ratio-by-head"), ("Whole split", "attention-split")]
+)
+def test_a_figure_of_the_overview_is_drawn_once_its_tab_is_open(tab, name, chosen):
+    record(chosen)
+    test = opened("attention", chosen)
+    with pytest.raises(StopIteration):
+        drawn(test, name)
+    test.session_state["ratios"] = tab
+    assert drawn(test.run(), name)
+
+
 def test_a_block_and_a_head_are_chosen_by_controls(chosen):
     record(chosen)
     test = opened("attention", chosen)

@@ -29,7 +29,7 @@ from tests.pages.conftest import (
     with_model,
 )
 
-FIGURES = {"summary": 2, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 5}
+FIGURES = {"summary": 2, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
 SECTIONS = {
     "rsa": [
         "B minus A",
