@@ -102,8 +102,7 @@ class Headline:
         """The figure."""
         comparison = analysis.compare(*([conditions[label] for label in labels] for labels in (self.a, self.b)))
         found = analysis.headline(comparison, self.score, self.measuring)
-        level = min(found.strongest, key=lambda one: found.strongest[one].p, default="within")
-        links = {TITLES[name]: link for name, link in found.links[level].items()}
+        links = {TITLES[name]: link for name, link in found.links[found.strongest_level].items()}
         return figures.link_by_layer(links, score=self.title, first=FIRSTS, demonstrations=self.limits)
 
     def lines(self, of_task: str) -> str:
@@ -111,9 +110,8 @@ class Headline:
         return (
             f"\na, b = ([conditions[label] for label in labels] for labels in ({self.a!r}, {self.b!r}))\n"
             f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, analysis.{self.measuring!r})\n"
-            'level = min(found.strongest, key=lambda one: found.strongest[one].p, default="within")\n'
             f"titles = {TITLES!r}\n"
-            "links = {titles[name]: link for name, link in found.links[level].items()}\n"
+            "links = {titles[name]: link for name, link in found.links[found.strongest_level].items()}\n"
             f"figure = figures.link_by_layer(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
             f"    demonstrations={self.limits!r},\n)\n"
             f"save(figure, {of_task!r})\n"

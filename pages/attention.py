@@ -74,6 +74,11 @@ class View:
         """What the figures of the ratio say of it."""
         return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows, "per": self.how.per}
 
+    @property
+    def joined(self) -> dict[str, Any]:
+        """The same of those in which heads are joined."""
+        return {**self.roles, "heads": self.how.heads}
+
     def log_ratios(self, by_head: bool = False) -> dict[str, LogRatioSummary]:
         """Each condition's mean log ratio, (L,) or (L, H)."""
         of = questions.log_ratio_by_head if by_head else questions.log_ratio
@@ -111,12 +116,11 @@ def missing(view: View) -> None:
 def sinks(view: View) -> None:
     """Which of the ratio's roles hold the first token."""
     of_ratio = (view.how.over, view.how.under)
-    held = {
-        label.partition(":")[0]: {role: share for role, share in first_token_roles(one).items() if role in of_ratio}
-        for label, one in view.pairs.items()
-    }
     said = [
-        f"{share:.0%} of {label}’s items in {role} text" for label, of in held.items() for role, share in of.items()
+        f"{share:.0%} of {label.partition(':')[0]}’s items in {role} text"
+        for label, one in view.pairs.items()
+        for role, share in first_token_roles(one).items()
+        if role in of_ratio
     ]
     if said:
         st.caption(
@@ -132,8 +136,7 @@ def over_items(view: View) -> None:
     found = answers({label: questions.log_ratio_of_items.of([one.key], view.how) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
-    said = {**view.roles, "heads": view.how.heads, "demonstrations": view.scope}
-    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, **said))
+    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **view.joined))
 
 
 def change(view: View) -> None:
@@ -177,14 +180,13 @@ def further(view: View) -> None:
 
 def by_block(view: View, at: Place) -> None:
     """The ratio by block."""
-    chosen = {**view.roles, "heads": view.how.heads}
-    show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **chosen), at.block)
+    show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **view.joined), at.block)
 
 
 def copied(view: View) -> None:
     """The page's main figure, to copy."""
-    chosen = {**view.roles, "heads": view.how.heads}
-    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), chosen, "attention_ratio_by_layer", chosen))
+    how = view.joined
+    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), how, "attention_ratio_by_layer", how))
 
 
 def by_head(view: View, at: Place) -> None:

@@ -72,10 +72,14 @@ class View:
         """The recording that says what the items are."""
         return next(iter(self.pairs.values()))
 
+    @property
+    def making(self) -> tuple[str, Any, float]:
+        """How the RSMs are made."""
+        return (self.pooling, self.metric, self.drop_largest)
+
     def stacks(self) -> dict[str, Array]:
         """(L + 1, n, n) the RSMs of each condition."""
-        how = (self.pooling, self.metric, self.drop_largest)
-        return answers({name: questions.rsm_stack.of([one.key], *how) for name, one in self.pairs.items()})
+        return answers({name: questions.rsm_stack.of([one.key], *self.making) for name, one in self.pairs.items()})
 
     def shown(self, matrix: Array) -> Array:
         """An RSM as its colours show it."""
@@ -83,7 +87,7 @@ class View:
 
     def how(self, layer: int) -> tuple[str, Any, float, int]:
         """What tells an RSM of a condition from its others."""
-        return (self.pooling, self.metric, self.drop_largest, layer)
+        return (*self.making, layer)
 
     def standing(self, layer: int, stack: Array) -> dict[str, Any]:
         """How items stand on the axes of a matrix, and in which words, for the figures; `stack` is A's."""
@@ -135,9 +139,9 @@ def few_dimensions(view: View) -> None:
     """A warning where one axis holds most of what tells the items of a layer apart."""
     if view.drop_largest:
         return
-    how, said = (view.pooling, view.metric, view.drop_largest), []
+    said = []
     for name, stack in view.stacks().items():
-        shares = analyses.axis_shares(view.pairs[name].key, how, stack)
+        shares = analyses.axis_shares(view.pairs[name].key, view.making, stack)
         if n_large := int((shares >= LARGE).sum()):
             side, largest = name.partition(":")[0], int(np.nanargmax(shares))
             said.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")

@@ -14,6 +14,7 @@ from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
+from iclviz.rebuilding import TITLES
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
@@ -36,8 +37,6 @@ DEEPER = {
     "Attention": ("Where attention goes", "visibility"),
     "Compare": ("More conditions", "stacked_line_chart"),
 }
-
-TITLES = {name: capital(title) for name, title in MEASURE_TITLES.items()}
 
 
 def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
@@ -66,8 +65,7 @@ def deeper() -> None:
 
 def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
     """Links by layer at one level, and the items behind one of them."""
-    default = min(found.strongest, key=lambda level: found.strongest[level].p, default="within")
-    level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, default))
+    level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
     links = {TITLES[name]: link for name, link in found.links[level].items()}
     if not links:
         st.info("None of the three measures has a value here.")
@@ -154,16 +152,8 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(comparison.first.n_layers + 1 - first_layer(measure) for measure in changes)
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    keep_known("changed", ["", *changes], "")
-    of_measure = bound(
-        st.segmented_control,
-        "Change of",
-        "changed",
-        list(changes),
-        format_func=lambda measure: capital(changes[measure][0]),
-        label_visibility="collapsed",
-        help="B minus A of one measure, layer by layer.",
-    )
+    titles = {measure: capital(title) for measure, (title, _) in changes.items()}
+    of_measure = options.pick("changed", "Change of", titles)
     if of_measure:
         title, asked = changes[of_measure]
         layer = first_layer(of_measure)

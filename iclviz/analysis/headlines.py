@@ -76,6 +76,11 @@ class Headline:
     n_seeds: int
     n_tests: int
 
+    @property
+    def strongest_level(self) -> Level:
+        """The level of the strongest link; the first where none has any."""
+        return min(self.strongest, key=lambda level: self.strongest[level].p, default=LEVELS[0])
+
 
 def headline(
     comparison: Comparison, score: str, measuring: Measuring | None = None, *, n_permutations: int = 1000, seed: int = 0

@@ -52,7 +52,7 @@ class Analyst:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._answers = Answers(asked.store)
-        analyses_version()
+        analyses_version()  # of the code as it is read now, not as it lies there at the first question
         self._recording = lru_cache(KEPT_RECORDINGS)(asked.store.load)
 
     def answer_next(self) -> bool:

@@ -18,9 +18,8 @@ from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.tasks import task
-from iclviz.ui import jobs, loading
+from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import prepare, slot
-from iclviz.ui.choice import bound, keep_known
 
 View = TypeVar("View")
 
@@ -155,15 +154,7 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
     note: which of the page's choices do not hold here.
     """
     st.subheader("Look further")
-    keep_known("section", ["", *sections], "")
-    chosen = bound(
-        st.segmented_control,
-        "Look further",
-        "section",
-        list(sections),
-        label_visibility="collapsed",
-        help="Further analyses, one at a time.",
-    )
+    chosen = options.pick("section", "Look further", {name: name for name in sections})
     if not chosen:
         return
     if note:

@@ -27,6 +27,8 @@ HELP = {
     "it.",
     "dimensions": "Principal components of the training fold that the probe reads.",
     "measure": "What changed in the model.",
+    "changed": "B minus A of one measure, layer by layer.",
+    "section": "Further analyses, one at a time.",
     "over": "Text in this role stands above the fraction line.",
     "under": "Text in this role stands below the fraction line.",
     "per": "Attention to a token of the role on average, or to all its text together.",
@@ -56,5 +58,20 @@ def select(
         list(values),
         format_func=lambda value: shown.get(value, value),
         help=HELP.get(name),
+    )
+    return chosen
+
+
+def pick(name: str, title: str, titles: Mapping[str, str]) -> str | None:
+    """One of a few things to look at, value -> its title, or none; kept in the link under its name."""
+    keep_known(name, ["", *titles], "")
+    chosen: str | None = bound(
+        st.segmented_control,
+        title,
+        name,
+        list(titles),
+        format_func=titles.__getitem__,
+        label_visibility="collapsed",
+        help=HELP[name],
     )
     return chosen

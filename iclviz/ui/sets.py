@@ -148,8 +148,7 @@ CHOSEN = "runs"
 def show_set_controls() -> None:
     """The controls that put a set together."""
     titles = {**{name: one.title for name, one in VARIATIONS.items()}, CHOSEN: "Chosen runs"}
-    if choices()["vary"] not in titles:
-        keep_known("vary", titles, next(iter(titles)))
+    keep_known("vary", titles, next(iter(titles)))
     letter, _ = base()
     bound(
         st.segmented_control,
