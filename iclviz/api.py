@@ -12,7 +12,7 @@ from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, resolve
-from iclviz.spec import Demonstrations, Dtype, PromptStyle, RunSpec
+from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store, Summary
 from iclviz.terminal import showing
 
@@ -35,6 +35,7 @@ def run(
     poolings: tuple[str, ...] | None = None,
     model_options: Mapping[str, Any] | None = None,
     attention_items: tuple[int, ...] = (),
+    first_token: FirstToken | None = None,
     *,
     progress: bool | None = None,
 ) -> Recording:
@@ -49,7 +50,7 @@ def run(
     """
     spec = RunSpec(
         model, task, demonstrations or Demonstrations(), n_items, seed, task_options or {}, prompt_style, dtype,
-        max_new_tokens, poolings, model_options or {}, attention_items,
+        max_new_tokens, poolings, model_options or {}, attention_items, first_token,
     )  # fmt: skip
     return run_spec(spec, progress=progress)
 

@@ -61,6 +61,9 @@ def run(
         list[int] | None,
         typer.Option(help="Place of an item, from 0, whose attention to keep token by token; repeat for more."),
     ] = None,
+    first_token: Annotated[
+        str | None, typer.Option(help="start keeps the first token, a sink, apart from content; or as is.")
+    ] = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -79,6 +82,7 @@ def run(
         poolings=tuple(pooling) if pooling else None,
         model_options=_options(model_option),
         attention_items=tuple(attention_item or ()),
+        first_token=first_token,  # type: ignore[arg-type]
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")

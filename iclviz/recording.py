@@ -33,6 +33,8 @@ class Recording:
     labels, scores: name -> (n,); the main score is defined for every item, others are NaN where unparseable.
     groups: name of a label or hypothesis -> (n,), the group of each item.
     covariates: name -> (n,), difficulty and length.
+    factors: name -> (n,), what the design makes different between the items of a group; none in recordings that were
+        made before there were any.
     hypotheses: name -> (n, n), symmetric; NaN = no prediction.
     embeddings: pooling -> (n, L + 1, d); layer 0 enters the first block, layer L leaves the last, before the final
         norm.
@@ -68,6 +70,7 @@ class Recording:
     attention: Mapping[str, Array]
     attention_last: Mapping[str, Array]
     span_lengths: Mapping[str, Array]
+    factors: Mapping[str, Array] = field(default_factory=dict)
     token_attention: Mapping[int, Array] = field(default_factory=dict)
     token_attention_last: Mapping[int, Array] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)

@@ -64,6 +64,7 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
         max_new_tokens=spec.max_new_tokens or of.max_new_tokens[style],
         poolings=spec.poolings or DEFAULT_POOLINGS,
         model_options=check_options(spec.model_options),
+        first_token=spec.first_token or "start",
     )
     parts = {
         "spec": {**full.to_dict(), "task": of.identity, "model_options": _without_place(full.model_options)},
@@ -97,9 +98,11 @@ def build(resolved: Resolved) -> Built:
 
 
 def rendered(resolved: Resolved, prompts: Sequence[Prompt], tokenizer: Tokenizer | None) -> list[RenderedPrompt]:
-    """The exact texts of a run; only the chat style needs a tokenizer."""
-    assert resolved.spec.prompt_style is not None
-    return [render(prompt, resolved.spec.prompt_style, tokenizer) for prompt in prompts]
+    """The exact texts of a run; without a tokenizer, of the plain style alone and without what it puts before them."""
+    style, first_token = resolved.spec.prompt_style, resolved.spec.first_token
+    assert style is not None
+    assert first_token is not None
+    return [render(prompt, style, tokenizer, first_token) for prompt in prompts]
 
 
 def tokenized(

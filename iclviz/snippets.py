@@ -14,6 +14,7 @@ _FLAGS = {
     "prompt_style": "--prompt-style",
     "dtype": "--dtype",
     "max_new_tokens": "--max-new-tokens",
+    "first_token": "--first-token",
 }
 _REPEATED_FLAGS = {"poolings": "--pooling", "attention_items": "--attention-item"}
 

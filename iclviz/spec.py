@@ -19,6 +19,7 @@ from iclviz.spans import ROLES
 
 PromptStyle = Literal["plain", "chat"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+FirstToken = Literal["start", "as is"]
 
 DEFAULT_POOLINGS = ("query_mean", "query_max", "last", "mean", "max")
 """Pooled embeddings that every recording keeps unless its spec says otherwise."""
@@ -186,6 +187,9 @@ class RunSpec:
     poolings: names of pooled embeddings to keep; None is the default list.
     model_options: options of loading the model.
     attention_items: places of items, from 0 and in the task's order, whose attention is kept token by token.
+    first_token: "start" keeps a prompt's first token, which collects attention, apart from its content; "as is" adds
+        nothing to a plain prompt. None is "start"; it is what recordings have that were made before there was a choice,
+        which are as they are.
 
     Raises
     ------
@@ -204,6 +208,7 @@ class RunSpec:
     poolings: tuple[str, ...] | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
     attention_items: tuple[int, ...] = ()
+    first_token: FirstToken | None = None
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -223,6 +228,7 @@ class RunSpec:
         object.__setattr__(self, "attention_items", _attention_items(self.attention_items, self.n_items))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
+        self._check_choice("first_token", get_args(FirstToken))
 
     def _checked_name(self, name: str) -> str:
         value = getattr(self, name)
@@ -241,8 +247,10 @@ class RunSpec:
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
-        if not self.attention_items:  # a spec without any is written as before there were any, and keeps its key
-            del values["attention_items"]
+        # A spec without these is written as before there were any, and keeps its key.
+        for name in ("attention_items", "first_token"):
+            if not values[name]:
+                del values[name]
         return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
 
     @classmethod

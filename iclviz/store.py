@@ -46,7 +46,7 @@ TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", 
 LARGE = ("attention", "attention_last")
 """Tables that are read when they are asked for."""
 
-TABLES = ("labels", "scores", "groups", "covariates", "hypotheses", "span_lengths", *LARGE)
+TABLES = ("labels", "scores", "groups", "covariates", "factors", "hypotheses", "span_lengths", *LARGE)
 ARRAYS = "arrays.safetensors"
 TOKEN_TABLES = ("token_attention", "token_attention_last")
 TOKENS = "tokens.safetensors"
@@ -592,7 +592,7 @@ def _read_recording(folder: Path, key: str, check: _Checker) -> Recording:
     with safe_open(folder / ARRAYS, framework="numpy") as file:
         small = [name for name in file.keys() if not name.startswith(LARGE)]  # noqa: SIM118 - it is no mapping
         arrays |= {name: file.get_tensor(name) for name in small}
-    order = content["order"]
+    order = {**dict.fromkeys(TABLES, ()), **content["order"]}  # older recordings have no factors
     tables: dict[str, Any] = {table: StoredTable(folder / ARRAYS, table, order[table], check) for table in LARGE}
     tables |= {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES[: -len(LARGE)]}
     files = {pooling: folder / f"embeddings.{pooling}.safetensors" for pooling in order["embeddings"]}

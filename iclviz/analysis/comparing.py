@@ -5,10 +5,11 @@
 2. The interval is that of the resampled differences; p comes from inverting it: twice the share of resamples on the
    far side of zero.
 3. Over layers, p is corrected by the maximum of the resamples' deviations from their own estimate, each over its
-   standard error. Where few demonstration seeds carry most of the spread their resamples cannot tell how far the
-   largest of many layers strays: layers are then corrected by Holm's method, from Student's p with as many degrees of
-   freedom as seeds leave.
-4. Over demonstration seeds, seeds are a second factor that is resampled, see `over_seeds`.
+   standard error.
+4. Over demonstration seeds, the error of the mean has two parts, the seeds' and the groups', and interval and p are
+   Student's with as many degrees of freedom as both leave (Satterthwaite 1946): resamples of few seeds know nothing of
+   a small p. Where seeds carry most of the spread, their resamples cannot tell how far the largest of many layers
+   strays either: layers are then corrected by Holm's method as well.
 
 The bootstrap of pairs is conservative where neither side has structure. A layer whose difference is the same in every
 resample (layer 0 of the queries' mean) has no p and stays out of the correction.
@@ -28,11 +29,11 @@ from iclviz.analysis.statistics import (
     benjamini_hochberg,
     bootstrap_weights,
     holm,
-    mean_samples,
+    no_p_reason,
     percentile_interval,
     quotient,
+    ratio_samples,
     student_stretch,
-    too_few,
     unit_codes,
     unit_totals,
     unit_weights,
@@ -53,8 +54,8 @@ class Difference:
     Attributes
     ----------
     estimate, low, high: the difference, the mean over seeds where there are several, and its 95 % interval.
-    p, p_corrected, p_fdr: two-sided, by inverting the interval; corrected over layers by the maximum, and by
-        Benjamini-Hochberg.
+    p, p_corrected, p_fdr: two-sided, by inverting the interval, over seeds Student's; corrected over layers by the
+        maximum, and by Benjamini-Hochberg.
     n_units: independent groups; n_seeds: demonstration seeds that were resampled, 1 = this demonstration set only.
     n_bootstrap: resamples.
     reason: why there is no p, or None.
@@ -97,56 +98,44 @@ def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Ar
     return np.asarray(centre + between + within)
 
 
-def degrees_of_freedom(estimates: Array, spread: Array, n_units: int) -> Array:
-    """(K,) of a mean over S seeds' estimates (S, K) and groups whose resamples have this spread (Satterthwaite 1946).
-
-    A spread's parts are stretched, see `student_stretch`; what is not the seeds' part is the groups'.
-    """
-    n_seeds = len(estimates)
-    seeds = (student_stretch(n_seeds) ** 2 * estimates.var(axis=0) / n_seeds) if n_seeds > 1 else 0 * spread
-    seeds = np.minimum(seeds, spread**2)
-    groups = spread**2 - seeds
-    return quotient((seeds + groups) ** 2, seeds**2 / max(n_seeds - 1, 1) + groups**2 / max(n_units - 1, 1))
-
-
-def as_normal(ratios: Array, degrees: Array) -> Array:
-    """Estimates over stretched standard errors as normal scores of the same probability.
-
-    Percentiles were stretched to be right at 97.5 %; the maximum over columns lies further out, where Student's
-    distribution of few degrees of freedom is wider still.
-    """
-    stretch = t.ppf(0.975, degrees) / norm.ppf(0.975)
-    return np.asarray(norm.isf(t.sf(ratios * stretch, degrees)))
-
-
-def inverted(
-    estimate: Array, samples: Array, degrees: Array | None = None, n_seeds: int = 1
-) -> tuple[Array, Array, Array]:
-    """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR.
-
-    With degrees of freedom (K,) the resamples are stretched ones, and estimates are compared as normal scores. Where
-    they are few at the median column, seeds carry the spread, and all columns are corrected by Holm's method as well.
-    """
+def inverted(estimate: Array, samples: Array) -> tuple[Array, Array, Array]:
+    """P of each column by inverting the interval of resamples (B, K), corrected by the maximum, and for the FDR."""
     p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
-    known = np.isfinite(estimate) & np.isfinite(samples).any(axis=0)
-    spread = np.zeros(len(estimate))
-    spread[known] = np.nanstd(samples[:, known], axis=0)
-    tested = spread > _ROUNDING
+    tested = np.isfinite(estimate) & (_spread(samples) > _ROUNDING)
     if not tested.any():
         return p, corrected, fdr
-    samples, estimate, spread = samples[:, tested], estimate[tested], spread[tested]
+    samples, estimate = samples[:, tested], estimate[tested]
     below, above = (np.where(np.isnan(samples), True, side) for side in (samples <= 0, samples >= 0))
     beyond = np.minimum(below.sum(axis=0), above.sum(axis=0))
     p[tested] = np.minimum(2 * (1 + beyond) / (1 + len(samples)), 1.0)
-    deviations = np.abs(samples - estimate) / spread
-    ratios = np.abs(estimate) / spread
-    scores = ratios if degrees is None else np.minimum(as_normal(ratios, degrees[tested]), ratios)
-    corrected[tested] = np.maximum(two_sided(scores, deviations)[1], p[tested])
-    if degrees is not None and np.median(degrees[tested]) < MIN_DEGREES:
-        student = 2 * norm.sf(as_normal(ratios, np.array(n_seeds - 1.0)))
-        corrected[tested] = np.maximum(corrected[tested], holm(student))
+    spread = _spread(samples)
+    largest = two_sided(np.abs(estimate) / spread, np.abs(samples - estimate) / spread)[1]
+    corrected[tested] = np.maximum(largest, p[tested])
     fdr[tested] = benjamini_hochberg(p[tested])
     return p, corrected, fdr
+
+
+def _spread(samples: Array) -> Array:
+    """(K,) the standard deviation of resamples (B, K), 0 where there are none."""
+    known = np.isfinite(samples).any(axis=0) if len(samples) else np.zeros(samples.shape[1], dtype=bool)
+    spread = np.zeros(samples.shape[1])
+    spread[known] = np.nanstd(samples[:, known], axis=0)
+    return spread
+
+
+def seeds_error(estimates: Array, of_groups: Array, n_units: int) -> tuple[Array, Array]:
+    """The standard error (K,) of the mean over seeds, and its degrees of freedom (Satterthwaite 1946).
+
+    Parameters
+    ----------
+    estimates: (S, K) each seed's estimate.
+    of_groups: (K,) the standard deviation of the mean over seeds when U groups are resampled.
+    """
+    n_seeds = len(estimates)
+    seeds = estimates.var(axis=0, ddof=1) / n_seeds
+    groups = of_groups**2 * n_units / max(n_units - 1, 1)
+    degrees = quotient((seeds + groups) ** 2, seeds**2 / (n_seeds - 1) + groups**2 / max(n_units - 1, 1))
+    return np.sqrt(seeds + groups), degrees
 
 
 def _stack(rsms: Array, n: int) -> Array:
@@ -194,7 +183,7 @@ def alignment_difference(
             "Compare runs of one model, with the same demonstration seeds.",
         )
     codes, h = unit_codes(groups, len(said)), pairs_of(said)
-    n_units, n_seeds, n_layers = int(codes.max()) + 1, max(len(a), len(b)), a.shape[1]
+    n_units, n_layers = int(codes.max()) + 1, a.shape[1]
     drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     weights = unit_weights(n_units, n_bootstrap, drawing)
     x = pairs_of(np.concatenate([a.reshape(-1, *said.shape), b.reshape(-1, *said.shape)]))
@@ -202,9 +191,7 @@ def alignment_difference(
     estimates = aligned[len(a) * n_layers :].reshape(-1, n_layers) - aligned[: len(a) * n_layers].reshape(-1, n_layers)
     sides = (resampled[:, : len(a) * n_layers], resampled[:, len(a) * n_layers :])
     before, after = (side.reshape(len(weights), -1, n_layers).swapaxes(0, 1) for side in sides)
-    samples = over_seeds(after - before, estimates, seeding)
-    degrees = _degrees(estimates, samples, n_units) if n_seeds > 1 else None
-    return _difference(estimates.mean(axis=0), samples, n_units, n_seeds, degrees)
+    return _difference(estimates, after - before, codes, seeding)
 
 
 def hypotheses_difference(
@@ -242,11 +229,12 @@ def hypotheses_difference(
     common = np.isfinite(sides[0]) & np.isfinite(sides[1])
     codes, x = unit_codes(groups, len(common)), pairs_of(stacked)
     n_units = int(codes.max()) + 1
-    weights = unit_weights(n_units, n_bootstrap, np.random.default_rng(seed))
+    drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
+    weights = unit_weights(n_units, n_bootstrap, drawing)
     said = [pairs_of(np.where(common, side, np.nan)) for side in sides]
     estimates = [align(x, h[None], method)[0] for h in said]
     samples = [resamples(x, h, codes, method, weights) for h in said]
-    return _difference(estimates[0] - estimates[1], samples[0] - samples[1], n_units, 1)
+    return _difference((estimates[0] - estimates[1])[None], (samples[0] - samples[1])[None], codes, seeding)
 
 
 def paired_over_seeds(
@@ -275,25 +263,41 @@ def paired_over_seeds(
     weights = unit_weights(n_units, n_bootstrap, drawing)
     parts = [unit_totals(values, codes, n_units) for values in differences]
     estimates = np.stack([quotient(sums.sum(axis=0), counts.sum(axis=0)) for sums, counts in parts])
-    samples = np.stack([mean_samples(sums, counts, weights) for sums, counts in parts])
-    samples = over_seeds(samples, estimates, seeding)
-    degrees = _degrees(estimates, samples, n_units)
-    return _difference(estimates.mean(axis=0), samples, n_units, len(differences), degrees)
+    samples = np.stack([ratio_samples(sums, counts, weights) for sums, counts in parts])
+    return _difference(estimates, samples, codes, seeding)
 
 
-def _degrees(estimates: Array, samples: Array, n_units: int) -> Array:
-    known = np.isfinite(estimates).all(axis=0) & np.isfinite(samples).any(axis=0)
-    degrees = np.ones(estimates.shape[1])
-    spread = np.nanstd(samples[:, known], axis=0)
-    degrees[known] = np.where(spread > _ROUNDING, degrees_of_freedom(estimates[:, known], spread, n_units), 1.0)
-    return degrees
+def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.random.Generator) -> Difference:
+    """The difference that S seeds' estimates (S, K) and resamples of groups (S, B, K) give."""
+    n_seeds, n_units, estimate = len(estimates), int(codes.max(initial=-1)) + 1, estimates.mean(axis=0)
+    reason, absent = no_p_reason(codes), np.full(estimates.shape[1], np.nan)
+    if n_seeds == 1:
+        low, high = percentile_interval(samples[0])
+        p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples[0])
+    else:
+        error, degrees = seeds_error(estimates, _spread(samples.mean(axis=0)), n_units)
+        half = t.ppf(0.975, degrees) * error if samples.shape[1] else absent
+        low, high = estimate - half, estimate + half
+        p, corrected, fdr = (absent, absent, absent)
+        if not reason:
+            p, corrected, fdr = _students(estimates, error, degrees, over_seeds(samples, estimates, seeding))
+    return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, samples.shape[1], reason)
 
 
-def _difference(
-    estimate: Array, samples: Array, n_units: int, n_seeds: int, degrees: Array | None = None
-) -> Difference:
-    low, high = percentile_interval(samples)
-    reason = too_few(n_units)
-    absent = np.full(len(estimate), np.nan)
-    p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples, degrees, n_seeds)
-    return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, len(samples), reason)
+def _students(estimates: Array, error: Array, degrees: Array, samples: Array) -> tuple[Array, Array, Array]:
+    """Student's p of the mean over seeds, corrected by the maximum of resamples (B, K) that draw seeds and groups, and
+    for the FDR. Where degrees of freedom are few at the median column, by Holm's method as well.
+    """
+    n_seeds, estimate = len(estimates), estimates.mean(axis=0)
+    p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
+    tested = np.isfinite(estimate) & (error > _ROUNDING) & (_spread(samples) > _ROUNDING)
+    if not tested.any():
+        return p, corrected, fdr
+    ratios, samples = np.abs(estimate[tested]) / error[tested], samples[:, tested]
+    p[tested] = 2 * t.sf(ratios, degrees[tested])
+    deviations = np.abs(samples - estimate[tested]) / _spread(samples)
+    corrected[tested] = np.maximum(two_sided(norm.isf(p[tested] / 2), deviations)[1], p[tested])
+    if np.median(degrees[tested]) < MIN_DEGREES:
+        corrected[tested] = np.maximum(corrected[tested], holm(2 * t.sf(ratios, n_seeds - 1)))
+    fdr[tested] = benjamini_hochberg(p[tested])
+    return p, corrected, fdr

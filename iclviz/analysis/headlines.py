@@ -106,6 +106,7 @@ def headline(
             scores,
             comparison.groups,
             level=level,
+            factors=comparison.factors,
             covariates=given,
             n_permutations=n_permutations,
             seed=seed,

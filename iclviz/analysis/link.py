@@ -3,12 +3,14 @@
 For each item there is the change (B minus A) of a measure in each layer, and of a score. They are correlated in ranks
 (Spearman), at one of two levels:
 
-- "within": each item's rank less its group's mean rank, so that only items of one group are compared; scores are
-  permuted within groups;
-- "between": the means of whole groups; scores are permuted between groups.
+- "within": each item's rank less what the smallest thing that items share and the design's factors explain
+  (`designs`), so that only items of one group are compared, and none for its place or version; scores are permuted
+  within groups and combinations of factors, or, where each of these holds one item, groups' contrasts over groups;
+- "between": the means of whole groups, factors taken out; scores are permuted between groups.
 
 One permutation is shared by all layers and measures, and p is corrected over them together by the maximum of the
-absolute correlations, each standardised by its own null. The interval resamples groups, ranks recomputed. Over several
+absolute correlations, each standardised by its own null. The partial correlation takes out covariates as well, before
+and after each permutation (Freedman and Lane 1983). The interval resamples groups, ranks recomputed. Over several
 demonstration seeds the link is the mean of the seeds' links: permutations and drawn groups are the same for all seeds,
 and the interval resamples the seeds too. A link is no cause.
 """
@@ -18,18 +20,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import orth
 from scipy.stats import rankdata
 
 from iclviz.analysis.comparing import over_seeds
+from iclviz.analysis.designs import Design, basis, group_means
 from iclviz.analysis.paired import two_sided
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import (
+    MIN_UNITS,
     benjamini_hochberg,
+    no_p_reason,
     percentile_interval,
     permutations,
     too_few,
-    unit_codes,
 )
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
@@ -37,6 +40,7 @@ from iclviz.recording import Array
 Level = Literal["within", "between"]
 LEVELS: tuple[Level, ...] = ("within", "between")
 
+_LEAST = 1e-9
 _LEAST_SHARE = 0.5
 """A layer in which fewer items have a change is left out; in the others an item without one is."""
 
@@ -51,9 +55,10 @@ class Link:
     estimate, low, high: rank correlation and its 95 % interval.
     p, p_corrected, p_fdr: two-sided; alone, corrected over layers and over all measures that were tested with it, by
         Benjamini-Hochberg over the same.
-    partial: the same correlation given the covariates.
+    partial, partial_p, partial_p_corrected: the same correlation given the covariates, and its p alone and corrected.
     n: items; n_units: groups; n_seeds: demonstration seeds; n_permutations: permutations used.
     n_tests: correlations over which `p_corrected` is corrected.
+    moved: what was permuted: "items within groups", "groups' contrasts" or "groups".
     reason: why there is no p, or None.
     """
 
@@ -65,61 +70,72 @@ class Link:
     p_corrected: Array
     p_fdr: Array
     partial: Array
+    partial_p: Array
+    partial_p_corrected: Array
     n: int
     n_units: int
     n_seeds: int
     n_permutations: int
     n_tests: int
+    moved: str
     reason: str | None
 
 
-def _group_means(values: Array, codes: Array) -> Array:
-    """(..., G) means over each group's items of values (..., n)."""
-    one_hot = np.eye(int(codes.max()) + 1)[codes]
-    return np.asarray(values @ (one_hot / one_hot.sum(axis=0)))
-
-
-def _prepared(values: Array, codes: Array, level: Level) -> Array:
-    """Centred ranks of values (..., n): of each item around its group's mean, or of the groups' means (..., G)."""
+def _prepared(values: Array, design: Design, level: Level) -> Array:
+    """Centred ranks of values (..., n): of each item less what blocks and factors explain, or of the groups' means
+    (..., G) less what the groups' shares of the factors explain.
+    """
     if level == "between":
-        ranks = rankdata(_group_means(values, codes), axis=-1)
-        return np.asarray(ranks - ranks.mean(axis=-1, keepdims=True))
-    ranks = rankdata(values, axis=-1)
-    return np.asarray(ranks - _group_means(ranks, codes)[..., codes])
+        return design.without_factors(rankdata(group_means(values, design.groups), axis=-1), within=False)
+    return design.without_factors(rankdata(values, axis=-1), within=True)
 
 
 def _correlations(x: Array, y: Array) -> Array:
     """(..., K) correlation of centred ranks x (..., K, u) with y (..., u); NaN where one of them is constant."""
     lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)[..., None]
     inner = np.einsum("...ku,...u->...k", x, y)
-    return np.asarray(np.divide(inner, lengths, out=np.full(inner.shape, np.nan), where=lengths > 1e-9))
+    return np.asarray(np.divide(inner, lengths, out=np.full(inner.shape, np.nan), where=lengths > _LEAST))
 
 
-def _without(values: Array, covariates: Array) -> Array:
-    """Centred ranks (..., u) less what those of covariates (C, u) explain."""
-    lengths = np.linalg.norm(covariates, axis=1)
-    varied = covariates[lengths > 1e-9] / lengths[lengths > 1e-9, None]
-    q = orth(varied.T) if len(varied) else np.zeros((values.shape[-1], 0))
+def _without(values: Array, q: Array) -> Array:
+    """Values (..., u) less what a basis q (u, r) explains of them."""
     return np.asarray(values - (values @ q) @ q.T)
 
 
-def _permuted(y: Array, codes: Array, level: Level, n_permutations: int, rng: np.random.Generator) -> Array:
-    """(B, n) or (B, G): the place from which each value of y (S, n) comes in each permutation."""
-    values = y if level == "within" else _group_means(y, codes)
-    kinds = np.unique(values, axis=1, return_inverse=True)[1].ravel()
-    strata = codes if level == "within" else np.zeros(values.shape[1], dtype=int)
-    return permutations(kinds, strata, n_permutations, rng)
+@dataclass(frozen=True, eq=False)
+class _Moves:
+    """Places (B, u) from which each value comes in each permutation, what moved, and why there is no p, or None."""
+
+    places: Array
+    moved: str
+    reason: str | None
 
 
-def _unlinkable(y: Array, codes: Array, level: Level) -> str | None:
-    """Why no p can be given of scores y (S, n), or None."""
-    n_groups = int(codes.max(initial=-1)) + 1
+def _moves(y: Array, design: Design, level: Level, n_permutations: int, rng: np.random.Generator) -> _Moves:
+    """How scores y (S, n) may be rearranged if nothing goes with them."""
     if level == "between":
-        return too_few(n_groups)
-    varied = sum(len(np.unique(y[:, codes == code], axis=1).T) > 1 for code in range(n_groups))
-    if not varied:
-        return "no two items of one group changed their score differently: there is no link within groups"
-    return too_few(varied)
+        means = group_means(y, design.groups)
+        reason = no_p_reason(design.groups)
+        kinds = np.unique(means, axis=1, return_inverse=True)[1].ravel()
+        strata = np.zeros(design.n_groups, dtype=int)
+        places = permutations(kinds, strata, 0 if reason else n_permutations, rng)
+        return _Moves(places, "groups", reason)
+    if design.moves_items(y, MIN_UNITS):
+        reason = _no_items_move(design.n_movable(y))
+        places = design.items_moved(y, 0 if reason else n_permutations, rng)
+        return _Moves(places, "items within groups", reason)
+    if design.n_exchangeable() >= MIN_UNITS:
+        return _Moves(design.groups_moved(y, n_permutations, rng), "groups' contrasts", None)
+    loose = design.without_cells()
+    reason = _no_items_move(loose.n_movable(y))
+    places = loose.items_moved(y, 0 if reason else n_permutations, rng)
+    return _Moves(places, "what factors leave of items within groups", reason)
+
+
+def _no_items_move(n_movable: int) -> str | None:
+    if n_movable:
+        return too_few(n_movable)
+    return "no two items of one group changed their score differently: there is no link within groups"
 
 
 def linked(
@@ -128,6 +144,7 @@ def linked(
     groups: Array | Sequence[object] | None = None,
     *,
     level: Level = "within",
+    factors: Mapping[str, Array] | None = None,
     covariates: Mapping[str, Array] | None = None,
     n_permutations: int = 1000,
     n_bootstrap: int = 1000,
@@ -140,6 +157,7 @@ def linked(
     changes: measure -> (n, K) its change of each item and layer, or (S, n, K) over demonstration seeds.
     score_change: (n,) or (S, n).
     groups: (n,) what is independent of each other; None = single items, which have a link between groups only.
+    factors: name -> (n,) what the design makes different between the items of a group, see `designs`.
     covariates: name -> (n,) or (S, n), for the partial correlation.
     seed: draws permutations and resamples.
 
@@ -156,9 +174,9 @@ def linked(
     layers = np.isfinite(joined).all(axis=0).mean(axis=0) >= _LEAST_SHARE
     items = np.isfinite(y).all(axis=0) & np.isfinite(joined[:, :, layers]).all(axis=(0, 2))
     items &= np.all([np.isfinite(values).all(axis=0) for values in beside], axis=0) if beside else True
-    codes = unit_codes(unit_codes(groups, y.shape[1])[items], int(items.sum()))
+    design = Design.of(y.shape[1], groups, factors).take(np.flatnonzero(items))
     data = _Data(
-        joined[:, items][:, :, layers].swapaxes(1, 2), y[:, items], [v[:, items] for v in beside], codes, level
+        joined[:, items][:, :, layers].swapaxes(1, 2), y[:, items], [v[:, items] for v in beside], design, level
     )
     columns = _link(data, n_permutations, n_bootstrap, seed)
     return _by_measure(columns, data, layers, {name: change.shape[2] for name, change in x.items()})
@@ -177,13 +195,17 @@ def _per_seed(name: str, change: Array, shape: tuple[int, ...]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Items that have every value: x (S, K, m), y (S, m), covariates C times (S, m), codes (m,)."""
+    """Items that have every value: x (S, K, m), y (S, m), covariates C times (S, m), and their design."""
 
     x: Array
     y: Array
     covariates: list[Array]
-    codes: Array
+    design: Design
     level: Level
+
+    def prepared(self, values: Array) -> Array:
+        """Centred ranks of values (..., m)."""
+        return _prepared(values, self.design, self.level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,25 +214,49 @@ class _Columns:
 
     arrays: Mapping[str, Array]
     n_permutations: int
+    moved: str
     reason: str | None
+
+
+ARRAYS = ("estimate", "low", "high", "p", "p_corrected", "p_fdr", "partial", "partial_p", "partial_p_corrected")
 
 
 def _link(data: _Data, n_permutations: int, n_bootstrap: int, seed: int) -> _Columns:
     absent = np.full(data.x.shape[1], np.nan)
     if data.y.shape[1] < 3 or not data.x.shape[1]:
-        arrays = dict.fromkeys(("estimate", "low", "high", "p", "p_corrected", "p_fdr", "partial"), absent)
-        return _Columns(arrays, 0, "fewer than 3 items have a change of both")
+        return _Columns(dict.fromkeys(ARRAYS, absent), 0, "", "fewer than 3 items have a change of both")
     permuting, drawing, seeding = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-    x, y = (_prepared(values, data.codes, data.level) for values in (data.x, data.y))
+    x, y = data.prepared(data.x), data.prepared(data.y)
     per_seed = _correlations(x, y)
-    estimate = _seed_mean(per_seed)
-    reason = _unlinkable(data.y, data.codes, data.level)
-    places = _permuted(data.y, data.codes, data.level, 0 if reason else n_permutations, permuting)
-    null = _null(x, y, places)
-    p, corrected, fdr = _p_values(estimate, null) if len(null) and not reason else (absent, absent, absent)
+    moves = _moves(data.y, data.design, data.level, n_permutations, permuting)
+    found = _tested(x, y, _removed(data), moves)
     low, high = percentile_interval(_resampled(data, per_seed, n_bootstrap, drawing, seeding))
-    arrays = {"estimate": estimate, "low": low, "high": high, "p": p, "p_corrected": corrected, "p_fdr": fdr}
-    return _Columns({**arrays, "partial": _partial(data, x, y)}, len(places), reason)
+    arrays = {"estimate": _seed_mean(per_seed), "low": low, "high": high, **found}
+    if data.covariates:
+        partial = _without_covariates(data, x, y, moves)
+        arrays |= {"partial": partial["estimate"]} | {f"partial_{name}": partial[name] for name in ("p", "p_corrected")}
+    return _Columns(
+        {name: arrays.get(name, absent) for name in ARRAYS}, len(moves.places), moves.moved, moves.reason
+    )
+
+
+def _removed(data: _Data) -> Array:
+    """(S, u, r) the basis of what numeric factors explain: permuted scores are freed of it again."""
+    within = data.level == "within"
+    columns = data.design.columns.T
+    means = group_means(columns, data.design.blocks if within else data.design.groups)
+    centred = columns - means[:, data.design.blocks] if within else means - means.mean(axis=1, keepdims=True)
+    return np.repeat(basis(centred)[None], len(data.y), axis=0)
+
+
+def _tested(x: Array, y: Array, removed: Array, moves: _Moves) -> dict[str, Array]:
+    """The link of centred ranks x (S, K, u) with y (S, u): its estimate, and p alone, corrected and for the FDR."""
+    estimate = _seed_mean(_correlations(x, y))
+    absent = np.full(len(estimate), np.nan)
+    if moves.reason or not len(moves.places):
+        return {"estimate": estimate, "p": absent, "p_corrected": absent, "p_fdr": absent}
+    p, corrected, fdr = _p_values(estimate, _null(x, y, removed, moves.places))
+    return {"estimate": estimate, "p": p, "p_corrected": corrected, "p_fdr": fdr}
 
 
 def _seed_mean(values: Array) -> Array:
@@ -221,12 +267,19 @@ def _seed_mean(values: Array) -> Array:
     return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
 
 
-def _null(x: Array, y: Array, places: Array) -> Array:
-    """(B, K) the mean over seeds of each permutation's link; a permutation leaves every length as it is."""
-    lengths = np.linalg.norm(x, axis=2) * np.linalg.norm(y, axis=1)[:, None]
-    unit = np.divide(x, lengths[..., None], out=np.full(x.shape, np.nan), where=lengths[..., None] > 1e-9)
-    links = np.stack([one[places] @ other.T for one, other in zip(y, unit, strict=True)])
-    return _seed_mean(links)
+def _null(x: Array, y: Array, removed: Array, places: Array) -> Array:
+    """(B, K) the mean over seeds of each permutation's link, what a basis `removed` (S, u, r) explains taken out of
+    the permuted scores; x (S, K, u) is free of it.
+    """
+    links = []
+    for layers, score, q in zip(x, y, removed, strict=True):
+        lengths = np.linalg.norm(layers, axis=1)
+        unit = np.divide(layers, lengths[:, None], out=np.full(layers.shape, np.nan), where=lengths[:, None] > _LEAST)
+        permuted = score[places]
+        left = np.sqrt(np.maximum((score**2).sum() - ((permuted @ q) ** 2).sum(axis=1), 0.0))[:, None]
+        inner = permuted @ unit.T
+        links.append(np.divide(inner, left, out=np.full(inner.shape, np.nan), where=left > _LEAST))
+    return _seed_mean(np.stack(links))
 
 
 def _p_values(estimate: Array, null: Array) -> tuple[Array, Array, Array]:
@@ -245,27 +298,28 @@ def _resampled(
     data: _Data, per_seed: Array, n_bootstrap: int, drawing: np.random.Generator, seeding: np.random.Generator
 ) -> Array:
     """(B, K) links of resampled groups, each copy a group of its own, over resampled seeds."""
-    n_groups = int(data.codes.max()) + 1
-    members = [np.flatnonzero(data.codes == code) for code in range(n_groups)]
+    n_groups = data.design.n_groups
     samples = np.empty((len(data.y), n_bootstrap if n_groups > 1 else 0, data.x.shape[1]))
     for place in steps(range(samples.shape[1]), "resampling"):
-        drawn = drawing.integers(n_groups, size=n_groups)
-        items = np.concatenate([members[group] for group in drawn])
-        codes = np.repeat(np.arange(n_groups), [len(members[group]) for group in drawn])
-        x, y = (_prepared(values[..., items], codes, data.level) for values in (data.x, data.y))
+        items, design = data.design.drawn(drawing.integers(n_groups, size=n_groups))
+        x, y = (_prepared(values[..., items], design, data.level) for values in (data.x, data.y))
         samples[:, place] = _correlations(x, y)
     if np.isnan(per_seed).any() and len(per_seed) > 1:
         return _seed_mean(samples)
     return over_seeds(samples, per_seed, seeding)
 
 
-def _partial(data: _Data, x: Array, y: Array) -> Array:
-    """(K,) the mean over seeds of the link given the covariates."""
-    if not data.covariates:
-        return np.full(x.shape[1], np.nan)
-    given = np.stack([_prepared(values, data.codes, data.level) for values in data.covariates], axis=1)
-    parts = [_correlations(_without(one, c), _without(other, c)) for one, other, c in zip(x, y, given, strict=True)]
-    return _seed_mean(np.array(parts))
+def _without_covariates(data: _Data, x: Array, y: Array, moves: _Moves) -> dict[str, Array]:
+    """The link given the covariates, by `_tested`; centred ranks x (S, K, u), y (S, u) are free of factors."""
+    given = np.stack([data.prepared(values) for values in data.covariates], axis=1)
+    bases = [basis(covariates) for covariates in given]
+    left_x = np.stack([_without(layers, q) for layers, q in zip(x, bases, strict=True)])
+    left_y = np.stack([_without(score, q) for score, q in zip(y, bases, strict=True)])
+    factors = _removed(data)
+    both = [np.hstack([q, of_factors]) for q, of_factors in zip(bases, factors, strict=True)]
+    widest = max(q.shape[1] for q in both)
+    removed = np.stack([np.pad(q, ((0, 0), (0, widest - q.shape[1]))) for q in both])
+    return _tested(left_x, left_y, removed, moves)
 
 
 def _by_measure(columns: _Columns, data: _Data, layers: Array, widths: Mapping[str, int]) -> dict[str, Link]:
@@ -280,10 +334,11 @@ def _by_measure(columns: _Columns, data: _Data, layers: Array, widths: Mapping[s
             level=data.level,
             **own,
             n=data.y.shape[1],
-            n_units=int(data.codes.max(initial=-1)) + 1,
+            n_units=data.design.n_groups,
             n_seeds=len(data.y),
             n_permutations=columns.n_permutations,
             n_tests=int(np.isfinite(columns.arrays["estimate"]).sum()),
+            moved=columns.moved,
             reason=columns.reason,
         )
         start += width

@@ -1,7 +1,7 @@
 """Comparisons of two conditions: how measures of A and B differ, and how that goes with behaviour.
 
-Units follow the recordings: a hypothesis is resampled in its own groups, a label in those that its folds keep whole,
-and scores, attention and links in the coarsest groups. RSMs and probes are made of all items of a recording; what is
+Changes resample the recordings' coarsest groups, whatever the measure: what is independent of each other is so for all
+of them. RSMs and probes are made of all items of a recording; what is
 compared are the items that both have.
 """
 
@@ -80,8 +80,9 @@ def alignment_change(
         different = {id(one): one for one in comparison.side(side)}
         return np.stack([_rsms(one, comparison.items(one), pooling, metric) for one in different.values()])
 
-    groups = comparison.of_items(first.groups.get(hypothesis))
-    return alignment_difference(stacks(0), stacks(1), said[np.ix_(items, items)], groups, method=method)
+    return alignment_difference(
+        stacks(0), stacks(1), said[np.ix_(items, items)], comparison.groups, method=method
+    )
 
 
 def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> Array:
@@ -186,6 +187,7 @@ def links(
         score_change(comparison, score),
         comparison.groups,
         level=level,
+        factors=comparison.factors,
         covariates=covariates(comparison, score),
         n_permutations=n_permutations,
         n_bootstrap=n_bootstrap,

@@ -1,7 +1,7 @@
 """The measures of one recording: which arrays, which groups and which defaults go into each analysis.
 
-Units follow the recording: a hypothesis is permuted and resampled in its own groups, a label is probed with the groups
-that its folds keep whole, and mean attention ratios resample the coarsest groups.
+Units follow the recording: a hypothesis is permuted in its own groups, a label is probed with the groups that its folds
+keep whole, and intervals resample the coarsest groups, which alone are independent of each other.
 """
 
 from collections.abc import Iterable
@@ -99,7 +99,14 @@ def recording_alignment(
     x = embeddings(recording, pooling)
     groups = recording.groups.get(hypothesis)
     matrices = rsms(x, metric, drop_largest=drop_largest)
-    test = alignment_test(matrices, said, groups, method=method, n_permutations=n_permutations)
+    test = alignment_test(
+        matrices,
+        said,
+        groups,
+        independent=coarsest_groups(recording),
+        method=method,
+        n_permutations=n_permutations,
+    )
     exact = missing_layers(x)
     return replace(test, missing={layer: exact.get(layer, why) for layer, why in test.missing.items()})
 

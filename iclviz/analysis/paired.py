@@ -17,9 +17,9 @@ from iclviz.analysis.statistics import (
     MIN_UNITS,
     benjamini_hochberg,
     mean_samples,
+    no_p_reason,
     percentile_interval,
     quotient,
-    too_few,
     unit_codes,
     unit_totals,
     unit_weights,
@@ -101,7 +101,7 @@ def paired_test(
     flipping, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     weights = unit_weights(n_units, n_bootstrap, resampling)
     low, high = percentile_interval(mean_samples(sums, counts, weights))
-    reason = too_few(n_units)
+    reason = no_p_reason(codes)
     signs = np.empty((0, n_units)) if reason else flips(n_units, n_permutations, flipping)
     p, corrected, fdr = _p_values(signs, sums, counts, reason)
     return PairedTest(

@@ -53,6 +53,12 @@ class Comparison:
         """(m,) the coarsest groups of the common items."""
         return self.of_items(coarsest_groups(self.first))
 
+    @cached_property
+    def factors(self) -> dict[str, Array]:
+        """Name -> (m,) the design factors of the common items."""
+        items = self.items(self.first)
+        return {name: np.asarray(values)[items] for name, values in self.first.factors.items()}
+
     def change(self, of: Callable[[Recording], Array]) -> Array:
         """(S, m, ...) B minus A of what a recording's items have, (n, ...)."""
         values: dict[int, Array] = {}

@@ -53,7 +53,7 @@ class AlignmentTest:
     p, p_corrected, p_fdr: one-sided; alone, by the maximum over layers, by Benjamini-Hochberg.
     n_permutations: permutations used: as asked, or all others than the observed one where there are fewer.
     n_bootstrap: resamples asked for.
-    n_units: independent units: groups, or items where no groups were given.
+    n_units: independent units, of the interval: groups, or items where no groups were given.
     unit: what was permuted: "items", "groups", "blocks" (groups among those of equal size) or "items within groups".
     method: the correlation.
     reason: why there is no p, or None.
@@ -210,6 +210,7 @@ def alignment_test(
     hypothesis: Array,
     groups: Array | Sequence[object] | None = None,
     *,
+    independent: Array | Sequence[object] | None = None,
     method: Method = "spearman",
     n_permutations: int = 1000,
     n_bootstrap: int = 1000,
@@ -223,8 +224,9 @@ def alignment_test(
     ----------
     rsms: (L + 1, n, n), see `rsms`.
     hypothesis: (n, n), NaN = no prediction.
-    groups: (n,) the independent unit of permutation and bootstrap; None = single items, which is right only for a
-        hypothesis about group membership itself.
+    groups: (n,) the unit of permutation; None = single items, which is right only for a hypothesis about group
+        membership itself.
+    independent: (n,) what is independent of each other, the unit of the interval; None = the groups.
     seed: draws permutations and resamples.
 
     Raises
@@ -246,9 +248,10 @@ def alignment_test(
     if not reason and not units.changes:
         reason = "every permutation of these units leaves the hypothesis as it is: no p is given"
     places = units.places(0 if reason else n_permutations, permuting)
-    n_units = int(codes.max()) + 1
+    resampled = codes if independent is None else unit_codes(independent, len(said))
+    n_units = int(resampled.max()) + 1
     weights = unit_weights(n_units, n_bootstrap, resampling)
-    low, high = percentile_interval(resamples(x, h, codes, method, weights))
+    low, high = percentile_interval(resamples(x, h, resampled, method, weights))
     null = _null(x, units, method, places)
     p = PValues.absent(len(x)) if reason else p_values(estimate, null)
     return AlignmentTest(

@@ -86,6 +86,26 @@ def too_few(n_units: int) -> str | None:
     return f"too few groups ({n_units} < {MIN_UNITS}): no p is given"
 
 
+MOST_UNEQUAL = 10
+"""How many times as many items the largest group may have as the smallest, where a p rests on whole groups."""
+
+
+def no_p_reason(codes: Array) -> str | None:
+    """Why no p is given that rests on whole groups of items (n,), or None: too few groups, or too unequal ones."""
+    sizes = np.bincount(codes)
+    few = too_few(len(sizes))
+    if few or sizes.max() <= MOST_UNEQUAL * sizes.min():
+        return few
+    return (
+        f"groups are too unequal (the smallest has {_items(sizes.min())}, the largest {_items(sizes.max())}): no p is "
+        "given"
+    )
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
+
+
 def _arrangements(units: list[int], kinds: Array) -> Iterator[list[int]]:
     """Every distinguishable order of the units, the given one first."""
     if not units:

@@ -79,7 +79,7 @@ def alignment_by_layer(
 
 
 def _resampled(test: AlignmentTest) -> str:
-    return f"{test.n_units:,} single items" if test.unit == "items" else wording.groups(test.n_units)
+    return wording.groups(test.n_units)
 
 
 def _permutations(conditions: Mapping[str, AlignmentTest]) -> str:

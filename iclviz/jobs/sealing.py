@@ -113,6 +113,7 @@ class RunningRun:
                 **resolved.task.shown_covariates(data, *condition),
                 **_length_covariates(self.prompts, response_ids),
             },
+            factors=data.factors,
             hypotheses=data.hypotheses,
             embeddings=embeddings,
             attention=_by_role(arrays["attention"]),

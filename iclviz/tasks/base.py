@@ -169,6 +169,8 @@ class TaskData:
         A label without groups is not probed.
     hypotheses: name -> (n, n), symmetric.
     covariates: name -> (n,), difficulty.
+    factors: name -> (n,), what the design makes different between the items of a group: names are taken apart by level,
+        floats as numbers. Items that differ in one do not trade places in any test.
     """
 
     items: Sequence[Item]
@@ -176,6 +178,7 @@ class TaskData:
     groups: Mapping[str, Array]
     hypotheses: Mapping[str, Array]
     covariates: Mapping[str, Array] = field(default_factory=dict)
+    factors: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class LinearRegression(Task):
     name = "linear_regression"
     title = "Linear regression"
     description = "Points of a line y = a·x + b in the prompt, then a query x: the model must infer the line."
-    version = 3
+    version = 4
     example_end = "\n"
     foreign_task = "reading_comprehension"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
@@ -195,6 +195,7 @@ class LinearRegression(Task):
             groups=groups,
             hypotheses=hypotheses,
             covariates={"answer_size": np.array([abs(item.own.at(item.x)) for item in items])},
+            factors={"x": np.array([float(item.x) for item in items])},
         )
 
     def examples(

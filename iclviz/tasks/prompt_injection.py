@@ -91,7 +91,7 @@ class PromptInjection(Task):
     name = "prompt_injection"
     title = "Adversarial prompt injection"
     description = "A question about a document that may hold an injected instruction demanding a wrong answer."
-    version = 1
+    version = 2
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_question", "injected", "right")
     instructions = {"plain": INSTRUCTION, "chat": INSTRUCTION}
@@ -167,6 +167,7 @@ class PromptInjection(Task):
                 "answer_position": np.array([float(item.placement.document.answering) for item in items]),
                 "document_words": np.array([float(item.placement.document.words) for item in items]),
             },
+            factors={"document": names, "version": versions},
         )
 
     def examples(

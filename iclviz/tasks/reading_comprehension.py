@@ -101,7 +101,7 @@ class ReadingComprehension(Task):
     name = "reading_comprehension"
     title = "Reading comprehension"
     description = "Statements about what people are doing, then a question about one of them."
-    version = 3
+    version = 4
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
     instructions = {"plain": "", "chat": "Answer the last question with one word."}
@@ -116,7 +116,6 @@ class ReadingComprehension(Task):
         "answer_logprob": "Log-probability of the right answer (nats)",
         "logprob_margin": "Log-probability, right minus best distractor (nats)",
         "prefers_right": "Right answer more probable than every distractor (share)",
-        "position_index": "Position of the relevant statement",
     }
     options = (
         Option(
@@ -164,7 +163,7 @@ class ReadingComprehension(Task):
             labels={"name": names, "answer": answers, "position": position},
             groups=dict.fromkeys(of_a_set, group),
             hypotheses={"same_answer": sameness(answers), "same_name": sameness(names)},
-            covariates={"position_index": position.astype(float)},
+            factors={"position": position.astype(str)},
         )
 
     def examples(
