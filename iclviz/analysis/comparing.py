@@ -284,6 +284,18 @@ def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.rand
     return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, samples.shape[1], reason)
 
 
+def seeds_p(estimates: Array, null: Array, n_units: int) -> tuple[Array, Array, Array]:
+    """P alone, corrected over columns and for the FDR, of the mean over seeds of estimates (S, K).
+
+    null: (B, K) that mean where groups make no difference, from which comes the groups' part of its error.
+    """
+    error, degrees = seeds_error(estimates, _spread(null), n_units)
+    centred = null - null.mean(axis=0)
+    drawn = np.random.default_rng(0).integers(len(estimates), size=(len(null), len(estimates)))
+    between = (estimates - estimates.mean(axis=0))[drawn].mean(axis=1) * student_stretch(len(estimates))
+    return _students(estimates, error, degrees, estimates.mean(axis=0) + centred + between)
+
+
 def _students(estimates: Array, error: Array, degrees: Array, samples: Array) -> tuple[Array, Array, Array]:
     """Student's p of the mean over seeds, corrected by the maximum of resamples (B, K) that draw seeds and groups, and
     for the FDR. Where degrees of freedom are few at the median column, by Holm's method as well.

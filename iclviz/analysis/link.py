@@ -24,11 +24,10 @@ from scipy.stats import rankdata
 
 from iclviz.analysis.comparing import over_seeds
 from iclviz.analysis.designs import Design, basis, group_means
-from iclviz.analysis.paired import two_sided
+from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import (
     MIN_UNITS,
-    benjamini_hochberg,
     no_p_reason,
     percentile_interval,
     permutations,
@@ -255,7 +254,7 @@ def _tested(x: Array, y: Array, removed: Array, moves: _Moves) -> dict[str, Arra
     absent = np.full(len(estimate), np.nan)
     if moves.reason or not len(moves.places):
         return {"estimate": estimate, "p": absent, "p_corrected": absent, "p_fdr": absent}
-    p, corrected, fdr = _p_values(estimate, _null(x, y, removed, moves.places))
+    p, corrected, fdr = standardised_p(estimate, _null(x, y, removed, moves.places))
     return {"estimate": estimate, "p": p, "p_corrected": corrected, "p_fdr": fdr}
 
 
@@ -280,18 +279,6 @@ def _null(x: Array, y: Array, removed: Array, places: Array) -> Array:
         inner = permuted @ unit.T
         links.append(np.divide(inner, left, out=np.full(inner.shape, np.nan), where=left > _LEAST))
     return _seed_mean(np.stack(links))
-
-
-def _p_values(estimate: Array, null: Array) -> tuple[Array, Array, Array]:
-    p, corrected, fdr = (np.full(len(estimate), np.nan) for _ in range(3))
-    known = np.isfinite(estimate) & np.isfinite(null).all(axis=0)
-    tested = known & (np.ptp(np.where(known, null, 0.0), axis=0) > 1e-12)
-    if tested.any():
-        both = np.vstack([estimate, null])[:, tested]
-        z = np.abs(both - both.mean(axis=0)) / both.std(axis=0)
-        p[tested], corrected[tested] = two_sided(z[0], z[1:])
-        fdr[tested] = benjamini_hochberg(p[tested])
-    return p, corrected, fdr
 
 
 def _resampled(

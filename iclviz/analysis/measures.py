@@ -51,27 +51,29 @@ def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Arr
     return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
 
 
-def _item_alignment(recording: Recording, how: Measuring) -> Array:
+def _item_alignment(recording: Recording, how: Measuring, items: Array) -> Array:
     hypothesis, _ = how.of(recording)
     said = said_by(recording, hypothesis)
-    return item_alignment(recording_rsms(recording, how.pooling, how.metric), said)
+    return item_alignment(recording_rsms(recording, how.pooling, how.metric), said)[items]
 
 
-def _item_evidence(recording: Recording, how: Measuring) -> Array:
+def _item_evidence(recording: Recording, how: Measuring, items: Array) -> Array:
     _, label = how.of(recording)
-    return held_out_probe(recording, label, how.pooling).item_evidence
+    return held_out_probe(recording, label, how.pooling, items).item_evidence
 
 
-def _item_log_ratio(recording: Recording, how: Measuring) -> Array:
-    return np.log(ratio_of(recording, how))
+def _item_log_ratio(recording: Recording, how: Measuring, items: Array) -> Array:
+    return np.log(ratio_of(recording, how))[items]
 
 
-MEASURES: Mapping[str, Callable[[Recording, Measuring], Array]] = {
+MEASURES: Mapping[str, Callable[[Recording, Measuring, Array], Array]] = {
     "alignment": _item_alignment,
     "probe": _item_evidence,
     "attention_ratio": _item_log_ratio,
 }
-"""Measure -> what each item has in each layer, (n, L + 1), or (n, L) for blocks."""
+"""Measure -> what each of some items (m,) has in each layer, (m, L + 1), or (m, L) for blocks. RSMs are made of all
+items of a recording, probes of these alone, so that those of two recordings have seen the same ones.
+"""
 
 
 def first_layer(measure: str) -> int:
@@ -90,7 +92,7 @@ def measure_change(comparison: Comparison, measure: str, measuring: Measuring | 
         raise unknown(AnalysisError, "measure", measure, list(MEASURES))
     check_layers(comparison)
     how = measuring or Measuring()
-    return comparison.change(lambda recording: MEASURES[measure](recording, how))
+    return comparison.change(lambda recording, items: MEASURES[measure](recording, how, items))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def across_conditions(
     how = measuring or Measuring()
     scored = {label: one for label, one in recordings.items() if score in one.scores}
     scores = {label: float(mean_of_known(np.asarray(one.scores[score], float))) for label, one in scored.items()}
-    means = {label: mean_of_known(MEASURES[measure](one, how)) for label, one in scored.items()}
+    means = {
+        label: mean_of_known(MEASURES[measure](one, how, np.arange(one.n_items))) for label, one in scored.items()
+    }
     n_columns = min((len(of_layers) for of_layers in means.values()), default=0)
     return [
         _condition_points({label: (float(means[label][column]), scores[label]) for label in scored})

@@ -11,15 +11,16 @@ from dataclasses import replace
 import numpy as np
 
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds
+from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds, seeds_p
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
 from iclviz.analysis.measures import MEASURES, Measure, Measuring, measure_change, ratio_of
-from iclviz.analysis.of_recording import embeddings, held_out_probe, recording_rsms, said_by
-from iclviz.analysis.paired import PairedTest, paired_test
+from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, embeddings, held_out_probe, recording_rsms, said_by
+from iclviz.analysis.paired import PairedTest, paired_test, standardised_p
 from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
+from iclviz.analysis.probing.swapping import Swapped, swapped
 from iclviz.analysis.rsa import Metric
 from iclviz.analysis.statistics import unit_codes
 from iclviz.errors import AnalysisError, unknown
@@ -54,10 +55,10 @@ def score_change(comparison: Comparison, score: str) -> Array:
     AnalysisError: a recording has no such score.
     """
 
-    def of(recording: Recording) -> Array:
+    def of(recording: Recording, items: Array) -> Array:
         if score not in recording.scores:
             raise unknown(AnalysisError, "score", score, list(recording.scores))
-        return np.asarray(recording.scores[score])
+        return np.asarray(recording.scores[score])[items]
 
     return comparison.change(of)
 
@@ -100,7 +101,7 @@ def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None,
     check_layers(comparison)
     how = measuring or Measuring()
 
-    change = comparison.change(lambda recording: np.log(ratio_of(recording, how, by_head)))
+    change = comparison.change(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)
@@ -111,26 +112,56 @@ def _reshaped(test: Change, shape: tuple[int, ...]) -> Change:
     return type(test)(**{**vars(test), **arrays})
 
 
-def probe_change(comparison: Comparison, label: str, pooling: str = "query_mean") -> Change:
-    """B minus A of what a held-out probe reads of a label in each layer.
+def probe_change(
+    comparison: Comparison, label: str, pooling: str = "query_mean", n_permutations: int = PAGE_PERMUTATIONS
+) -> Change:
+    """B minus A of what a held-out probe reads of a label in each layer, both probes made of the common items.
 
     Of classes it is the difference of the least-squares probe's balanced accuracy; of numbers that of -log(1 - R2), how
     many times smaller (as a logarithm) the unexplained variance is in B. Both are taken apart by groups with the
-    jackknife and tested by flipping the signs of whole groups: held-out items share their training items, and flips of
-    their own differences find more than one in ten that is not there. Each probe is made of all items of its recording;
-    groups in which no common item has a label are left out.
+    jackknife, which gives estimate and interval. p comes from swapping A and B of whole groups and fitting the
+    least-squares probe anew (`probing.swapping`); over demonstration seeds, groups' part of the error is that of the
+    swaps and seeds' that of the seeds, and p is Student's.
 
     Raises
     ------
     AnalysisError: no such label or pooling, or models with different numbers of layers.
     """
     check_layers(comparison)
-
-    change = comparison.change(lambda recording: held_out_probe(recording, label, pooling).group_values)
-    groups = unit_codes(comparison.of_items(comparison.first.groups[label]), change.shape[1])
+    change = comparison.change(
+        lambda recording, items: held_out_probe(recording, label, pooling, items).group_values
+    )
+    folds = unit_codes(comparison.of_items(comparison.first.groups[label]), change.shape[1])
     labelled = np.flatnonzero(np.isfinite(change).any(axis=(0, 2)))
-    firsts = labelled[np.unique(groups[labelled], return_index=True)[1]]
-    return _tested(comparison, change[:, firsts], None)
+    firsts = labelled[np.unique(folds[labelled], return_index=True)[1]]
+    units = None if comparison.groups is None else comparison.groups[firsts]
+    test = _tested(comparison, change[:, firsts], units)
+    swaps = [_swapped(comparison, pair, label, pooling, n_permutations) for pair in comparison.pairs]
+    if swaps[0].reason:
+        absent = np.full(change.shape[2], np.nan)
+        return replace(test, p=absent, p_corrected=absent, p_fdr=absent, reason=swaps[0].reason)
+    p, corrected, fdr = _swapped_p(swaps, test.n_units)
+    exact = {"n_permutations": len(swaps[0].null)} if isinstance(test, PairedTest) else {}
+    return replace(test, p=p, p_corrected=corrected, p_fdr=fdr, reason=None, **exact)
+
+
+def _swapped(
+    comparison: Comparison, pair: tuple[Recording, Recording], label: str, pooling: str, n_permutations: int
+) -> Swapped:
+    a, b = (embeddings(one, pooling)[comparison.items(one)] for one in pair)
+    first = comparison.first
+    labels, folds = (comparison.of_items(values[label]) for values in (first.labels, first.groups))
+    assert labels is not None
+    return swapped(a, b, labels, folds, comparison.groups, n_permutations=n_permutations)
+
+
+def _swapped_p(swaps: Sequence[Swapped], n_units: int) -> tuple[Array, Array, Array]:
+    """P alone, corrected over layers and for the FDR, of one demonstration seed or of the mean over several."""
+    null = np.mean([swap.null for swap in swaps], axis=0)
+    observed = np.stack([swap.observed for swap in swaps])
+    if len(swaps) == 1:
+        return standardised_p(observed[0], null)
+    return seeds_p(observed, null, n_units)
 
 
 def relevance_test(recording: Recording, measuring: Measuring | None = None, by_head: bool = False) -> PairedTest:

@@ -130,10 +130,11 @@ def recording_probe(
     strength: float | None = None,
     dimensions: int | None = None,
     n_controls: int = 5,
+    items: Array | None = None,
 ) -> Probe:
     """The probe of one of the recording's labels, folds held to the label's groups.
 
-    `strength`, `dimensions` and `n_controls` are those of `probe`.
+    `strength`, `dimensions` and `n_controls` are those of `probe`; `items` (m,) are places of items, None = all.
 
     Raises
     ------
@@ -141,10 +142,13 @@ def recording_probe(
     """
     if label not in probed_labels(recording):
         raise unknown(AnalysisError, "label to probe", label, probed_labels(recording))
+    kept = np.arange(recording.n_items) if items is None else items
+    independent = coarsest_groups(recording)
     return probe(
-        embeddings(recording, pooling),
-        recording.labels[label],
-        recording.groups[label],
+        embeddings(recording, pooling)[kept],
+        np.asarray(recording.labels[label])[kept],
+        np.asarray(recording.groups[label])[kept],
+        independent=None if independent is None else independent[kept],
         n_permutations=n_permutations,
         strength=strength,
         dimensions=dimensions,
@@ -152,21 +156,27 @@ def recording_probe(
     )
 
 
-_HELD_OUT: WeakKeyDictionary[Recording, dict[tuple[str, str], Probe]] = WeakKeyDictionary()
+_HELD_OUT: WeakKeyDictionary[Recording, dict[tuple[str, str, bytes], Probe]] = WeakKeyDictionary()
 """Probes without permutations and control tasks, kept as long as their recording: many comparisons ask for them."""
 
 
-def held_out_probe(recording: Recording, label: str, pooling: str) -> Probe:
+def held_out_probe(recording: Recording, label: str, pooling: str, items: Array | None = None) -> Probe:
     """The probe of a label without a test, for what it says of each held-out item.
+
+    items: (m,) places of the items that it is made of, for two probes to be made of the same ones; None = all.
 
     Raises
     ------
     AnalysisError: no such label or pooling.
     """
     kept = _HELD_OUT.setdefault(recording, {})
-    if (label, pooling) not in kept:
-        kept[label, pooling] = recording_probe(recording, label, pooling, n_permutations=0, n_controls=0)
-    return kept[label, pooling]
+    places = np.arange(recording.n_items) if items is None else np.asarray(items)
+    name = (label, pooling, places.tobytes())
+    if name not in kept:
+        kept[name] = recording_probe(
+            recording, label, pooling, n_permutations=0, n_controls=0, items=places
+        )
+    return kept[name]
 
 
 def recording_log_ratio(

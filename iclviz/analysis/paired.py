@@ -27,6 +27,7 @@ from iclviz.analysis.statistics import (
 from iclviz.recording import Array
 
 _ROUNDING = 1e-9
+_CONSTANT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,21 @@ def _p_values(signs: Array, sums: Array, counts: Array, reason: str | None) -> t
     null = np.abs(_studentised(signs, sums, counts))
     p[tested], corrected[tested] = two_sided(observed, null)
     fdr[tested] = benjamini_hochberg(p[tested])
+    return p, corrected, fdr
+
+
+def standardised_p(observed: Array, null: Array) -> tuple[Array, Array, Array]:
+    """Two-sided p of statistics (K,), each standardised by its own null (B, K): alone, corrected over columns by the
+    maximum, and by Benjamini-Hochberg. NaN where a column or its null has no value, or the null does not vary.
+    """
+    p, corrected, fdr = (np.full(len(observed), np.nan) for _ in range(3))
+    known = np.isfinite(observed) & np.isfinite(null).all(axis=0)
+    tested = known & (np.ptp(np.where(known, null, 0.0), axis=0) > _CONSTANT)
+    if tested.any():
+        both = np.vstack([observed, null])[:, tested]
+        z = np.abs(both - both.mean(axis=0)) / both.std(axis=0)
+        p[tested], corrected[tested] = two_sided(z[0], z[1:])
+        fdr[tested] = benjamini_hochberg(p[tested])
     return p, corrected, fdr
 
 

@@ -59,12 +59,12 @@ class Comparison:
         items = self.items(self.first)
         return {name: np.asarray(values)[items] for name, values in self.first.factors.items()}
 
-    def change(self, of: Callable[[Recording], Array]) -> Array:
-        """(S, m, ...) B minus A of what a recording's items have, (n, ...)."""
+    def change(self, of: Callable[[Recording, Array], Array]) -> Array:
+        """(S, m, ...) B minus A of what the common items of a recording have: `of` it and their places (m,)."""
         values: dict[int, Array] = {}
         for recording in (one for pair in self.pairs for one in pair):
             if id(recording) not in values:
-                values[id(recording)] = np.asarray(of(recording), dtype=float)[self.items(recording)]
+                values[id(recording)] = np.asarray(of(recording, self.items(recording)), dtype=float)
         return np.stack([values[id(b)] - values[id(a)] for a, b in self.pairs])
 
 

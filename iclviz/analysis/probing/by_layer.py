@@ -23,6 +23,7 @@ def probe(
     y: Array | Sequence[object],
     groups: Array | Sequence[object] | None = None,
     *,
+    independent: Array | Sequence[object] | None = None,
     types: Array | Sequence[object] | None = None,
     strength: float | None = None,
     dimensions: int | None = None,
@@ -39,6 +40,7 @@ def probe(
     y: (n,) labels; floats are numbers (ridge, R2; items with NaN are left out), all else are classes (items with the
         empty text "" are left out).
     groups: (n,) what folds keep whole; None = single items, right only where items share no text.
+    independent: (n,) what is independent of each other, for the interval; None = the groups.
     types: (n,) what a probe could memorise, such as the query's text, for selectivity; None = the groups.
     strength: of the L2 penalty, of a loss that is summed over items whose mean squared norm is 1; None = chosen among
         `STRENGTHS` by inner folds of each training fold.
@@ -63,12 +65,13 @@ def probe(
     label, codes, products = subject.label, subject.codes, gram(subject.seen(x))
     folds = group_folds(codes, n_folds, seed)
     answers, hat, jackknife = _held_out(label, products, codes, folds, settings)
-    found = scores(label, answers, codes, folds, jackknife)
+    units = codes if independent is None else unit_codes(np.asarray(independent)[subject.known], len(codes))
+    found = scores(label, answers, units, folds, jackknife)
     null = chance(hat, label.values, codes, not label.classes, n_permutations, seed)
     selective = selectivity(label, products, kinds, n_controls, settings)
     values = jackknife.values(null.observed if label.classes else found["score"])
     found["group_values"] = values[codes]
-    return _result(subject, {**found, **_arrays(null)}, selective, null=null, n_folds=len(folds), reason=null.reason)
+    return _result(subject, {**found, **_arrays(null)}, selective, null=null, n_folds=len(folds), units=units, reason=null.reason)
 
 
 def _types(types: Array | Sequence[object] | None, subject: Subject) -> Array:
@@ -110,6 +113,7 @@ def _result(
     *,
     null: Chance | None = None,
     n_folds: int = 0,
+    units: Array | None = None,
     reason: str | None,
 ) -> Probe:
     """The probe's result; a layer that was not probed is NaN in every array."""
@@ -131,7 +135,7 @@ def _result(
         p_corrected=filled("p_corrected"),
         p_fdr=filled("p_fdr"),
         n_permutations=null.n_permutations if null else 0,
-        n_units=len(np.unique(subject.codes)),
+        n_units=len(np.unique(subject.codes if units is None else units)),
         n_folds=n_folds,
         n_classes=len(classes),
         unit=null.unit if null else "",
