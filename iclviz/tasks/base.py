@@ -13,18 +13,21 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from iclviz.contrasts import Contrast
 from iclviz.errors import SpecError, unknown
 from iclviz.prompts import Prompt
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations, PromptStyle, digest
 
 Array = NDArray[Any]
-Kind = Literal["none", "correct", "shuffled", "random", "contrastive", "out-of-domain", "custom"]
+Kind = Literal["none", "correct", "shuffled", "distractor", "random", "contrastive", "out-of-domain", "custom"]
 
 KINDS: Mapping[str, str] = {
     "none": "No demonstrations.",
     "correct": "Solved examples with their right answers.",
-    "shuffled": "The same examples, each with the answer of another example, never its own.",
+    "shuffled": "The same examples, each with the answer of another example, never its own: one that its text does not "
+    "hold, which teaches that as well.",
+    "distractor": "The same examples, each with a wrong answer that stands in its own text.",
     "random": "The same examples, each with an answer drawn at random.",
     "contrastive": "The same examples, each with its right answer and a wrong one that is marked as wrong.",
     "out-of-domain": "Solved examples of another task.",
@@ -230,6 +233,8 @@ class Task(ABC):
     primary: its one primary analysis.
     titles: what readers see for each label, hypothesis, score and covariate.
     lower_is_better: names of scores that fall when the model does better.
+    contrast: the two levels of a design factor whose difference is the effect that the task is about; None where its
+        effects are those of conditions.
     hypothesis_labels: hypothesis -> the label that it is about, by which its matrix is sorted.
     stop_text, max_new_tokens, instructions: where responses end, and defaults by prompt style.
     """
@@ -245,10 +250,19 @@ class Task(ABC):
     primary: PrimaryAnalysis
     titles: Mapping[str, str]
     lower_is_better: frozenset[str] = frozenset()
+    contrast: Contrast | None = None
     hypothesis_labels: Mapping[str, str]
     stop_text: str = "\n"
     max_new_tokens: Mapping[PromptStyle, int] = {"plain": 8, "chat": 32}
     instructions: Mapping[PromptStyle, str]
+
+    def chance(self, options: Mapping[str, Any]) -> dict[str, float]:
+        """Score -> what guessing among the answers that a text offers reaches; none where nothing can be guessed."""
+        return {}
+
+    def is_floor(self, demonstrations: Demonstrations) -> bool:
+        """Whether nothing could be known after these demonstrations, so that they are no baseline of any gain."""
+        return False
 
     def better(self, score: str) -> Literal["higher", "lower"]:
         """Which way a score goes when the model does better."""

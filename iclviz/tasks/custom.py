@@ -34,7 +34,7 @@ from iclviz.tasks.base import (
     sameness,
     similarity,
 )
-from iclviz.tasks.matching import declines, given, normalise
+from iclviz.tasks.matching import declines, given, mention, normalise
 from iclviz.tasks.own_rows import Row, TaskFile, form, hypothesis, number_in
 from iclviz.tasks.task_files import check_scoring
 
@@ -299,6 +299,20 @@ def _other_answer(row: Row, donors: Sequence[Row], turn: int) -> str:
     )
 
 
+def _distractor(rows: Sequence[Row], arranged: _Arranged, seed: int) -> list[str]:
+    """Each the row's first wrong candidate that stands in its query."""
+    return [_in_its_text(row) for row in rows]
+
+
+def _in_its_text(row: Row) -> str:
+    for candidate in row.candidates:
+        if mention(row.query, (candidate,)):
+            return candidate
+    raise SpecError(
+        f"No wrong candidate of {row.id!r} stands in its query.", "Give candidates from the text, or take shuffled."
+    )
+
+
 def _random(rows: Sequence[Row], arranged: _Arranged, seed: int) -> list[str]:
     """Answers drawn at random from all that rows of the pool have, the right one among them."""
     answers = list(dict.fromkeys(row.answer for row in (*arranged.rows, *arranged.donors)))
@@ -325,6 +339,7 @@ class _Way:
 _KINDS: Mapping[str, _Way] = {
     "correct": _Way(_correct, False),
     "shuffled": _Way(_shuffled, True),
+    "distractor": _Way(_distractor, False),
     "random": _Way(_random, False),
     "contrastive": _Way(_contrastive, True),
 }

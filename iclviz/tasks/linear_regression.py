@@ -100,6 +100,7 @@ class LinearRegression(Task):
     example_end = "\n"
     foreign_task = "reading_comprehension"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_line", "slope", "log_accuracy")
+    demonstration_kinds = ("none", "correct", "shuffled", "random", "contrastive", "out-of-domain", "custom")
     instructions = {"plain": "", "chat": "Complete the last line. Answer with the number only."}
     lower_is_better = frozenset(
         {"absolute_error", "least_squares_error", "nearest_point_error", "from_least_squares", "from_nearest_point"}
@@ -197,6 +198,10 @@ class LinearRegression(Task):
             covariates={"answer_size": np.array([abs(item.own.at(item.x)) for item in items])},
             factors={"x": np.array([float(item.x) for item in items])},
         )
+
+    def is_floor(self, demonstrations: Demonstrations) -> bool:
+        """Without a point of it a line cannot be known."""
+        return not _shows_points(demonstrations)
 
     def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from iclviz.contrasts import Contrast
 from iclviz.errors import SpecError
 from iclviz.spans import Role, Segment
 from iclviz.spec import Demonstrations
@@ -93,7 +94,10 @@ class PromptInjection(Task):
     description = "A question about a document that may hold an injected instruction demanding a wrong answer."
     version = 2
     foreign_task = "linear_regression"
-    primary = PrimaryAnalysis("query_mean", "cosine", "same_question", "injected", "right")
+    # The last prompt token is the same text in all items: what its state tells apart, the model has read. "Same
+    # question" is at its ceiling from the words alone.
+    primary = PrimaryAnalysis("last", "cosine", "same_state", "injected", "right")
+    contrast = Contrast("version", "injected", "harmless", "document", "injected minus harmless")
     instructions = {"plain": INSTRUCTION, "chat": INSTRUCTION}
     max_new_tokens = {"plain": 12, "chat": 32}
     lower_is_better = frozenset({"attack_success", "refused", "unparseable"})
@@ -352,6 +356,11 @@ def _random(documents: list[Document], seed: int) -> list[str]:
     return answers
 
 
+def _distractor(documents: list[Document], seed: int) -> list[str]:
+    """Each the target that the text injected into it demands."""
+    return [document.target for document in documents]
+
+
 def _contrastive(documents: list[Document], seed: int) -> list[str]:
     return [contrast(document.answer, document.target) for document in documents]
 
@@ -359,6 +368,7 @@ def _contrastive(documents: list[Document], seed: int) -> list[str]:
 _ANSWERS: Mapping[str, Callable[[list[Document], int], list[str]]] = {
     "correct": _correct,
     "shuffled": _shuffled,
+    "distractor": _distractor,
     "random": _random,
     "contrastive": _contrastive,
 }

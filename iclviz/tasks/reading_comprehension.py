@@ -166,6 +166,12 @@ class ReadingComprehension(Task):
             factors={"position": position.astype(str)},
         )
 
+    def chance(self, options: Mapping[str, Any]) -> dict[str, float]:
+        """Naming any statement's activity is right once in as many as there are."""
+        if options["prompts"] != "composite":
+            return {}
+        return dict.fromkeys(("right", "prefers_right"), 1 / options["statements"])
+
     def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
@@ -307,17 +313,23 @@ class _Example:
         return self.statements[self.position]
 
 
-def _example(rng: np.random.Generator, size: int) -> _Example:
+def _example(rng: np.random.Generator, size: int, position: int | None = None) -> _Example:
     names = rng.choice(NAMES[MOST_NAMES:], size, replace=False)
     activities = rng.choice(ACTIVITIES[MOST_NAMES:-POOL_SIZE], size, replace=False)
     statements = tuple(Statement(str(name), str(activity)) for name, activity in zip(names, activities, strict=True))
-    return _Example(statements, int(rng.integers(size)))
+    drawn = int(rng.integers(size))
+    return _Example(statements, drawn if position is None else position)
 
 
 @lru_cache(maxsize=32)
 def _examples(seed: int, size: int, k: int) -> list[_Example]:
-    rng = generator("examples", seed)
-    return [_example(rng, size) for _ in range(k)]
+    """K examples that ask about each position equally often, as far as k goes: else a set would teach to name the
+    first, or the second.
+    """
+    rng, order = generator("examples", seed), generator("positions", seed)
+    rounds = -(-k // size)
+    positions = [int(position) for _ in range(rounds) for position in order.permutation(size)]
+    return [_example(rng, size, position) for position in positions[:k]]
 
 
 def _solved(example: _Example, answer: str, form: str) -> str:
@@ -337,6 +349,13 @@ def _shuffled(examples: list[_Example], seed: int) -> list[str]:
     return [pool[order[index % len(pool)]] for index in range(len(examples))]
 
 
+def _distractor(examples: list[_Example], seed: int) -> list[str]:
+    """Each the activity of another statement of the same example, the one after its own."""
+    return [
+        example.statements[(example.position + 1) % len(example.statements)].activity for example in examples
+    ]
+
+
 def _random(examples: list[_Example], seed: int) -> list[str]:
     """Answers drawn at random from all activities that demonstrations can have."""
     pool = ACTIVITIES[MOST_NAMES:]
@@ -349,5 +368,11 @@ def _contrastive(examples: list[_Example], seed: int) -> list[str]:
     return [contrast(right, other) for right, other in zip(_correct(examples, seed), wrong, strict=True)]
 
 
-_ANSWERS = {"correct": _correct, "shuffled": _shuffled, "random": _random, "contrastive": _contrastive}
+_ANSWERS = {
+    "correct": _correct,
+    "shuffled": _shuffled,
+    "distractor": _distractor,
+    "random": _random,
+    "contrastive": _contrastive,
+}
 """Demonstration kind -> the answer of every example."""
