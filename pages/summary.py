@@ -14,7 +14,7 @@ from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
-from iclviz.rebuilding import TITLES
+from iclviz.rebuilding import NO_MEASURE, TITLES
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
@@ -68,7 +68,7 @@ def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuri
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
     links = {TITLES[name]: link for name, link in found.links[level].items()}
     if not links:
-        st.info("None of the three measures has a value here.")
+        st.info(f"{NO_MEASURE}.")
         return
     firsts = {TITLES[name]: first_layer(name) for name in found.links[level]}
     score = of.titles[found.score]

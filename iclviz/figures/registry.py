@@ -100,6 +100,18 @@ _ROWS: dict[str, Callable[[go.Figure, Any], Iterator[Row]]] = {
 }
 
 
+def has_values(figure: go.Figure) -> bool:
+    """Whether a figure shows any number at all."""
+    return any(_has_values(trace) for trace in figure.data if trace.name)
+
+
+def _has_values(trace: Any) -> bool:
+    if trace.type == "heatmap":
+        return bool(np.isfinite(np.asarray(trace.z, dtype=float)).any())
+    axes = [axis for axis in (trace.x, trace.y) if axis is not None]
+    return any(all(_plain(value) is not None for value in point) for point in zip(*axes, strict=True))
+
+
 def table(figure: go.Figure) -> dict[str, list[Any]]:
     """The data that a figure shows, long form: column -> values, one entry a point, None where it has none.
 

@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 from cachetools import LRUCache
 
-from iclviz.errors import UserError
+from iclviz.errors import AnalysisError, UserError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.starting import ensure_analyst
 from iclviz.jobs.table import Progress
@@ -147,11 +147,15 @@ def only_what_is_shown() -> Iterator[None]:
 
 @contextmanager
 def slot() -> Iterator[None]:
-    """A part of a page that needs answers; what stands in it until they are there says how far they are."""
+    """A part of a page that needs answers; what stands in it until they are there says how far they are, and where the
+    recordings cannot give them it says why.
+    """
     try:
         yield
     except Waiting as waiting:
         _watch(waiting.questions)
+    except AnalysisError as error:
+        st.info(str(error))
 
 
 def _watch(questions: Sequence[Question[Any]]) -> None:

@@ -159,8 +159,5 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
         return
     if note:
         st.caption(note)
-    try:
-        with slot():
-            sections[chosen](view)
-    except AnalysisError as error:
-        st.info(str(error))
+    with slot():
+        sections[chosen](view)
