@@ -26,6 +26,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
 from iclviz.ui.paper import paper_section
+from iclviz.ui.plain import as_text
 
 FEWEST_CONDITIONS = 3
 # Page -> what it shows of the headline, and its icon.
@@ -45,14 +46,15 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
     first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
-        st.markdown(f"#### {verdict}")
-        st.markdown(capital(numbers))
-        st.markdown("\n".join(f"- {sentence}" for sentence in others))
-        st.caption(
+        st.markdown(f"#### {as_text(verdict)}")
+        st.markdown(as_text(capital(numbers)))
+        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in others))
+        primary = (
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
             f"{measuring.metric} similarity. Everything below the links is exploratory."
         )
+        st.caption(as_text(primary))
 
 
 def deeper() -> None:

@@ -23,6 +23,7 @@ from iclviz.places import cache_folder
 from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
 from iclviz.store import Store
+from iclviz.ui.plain import lines_as_text
 
 T = TypeVar("T")
 Name = TypeVar("Name")
@@ -155,7 +156,7 @@ def slot() -> Iterator[None]:
     except Waiting as waiting:
         _watch(waiting.questions)
     except AnalysisError as error:
-        st.info(str(error))
+        st.info(lines_as_text(str(error)))
 
 
 def _watch(questions: Sequence[Question[Any]]) -> None:
