@@ -39,8 +39,8 @@ def link_by_layer(
     tested = one.reason or f"{one.n_permutations:,} permutations, corrected over {one.n_tests} correlations"
     caption = (
         f"Rank correlation, over items, of each measure's change from A to B with the change of "
-        f"{wording.inner(score)}, with 95 % intervals. Filled marks differ from zero at p < 0.05, corrected over layers "
-        f"and measures; a link is no cause.{wording.sentence(demonstrations)}"
+        f"{wording.inner(score)}, with 95 % intervals. Filled marks differ from zero at p < 0.05, corrected over "
+        f"layers and measures; a link is no cause.{wording.sentence(demonstrations)}"
     )
     details = (
         f"{wording.capital(_LEVELS[one.level])}. Intervals are from resampling {wording.groups(one.n_units)}"
@@ -141,7 +141,7 @@ def conditions_scatter(
     figure.update_yaxes(title=score)
     caption = (
         f"Each condition's {wording.inner(measure)} against its mean {wording.inner(score)}; rank correlation "
-        f"{coefficient:.2f} over {len(points)} conditions. They share items, baseline and nested demonstrations and all "
-        f"rise with k, so there is no p, and this is exploratory.{wording.sentence(demonstrations)}"
+        f"{coefficient:.2f} over {len(points)} conditions. They share items, baseline and nested demonstrations and "
+        f"all rise with k, so there is no p, and this is exploratory.{wording.sentence(demonstrations)}"
     )
     return theme.finish(figure, "Over conditions", "One point a condition", caption, showlegend=False)
