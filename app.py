@@ -8,6 +8,7 @@ from iclviz.errors import UserError
 from iclviz.ui import choice, controls, loading, recent
 from iclviz.ui.asking import only_what_is_shown
 from iclviz.ui.look import heading, set_look
+from iclviz.ui.plain import lines_as_text
 
 PAGES = {
     "Run": "play_circle",
@@ -56,4 +57,4 @@ try:
     with only_what_is_shown():
         current.run()
 except UserError as error:
-    st.error(str(error))
+    st.error(lines_as_text(str(error)))

@@ -13,18 +13,18 @@ figures/<task>/        the figures over all exported recordings of a task: each 
 import csv
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from iclviz import saving
-from iclviz.errors import StoreError
+from iclviz.errors import AnalysisError, StoreError
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
 from iclviz.methods import methods
-from iclviz.rebuilding import recipes, script
+from iclviz.rebuilding import Headline, Recipe, recipes, script
 from iclviz.recording import Recording
 from iclviz.store import Store, writing
 from iclviz.tasks import OwnTask, task
@@ -91,9 +91,10 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
-    (folder / "README.txt").write_text(README + conditions, encoding="utf-8")
-    (folder / "rebuild.py").write_text(script(of_tasks), encoding="utf-8")
-    _write_figures(of_tasks, folder / "figures", report)
+    drawn, left_out = _write_figures(of_tasks, folder / "figures", report)
+    missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
+    (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
+    (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
 
 
 def _write_tables(recordings: Sequence[Recording], folder: Path) -> None:
@@ -112,17 +113,24 @@ def _write_tasks(names: Sequence[str], folder: Path) -> None:
         (folder / f"{one.name}.json").write_bytes(written(one.file))
 
 
-def _write_figures(of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report) -> None:
-    n_figures = sum(1 for conditions in of_tasks.values() for _ in recipes(conditions))
-    done = 0
-    for name, conditions in of_tasks.items():
+def _write_figures(
+    of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report
+) -> tuple[dict[str, list[Recipe | Headline]], list[str]]:
+    """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
+    asked = [(name, recipe) for name, conditions in of_tasks.items() for recipe in recipes(conditions)]
+    drawn: dict[str, list[Recipe | Headline]] = {name: [] for name in of_tasks}
+    left_out = []
+    report(Progress("drawing figures", 0, len(asked)))
+    for done, (name, recipe) in enumerate(asked, start=1):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
-        report(Progress("drawing figures", done, n_figures))
-        for figure in figures(conditions):
-            _write_figure(figure, place)
-            done += 1
-            report(Progress("drawing figures", done, n_figures))
+        try:
+            _write_figure(recipe.draw(of_tasks[name]), place)
+            drawn[name].append(recipe)
+        except AnalysisError as error:
+            left_out.append(f"  {name}, {recipe.figure}: {error}\n")
+        report(Progress("drawing figures", done, len(asked)))
+    return drawn, left_out
 
 
 def _write_figure(figure: go.Figure, folder: Path) -> None:
@@ -162,8 +170,3 @@ def items(recording: Recording) -> pd.DataFrame:
     tables = {"score": recording.scores, "label": recording.labels, "covariate": recording.covariates}
     numbers = {f"{kind}: {name}": values for kind, table in tables.items() for name, values in table.items()}
     return pd.DataFrame({**texts, **numbers})
-
-
-def figures(recordings: dict[str, Recording]) -> Iterator[go.Figure]:
-    """The figures of a task's primary analysis over recordings, label -> recording."""
-    return (recipe.draw(recordings) for recipe in recipes(recordings))

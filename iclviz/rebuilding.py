@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from iclviz import __version__, analysis, figures
 from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.errors import AnalysisError
 from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
@@ -59,13 +60,18 @@ class Recipe:
     layer: int | None = None
 
     def draw(self, conditions: Mapping[str, Recording]) -> go.Figure:
-        """The figure."""
+        """The figure.
+
+        Raises
+        ------
+        AnalysisError: the conditions cannot answer the analysis, or no answer has a value.
+        """
         of = getattr(analysis, self.analysis)
         results = {label: of(conditions[label], *self.given) for label in self.labels}
         if self.layer is not None:
             results = {label: one[self.layer] for label, one in results.items()}
         said = {name: one.value(conditions) if isinstance(one, Of) else one for name, one in self.drawn.items()}
-        return getattr(figures, self.figure)(results, **said)
+        return _with_values(getattr(figures, self.figure)(results, **said), results)
 
     def lines(self, of_task: str) -> str:
         """Python that draws it from `conditions` and saves it."""
@@ -89,6 +95,7 @@ class Headline:
     ----------
     a, b: labels of their recordings, one for each demonstration seed.
     score: the main score; measuring: the primary analysis; title: the score's; limits: what it is limited to.
+    figure: a function of `iclviz.figures`.
     """
 
     a: Sequence[str]
@@ -97,13 +104,22 @@ class Headline:
     measuring: Measuring
     title: str
     limits: str
+    figure: str = "link_by_layer"
 
     def draw(self, conditions: Mapping[str, Recording]) -> go.Figure:
-        """The figure."""
+        """The figure.
+
+        Raises
+        ------
+        AnalysisError: none of the three measures has a value.
+        """
         comparison = analysis.compare(*([conditions[label] for label in labels] for labels in (self.a, self.b)))
         found = analysis.headline(comparison, self.score, self.measuring)
         links = {TITLES[name]: link for name, link in found.links[found.strongest_level].items()}
-        return figures.link_by_layer(links, score=self.title, first=FIRSTS, demonstrations=self.limits)
+        if not links:
+            raise AnalysisError(f"{NO_MEASURE}.")
+        drawn = getattr(figures, self.figure)(links, score=self.title, first=FIRSTS, demonstrations=self.limits)
+        return _with_values(drawn, links)
 
     def lines(self, of_task: str) -> str:
         """Python that draws it from `conditions` and saves it."""
@@ -112,11 +128,27 @@ class Headline:
             f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, analysis.{self.measuring!r})\n"
             f"titles = {TITLES!r}\n"
             "links = {titles[name]: link for name, link in found.links[found.strongest_level].items()}\n"
-            f"figure = figures.link_by_layer(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
+            f"figure = figures.{self.figure}(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
             f"    demonstrations={self.limits!r},\n)\n"
             f"save(figure, {of_task!r})\n"
         )
 
+
+def _with_values(figure: go.Figure, results: Mapping[str, Any]) -> go.Figure:
+    """The figure, if it shows any number; else the reason, in the results' own words where they have some."""
+    if figures.has_values(figure):
+        return figure
+    reasons = [why for one in results.values() for why in _reasons(one)]
+    raise AnalysisError(f"{capital(reasons[0])}." if reasons else "No condition has a value of it.")
+
+
+def _reasons(result: Any) -> list[str]:
+    said = [*getattr(result, "missing", {}).values(), getattr(result, "reason", None)]
+    return [why for why in said if why]
+
+
+NO_MEASURE = "None of the three measures has a value here"
+"""What is said in place of the links."""
 
 TITLES = {name: capital(title) for name, title in MEASURE_TITLES.items()}
 FIRSTS = {TITLES[name]: first_layer(name) for name in TITLES}
@@ -153,8 +185,6 @@ def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording]) 
         return
     of, n_seeds = task(first.spec.task), max(len(a), len(b))
     measuring = primary_measuring(of, first)
-    if not any(measuring.of(first)):
-        return
     limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
     score = of.primary.score
     yield Headline(a, b, score, measuring, of.titles[score], limits)
@@ -178,8 +208,18 @@ def _of_representation(conditions: Mapping[str, Recording], of: Task) -> Iterato
     kept = {label: one for label, one in conditions.items() if primary.pooling in one.embeddings}
     if not kept:
         return
+    first = next(iter(kept.values()))
+    hypothesis, label = primary_measuring(of, first).of(first)
+    if hypothesis:
+        yield from _of_hypothesis(kept, of, hypothesis)
+    if label:
+        said = {"label": titles[label], "demonstrations": demonstration_scope(kept.values())}
+        yield Recipe(list(kept), "probes", "recording_probe", "probe_by_layer", [label, primary.pooling], said)
+
+
+def _of_hypothesis(kept: Mapping[str, Recording], of: Task, hypothesis: str) -> Iterator[Recipe]:
+    primary, titles = of.primary, of.titles
     name, first = next(iter(kept.items()))
-    hypothesis, _ = primary_measuring(of, first).of(first)
     group = of.hypothesis_labels[hypothesis]
     alike = {label: one for label, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
     layer = min(one.n_layers for one in alike.values()) // 2
@@ -199,8 +239,6 @@ def _of_representation(conditions: Mapping[str, Recording], of: Task) -> Iterato
     with_it = [label for label, one in kept.items() if hypothesis in one.hypotheses]
     how, said = [hypothesis, primary.pooling, primary.metric], {"hypothesis": titles[hypothesis], **scope}
     yield Recipe(with_it, "tests", "recording_alignment", "alignment_by_layer", how, said)
-    said = {"label": titles[primary.label], **scope}
-    yield Recipe(list(kept), "probes", "recording_probe", "probe_by_layer", [primary.label, primary.pooling], said)
 
 
 _SCRIPT = f'''"""Draws this export's figures again from its recordings: python rebuild.py [FOLDER]
@@ -234,11 +272,11 @@ subprocess.run([sys.executable, "-m", "iclviz", "import", str(here)], check=True
 '''
 
 
-def script(of_tasks: Mapping[str, Mapping[str, Recording]]) -> str:
-    """The script that draws the figures of an export again; task -> (label -> recording)."""
+def script(of_tasks: Mapping[str, Mapping[str, Recording]], drawn: Mapping[str, Sequence[Recipe | Headline]]) -> str:
+    """The script that draws the figures of an export again; task -> (label -> recording), and task -> its figures."""
     parts = [_SCRIPT]
     for name, conditions in of_tasks.items():
         loads = "".join(f"    {label!r}: iclviz.load({one.key!r}),\n" for label, one in conditions.items())
         parts.append(f"\n# {name}\nconditions = {{\n{loads}}}\n")
-        parts += [recipe.lines(name) for recipe in recipes(conditions)]
+        parts += [recipe.lines(name) for recipe in drawn[name]]
     return "".join(parts)

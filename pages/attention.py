@@ -13,7 +13,7 @@ import streamlit as st
 from iclviz.analysis.attention import By, Heads, LogRatioSummary, Per, Rows, first_token_roles, largest_mass
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.errors import AnalysisError, StoreError, UserError
+from iclviz.errors import StoreError, UserError
 from iclviz.figures.attention import (
     JOINED,
     OF,
@@ -30,12 +30,13 @@ from iclviz.snippets import of_conditions
 from iclviz.spans import ROLES
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import as_text, bound, keep_known
+from iclviz.ui.choice import bound, keep_known
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_attention
 from iclviz.ui.selecting import show_blocks, show_cells
 
@@ -110,7 +111,7 @@ def missing(view: View) -> None:
     for label, one in view.pairs.items():
         for reason, count in reasons[label].items():
             total = one.n_items * one.n_layers
-            st.info(f"{label}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
+            st.info(f"{as_text(label)}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
 
 
 def sinks(view: View) -> None:
@@ -154,17 +155,13 @@ def change(view: View) -> None:
 
 def relevance(view: View) -> None:
     """The same text when it is relevant against when it is not, in each condition."""
-    for tab, (label, one) in zip(st.tabs(list(view.pairs)), view.pairs.items(), strict=True):
-        with tab:
-            try:
-                with slot():
-                    found = answers({deep: questions.relevance.of([one.key], view.how, deep) for deep in (False, True)})
-                    said = {"versus": "relevant − chance", "demonstrations": demonstration_scope([one])}
-                    measure = "share of attention to the same text"
-                    show(change_by_layer({label: found[False]}, measure=measure, first=1, **said), name=label)
-                    show(change_by_head(found[True], measure=measure, **said), name=label)
-            except AnalysisError as error:
-                st.info(str(error))
+    for tab, (label, one) in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs.items(), strict=True):
+        with tab, slot():
+            found = answers({deep: questions.relevance.of([one.key], view.how, deep) for deep in (False, True)})
+            said = {"versus": "relevant − chance", "demonstrations": demonstration_scope([one])}
+            measure = "share of attention to the same text"
+            show(change_by_layer({label: found[False]}, measure=measure, first=1, **said), name=label)
+            show(change_by_head(found[True], measure=measure, **said), name=label)
 
 
 def further(view: View) -> None:
@@ -303,7 +300,7 @@ def offer_tokens(view: View, places: Mapping[str, int]) -> None:
         try:
             runs.append(loading.resolved(view.pairs[label].spec.with_(attention_items=(place,))))
         except UserError as error:
-            st.error(str(error))
+            st.error(lines_as_text(str(error)))
     names = " and ".join(label.partition(":")[0] for label in places)
     st.info(
         f"{names} did not keep this item's attention token by token. Run {names} again with it kept, or choose "

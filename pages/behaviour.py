@@ -15,6 +15,7 @@ from iclviz.ui.comparing import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.plain import as_text
 
 
 def parse_lines(recordings: dict[str, Recording]) -> None:
@@ -22,7 +23,7 @@ def parse_lines(recordings: dict[str, Recording]) -> None:
     for column, (label, recording) in zip(st.columns(len(recordings)), recordings.items(), strict=True):
         unparsed = sum(value is None for value in recording.parsed)
         column.metric(
-            f"{label}: responses read",
+            f"{as_text(label)}: responses read",
             f"{recording.n_items - unparsed} of {recording.n_items}",
             help="An unparseable response gets the worst value of the main score, and none of the others.",
         )
@@ -57,15 +58,16 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     if chosen is None:
         return
     if score != of.primary.score:
+        main = as_text(of.titles[of.primary.score])
         st.caption(
-            f"Exploratory: the main score, fixed before any result, is “{of.titles[of.primary.score]}”, and p is not "
-            f"corrected over the {len(chosen.comparison.first.scores)} scores."
+            f"Exploratory: the main score, fixed before any result, is “{main}”, and p is not corrected over the "
+            f"{len(chosen.comparison.first.scores)} scores."
         )
 
     def sentence(comparison: Comparison) -> str:
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
         change, n_items = analyses.score_change(keys, score, comparison)
-        return change_sentence(change, of.titles[score], n_items, of.better(score))
+        return as_text(change_sentence(change, of.titles[score], n_items, of.better(score)))
 
     if chosen.comparison.n_seeds == 1:
         st.markdown(sentence(chosen.comparison))

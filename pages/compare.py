@@ -26,12 +26,13 @@ from iclviz.statements import seeds_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import as_text, bound, choices
+from iclviz.ui.choice import bound, choices
 from iclviz.ui.comparing import draws, of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
 from iclviz.ui.paper import paper_section
+from iclviz.ui.plain import as_text, lines_as_text
 
 ALIGNMENT = "Alignment (Spearman's rho)"
 
@@ -108,7 +109,7 @@ def draw(view: View, found: dict[str, OverSeeds], name: str, measure: str, value
     there = {label: one for label, one in found.items() if np.isfinite(one.estimate).any()}
     if len(there) < len(found):
         missing = ", ".join(f"“{label}”" for label in found if label not in there)
-        st.info(f"{measure}: no layer has a value in every run of {as_text(missing)}.")
+        st.info(f"{as_text(measure)}: no layer has a value in every run of {as_text(missing)}.")
     if there:
         said = {"measure": measure, "value": value, "demonstrations": view.scope}
         show(measure_of_set(there, **said, first=first, bands=view.bands, among=list(view.runs)), name=name)
@@ -203,7 +204,7 @@ def runnable(found: list[sets.Member]) -> None:
     """What of the set has not run, with the button that runs it, and what cannot be."""
     for one in found:
         if one.problem:
-            st.error(f"{one.label}: {as_text(one.problem)}")
+            st.error(f"{as_text(one.label)}: {lines_as_text(one.problem)}")
     missing = {one.label: one.resolved for one in found if one.resolved and one.recording is None and not one.problem}
     if missing:
         st.info(f"Not run yet: {as_text(', '.join(missing))}.")

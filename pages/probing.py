@@ -23,6 +23,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.plain import as_text
 
 DIMENSIONS = (2, 4, 8, 16, 32)
 
@@ -56,7 +57,7 @@ def selectivity(view: View) -> None:
     shown = {name: result for name, result in view.probes.items() if not result.selectivity_reason}
     for name, result in view.probes.items():
         if result.selectivity_reason:
-            st.info(f"{name}: {result.selectivity_reason}.")
+            st.info(f"{as_text(name)}: {result.selectivity_reason}.")
     if shown:
         show(selectivity_by_layer(shown, label=view.title, demonstrations=view.scope))
 
@@ -74,7 +75,7 @@ def confusions(view: View) -> None:
         counts = np.asarray(result.confusion)[layer]
         with column:
             if np.isnan(result.score[layer]):
-                st.info(f"{name}: {result.missing.get(layer, 'no value')}.")
+                st.info(f"{as_text(name)}: {result.missing.get(layer, 'no value')}.")
                 continue
             figure = confusion(
                 counts, result.classes, label=view.title, layer=layer, condition=name, demonstrations=view.scope
@@ -103,7 +104,7 @@ def transfer(view: View) -> None:
     matrices = answers(
         {name: questions.transfer_between_layers.of([one.key], *how) for name, one in view.pairs.items()}
     )
-    for tab, (name, matrix) in zip(st.tabs(list(matrices)), matrices.items(), strict=True):
+    for tab, (name, matrix) in zip(st.tabs(list(map(as_text, matrices))), matrices.items(), strict=True):
         with tab:
             result = view.probes[name]
             chance = float(np.nanmean(result.chance)) if np.isfinite(result.chance).any() else 0.0
@@ -156,7 +157,7 @@ def page(view: View) -> None:
     show(probe_by_layer(view.probes, label=view.title, demonstrations=view.scope))
     for name, result in view.probes.items():
         if result.reason:
-            st.info(f"{name}: {result.reason}.")
+            st.info(f"{as_text(name)}: {result.reason}.")
     given = {name: value for name, value in (("strength", strength), ("dimensions", dimensions)) if value}
     how, said = (label, pooling, PAGE_PERMUTATIONS), {"label": view.title}
     copy_as(shared, of_conditions("probes", "recording_probe", how, given, "probe_by_layer", said))

@@ -10,6 +10,7 @@ from iclviz.tasks import task
 from iclviz.ui.choice import choose
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
+from iclviz.ui.plain import as_text
 from iclviz.ui.prompt_text import show_tokens
 
 
@@ -39,7 +40,7 @@ def _number(value: float) -> str:
 
 def one_item(label: str, recording: Recording, item_id: str) -> None:
     """Prompt, response and scores of an item under one condition."""
-    st.markdown(f"**{label}**")
+    st.markdown(f"**{as_text(label)}**")
     if item_id not in recording.item_ids:
         st.info("This condition has other items.")
         return
@@ -55,19 +56,24 @@ def one_item(label: str, recording: Recording, item_id: str) -> None:
         "Tokens read": str(len(recording.prompt_ids[number])),
         **{titles.get(name, name): _number(values[number]) for name, values in recording.scores.items()},
     }
-    st.table({"": list(facts), "value": list(facts.values())}, border="horizontal", hide_index=True, hide_header=True)
+    st.table(
+        {"": list(map(as_text, facts)), "value": list(map(as_text, facts.values()))},
+        border="horizontal",
+        hide_index=True,
+        hide_header=True,
+    )
 
 
 pairs = recorded()
 first = next(iter(pairs.values()))
 number = show_item_control(first.n_items)
 item_id = first.item_ids[number]
-st.markdown(f"Item **{item_id}**")
+st.markdown(f"Item **{as_text(item_id)}**")
 for column, (label, recording) in zip(st.columns(len(pairs)), pairs.items(), strict=True):
     with column:
         one_item(label, recording, item_id)
 st.subheader("All items")
 st.caption("The box at the left of a row chooses its item.")
-for tab, (label, recording) in zip(st.tabs(list(pairs)), pairs.items(), strict=True):
+for tab, (label, recording) in zip(st.tabs(list(map(as_text, pairs))), pairs.items(), strict=True):
     with tab:
         item_table(label, recording, first.item_ids)

@@ -34,6 +34,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
+from iclviz.ui.plain import as_text, lines_as_text
 
 # Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
 OUTLIERS = 0.01
@@ -180,7 +181,7 @@ def layers_at_once(view: View) -> None:
     """The RSMs of layers from the first to the last, small, of one condition at a time."""
     stacks = view.stacks()
     first = next(iter(stacks.values()))
-    for tab, (name, stack) in zip(st.tabs(list(stacks)), stacks.items(), strict=True):
+    for tab, (name, stack) in zip(st.tabs(list(map(as_text, stacks))), stacks.items(), strict=True):
         with tab:
             chosen = dict.fromkeys(np.linspace(0, len(stack) - 1, SIDE_BY_SIDE).round().astype(int).tolist())
             matrices = {layer: view.shown(stack[layer]) for layer in chosen}
@@ -219,7 +220,7 @@ def surface(view: View) -> None:
     """How much of the alignment the mere text could explain."""
     how = (view.hypothesis, view.pooling, view.metric)
     controls = answers({label: questions.surface.of([one.key], *how) for label, one in view.pairs.items()})
-    for tab, (label, control) in zip(st.tabs(list(controls)), controls.items(), strict=True):
+    for tab, (label, control) in zip(st.tabs(list(map(as_text, controls))), controls.items(), strict=True):
         with tab:
             figure = surface_control(control, hypothesis=view.title, condition=label, demonstrations=view.scope)
             show(figure, name=label)
@@ -239,7 +240,9 @@ def layers(view: View) -> None:
     matrices = answers(
         {f"{down} × {right}": questions.layers_alike.of([a.key, b.key], *how) for (down, a), (right, b) in across}
     )
-    for tab, ((down, _), (right, _)), matrix in zip(st.tabs(list(matrices)), across, matrices.values(), strict=True):
+    for tab, ((down, _), (right, _)), matrix in zip(
+        st.tabs(list(map(as_text, matrices))), across, matrices.values(), strict=True
+    ):
         with tab:
             titles = {"down": f"Layer, {down}", "across": f"Layer, {right}"}
             figure = second_order(matrix, measure=measures[measure], demonstrations=view.scope, **titles)
@@ -283,7 +286,7 @@ def composite(view: View) -> None:
             try:
                 resolved = loading.resolved(spec)
             except UserError as error:
-                st.error(str(error))
+                st.error(lines_as_text(str(error)))
                 continue
             simple = loading.recording(resolved.key)
             if simple is None:

@@ -9,14 +9,15 @@ from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
 from iclviz.tasks import task
 from iclviz.ui import choice, controls, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
+from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
 
 
 def state_line(condition: Condition) -> None:
     """Where a condition stands."""
-    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {choice.as_text(condition.title)}"
+    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
     if condition.problem:
-        st.error(f"{condition.side.upper()}: {condition.problem}")
+        st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
     elif condition.recording is not None:
         st.markdown(f"{badge} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
     else:
@@ -34,12 +35,12 @@ def preview(resolved: Resolved) -> None:
         tokenizer = loading.tokenizer(resolved.located)
         prompts = tokenized(resolved, built, tokenizer, limit)
     except UserError as error:
-        st.warning(str(error))
+        st.warning(lines_as_text(str(error)))
         if needs_template:
             return
         tokenizer, prompts = None, None
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
-    facts = [f"expected answer **{choice.as_text(item.answer)}**"]
+    facts = [f"expected answer **{as_text(item.answer)}**"]
     if prompts:
         total = sum(len(prompt) for prompt in prompts)
         facts.append(
@@ -72,15 +73,15 @@ if len(recordings) == 2:
 
 st.subheader("The exact prompt")
 controls.show_item_control(choice.choices()["items"])
-for tab, condition in zip(st.tabs([f"{one.side.upper()}: {one.title}" for one in found]), found, strict=True):
+for tab, condition in zip(st.tabs([as_text(one.label) for one in found]), found, strict=True):
     with tab:
         if condition.resolved is None:
-            st.error(condition.problem)
+            st.error(lines_as_text(condition.problem))
             continue
         try:
             preview(condition.resolved)
         except UserError as error:
-            st.error(str(error))
+            st.error(lines_as_text(str(error)))
 
 with st.expander("Your own task"):
     own_tasks.section()
@@ -102,7 +103,7 @@ with st.expander("Task options and prompt style"):
     )
     controls.show_attention_items_control()
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
-        st.markdown(f"**{task(name).title}**")
+        st.markdown(f"**{as_text(task(name).title)}**")
         task_options.form(name)
 if not guided:
     with st.expander("Example comparisons"):

@@ -9,7 +9,8 @@ from iclviz.bundles import import_bundle
 from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
 from iclviz.errors import UserError
 from iclviz.ui import loading, runs_table
-from iclviz.ui.choice import MOST_MEMBERS, as_text, choice, choose, choose_run
+from iclviz.ui.choice import MOST_MEMBERS, choice, choose, choose_run
+from iclviz.ui.plain import lines_as_text
 from iclviz.ui.sets import CHOSEN
 
 FILTERS = {"task": "Task", "model": "Model", "shown": "Demonstrations", "tags": "Tags"}
@@ -155,7 +156,7 @@ def bring_in() -> None:
 
 rows = runs_table.runs()
 if problem := st.session_state.pop("runs_problem", None):
-    st.warning(as_text(problem))
+    st.warning(lines_as_text(problem))
 lately_discarded()
 if rows.empty:
     st.info("The cache holds no runs yet. Make one on the Run page, or import a bundle.")

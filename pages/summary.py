@@ -14,7 +14,7 @@ from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
-from iclviz.rebuilding import TITLES
+from iclviz.rebuilding import NO_MEASURE, TITLES
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
@@ -26,6 +26,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show
 from iclviz.ui.paper import paper_section
+from iclviz.ui.plain import as_text
 
 FEWEST_CONDITIONS = 3
 # Page -> what it shows of the headline, and its icon.
@@ -45,14 +46,15 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
     first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
-        st.markdown(f"#### {verdict}")
-        st.markdown(capital(numbers))
-        st.markdown("\n".join(f"- {sentence}" for sentence in others))
-        st.caption(
+        st.markdown(f"#### {as_text(verdict)}")
+        st.markdown(as_text(capital(numbers)))
+        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in others))
+        primary = (
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
             f"{measuring.metric} similarity. Everything below the links is exploratory."
         )
+        st.caption(as_text(primary))
 
 
 def deeper() -> None:
@@ -68,7 +70,7 @@ def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuri
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
     links = {TITLES[name]: link for name, link in found.links[level].items()}
     if not links:
-        st.info("None of the three measures has a value here.")
+        st.info(f"{NO_MEASURE}.")
         return
     firsts = {TITLES[name]: first_layer(name) for name in found.links[level]}
     score = of.titles[found.score]

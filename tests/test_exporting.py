@@ -22,7 +22,7 @@ FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "a
 def keys(tiny_model):
     options = {"distractor": True}
     return [
-        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k), 16, task_options=options).key
+        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k), 24, task_options=options).key
         for k in (2, 4)
     ]
 
@@ -38,7 +38,7 @@ def test_a_comparison_is_written_with_figures_and_tables(keys, tmp_path):
     for key in keys:
         assert (to / key / "manifest.json").exists()
         table = pd.read_csv(to / "tables" / f"{key}.csv")
-        assert len(table) == 16
+        assert len(table) == 24
         assert {"item", "prompt", "response", "answer", "score: log_accuracy", "label: slope"} <= set(table.columns)
     folder = to / "figures" / "linear_regression"
     assert {path.stem for path in folder.glob("*.html")} == FIGURES
@@ -49,7 +49,7 @@ def test_a_comparison_is_written_with_figures_and_tables(keys, tmp_path):
 @pytest.mark.usefixtures("no_browser")
 def test_of_several_seeds_the_first_is_drawn_and_the_headline_is_over_all(keys, tiny_model, tmp_path):
     further = [
-        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k, 1), 16,
+        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k, 1), 24,
                    task_options={"distractor": True}).key
         for k in (2, 4)
     ]  # fmt: skip

@@ -189,8 +189,8 @@ def alignment_difference(
     x = pairs_of(np.concatenate([a.reshape(-1, *said.shape), b.reshape(-1, *said.shape)]))
     aligned, resampled = align(x, h[None], method)[0], resamples(x, h, codes, method, weights)
     estimates = aligned[len(a) * n_layers :].reshape(-1, n_layers) - aligned[: len(a) * n_layers].reshape(-1, n_layers)
-    sides = (resampled[:, : len(a) * n_layers], resampled[:, len(a) * n_layers :])
-    before, after = (side.reshape(len(weights), -1, n_layers).swapaxes(0, 1) for side in sides)
+    sides = ((len(a), resampled[:, : len(a) * n_layers]), (len(b), resampled[:, len(a) * n_layers :]))
+    before, after = (side.reshape(len(weights), count, n_layers).swapaxes(0, 1) for count, side in sides)
     return _difference(estimates, after - before, codes, seeding)
 
 

@@ -166,6 +166,8 @@ def linked(
     """
     if level not in LEVELS:
         raise unknown(AnalysisError, "level", level, list(LEVELS))
+    if not changes:
+        return {}
     y = np.atleast_2d(np.asarray(score_change, dtype=float))
     x = {name: _per_seed(name, change, y.shape) for name, change in changes.items()}
     beside = [np.broadcast_to(np.atleast_2d(values), y.shape).astype(float) for values in (covariates or {}).values()]

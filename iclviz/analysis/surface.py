@@ -155,12 +155,12 @@ def surface_control(rsms: Array, hypothesis: Array, surfaces: Mapping[str, Array
 def _partial(x: Array, h: Array, surface: Array, basis: Callable[[Array], Array]) -> Array:
     """(K,) rank correlation of layers x (K, m) with h (m,) once a basis of surface (S, m) is removed from both.
 
-    NaN where a layer is constant or surface explains it all.
+    NaN where a layer is constant, the hypothesis predicts nothing, or surface explains it all.
     """
     known = np.isfinite(h)
     usable = np.isfinite(x).all(axis=1) & ~is_constant(np.nan_to_num(x), SAME_PAIRS)
     found = np.full(len(x), np.nan)
-    if usable.any():
+    if usable.any() and known.any():
         q = basis(surface[:, known])
         found[usable] = _residual(x[np.ix_(usable, known)], q) @ _residual(h[None, known], q)[0]
     return found

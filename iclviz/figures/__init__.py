@@ -10,10 +10,10 @@ from pkgutil import iter_modules
 from typing import Any
 
 from iclviz.figures import registry
-from iclviz.figures.registry import table
+from iclviz.figures.registry import has_values, table
 from iclviz.figures.theme import apply
 
-__all__ = ["FIGURES", "apply", "table"]
+__all__ = ["FIGURES", "apply", "has_values", "table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.figures import theme, wording
+from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 
 Better = Literal["higher", "lower"]
@@ -29,6 +30,11 @@ def _numbers(*summaries: ScoreSummary) -> dict[str, object]:
         "customdata": [[one.low, one.high, one.n, one.n_unparsed] for one in summaries],
         "meta": {"columns": _COLUMNS},
     }
+
+
+def _counted(unit: str) -> str:
+    """The unit behind a number in a hover."""
+    return f" {in_pattern(unit)}" if unit else ""
 
 
 def _interval(summary: ScoreSummary) -> str:
@@ -64,7 +70,7 @@ def score_by_condition(
                 name=label,
                 mode="markers",
                 marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE},
-                hovertemplate=_HOVER.format(unit=f" {unit}" if unit else ""),
+                hovertemplate=_HOVER.format(unit=_counted(unit)),
                 **_numbers(summary),
             )
             for label, summary, colour in theme.coloured(conditions)
@@ -73,7 +79,7 @@ def score_by_condition(
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
     figure.update_yaxes(title=axis)
     caption = (
-        f"Mean {score.lower()} over items in each condition, with 95 % {wording.each(conditions, _interval)}. "
+        f"Mean {wording.inner(score)} over items in each condition, with 95 % {wording.each(conditions, _interval)}. "
         f"{better.capitalize()} is better; overlapping intervals of the same items are no test of their difference."
         f"{wording.sentence(demonstrations)}"
     )
@@ -106,7 +112,7 @@ def score_over_k(
                 mode="lines+markers",
                 line={"color": colour, "width": theme.LINE_WIDTH},
                 marker={"size": theme.MARKER_SIZE},
-                hovertemplate="k = %{x}: " + _HOVER.format(unit=f" {unit}" if unit else ""),
+                hovertemplate="k = %{x}: " + _HOVER.format(unit=_counted(unit)),
                 **_numbers(*(summaries[k] for k in sorted(summaries))),
             )
             for label, summaries, colour in theme.of_both(series)
@@ -116,9 +122,9 @@ def score_over_k(
     figure.update_yaxes(title=f"{score} ({unit})" if unit else score)
     points = {f"{label}, k = {k}": one for label, summaries in series.items() for k, one in summaries.items()}
     caption = (
-        f"Mean {score.lower()} over the number k of demonstrations, with 95 % {wording.each(points, _interval)}. "
-        f"{better.capitalize()} is better; the set for k + 1 holds the set for k, so neighbouring points are not "
-        f"independent.{wording.sentence(demonstrations)}"
+        f"Mean {wording.inner(score)} over the number k of demonstrations, with 95 % "
+        f"{wording.each(points, _interval)}. {better.capitalize()} is better; the set for k + 1 holds the set for "
+        f"k, so neighbouring points are not independent.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure, f"{score} over demonstrations", "Mean over items, 95 % interval", caption, showlegend=True
@@ -158,10 +164,12 @@ def score_distribution(
     figure.update_xaxes(title=f"{score} ({unit})" if unit else score)
     figure.update_yaxes(title="Items (number)")
     caption = (
-        f"The {score.lower()} of every item in each condition, counted in bins of one width. "
+        f"The {wording.inner(score)} of every item in each condition, counted in bins of one width. "
         f"{'Conditions lie over each other; what' if len(conditions) > 1 else 'What'} lies to the "
         f"{_TOWARDS[better]} is better."
         f"{wording.sentence(demonstrations)}"
     )
     subtitle = "Items that have a score"
-    return theme.finish(figure, f"Distribution of {score.lower()}", subtitle, caption, barmode="overlay", bargap=0.02)
+    return theme.finish(
+        figure, f"Distribution of {wording.inner(score)}", subtitle, caption, barmode="overlay", bargap=0.02
+    )

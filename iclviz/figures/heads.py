@@ -1,7 +1,6 @@
 """Attention of one block, or of one of its heads: its split over roles, and what it gives to each token of an item."""
 
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -132,7 +131,7 @@ def attention_on_text(
     figure.update_yaxes(title="Share (%)", tickformat=".2~%")
     return theme.finish(
         figure,
-        f"Attention on the text of {escape(item)}",
+        f"Attention on the text of {item}",
         f"{wording.capital(place(block, head))}: attention of {OF[rows]}, by {by}",
         reading(by, block, head, rows, with_sinks) + wording.sentence(demonstrations),
         barmode="overlay",
@@ -156,7 +155,7 @@ def _bars(attention: TextAttention, at: Array, name: str, label: str) -> go.Bar:
             "pattern": {"shape": "/" if name == _SINK else ""},
         },
         legendgroup=name,
-        hovertext=[escape(text).replace("\n", "⏎") for text in texts],
+        hovertext=[text.replace("\n", "⏎") for text in texts],
         customdata=list(zip(texts, roles, attention.rank[at].tolist(), strict=True)),
         meta={"columns": ["token", "role", "rank"], "panel": label},
         hovertemplate="token %{x} “%{hovertext}”: %{y:.3%}, rank %{customdata[2]}<extra>%{customdata[1]}</extra>",

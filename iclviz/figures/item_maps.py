@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from iclviz.analysis.item_maps import ItemMap
 from iclviz.figures import theme, wording
+from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
@@ -46,8 +47,8 @@ def item_map(
     figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
     caption = (
         f"Every item at layer {layer} in the plane that keeps most of the distances between items (classical "
-        f"scaling), coloured by {label.lower()}. Near items are represented alike; each axis keeps the given share "
-        f"of their spread, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
+        f"scaling), coloured by {wording.inner(label)}. Near items are represented alike; each axis keeps the "
+        f"given share of their spread, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
     )
     rows = -(-min(len(np.unique(values)), _MOST_COLOURS) // 6)
     return theme.finish(
@@ -64,7 +65,7 @@ def _is_scale(values: Array) -> bool:
 def _points(
     mapped: ItemMap, values: Array, item_ids: Sequence[str], condition: str, label: str, first: bool
 ) -> list[go.Scatter]:
-    hover = f"%{{text}}<br>{label} %{{customdata[0]}}<extra>{condition}</extra>"
+    hover = f"%{{text}}<br>{in_pattern(label)} %{{customdata[0]}}<extra>{in_pattern(condition)}</extra>"
     marker = {"size": theme.MARKER_SIZE + 1, "opacity": 0.85}
 
     def scatter(items: Array, name: str, **fields: object) -> go.Scatter:

@@ -38,9 +38,9 @@ def link_by_layer(
     one = next(iter(links.values()))
     tested = one.reason or f"{one.n_permutations:,} permutations, corrected over {one.n_tests} correlations"
     caption = (
-        f"Rank correlation, over items, of each measure's change from A to B with the change of {score.lower()}, with "
-        "95 % intervals. Filled marks differ from zero at p < 0.05, corrected over layers and measures; a link is no "
-        f"cause.{wording.sentence(demonstrations)}"
+        f"Rank correlation, over items, of each measure's change from A to B with the change of "
+        f"{wording.inner(score)}, with 95 % intervals. Filled marks differ from zero at p < 0.05, corrected over "
+        f"layers and measures; a link is no cause.{wording.sentence(demonstrations)}"
     )
     details = (
         f"{wording.capital(_LEVELS[one.level])}. Intervals are from resampling {wording.groups(one.n_units)}"
@@ -100,8 +100,8 @@ def link_scatter(
     figure.update_yaxes(title="Change of the score, B − A", zeroline=True)
     within = " within each seed, before they are averaged" if n_seeds > 1 else ""
     caption = (
-        f"Each item's change of {measure} against its change of {score.lower()}, from condition A to condition B. "
-        f"Items of one group are not independent of each other, and ranks are what the links compare{within}."
+        f"Each item's change of {measure} against its change of {wording.inner(score)}, from condition A to condition "
+        f"B. Items of one group are not independent of each other, and ranks are what the links compare{within}."
         f"{wording.sentence(demonstrations)}"
     )
     point = f"an item, its mean over {n_seeds} demonstration seeds" if n_seeds > 1 else "an item"
@@ -140,8 +140,8 @@ def conditions_scatter(
     figure.update_xaxes(title=measure)
     figure.update_yaxes(title=score)
     caption = (
-        f"Each condition's {measure.lower()} against its mean {score.lower()}; rank correlation {coefficient:.2f} over "
-        f"{len(points)} conditions. They share items, baseline and nested demonstrations and all rise with k, so there "
-        f"is no p, and this is exploratory.{wording.sentence(demonstrations)}"
+        f"Each condition's {wording.inner(measure)} against its mean {wording.inner(score)}; rank correlation "
+        f"{coefficient:.2f} over {len(points)} conditions. They share items, baseline and nested demonstrations and "
+        f"all rise with k, so there is no p, and this is exploratory.{wording.sentence(demonstrations)}"
     )
     return theme.finish(figure, "Over conditions", "One point a condition", caption, showlegend=False)

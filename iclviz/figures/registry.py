@@ -7,6 +7,8 @@ from typing import Any, ParamSpec
 import numpy as np
 import plotly.graph_objects as go
 
+from iclviz.figures.plain import read_back, write_plainly
+
 P = ParamSpec("P")
 
 FIGURES: dict[str, Callable[..., go.Figure]] = {}
@@ -16,12 +18,13 @@ Row = dict[str, Any]
 
 
 def named(name: str) -> Callable[[Callable[P, go.Figure]], Callable[P, go.Figure]]:
-    """Register a figure under a name, which it then carries in `layout.meta`."""
+    """Register a figure under a name, which it then carries in `layout.meta`, and show its texts as written."""
 
     def register(draw: Callable[P, go.Figure]) -> Callable[P, go.Figure]:
         @wraps(draw)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> go.Figure:
             figure = draw(*args, **kwargs)
+            write_plainly(figure)
             figure.layout.meta = {"name": name, **figure.layout.meta}
             return figure
 
@@ -34,6 +37,8 @@ def named(name: str) -> Callable[[Callable[P, go.Figure]], Callable[P, go.Figure
 def _plain(value: Any) -> Any:
     """A value for a CSV cell; None where it is missing."""
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str):
+        return read_back(value)
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -41,7 +46,7 @@ def _axis_title(figure: go.Figure, trace: Any, letter: str) -> str:
     """The title of a trace's axis, or of the first panel's where panels share one."""
     number = (getattr(trace, f"{letter}axis") or letter)[1:]
     titles = (figure.layout[f"{letter}axis{which}"].title.text for which in (number, ""))
-    return next((str(title) for title in titles if title), letter)
+    return next((read_back(title) for title in titles if title), letter)
 
 
 def _axes(figure: go.Figure, trace: Any) -> tuple[str, str]:
@@ -88,7 +93,7 @@ def _items(figure: go.Figure, trace: Any) -> Iterator[Row]:
 
 def _panel(trace: Any) -> Row:
     panel = (trace.meta or {}).get("panel")
-    return {"panel": panel} if panel else {}
+    return {"panel": read_back(panel)} if panel else {}
 
 
 _ROWS: dict[str, Callable[[go.Figure, Any], Iterator[Row]]] = {
@@ -100,6 +105,18 @@ _ROWS: dict[str, Callable[[go.Figure, Any], Iterator[Row]]] = {
 }
 
 
+def has_values(figure: go.Figure) -> bool:
+    """Whether a figure shows any number at all."""
+    return any(_has_values(trace) for trace in figure.data if trace.name)
+
+
+def _has_values(trace: Any) -> bool:
+    if trace.type == "heatmap":
+        return bool(np.isfinite(np.asarray(trace.z, dtype=float)).any())
+    axes = [axis for axis in (trace.x, trace.y) if axis is not None]
+    return any(all(_plain(value) is not None for value in point) for point in zip(*axes, strict=True))
+
+
 def table(figure: go.Figure) -> dict[str, list[Any]]:
     """The data that a figure shows, long form: column -> values, one entry a point, None where it has none.
 
@@ -108,7 +125,7 @@ def table(figure: go.Figure) -> dict[str, list[Any]]:
     beside the estimates.
     """
     rows = [
-        {"series": trace.name, **_panel(trace), **{column: _plain(value) for column, value in row.items()}}
+        {"series": read_back(trace.name), **_panel(trace), **{column: _plain(value) for column, value in row.items()}}
         for trace in figure.data
         if trace.name
         for row in _ROWS[trace.type](figure, trace)

@@ -157,7 +157,7 @@ def score_of_set(
     averaged = any(result.n_seeds > 1 for result in conditions.values())
     pale = "; pale marks are single demonstration seeds" if averaged else ""
     caption = (
-        f"Mean {score.lower()} in {len(conditions)} conditions over the same items ({_over_what(conditions)})"
+        f"Mean {wording.inner(score)} in {len(conditions)} conditions over the same items ({_over_what(conditions)})"
         f"{pale}. "
         f"{better.capitalize()} is better.{wording.sentence(demonstrations)}"
     )

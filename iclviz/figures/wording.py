@@ -29,6 +29,11 @@ def capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
+def inner(title: str) -> str:
+    """A title inside a sentence: its first letter small, unless it begins a name such as R2; all else as it is."""
+    return title if title[1:2].isupper() or title[1:2].isdigit() else f"{title[:1].lower()}{title[1:]}"
+
+
 def groups(n_units: int) -> str:
     """The independent units of a statistic."""
     return f"{n_units:,} independent groups of items"

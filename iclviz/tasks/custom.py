@@ -34,13 +34,13 @@ from iclviz.tasks.base import (
     sameness,
     similarity,
 )
-from iclviz.tasks.matching import declines, given, mention, normalise
-from iclviz.tasks.own_rows import Row, TaskFile, form, hypothesis, number_in
+from iclviz.tasks.matching import declines, given, mention
+from iclviz.tasks.own_rows import Row, TaskFile, form, has_words, hypothesis, number_in
 from iclviz.tasks.task_files import check_scoring
 
 SCORING: Mapping[str, str] = {
     "words": "the answer's words stand in the response's first line, before those of any wrong candidate",
-    "exact": "the first line is the answer, but for case and punctuation",
+    "exact": "the first line is the answer, but for case and punctuation around its words",
     "number": "the first number of the first line is the answer",
 }
 """Way of scoring -> when a response is right."""
@@ -70,7 +70,7 @@ class OwnItem(Item):
 class OwnTask(Task):
     """Answer the queries of a file."""
 
-    version = 1
+    version = 2
     foreign_task = "linear_regression"
     lower_is_better = frozenset({"absolute_error"})
 
@@ -87,7 +87,7 @@ class OwnTask(Task):
         self.max_new_tokens = _max_new_tokens(file.rows)
         ways = "; ".join(f"{name}: {text}" for name, text in SCORING.items())
         self.options = (Option("scoring", "Right is", "choice", file.scoring, f"{ways}.", choices=tuple(SCORING)),)
-        self._without_words = {row.answer for row in file.rows if not normalise(row.answer)}
+        self._without_words = {row.answer for row in file.rows if not has_words(row.answer)}
         self._answers_decline = any(declines(spelling) for row in file.rows for spelling in row.right)
 
     @property

@@ -30,10 +30,12 @@ from iclviz.tasks.base import (
     sameness,
     similarity,
 )
+from iclviz.tasks.numbers import GROUPED, POWER, TEN_TO, digits_alone, exponent
 
 _SIGN = r"(?:[-−–+]|\b(?:minus|negative)\s+)?"
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:[.٫]\d+|,\d{1,2}(?![\d,]))?|\.\d+"
-_NUMBER = rf"(?P<number>(?P<sign>{_SIGN})(?P<digits>{_DIGITS}))(?:(?P<power>[eE][-+]?\d+)\b)?(?![\d.]*\s*[*×·]?\s*x\b)"
+_DIGITS = rf"(?:{GROUPED}|\d+)(?:[.٫]\d+|,\d{{1,2}}(?![\d,]))?|\.\d+"
+_UNSIGNED = rf"(?:(?P<ten>{TEN_TO})|(?P<digits>{_DIGITS})(?P<power>{POWER})?)"
+_NUMBER = rf"(?P<number>(?P<sign>{_SIGN})(?>{_UNSIGNED}))(?![\d.]*\s*[*×·]?\s*x\b)"
 NUMBER = re.compile(_NUMBER)
 AT_ONCE = re.compile(rf"\W*?{_NUMBER}(?!\s*(?:->|→|[-+*/×·^=]\s*[\dx(.]))")
 """A number with which a response begins, and no term of a calculation."""
@@ -280,11 +282,11 @@ class LinearRegression(Task):
 
 def _value(found: re.Match[str]) -> float:
     """The number that a match of `NUMBER` or its like holds."""
-    digits = found["digits"]
+    digits = found["digits"] or "1"
     is_decimal_comma = re.fullmatch(r"\d+,\d{1,2}", digits)
-    plain = digits.replace(",", "." if is_decimal_comma else "").replace("٫", ".")
+    plain = digits.replace(",", ".") if is_decimal_comma else digits_alone(digits)
     sign = -1 if found["sign"].strip() not in ("", "+") else 1
-    return sign * float(plain + (found["power"] or ""))
+    return sign * float(f"{plain}e{exponent(found['power'] or found['ten'] or '')}")
 
 
 def _line_item(data: TaskData, index: int) -> LineItem:

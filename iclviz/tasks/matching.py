@@ -1,8 +1,9 @@
 """Finding expected answers in a response that a model worded freely.
 
 1. Text and phrases are brought to one form: words and numbers between single blanks, in lower case, digits of any
-   script as 0-9, without separators of thousands, currency signs or punctuation, but with a number's sign, point and
-   colon.
+   script as 0-9, numbers written out without marks between groups and exponents. Punctuation around words and currency
+   signs go; what tells words apart stays: a number's sign, point, colon and fraction, the signs of C++, C#, A+, A-,
+   .NET and x^2, and symbols such as < and ♥ as words of their own.
 2. A phrase is mentioned where its words stand whole and in order, articles aside, and are not denied ("not X").
 3. Of several answers the one mentioned first is the one given; of two at the same place, the longer.
 """
@@ -11,13 +12,34 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+
+from iclviz.tasks.numbers import GROUPED, MOST_DIGITS, POWER, TEN_TO, digits_alone, exponent
 
 ARTICLES = ("a", "an", "the")
+READ = frozenset(".:-/^#*+♯♭")
+"""Characters besides letters and numbers that `WORD` reads."""
+VARIANTS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Unseen characters that choose a look, such as an emoji's."""
 MARKS = str.maketrans({"−": "-", "–": "-", "’": "'", "٫": ".", "٬": ","})
 """Marks of typography and other scripts -> those that numbers and words are read with."""
 
-THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:[,'\u00a0\u2009\u202f]\d{3})+(?![\d,])")
-WORD = re.compile(r"(?P<number>(?:(?<![^\s.:])-)?(?:\d+(?:[.:]\d+)*|\.\d+))|[^\s.:-]+")
+SHELL = re.compile(r"\\(?:boxed|text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}")
+"""What TeX writes around an answer."""
+EXPONENT = re.compile(r"\^\{([^{}]*)\}")
+EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|`+)(?=\S)(.+?)(?<=\S)\1(?!\w)")
+SIGNED = r"+#*♯♭"
+"""Signs that belong to the word they end, as in C++ and A*."""
+_LETTERS = rf"[^\s.:/^{SIGNED}-]"
+WORD = re.compile(
+    r"(?P<number>(?:(?<![^\s.:])[-+])?(?:\d+(?:[.:/^]\d+)*(?:[eE][-+]?\d+(?!\w))?|\.\d+))"
+    rf"|(?:(?<!\S)[.#](?=[^\W\d])|(?<!\S)-(?=[^\W\d](?!\w)))?{_LETTERS}+"
+    rf"(?:\.(?=[^\W\dA-Z]){_LETTERS}+|\^-?{_LETTERS}+|[+#]+\d+(?!\w))*"
+    rf"(?:[{SIGNED}]+(?!\w)|(?<=\b\w)-(?!\S)|(?<=\b\w\w)-(?!\S))?"
+    r"|(?<![\w+])\++(?!\w)|\+"
+)
+NUMBER = re.compile(rf"(?<![\w.^])(?P<digits>(?:(?P<grouped>{GROUPED})|\d+)(?:\.\d+)?|\.\d+)(?P<power>{POWER})?")
+TEN = re.compile(rf"(?<![\w.^]){TEN_TO}")
 ARTICLE = rf"(?:(?:{'|'.join(ARTICLES)}) )?"
 DENIAL = re.compile(
     rf"(?<!\S)(?:not|never|instead of|rather than) (?:(?:at|by|from|in|into|of|on|to|with) )?{ARTICLE}$"
@@ -47,10 +69,11 @@ class Mention:
 def normalise(text: str) -> str:
     """The one form in which texts and phrases are compared; see the module's text."""
     text = "".join(_ascii_digit(character) for character in unicodedata.normalize("NFC", text))
-    text = text.translate(MARKS).casefold().replace("n't", " not")
-    text = THOUSANDS.sub(lambda found: re.sub(r"\D", "", found.group()), text)
+    text = EMPHASIS.sub(r"\2", SHELL.sub(r"\1", SHELL.sub(r"\1", text.translate(MARKS))))
+    text = TEN.sub(lambda power: _digits("1", exponent(power[0])) or power[0], NUMBER.sub(_written_out, text))
+    text = EXPONENT.sub(r"^\1", text).replace("n't", " not").replace("N'T", " NOT")
     words = WORD.finditer(re.sub("-¤", "-", "".join(map(_readable, text))).replace("¤", " "))
-    return " ".join(_plain_number(word.group()) if word["number"] else word.group() for word in words)
+    return " ".join(_plain_number(word.group()) if word["number"] else word.group() for word in words).casefold()
 
 
 def declines(text: str) -> bool:
@@ -96,11 +119,26 @@ def _readable(character: str) -> str:
         return ""
     if category == "Sc":
         return "¤"
-    return character if category[0] in "LMN" or character in ".:-" else " "
+    if category[0] in "LMN" or character in READ:
+        return "" if character in VARIANTS else character
+    return f" {character} " if category[0] == "S" else " "
+
+
+def _written_out(found: re.Match[str]) -> str:
+    """A number as digits alone; one that is, as it is: 007 is not 7."""
+    if not (found["grouped"] or found["power"]):
+        return found[0]
+    return _digits(digits_alone(found["digits"]), exponent(found["power"] or "")) or found[0]
+
+
+def _digits(number: str, power: int) -> str:
+    """A decimal number times a power of ten, "" where that is too long to be one."""
+    return format(Decimal(f"{number}e{power}"), "f") if abs(power) <= MOST_DIGITS else ""
 
 
 def _plain_number(number: str) -> str:
-    """The same number without zeros that end its decimals, and with one before a leading point."""
+    """The same number without a plus, without zeros that end its decimals, and with one before a leading point."""
+    number = number.removeprefix("+")
     whole, point, decimals = number.partition(".")
     if not point or ":" in number or "." in decimals:
         return number
@@ -110,8 +148,8 @@ def _plain_number(number: str) -> str:
 
 
 def _find(text: str, words: list[str]) -> Mention | None:
-    # An answer may itself be an article, such as the letter A of a multiple choice.
-    content = [word for word in words if word not in ARTICLES] or words
+    # An answer may itself be an article, such as the letter A of a multiple choice, or end with it, as vitamin A.
+    content = [word for word in words[:-1] if word not in ARTICLES] + words[-1:]
     if not content:
         return None
     pattern = rf"(?<!\S){f' {ARTICLE}'.join(map(re.escape, content))}(?!\S)"

@@ -210,8 +210,13 @@ def _overlapping(row: Row) -> Iterator[tuple[str, str]]:
             yield f"{role} = {shown(text)} overlaps with {shown(other)}.", "Give parts that share no character."
 
 
+def has_words(text: str) -> bool:
+    """Whether a text has letters or digits, by which it can be looked for among others."""
+    return any(map(str.isalnum, text))
+
+
 def form(answer: str) -> str:
-    """The form in which answers are compared; one without letters and digits is compared as it is."""
+    """The form in which answers are compared; one of punctuation alone is compared as it is."""
     return normalise(answer) or answer.strip()
 
 
@@ -231,7 +236,7 @@ def wrong_scoring(row: Row, scoring: str) -> str | None:
     """Why a row's answer cannot be scored in this way, or None."""
     if scoring == "number" and not all(map(is_number, row.right)):
         return f"answer = {shown(row.answer)} is not a number."
-    if scoring == "words" and not all(map(normalise, row.right)):
+    if scoring == "words" and not all(map(has_words, row.right)):
         return f"answer = {shown(row.answer)} has no letters or digits to look for."
     return None
 
@@ -248,7 +253,7 @@ def default_scoring(rows: Iterable[Row]) -> Scoring:
     spellings = [spelling for row in rows for spelling in row.right]
     if all(map(is_number, spellings)):
         return "number"
-    return "words" if all(map(normalise, spellings)) else "exact"
+    return "words" if all(map(has_words, spellings)) else "exact"
 
 
 @dataclass(frozen=True, eq=False)

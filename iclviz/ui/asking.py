@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 from cachetools import LRUCache
 
-from iclviz.errors import UserError
+from iclviz.errors import AnalysisError, UserError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.starting import ensure_analyst
 from iclviz.jobs.table import Progress
@@ -23,6 +23,7 @@ from iclviz.places import cache_folder
 from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
 from iclviz.store import Store
+from iclviz.ui.plain import lines_as_text
 
 T = TypeVar("T")
 Name = TypeVar("Name")
@@ -147,11 +148,15 @@ def only_what_is_shown() -> Iterator[None]:
 
 @contextmanager
 def slot() -> Iterator[None]:
-    """A part of a page that needs answers; what stands in it until they are there says how far they are."""
+    """A part of a page that needs answers; what stands in it until they are there says how far they are, and where the
+    recordings cannot give them it says why.
+    """
     try:
         yield
     except Waiting as waiting:
         _watch(waiting.questions)
+    except AnalysisError as error:
+        st.info(lines_as_text(str(error)))
 
 
 def _watch(questions: Sequence[Question[Any]]) -> None:

@@ -7,7 +7,6 @@ latest run": a link must mean the same tomorrow.
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL, model_title
 from iclviz.spec import DEFAULT_POOLINGS, MOST_ATTENTION_ITEMS, POOLINGS, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import KINDS, all_tasks, task
+from iclviz.ui.plain import as_text
 
 SIDES = ("a", "b")
 COLOURS = {"a": "blue", "b": "orange"}
@@ -258,7 +258,7 @@ def say_refused() -> None:
     """One sentence about what in the link could not be used, until the next choice."""
     refused = st.session_state.pop("refused", None)
     if refused:
-        values = ", ".join(f"`{entry.replace('`', '')}`" for entry in refused)
+        values = ", ".join(f"“{as_text(entry)}”" for entry in refused)
         st.warning(f"This link holds values that cannot be used, so their defaults were taken: {values}.")
 
 
@@ -332,11 +332,6 @@ def swap() -> None:
     for field in ("model", "task", "kind", "k", "seed", "examples"):
         a, b = choices()[f"a_{field}"], choices()[f"b_{field}"]
         choose({f"a_{field}": b, f"b_{field}": a})
-
-
-def as_text(text: str) -> str:
-    """A text from a file as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:.-])", r"\\\1", text)
 
 
 def describe(spec: RunSpec, other: RunSpec | None = None) -> str:

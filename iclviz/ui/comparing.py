@@ -20,6 +20,7 @@ from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import prepare, slot
+from iclviz.ui.plain import lines_as_text
 
 View = TypeVar("View")
 
@@ -69,7 +70,7 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
     try:
         comparison = compare(*(side or [own] for side, own in zip(sides, (a, b), strict=True)))
     except AnalysisError as error:
-        st.warning(str(error))
+        st.warning(lines_as_text(str(error)))
         return None
     keys = tuple(recording.key for pair in comparison.pairs for recording in pair)
     return Compared(comparison, keys, a.spec, b.spec)
@@ -159,8 +160,5 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
         return
     if note:
         st.caption(note)
-    try:
-        with slot():
-            sections[chosen](view)
-    except AnalysisError as error:
-        st.info(str(error))
+    with slot():
+        sections[chosen](view)

@@ -8,7 +8,8 @@ from iclviz.curating import annotation
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import COLOURS, SIDES, as_text, choice, describe
+from iclviz.ui.choice import COLOURS, SIDES, choice, describe
+from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.recent import show_recent
 
 
@@ -58,7 +59,7 @@ def recorded() -> dict[str, Recording]:
     missing = [condition for condition in found if condition.recording is None]
     for condition in missing:
         if condition.problem:
-            st.error(f"{condition.side.upper()}: {condition.problem}")
+            st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
     runnable = [condition for condition in missing if condition.resolved is not None]
     if runnable:
         names = " and ".join(condition.side.upper() for condition in runnable)

@@ -13,13 +13,13 @@ from iclviz.ui.choice import (
     MOST_K,
     MOST_SEED,
     SIDES,
-    as_text,
     bound,
     choices,
     choose,
     kept_places,
     swap,
 )
+from iclviz.ui.plain import as_text
 
 
 def sidebar() -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 from iclviz import saving
 from iclviz.errors import UserError
 from iclviz.figures import theme
+from iclviz.ui.plain import as_text
 
 HELP = {
     "png": "Save as PNG: dots.",
@@ -43,7 +44,7 @@ def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
-    st.caption(caption.replace(" %", "\N{NO-BREAK SPACE}%"))
+    st.caption(as_text(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name)
 
 
@@ -60,7 +61,7 @@ def _row(figure: go.Figure, name: str) -> None:
         )
         if details := figure.layout.meta.get("details"):
             with st.popover("How", icon=":material/info:", type="tertiary", help="How these numbers came about."):
-                st.markdown(details)
+                st.markdown(as_text(details))
         shown = st.toggle("Data", key=f"data-{name}", help="Show the numbers of this figure as a table.")
     if save.open:
         with save:

@@ -12,6 +12,7 @@ from iclviz.terminal import note
 from iclviz.ui import loading
 from iclviz.ui.asking import asker
 from iclviz.ui.choice import describe
+from iclviz.ui.plain import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6
@@ -55,7 +56,7 @@ def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
     )
     problem = st.session_state.pop("job_problem", None)
     if problem:
-        st.error(problem)
+        st.error(lines_as_text(problem))
 
 
 def progress(everything: bool = False, where: str = "") -> None:
@@ -88,7 +89,7 @@ def _open_job(job: Run, queue: Queue, where: str) -> None:
     share = _share(job)
     state = "waiting for its turn" if job.state == "queued" else note(job.progress)
     counted = f"{job.progress.items_done} of {job.progress.items_total} items"
-    line.progress(min(share, 1.0), text=f"{_name(job)} — {counted} · {state}")
+    line.progress(min(share, 1.0), text=f"{as_text(_name(job))} — {counted} · {state}")
     if job.cancel_requested:
         button.caption("Stopping …")
     else:
@@ -112,15 +113,15 @@ def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
     """What went wrong, each with its reason; what went well, folded."""
     for job in [job for job in jobs if job.state != "done"][:SHOWN_ENDED]:
         line, button = st.columns([6, 1], vertical_alignment="center")
-        line.markdown(f"{ICONS[job.state]} {_name(job)} — {job.state}, {_time(job)}")
+        line.markdown(f"{ICONS[job.state]} {as_text(_name(job))} — {job.state}, {_time(job)}")
         if job.error:
-            line.error(job.error)
+            line.error(lines_as_text(job.error))
         button.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
     done = [job for job in jobs if job.state == "done"]
     if done:
         many = f"{len(done)} runs" if len(done) > 1 else "1 run"
         with st.expander(f"{many} done, the last at {_time(done[0])}", icon=ICONS["done"]):
-            st.markdown("  \n".join(f"{_name(job)} — {_time(job)}" for job in done))
+            st.markdown("  \n".join(f"{as_text(_name(job))} — {_time(job)}" for job in done))
             st.button("Clear", on_click=_clear, args=(done, queue), help="The runs stay; this list is emptied.")
 
 

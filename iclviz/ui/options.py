@@ -7,6 +7,7 @@ import streamlit as st
 from iclviz.figures.wording import capital
 from iclviz.statements import pooling_title
 from iclviz.ui.choice import bound, keep_known
+from iclviz.ui.plain import as_text
 
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
@@ -70,7 +71,7 @@ def pick(name: str, title: str, titles: Mapping[str, str]) -> str | None:
         title,
         name,
         list(titles),
-        format_func=titles.__getitem__,
+        format_func=lambda name: as_text(titles[name]),
         label_visibility="collapsed",
         help=HELP[name],
     )

@@ -14,7 +14,8 @@ from iclviz.places import checkout
 from iclviz.tasks import OwnTask, task
 from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, kept, parse, read
-from iclviz.ui.choice import SIDES, as_text, choices, choose
+from iclviz.ui.choice import SIDES, choices, choose
+from iclviz.ui.plain import lines_as_text
 
 EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "examples"
 
@@ -41,7 +42,7 @@ def section() -> None:
         _take(uploaded.name, uploaded.getvalue())
     for one in kept():
         if one.file is None:
-            st.warning(as_text(one.problem))
+            st.warning(lines_as_text(one.problem))
 
 
 def _download_title(path: Path) -> str:
@@ -53,9 +54,9 @@ def _take(name: str, data: bytes) -> None:
     try:
         file = read(keep(parse(data, name)))
     except UserError as error:
-        st.error("  \n".join(as_text(line) for line in str(error).splitlines()))
+        st.error(lines_as_text(str(error)))
         return
-    st.success("  \n".join(as_text(line) for line in summary(file)))
+    st.success(lines_as_text("\n".join(summary(file))))
     st.button("Use for A and B", on_click=use, args=(file.task_name,), type="primary")
 
 

@@ -6,6 +6,7 @@ from iclviz.errors import UserError
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
 from iclviz.ui.choice import SIDES, choice, choose_run, describe
+from iclviz.ui.plain import as_text
 
 SHOWN = 4
 
@@ -48,7 +49,7 @@ def show_recent() -> None:
     st.markdown("Recorded already:")
     for place, (a, b) in enumerate(pairs):
         label = f"{describe(a)} against {describe(b, a)}"
-        st.button(label, key=f"recent-{place}", on_click=show_pair, args=(a, b), icon=":material/compare:")
+        st.button(as_text(label), key=f"recent-{place}", on_click=show_pair, args=(a, b), icon=":material/compare:")
 
 
 def show_pair(a: RunSpec, b: RunSpec) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from iclviz.jobs.starting import Process
 from iclviz.recording import Recording
+from iclviz.ui.plain import lines_as_text
 
 REFRESH_SECONDS = 1.0
 MOST_KEPT = 4
@@ -92,7 +93,7 @@ def comparison_button(recordings: Mapping[str, Recording]) -> None:
         )
     else:
         if making is not None:
-            st.error(making.problem)
+            st.error(lines_as_text(making.problem))
         st.button("Save this comparison (ZIP)", on_click=_make, args=(keys,), icon=":material/folder_zip:", help=HELP)
 
 

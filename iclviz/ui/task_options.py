@@ -8,6 +8,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.tasks import Option, task
 from iclviz.ui.choice import choices, choose
+from iclviz.ui.plain import lines_as_text
 
 COLUMNS = 4
 
@@ -71,7 +72,7 @@ def form(name: str) -> None:
     try:
         values = {option.name: option.check(typed[option.name]) for option in of.options}
     except UserError as error:
-        st.error(str(error))
+        st.error(lines_as_text(str(error)))
         return
     changed = {option.name: values[option.name] for option in of.options if values[option.name] != option.default}
     choose({"options": {**choices()["options"], name: changed}})

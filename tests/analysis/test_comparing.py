@@ -126,3 +126,14 @@ def test_many_layers_over_few_seeds_that_carry_the_spread_are_corrected_by_holm(
         values = 2 * rng.normal(size=(5, 1, 60)) + 0.3 * rng.normal(size=(5, 32, 60))
         found += int(np.nanmin(paired_over_seeds(values, np.repeat(np.arange(16), 2), seed=draw).p_corrected) <= 0.05)
     assert found <= 6
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_group_alone_has_an_estimate_and_no_interval(seeds):
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(seeds, 4, 6, 6)) for _ in range(2))
+    said = np.equal.outer(np.arange(6) % 2, np.arange(6) % 2).astype(float)
+    found = alignment_difference(a + a.swapaxes(2, 3), b + b.swapaxes(2, 3), said, ["g"] * 6)
+    assert np.isfinite(found.estimate).all()
+    assert np.isnan(found.low).all()
+    assert "too few groups" in found.reason

@@ -137,3 +137,7 @@ def test_the_same_seed_gives_the_same_bytes():
     first, second = (linked({"m": change}, score, GROUPS, n_permutations=99, n_bootstrap=20)["m"] for _ in range(2))
     for name in ("estimate", "low", "high", "p", "p_corrected"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+
+
+def test_without_any_measure_there_is_no_link():
+    assert linked({}, np.arange(8.0)) == {}

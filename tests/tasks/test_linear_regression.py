@@ -265,6 +265,14 @@ def test_a_grid_of_one_line_can_still_be_shuffled():
         ("?", None),
         ("y = ", None),
         ("x, y", None),
+        ("1,00,000", "100000"),
+        ("1{,}000", "1000"),
+        ("10^{5}", "100000"),
+        ("= 3 \\times 10^{-2}", "0.03"),
+        ("2×10³ or so", "2000"),
+        ("1'000", "1000"),
+        ("10 - 4 = 6", "6"),
+        ("\\boxed{12}", "12"),
     ],
 )
 def test_parsing(response, value):

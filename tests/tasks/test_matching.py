@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from iclviz.tasks.matching import given, mention, normalise
 
@@ -28,6 +30,22 @@ from iclviz.tasks.matching import given, mention, normalise
         ("Cafe\u0301", "café"),
         ("zero\u200bwidth", "zerowidth"),
         ("Straße", "strasse"),
+        ("C++, C# (C), F#.", "c++ c# c f#"),
+        ("A+ A- A* A, **A** *A*", "a+ a- a* a a a"),
+        ("C++17 and .NET or Node.js", "c++17 and .net or node.js"),
+        ("It is blue.The end", "it is blue the end"),
+        ("x^2 x^{-2} 1/2", "x^2 x^-2 1/2"),
+        ("a < b >= c", "a < b > = c"),
+        ("1+1=2, +5", "1 + 1 = 2 5"),
+        ("I like 👍, not C♯ ❤️", "i like 👍 not c♯ ❤"),
+        ("007 and 000", "007 and 000"),
+        ("1e5, 1E5, 1e-07, 1.5e+3", "100000 100000 0.0000001 1500"),
+        ("10^{5} 10^5 10⁵ $10^{5}$", "100000 100000 100000 100000"),
+        (r"3 \times 10^{5}, 3×10⁻², 3*10^2", "300000 0.03 300"),
+        (r"1{,}000 1\,000 1,000, 2", "1000 1000 1000 2"),
+        ("1,00,000 and 12,34,567.5", "100000 and 1234567.5"),
+        ("3,5 and 1,000,2", "3 5 and 1 000 2"),
+        (r"\boxed{\text{C++}}", "c++"),
         ("", ""),
         ("…!?", ""),
     ],
@@ -74,6 +92,14 @@ def test_a_phrase_is_found_as_whole_words(text, phrase):
         ("blue", ""),
         ("", "blue"),
         ("blue", "…"),
+        ("C++ is", "C"),
+        ("C is", "C++"),
+        ("C#", "C"),
+        ("A+", "A"),
+        ("Node.js", "Node"),
+        ("1/2", "1"),
+        ("Vitamin C", "Vitamin A"),
+        ("Plan B", "Plan A"),
     ],
 )
 def test_parts_of_words_other_numbers_and_denied_phrases_are_no_mention(text, phrase):
@@ -94,6 +120,11 @@ def test_parts_of_words_other_numbers_and_denied_phrases_are_no_mention(text, ph
 )
 def test_the_answer_mentioned_first_is_the_one_given(text, name):
     assert given(text, {"first": ["blue"], "second": ["red", "scarlet"]}) == name
+
+
+@drawn(st.text(alphabet="Ca1e5,.+-#*^/{}\\$ (x10⁵>", max_size=12))
+def test_the_form_is_its_own_form(text):
+    assert normalise(normalise(text)) == normalise(text)
 
 
 def test_of_two_answers_at_one_place_the_longer_is_given():

@@ -53,13 +53,30 @@ def test_a_long_query_gives_a_short_id_of_its_own():
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("7", 7), ("It is −1,000.50!", -1000.5), ("none", None), ("", None), ("10:30 or 4", 4), ("9" * 400, None)],
+    [
+        ("7", 7),
+        ("It is −1,000.50!", -1000.5),
+        ("none", None),
+        ("", None),
+        ("10:30 or 4", 4),
+        ("9" * 400, None),
+        ("1e-07", 1e-7),
+        ("about 10^{5}", 1e5),
+        ("1,00,000", 1e5),
+        ("1{,}000", 1000),
+        ("3,5", 3),
+        ("1/2", None),
+        ("1e999", None),
+    ],
 )
 def test_the_first_number_of_a_text(text, number):
     assert number_in(text) == number
 
 
-@pytest.mark.parametrize(("text", "expected"), [("7", True), ("-3.5", True), ("7 or 8", False), ("x7", False)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("7", True), ("-3.5", True), ("1e-07", True), ("7 or 8", False), ("x7", False), ("1/2", False)],
+)
 def test_what_is_a_number(text, expected):
     assert is_number(text) is expected
 
@@ -67,6 +84,8 @@ def test_what_is_a_number(text, expected):
 def test_answers_are_compared_without_case_and_punctuation_where_they_have_words():
     assert form("The  Cat.") == form("the cat")
     assert form(" + ") == "+"
+    assert form("C++") != form("C") != form("C#")
+    assert form("?") != form("!")
 
 
 def test_labels_come_in_the_order_asked_for_then_as_they_occur():

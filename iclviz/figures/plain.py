@@ -1,0 +1,83 @@
+"""Text of tasks, items and runs in figures, shown as it was written.
+
+Plotly reads tags and entities in whatever it draws, fields in the patterns of hovers, and takes words along an axis for
+numbers or dates where they look like these. A finished figure holds its texts with such marks escaped, and its axes of
+words say that they are; `read_back` undoes the escapes for tables.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+_MARKUP = re.compile(r"&(?=#?\w+;)|<(?=[/\w])")
+_ESCAPES = {"&": "&amp;", "<": "&lt;"}
+_DRAWN = ("name", "text", "hovertext", "x", "y", "customdata")
+"""Fields of a trace whose texts are drawn or shown in its hover."""
+
+
+def as_written(text: str) -> str:
+    """A text for Plotly that shows as it is."""
+    return _MARKUP.sub(lambda mark: _ESCAPES[mark[0]], text)
+
+
+def read_back(text: str) -> str:
+    """The text that `as_written` was given."""
+    return text.replace("&lt;", "<").replace("&amp;", "&")
+
+
+def in_pattern(text: str) -> str:
+    """A text for the pattern of a hover, where it is no field either."""
+    return as_written(text).replace("%{", "%&#123;")
+
+
+def write_plainly(figure: go.Figure) -> None:
+    """Escape every text that a figure draws; patterns of hovers are their figure's own."""
+    for holder in _holders(figure):
+        if holder.text:
+            holder.text = as_written(holder.text)
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        if axis.ticktext is not None:
+            axis.ticktext = _escaped(axis.ticktext)
+    for trace in figure.data:
+        _say_words(figure, trace)
+        trace.update({field: _escaped(trace[field]) for field in _DRAWN if _has(trace, field)}, overwrite=True)
+        if trace.meta:
+            trace.meta = {name: said if name == "columns" else _escaped(said) for name, said in trace.meta.items()}
+
+
+def _holders(figure: go.Figure) -> Iterator[Any]:
+    """Whatever of a figure has a text of its own: titles, and those of panels, axes and colour bars."""
+    yield figure.layout.title
+    yield figure.layout.title.subtitle
+    yield from figure.layout.annotations
+    yield from (axis.title for axis in (*figure.select_xaxes(), *figure.select_yaxes()))
+    yield from (axis.colorbar.title for axis in figure.select_coloraxes())
+    yield from (trace.colorbar.title for trace in figure.select_traces({"type": "heatmap"}))
+
+
+def _has(trace: Any, field: str) -> bool:
+    return field in trace and trace[field] is not None
+
+
+def _escaped(value: Any) -> Any:
+    """A value with the texts in it escaped; numbers as they are."""
+    if isinstance(value, str):
+        return as_written(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OSU":
+        return value
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_escaped(one) for one in value]
+    return value
+
+
+def _say_words(figure: go.Figure, trace: Any) -> None:
+    """Have the axes of a trace's words say that they are words."""
+    for letter in "xy":
+        values = trace[letter] if _has(trace, letter) else None
+        is_named = trace.type == "box" and letter == "x"
+        if is_named or (values is not None and len(values) and all(isinstance(one, str) for one in values)):
+            number = (trace[f"{letter}axis"] or letter)[1:]
+            figure.layout[f"{letter}axis{number}"].type = "category"

@@ -1,0 +1,93 @@
+"""Own tasks that leave an analysis without any value: every page says so in a sentence, and a bundle is exported."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+import iclviz
+from iclviz.exporting import export
+from iclviz.tasks import task
+from tests.pages.conftest import opened, record, said, widget, with_model
+
+ROWS = range(28)
+
+
+def rows(**columns):
+    """Rows whose answers all differ, unless a column (a function of the row's number) says otherwise."""
+    return [
+        {"query": f"France {i} ->", "answer": f"Paris {i}", **{name: of(i) for name, of in columns.items()}}
+        for i in ROWS
+    ]
+
+
+FILES = {
+    "all answers differ": rows(),
+    "one answer": rows(answer=lambda i: "Paris"),
+    "two groups": rows(
+        answer=lambda i: "ab"[i // 2 % 2],
+        group=lambda i: "gh"[i % 2] if i < 20 else "shown",
+        use=lambda i: "query" if i < 20 else "demonstration",
+    ),
+    "one value of a number": rows(labels=lambda i: {"size": 3}),
+    "a label in one row": rows(labels=lambda i: {"kind": "x"} if i == 3 else {}),
+    "relevant text alone": rows(relevant=lambda i: "France"),
+}
+PAGES = ("summary", "behaviour", "rsa", "probing", "attention", "compare")
+FOR_LOOKING = ("Look further", "Change of")
+
+
+def chosen_task(name, chosen, model, folder, items):
+    path = folder / "mine.json"
+    path.write_text(json.dumps(FILES[name]))
+    of = task(str(path)).name
+    return with_model({**chosen, "a_task": of, "b_task": of, "a_k": 1, "b_k": 4, "items": items}, model)
+
+
+CASES = [*((name, 20) for name in FILES), ("all answers differ", 2), ("two groups", 2)]
+
+
+@pytest.mark.parametrize(("name", "items"), CASES)
+def test_every_page_opens_and_every_section(name, items, chosen, long_model, tmp_path):
+    choices = chosen_task(name, chosen, long_model, tmp_path, items)
+    record(choices)
+    for page in PAGES:
+        test = opened(page, choices)
+        assert not test.exception, page
+        assert not test.error, page
+        for control in [one for one in test.segmented_control if one.label in FOR_LOOKING]:
+            for option in control.options:
+                widget(test.segmented_control, control.label).set_value(option).run()
+                assert not test.exception, (page, option)
+                assert not test.error, (page, option)
+
+
+def test_the_summary_of_answers_that_all_differ_says_that_nothing_has_a_value(chosen, long_model, tmp_path):
+    choices = chosen_task("all answers differ", chosen, long_model, tmp_path, 20)
+    record(choices)
+    test = opened("summary", choices)
+    assert "None of the three measures has a value here." in said(test)
+    text = " ".join(one.value for one in test.markdown)
+    assert "links with behaviour cannot be tested: no measure has a value." in text
+
+
+@pytest.mark.parametrize("name", ["all answers differ", "relevant text alone"])
+def test_a_bundle_leaves_out_what_has_no_value_and_says_why(name, chosen, long_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("iclviz.saving.browser", lambda: None)
+    choices = chosen_task(name, chosen, long_model, tmp_path, 20)
+    record(choices)
+    keys = [iclviz.runs()[place].key for place in (0, 1)]
+    to = export(keys, tmp_path / "out")
+    drawn = {path.stem for path in (to / "figures").rglob("*.csv")}
+    told = (to / "README.txt").read_text()
+    left_out = set(re.findall(r"^  \S+, (\w+): .+\.$", told, re.M))
+    assert "attention_ratio_by_layer" in left_out
+    assert not drawn & {figure.replace("_", "-") for figure in left_out}
+    if name == "all answers differ":
+        assert left_out >= {"alignment_by_layer", "probe_by_layer", "link_by_layer"}
+        assert "the hypothesis predicts the same of every pair" in told.lower()
+    for path in (to / "figures").rglob("*.csv"):
+        assert pd.read_csv(path).notna().any().any()
+    script = (to / "rebuild.py").read_text()
+    assert all(f"figures.{figure}(" not in script for figure in left_out)
