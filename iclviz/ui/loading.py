@@ -48,7 +48,7 @@ def queue() -> Queue:
 def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | None, str]:
     """The resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
     try:
-        resolved = resolve(_spec, _store(folder).memo)
+        resolved = resolve(_spec, _store(folder).memo, _store(folder))
     except UserError as error:
         return None, str(error)
     return resolved, ""
@@ -57,10 +57,13 @@ def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | N
 def resolved(spec: RunSpec) -> Resolved:
     """A spec with its key, at most half a minute old.
 
+    Model options are left out: what a page shows may come from elsewhere, and only who runs something gives it any.
+
     Raises
     ------
     UserError: the spec cannot be run.
     """
+    spec = spec.with_(model_options={})
     found, problem = _resolved(canonical_json(spec.to_dict()), spec, str(cache_folder()))
     if found is None:
         raise UserError(problem)
