@@ -196,6 +196,10 @@ class JobTable(Generic[W]):
         problem = str(error) if is_newer else f"The job {key} is damaged ({error})."
         return Ailing("job", key, problem, is_newer, lambda: self._jobs.pop(key, None))
 
+    def is_waiting(self) -> bool:
+        """Whether any job waits or runs."""
+        return bool(self._listing().open)
+
     def get(self, key: str) -> Job[W] | None:
         """The job of that key; None also where its row cannot be read."""
         try:

@@ -11,7 +11,7 @@ from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
 from iclviz.ui.asking import asker
-from iclviz.ui.choice import describe
+from iclviz.ui.choice import as_text, describe
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6
@@ -71,12 +71,18 @@ def _watch(open_before: list[str], everything: bool, where: str, run_every: floa
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
+        if queue.is_waiting():
+            ensure_worker(queue)
         jobs = queue.jobs()
         if [job.key for job in jobs if job.is_open] != open_before:
             st.rerun()
         for job in jobs:
             if job.is_open:
                 _open_job(job, queue, where)
+        for place, one in enumerate(queue.ailing() if everything else ()):
+            st.warning(as_text(one.problem))
+            if not one.is_newer:
+                st.button("Remove", key=f"remove-job-{place}", on_click=one.remove)
         if everything:
             _ended_jobs(sorted((job for job in jobs if not job.is_open), key=lambda job: -(job.finished or 0)), queue)
 

@@ -10,15 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from iclviz.curating import annotation, annotation_problem
-from iclviz.errors import StoreError, UserError
+from iclviz.errors import StoreError
 from iclviz.jobs.queue import Run
 from iclviz.models.presets import model_title
 from iclviz.recorded import MOST_BYTES, RUN, Summary
 from iclviz.schemas import read_json
 from iclviz.spec import RunSpec
 from iclviz.store import Ailing
-from iclviz.tasks import task
 from iclviz.ui import loading
+from iclviz.ui.choice import task_title
 
 STAGES = ("prefill", "decode", "candidates")
 """The stages in which the model computes; loading it is shared by many runs."""
@@ -95,21 +95,13 @@ def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
     shown = spec.demonstrations.canonical()
     return {
         "model": model_title(spec.model),
-        "task": _task_title(spec.task),
+        "task": task_title(spec.task),
         "shown": shown.kind,
         "k": shown.k,
         "seed": shown.seed,
         "items": spec.n_items,
         "key": key,
     }
-
-
-def _task_title(name: str) -> str:
-    """A task's title; the name of one whose file is gone."""
-    try:
-        return task(name).title
-    except UserError:
-        return name
 
 
 def _seconds(key: str) -> float | None:
