@@ -7,6 +7,7 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.ui import choice, controls, loading, recent
 from iclviz.ui.asking import only_what_is_shown
+from iclviz.ui.login import ask_for_login
 from iclviz.ui.look import heading, set_look
 from iclviz.ui.plain import lines_as_text
 
@@ -42,6 +43,7 @@ def front() -> None:
 
 
 set_look()
+ask_for_login()
 choice.read_url()
 pages = {title: page(title, icon) for title, icon in PAGES.items()}
 current = st.navigation(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
+from iclviz.recorded import Summary
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, resolve
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
-from iclviz.store import Store, Summary
+from iclviz.store import Store
 from iclviz.terminal import showing
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     UserError: one of the specs cannot be run.
     """
     store = Store()
-    asked = [resolve(spec, store.memo) for spec in specs]
+    asked = [resolve(spec, store.memo, store) for spec in specs]
     missing = [resolved for resolved in asked if resolved.key not in store]
     if len(asked) > 1:
         for resolved in missing:

@@ -25,7 +25,7 @@ from iclviz.spec import Demonstrations, RunSpec
 
 if TYPE_CHECKING:
     from iclviz.jobs.table import Report
-    from iclviz.store import Summary
+    from iclviz.recorded import Summary
 
 INTERRUPTED = 130
 STOPPED = "Stopped. What is finished is kept; the same command goes on from there."
@@ -125,13 +125,15 @@ def tasks() -> None:
 @app.command()
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line a run.")] = False) -> None:
     """List what the cache holds, newest first."""
-    from iclviz.api import runs as list_runs
+    from iclviz.store import Store
 
-    found = list_runs()
+    found, ailing = Store().listing()
     if as_json:
         for entry in found:
             print(json.dumps(entry.to_dict()))
         return
+    for one in ailing:
+        out.print(one.problem)
     if not found:
         out.print("The cache holds no runs yet. Make one: iclviz run --task linear_regression --k 8")
         return
@@ -198,17 +200,26 @@ def _telling() -> "Iterator[Report]":
 
 
 @app.command("import")
-def import_(places: list[Path]) -> None:
-    """Take in folders or ZIP files that `iclviz export` wrote."""
-    from iclviz.bundles import import_bundle
+def import_(
+    places: list[Path],
+    only_plan: Annotated[bool, typer.Option("--plan", help="Only say what would be taken in.")] = False,
+) -> None:
+    """Take in folders or ZIP files that `iclviz export` wrote, after saying what that will do."""
+    from iclviz.bundles import import_bundle, plan_import
     from iclviz.store import Store
 
-    for place in places:
-        found = import_bundle(Store(), place.expanduser())
+    for place in [one.expanduser() for one in places]:
+        for sentence in plan_import(Store(), place).sentences():
+            out.print(sentence)
+        if only_plan:
+            continue
+        found = import_bundle(Store(), place)
         for key in found.new:
             out.print(f"imported  {key}")
         for key in found.known:
             out.print(f"known     {key}")
+        for name, problem in found.refused.items():
+            out.print(f"refused   {name}: {problem}")
 
 
 @app.command()

@@ -4,16 +4,28 @@ An annotation lies beside the recording's files and outside its checksums, and g
 discarded is moved into the cache's `discarded/` folder, from which it can be restored until that is emptied.
 """
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
+from iclviz import schemas
+from iclviz.disk import size_of, write_atomically, writing
 from iclviz.errors import StoreError
-from iclviz.spec import canonical_json
-from iclviz.store import Store, write_atomically, writing
+from iclviz.formats import Format, NewerError, unchanged
+from iclviz.schemas import read_json
+from iclviz.store import Ailing, Store, is_key
 
 FILE = "annotation.json"
+FORMAT = Format("annotation", (unchanged,))
+MOST_BYTES = 2**20
+SCHEMA = schemas.fields(
+    {
+        "name": schemas.text(1000),
+        "tags": schemas.list_of(schemas.text(1000), 1000),
+        "note": schemas.text(MOST_BYTES),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +38,37 @@ class Annotation:
 
 
 def annotation(store: Store, key: str) -> Annotation:
-    """What is said of a recording; nothing where the file is missing or nobody of ours wrote it."""
+    """What is said of a recording; nothing where that cannot be read, which `annotation_problem` tells."""
+    place = store.place(key)
     try:
-        said = json.loads((store.place(key) / FILE).read_text(encoding="utf-8"))
-        return Annotation(str(said["name"]), tuple(str(tag) for tag in said["tags"]), str(said["note"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _read(place)
+    except StoreError:
         return Annotation()
+
+
+def annotation_problem(store: Store, key: str) -> Ailing | None:
+    """Why the annotation of a recording cannot be read, None where it can be or there is none."""
+    place = store.place(key)
+    try:
+        _read(place)
+    except StoreError as error:
+        remove = partial((place / FILE).unlink, missing_ok=True)
+        return Ailing("annotation", key, str(error), isinstance(error, NewerError), remove)
+    return None
+
+
+def _read(folder: Path) -> Annotation:
+    if not (folder / FILE).exists():
+        return Annotation()
+    try:
+        said = FORMAT.unsealed(read_json(folder / FILE, MOST_BYTES), folder.name)
+        SCHEMA(said)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"Name, tags and note of the recording {folder.name} are damaged ({error}).",
+            "Remove them, and write them again.",
+        ) from error
+    return Annotation(said["name"], tuple(said["tags"]), said["note"])
 
 
 def annotate(store: Store, key: str, said: Annotation) -> None:
@@ -39,12 +76,19 @@ def annotate(store: Store, key: str, said: Annotation) -> None:
 
     Raises
     ------
+    NewerError: a newer iclviz has said something that would be lost.
     StoreError: no such recording, or the cache cannot be written.
     """
     if key not in store:
         raise StoreError(f"The cache holds no recording {key!r}.", "Reload the page.")
+    try:
+        _read(store.place(key))
+    except NewerError:
+        raise
+    except StoreError:  # what is damaged is written anew
+        pass
     with writing(store.folder):
-        write_atomically(store.place(key) / FILE, canonical_json(asdict(said)).encode())
+        write_atomically(store.place(key) / FILE, FORMAT.sealed(asdict(said)))
 
 
 def discard(store: Store, key: str) -> None:
@@ -57,8 +101,8 @@ def discard(store: Store, key: str) -> None:
     if key not in store:
         return
     with writing(store.folder):
-        _bin(store).mkdir(exist_ok=True)
         shutil.rmtree(_bin(store) / key, ignore_errors=True)
+        _bin(store).mkdir(exist_ok=True)
         store.place(key).rename(_bin(store) / key)
     store.forget(key)
 
@@ -66,7 +110,7 @@ def discard(store: Store, key: str) -> None:
 def discarded(store: Store) -> dict[str, int]:
     """The keys of discarded recordings, with the bytes that each takes."""
     found = sorted(_bin(store).glob("*/manifest.json"))
-    return {path.parent.name: sum(file.stat().st_size for file in path.parent.iterdir()) for path in found}
+    return {path.parent.name: size_of(path.parent) for path in found if is_key(path.parent.name)}
 
 
 def restore(store: Store, key: str) -> None:

@@ -1,6 +1,7 @@
 """Recordings with their figures and tables as files: what `iclviz export` writes.
 
 README.txt             what is what
+bundle.json            the number of the bundle's format
 rebuild.py             a script that draws the same figures from the recordings again
 <key>/                 the recording, as the cache keeps it
 methods.md, .tex, .bib the methods paragraph of exactly what was run
@@ -19,20 +20,24 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from iclviz import saving
+from iclviz import __version__, saving
+from iclviz.bundles import FILE, FORMAT
+from iclviz.disk import writing
 from iclviz.errors import AnalysisError, StoreError
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
 from iclviz.methods import methods
 from iclviz.rebuilding import Headline, Recipe, recipes, script
 from iclviz.recording import Recording
-from iclviz.store import Store, writing
+from iclviz.spec import canonical_json
+from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
 from iclviz.tasks.task_files import written
 
 README = f"""What iclviz exported.
 
 README.txt    this file
+bundle.json   the number of the bundle's format
 rebuild.py    a script that draws the same figures again from the recordings: python rebuild.py [FOLDER]
 methods.md    the methods paragraph of exactly what was run; methods.tex the same for LaTeX, methods.bib what it cites
 figures/      a folder for each task; what each file shows is its name
@@ -94,6 +99,7 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
     drawn, left_out = _write_figures(of_tasks, folder / "figures", report)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
+    (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
     (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
 
 

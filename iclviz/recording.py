@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from iclviz.keys import Origin
 from iclviz.spans import Span
 from iclviz.spec import RunSpec
 
@@ -47,6 +48,7 @@ class Recording:
     token_attention_last: the same for the last prompt token's row, as of `attention_last`.
     span_lengths: role -> (n,) tokens.
     timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan.
+    origin: what the key covers besides the spec; None in recordings made before it was kept.
     """
 
     spec: RunSpec
@@ -75,6 +77,7 @@ class Recording:
     token_attention_last: Mapping[int, Array] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def n_items(self) -> int:

@@ -3,29 +3,31 @@
 Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from iclviz import versions
 from iclviz.errors import ModelError, SpecError
+from iclviz.keys import Origin, key_of
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, locate
-from iclviz.models.options import OPTIONS, check_options
+from iclviz.models.options import check_options, check_trust
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
-from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
 from iclviz.tasks import Task, TaskData, task
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A spec with every default filled in, its key, its task and where its model lies."""
+    """A spec with every default filled in, its key and what that covers, its task and where its model lies."""
 
     spec: RunSpec
     key: str
     task: Task
     located: LocatedModel
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Built:
     prompts: Sequence[Prompt]
 
 
-def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
+def resolve(spec: RunSpec, memo: Any = None, there: Container[str] = ()) -> Resolved:
     """The run that a spec asks for.
 
     memo: remembers the identity of local files between calls.
+    there: keys of recordings, some perhaps made when the path of a local model was part of its key.
 
     Raises
     ------
@@ -47,6 +50,7 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
     TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
+    check_trust(spec.model, spec.model_options)
     of = task(spec.task)
     demonstrations = of.check_demonstrations(spec.demonstrations)
     located = locate(spec.model)
@@ -66,17 +70,15 @@ def resolve(spec: RunSpec, memo: Any = None) -> Resolved:
         model_options=check_options(spec.model_options),
         first_token=spec.first_token or "start",
     )
-    parts = {
-        "spec": {**full.to_dict(), "task": of.identity, "model_options": _without_place(full.model_options)},
-        "model": identity(located, memo),
-        "versions": {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE},
-    }
-    return Resolved(full, digest(parts), of, located)
+    numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
+    origin = Origin(of.identity, identity(located, memo), local, numbers)
+    return Resolved(full, _key(full, origin, there), of, located, origin)
 
 
-def _without_place(model_options: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a run was computed is no part of what it is."""
-    return {name: value for name, value in model_options.items() if not OPTIONS[name].is_place}
+def _key(spec: RunSpec, origin: Origin, there: Container[str]) -> str:
+    """The run's key; the one that a local model's path was part of where a recording has that."""
+    former = key_of(spec, replace(origin, by_files=False))
+    return former if former in there else key_of(spec, origin)
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:

@@ -1,7 +1,8 @@
 """The dashboard as processes: Streamlit for the pages, an analyst and a worker beside it; all end with this one.
 
-Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) end them all. Killed without asking, this process
-leaves a worker that ends by itself when it has had no job for a while; pages start one again when they need it.
+Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) end them all. Pages that ended by themselves are
+started again, and so are analyst and worker while something waits for them. Killed without asking, this process takes
+the pages with it, and leaves a worker that ends by itself when it has had no job for a while.
 """
 
 import errno
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from iclviz.addresses import check_open
 from iclviz.errors import UserError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.starting import Process, ensure_analyst, ensure_worker
+from iclviz.owner import owner
 from iclviz.places import checkout
 from iclviz.store import Store
 
@@ -31,6 +34,10 @@ HEAD_START_SECONDS = 4
 """How long the pages have the processor to themselves: torch takes seconds to load, and a page starts what it needs."""
 
 POLL_SECONDS = 0.05
+SUPERVISE_SECONDS = 1.0
+MOST_RESTARTS, OFTEN_SECONDS = 3, 60.0
+"""How often pages may end within a time before they are given up."""
+
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 _OTHER_PORT = "Take a port from 1024 to 65535 with --port."
@@ -63,24 +70,46 @@ def serve(host: str, port: int) -> int:
 
     Raises
     ------
-    UserError: the port is taken, or the cache cannot be written.
+    UserError: the port is taken, others reach it and no password is set, or the cache cannot be written.
     """
-    processes: list[Process] = []
+    check_open(host, owner())
+    helpers: list[Process] = []
     with _stop_signals() as stop:
         check_port(host, port)
         queue, asked = Queue(Store()), Asked(Store())
+        pages = _start_pages(host, port, queue)
         try:
-            pages = _start_pages(host, port, queue)
-            processes.append(pages)
             if _is_up(host, port, pages, stop):
                 print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
                 _wait(pages, stop, HEAD_START_SECONDS)
             if pages.poll() is None and not stop.asked:
-                processes += [helper for helper in (ensure_analyst(asked), ensure_worker(queue)) if helper]
-            _wait(pages, stop)
-            return 0 if stop.asked else _status(pages.wait())
+                helpers += _started(ensure_analyst(asked), ensure_worker(queue))
+            ends: list[float] = []
+            while not stop.asked:
+                _wait(pages, stop, SUPERVISE_SECONDS)
+                helpers = [one for one in helpers if one.poll() is None] + _restarted(queue, asked, stop)
+                if pages.poll() is not None and not stop.asked:
+                    ends = [end for end in ends if end > time.monotonic() - OFTEN_SECONDS] + [time.monotonic()]
+                    if len(ends) > MOST_RESTARTS:
+                        return _status(pages.wait())
+                    pages = _start_pages(host, port, queue)
+            return 0
         finally:
-            _stop(processes)
+            _stop([pages, *helpers])
+
+
+def _started(*processes: Process | None) -> list[Process]:
+    return [one for one in processes if one is not None]
+
+
+def _restarted(queue: Queue, asked: Asked, stop: Stop) -> list[Process]:
+    """The helpers that something waits for and that are gone, started again."""
+    if stop.asked:
+        return []
+    with suppress(UserError, OSError):  # a full disk is no reason to end the pages
+        analyst = ensure_analyst(asked) if asked.is_waiting() else None
+        return _started(analyst, ensure_worker(queue) if queue.is_waiting() else None)
+    return []
 
 
 def _wait(pages: Process, stop: Stop, seconds: float = math.inf) -> None:
@@ -140,11 +169,12 @@ def _reason(error: OSError | ValueError) -> tuple[str, str]:
 
 
 def _start_pages(host: str, port: int, queue: Queue) -> Process:
-    """Streamlit in a process group of its own: Ctrl-C in a terminal would reach it too, and break off its imports."""
-    environment, folder = _environment(queue), dashboard_folder()
-    return subprocess.Popen(
-        _streamlit(host, port), env=environment, cwd=folder, stdin=subprocess.DEVNULL, process_group=0
-    )
+    """Streamlit in a process group of its own: Ctrl-C in a terminal would reach it too, and break off its imports.
+
+    It ends when its standard input does, which this process holds for as long as it lives.
+    """
+    environment, folder = {**_environment(queue), "ICLVIZ_TIED": "1"}, dashboard_folder()
+    return subprocess.Popen(_streamlit(host, port), env=environment, cwd=folder, stdin=subprocess.PIPE, process_group=0)
 
 
 def _streamlit(host: str, port: int) -> list[str]:

@@ -30,6 +30,9 @@ POOLINGS = (*DEFAULT_POOLINGS, *(f"{role}_mean" for role in ROLES if role not in
 MOST_ITEMS = 10_000
 MOST_NEW_TOKENS = 100_000
 MOST_ATTENTION_ITEMS = 16
+PLACE_OPTIONS = ("device", "device_map", "max_memory")
+"""Model options that only say where weights go, which changes no result: they are no part of a key."""
+
 MOST = 2**31 - 1
 """The largest seed and k: what every generator and array index takes."""
 

@@ -5,12 +5,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from iclviz.bundles import import_bundle
+from iclviz.bundles import import_bundle, plan_import
 from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
 from iclviz.errors import UserError
+from iclviz.store import Ailing
 from iclviz.ui import loading, runs_table
 from iclviz.ui.choice import MOST_MEMBERS, choice, choose, choose_run
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.sets import CHOSEN
 
 FILTERS = {"task": "Task", "model": "Model", "shown": "Demonstrations", "tags": "Tags"}
@@ -113,7 +114,10 @@ def edit(key: str) -> None:
         tags = columns[1].multiselect("Tags", said.tags, said.tags, accept_new_options=True, help="Type a new one.")
         note = st.text_area("Note", said.note, help="For yourself; it goes with the run into an export.")
         if st.form_submit_button("Save", type="primary"):
-            annotate(loading.store(), key, Annotation(name.strip(), tuple(tags), note.strip()))
+            try:
+                annotate(loading.store(), key, Annotation(name.strip(), tuple(tags), note.strip()))
+            except UserError as error:
+                st.session_state["runs_problem"] = str(error)
             st.rerun()
 
 
@@ -137,7 +141,15 @@ def all_discarded() -> None:
         st.button("Restore all", on_click=take_back, args=(list(there),))
         with st.popover("Empty", icon=":material/delete_forever:"):
             st.markdown("Remove them for good? This cannot be taken back.")
-            st.button("Remove for good", on_click=empty, args=(loading.store(),), type="primary")
+            st.button("Remove for good", on_click=empty_all, type="primary")
+
+
+def empty_all() -> None:
+    """Remove discarded recordings for good."""
+    try:
+        empty(loading.store())
+    except UserError as error:
+        st.session_state["runs_problem"] = str(error)
 
 
 def bring_in() -> None:
@@ -145,13 +157,50 @@ def bring_in() -> None:
     with st.expander("Import a bundle"):
         st.markdown("A ZIP file that `iclviz export KEY … --to FILE.zip` wrote. Every file in it is checked.")
         uploaded = st.file_uploader("Bundle", ["zip"], key="bundle")
-        if uploaded is not None and st.button("Import", type="primary"):
-            taken = import_bundle(loading.store(), uploaded)
-            parts = [f"{len(taken.new)} new"] + ([f"{len(taken.known)} known already"] if taken.known else [])
-            st.session_state["imported"] = f"Imported: {', '.join(parts)}."
-            st.rerun()
+        if uploaded is not None:
+            offer(uploaded)
         if said := st.session_state.pop("imported", None):
             st.success(said)
+        for problem in st.session_state.pop("refused_imports", ()):
+            st.warning(as_text(problem))
+
+
+def offer(bundle: Any) -> None:
+    """What a bundle would bring, and the button that takes it in."""
+    try:
+        plan = plan_import(loading.store(), bundle)
+        st.markdown("  \n".join(as_text(sentence) for sentence in plan.sentences()))
+        if not st.button("Import", type="primary"):
+            return
+        taken = import_bundle(loading.store(), bundle)
+    except UserError as error:
+        st.error(as_text(str(error)))
+        return
+    parts = [f"{len(taken.new)} new"] + ([f"{len(taken.known)} known already"] if taken.known else [])
+    st.session_state["imported"] = f"Imported: {', '.join(parts)}."
+    st.session_state["refused_imports"] = list(taken.refused.values())
+    st.rerun()
+
+
+def what_ails() -> None:
+    """What of the cache cannot be used, each with its reason; what is damaged can be removed."""
+    found = runs_table.ailing()
+    if not found:
+        return
+    with st.expander(f"Cannot be read ({len(found)})", icon=":material/warning:", expanded=True):
+        for place, one in enumerate(found):
+            line, button = st.columns([6, 1], vertical_alignment="center")
+            line.markdown(as_text(one.problem))
+            if not one.is_newer:
+                button.button("Remove", key=f"remove-{place}-{one.name}", on_click=remove, args=(one,))
+
+
+def remove(one: Ailing) -> None:
+    """Take away what is damaged."""
+    try:
+        one.remove()
+    except (UserError, OSError) as error:
+        st.session_state["runs_problem"] = str(error)
 
 
 rows = runs_table.runs()
@@ -164,5 +213,6 @@ else:
     left = found(rows)
     st.caption(f"{len(left)} of {len(rows)} runs · {rows['size'].sum():.1f} MB in all")
     actions(selected(left))
+what_ails()
 all_discarded()
 bring_in()

@@ -9,7 +9,7 @@ from iclviz.bundles import import_bundle
 from iclviz.curating import Annotation, annotate, annotation
 from iclviz.errors import StoreError
 from iclviz.store import Store
-from tests.test_store import KEY, recording, with_tokens
+from tests.test_store import KEY, TOKENS_KEY, recording, with_tokens
 
 
 @pytest.fixture
@@ -47,19 +47,19 @@ def test_an_uploaded_zip_file_does_the_same(exported, store):
 def exported_tokens(tmp_path):
     store = Store(tmp_path / "there")
     store.save(with_tokens(), "log_accuracy")
-    store.export([KEY], tmp_path / "out")
+    store.export([TOKENS_KEY], tmp_path / "out")
     return tmp_path / "out"
 
 
 def test_attention_token_by_token_comes_in_too(exported_tokens, store):
     with open(_zipped(exported_tokens), "rb") as file:
         import_bundle(store, io.BytesIO(file.read()))
-    np.testing.assert_array_equal(store.load(KEY).token_attention[1], with_tokens().token_attention[1])
+    np.testing.assert_array_equal(store.load(TOKENS_KEY).token_attention[1], with_tokens().token_attention[1])
 
 
 @pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: file.write_bytes(b"harm")])
 def test_a_missing_or_changed_file_of_attention_token_by_token_is_refused(exported_tokens, store, harm):
-    harm(exported_tokens / KEY / "tokens.safetensors")
+    harm(exported_tokens / TOKENS_KEY / "tokens.safetensors")
     with pytest.raises(StoreError, match="Export it again"):
         import_bundle(store, exported_tokens)
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
 from iclviz.serving import check_port, serve
+from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -99,13 +100,71 @@ def stand_ins(monkeypatch):
 
 
 @pytest.mark.parametrize(("code", "status"), [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", 128 + 9)])
-def test_pages_that_end_by_themselves_end_analyst_and_worker_too(monkeypatch, stand_ins, code, status):
-    pages = [sys.executable, "-c", f"import os, time; time.sleep(2); {code}"]
+def test_pages_that_end_again_and_again_end_analyst_and_worker_too(monkeypatch, stand_ins, code, status):
+    pages = [sys.executable, "-c", f"import os, time; time.sleep(0.5); {code}"]
     monkeypatch.setattr(serving, "_streamlit", lambda host, port: pages)
     before = signal.getsignal(signal.SIGTERM)
     assert serve("localhost", free_port()) == status
     assert [one.poll() for one in stand_ins] == [-signal.SIGTERM] * 2
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def children(pid):
+    """Processes whose parent that is, by what they run; one that has ended and was not taken notice of is "defunct"."""
+    told = subprocess.run(
+        ["ps", "-o", "pid=,stat=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    rows = [line.split(None, 2) for line in told.stdout.splitlines()]
+    return {int(number): "defunct" if state[0] == "Z" else words for number, state, words in rows}
+
+
+def running(pid, words):
+    return next((number for number, said in children(pid).items() if words in said), None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes")
+def test_what_is_killed_is_started_again_and_a_killed_dashboard_leaves_no_port_taken(own_cache):
+    port = free_port()
+    with dashboard(own_cache, port) as process:
+        wait_until(lambda: "iclviz is ready" in process.stdout.readline())
+        pages = running(process.pid, "iclviz.ui.server")
+        wait_until(lambda: running(process.pid, "iclviz worker"))
+        os.kill(pages, signal.SIGKILL)
+        wait_until(lambda: running(process.pid, "iclviz.ui.server") not in (None, pages))
+        worker = running(process.pid, "iclviz worker")
+        queue = Queue(Store(own_cache))
+        queue.submit(RunSpec("no such model", "linear_regression", Demonstrations("correct", 2), 8), "a" * 32)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: queue.get("a" * 32).state == "failed")
+        assert "defunct" not in children(process.pid).values()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+        def is_free():
+            try:
+                check_port("localhost", port)
+            except UserError:
+                return False
+            return True
+
+        wait_until(is_free, 10)
+        for helper in left_behind(own_cache):
+            os.kill(helper, signal.SIGTERM)
+
+
+def left_behind(folder):
+    """Processes of a cache that a killed dashboard left."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"ICLVIZ_CACHE={folder}\0".encode() in path.read_bytes():
+                yield int(path.parent.name)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "lab.example.org"])
+def test_others_are_served_only_with_a_password(host, monkeypatch, tmp_path):
+    monkeypatch.setenv("ICLVIZ_CONFIG", str(tmp_path / "config.toml"))
+    with pytest.raises(UserError, match="nothing would ask who it is"):
+        serve(host, free_port())
 
 
 def test_signals_that_are_ignored_stay_so():

@@ -9,19 +9,34 @@ import numpy as np
 import pytest
 
 from iclviz.errors import StoreError
+from iclviz.keys import Origin, key_of
+from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Recording
+from iclviz.rows import DamagedName, DamagedRowError
 from iclviz.spans import Span
 from iclviz.spec import Demonstrations, RunSpec, digest
-from iclviz.store import TOKEN_TABLES, Store, UnpicklingRefusedError
+from iclviz.store import Store
 
-KEY = digest("a run")
+SPEC = RunSpec("m", "linear_regression", Demonstrations("correct", 2), 2)
+VERSIONS = {"task": 1, "prompts": 1, "capture": 1}
 
 
-def recording(key=KEY, **changes):
+def origin(model="a model"):
+    return Origin("linear_regression", model, False, VERSIONS)
+
+
+KEY = key_of(SPEC, origin())
+OTHER = key_of(SPEC, origin("another model"))
+WITH_TOKENS = SPEC.with_(attention_items=(1,))
+TOKENS_KEY = key_of(WITH_TOKENS, origin())
+
+
+def recording(model="a model", spec=SPEC, **changes):
     rng = np.random.default_rng(0)
     values = {
-        "spec": RunSpec("m", "linear_regression", Demonstrations("correct", 2), 2),
-        "key": key,
+        "spec": spec,
+        "origin": origin(model),
+        "key": key_of(spec, origin(model)),
         "item_ids": ["one", "two"],
         "prompts": ["a 😀", "b"],
         "responses": [" 1\n", " x"],
@@ -50,8 +65,7 @@ def recording(key=KEY, **changes):
 def with_tokens():
     """A recording that keeps the attention of its second item, of two tokens, token by token."""
     masses = np.array([0.25, 0.75], np.float16) * np.ones((2, 2, 1), np.float16)
-    spec = recording().spec.with_(attention_items=(1,))
-    return recording(spec=spec, token_attention={1: masses}, token_attention_last={1: masses[..., ::-1]})
+    return recording(spec=WITH_TOKENS, token_attention={1: masses}, token_attention_last={1: masses[..., ::-1]})
 
 
 @pytest.fixture
@@ -77,7 +91,7 @@ def test_a_recording_comes_back_as_it_was_saved(store):
 def test_attention_token_by_token_comes_back_as_it_was_saved(store):
     saved = with_tokens()
     store.save(saved, "log_accuracy")
-    back = store.load(KEY)
+    back = store.load(TOKENS_KEY)
     for table in TOKEN_TABLES:
         assert list(getattr(back, table)) == [1]
         np.testing.assert_array_equal(getattr(back, table)[1], getattr(saved, table)[1])
@@ -88,13 +102,13 @@ def test_attention_token_by_token_comes_back_as_it_was_saved(store):
 
 def test_attention_token_by_token_is_not_read_before_it_is_asked_for(store):
     store.save(with_tokens(), "log_accuracy")
-    file = store.place(KEY) / "tokens.safetensors"
+    file = store.place(TOKENS_KEY) / "tokens.safetensors"
     content = file.read_bytes()
     file.unlink()
-    opened = store.load(KEY)
+    opened = store.load(TOKENS_KEY)
     assert dict.fromkeys(opened.token_attention) == {1: None}
     with pytest.raises(StoreError, match="missing"):
-        store.verify(KEY)
+        store.verify(TOKENS_KEY)
     file.write_bytes(content)
     assert opened.token_attention[1].shape == (2, 2, 2)
 
@@ -146,11 +160,11 @@ def test_a_flipped_byte_is_noticed(store, name):
 
 def test_a_flipped_byte_of_attention_token_by_token_is_noticed(store):
     store.save(with_tokens(), "log_accuracy")
-    path = store.place(KEY) / "tokens.safetensors"
+    path = store.place(TOKENS_KEY) / "tokens.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    for look in (lambda: store.load(KEY).token_attention[1], lambda: store.verify(KEY)):
+    for look in (lambda: store.load(TOKENS_KEY).token_attention[1], lambda: store.verify(TOKENS_KEY)):
         with pytest.raises(StoreError, match="damaged"):
             look()
 
@@ -174,7 +188,7 @@ def test_a_short_key_is_enough_where_it_is_unambiguous(store):
 
 
 def test_an_interrupted_save_leaves_no_recording(store, monkeypatch):
-    monkeypatch.setattr("iclviz.store.write_atomically", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("iclviz.recorded.write_atomically", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         store.save(recording(), "log_accuracy")
     assert KEY not in store
@@ -183,7 +197,7 @@ def test_an_interrupted_save_leaves_no_recording(store, monkeypatch):
 
 def test_a_recording_that_is_not_in_the_index_is_listed_again(store):
     store.save(recording(), "log_accuracy")
-    store.index.delete(f"run:{KEY}")
+    del store.index[f"run:{KEY}"]
     assert [entry.key for entry in store.summaries()] == [KEY]
 
 
@@ -205,7 +219,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("column", ["value", "key"])
-def test_a_pickled_row_of_the_index_is_refused(store, column):
+def test_a_pickled_row_of_the_index_is_never_unpickled(store, column, capsys):
     store.index["bait"] = 1
     poison = sqlite3.Binary(pickle.dumps(Trap()))
     with sqlite3.connect(store.folder / "index" / "cache.db") as database:
@@ -213,20 +227,30 @@ def test_a_pickled_row_of_the_index_is_refused(store, column):
             database.execute("UPDATE Cache SET mode = 4, value = ?", (poison,))
         else:
             database.execute("UPDATE Cache SET raw = 0, key = ?", (poison,))
-    with pytest.raises(UnpicklingRefusedError):
-        store.index["bait"] if column == "value" else list(store.index)
+    if column == "value":
+        with pytest.raises(DamagedRowError):
+            store.index["bait"]
+    (name,) = store.index
+    assert isinstance(name, DamagedName) is (column == "key")
+    del store.index[name]
+    assert list(store.index) == []
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def facts(*items):
+    return {"items": list(items), "response_ids": [], "candidate_logprobs": [], "seconds": {}}
 
 
 def test_finished_pieces_come_back_and_damaged_ones_do_not(store):
     unfinished = store.unfinished(KEY)
-    unfinished.save_piece(0, {"a": np.arange(4)}, {"items": [0, 2]})
-    unfinished.save_piece(1, {"a": np.arange(2)}, {"items": [1]})
-    (arrays, facts), (_, others) = unfinished.pieces()
+    unfinished.save_piece(0, {"a": np.arange(4)}, facts(0, 2))
+    unfinished.save_piece(1, {"a": np.arange(2)}, facts(1))
+    (arrays, said), (_, others) = unfinished.pieces()
     np.testing.assert_array_equal(arrays["a"], np.arange(4))
-    assert (facts, others) == ({"items": [0, 2]}, {"items": [1]})
+    assert (said, others) == (facts(0, 2), facts(1))
     path = unfinished.folder / "piece-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert [facts for _, facts in unfinished.pieces()] == [{"items": [1]}]
+    assert [said for _, said in unfinished.pieces()] == [facts(1)]
 
 
 def test_export_copies_checked_recordings(store, tmp_path):
@@ -248,7 +272,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(store, monkeypatch)
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("iclviz.store.save_file", full)
+    monkeypatch.setattr("iclviz.recorded.save_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
         store.save(recording(), "log_accuracy")
     assert KEY not in store
@@ -262,7 +286,7 @@ def read_only(store, monkeypatch):
     def refuse(*arguments, **options):
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    monkeypatch.setattr("iclviz.store.Cache", refuse)
+    monkeypatch.setattr("iclviz.rows.Cache", refuse)
     return Store(store.folder)
 
 
@@ -288,11 +312,10 @@ def test_an_index_that_is_no_database_is_set_aside(store):
 @pytest.mark.parametrize("name", ["run.json", "manifest.json"])
 def test_one_damaged_recording_does_not_hide_the_others(store, name):
     store.save(recording(), "log_accuracy")
-    other = digest("another")
-    store.save(recording(other), "log_accuracy")
+    store.save(recording("another model"), "log_accuracy")
     (store.folder / "recordings" / KEY / name).write_text("[]")
-    store.index.delete(f"run:{KEY}")
-    assert other in [entry.key for entry in store.summaries()]
+    del store.index[f"run:{KEY}"]
+    assert OTHER in [entry.key for entry in store.summaries()]
     with pytest.raises(StoreError, match="damaged"):
         store.load(KEY)
 

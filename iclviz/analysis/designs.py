@@ -86,8 +86,8 @@ class Design:
     def take(self, items: Array) -> "Design":
         """The design of some items, in their order."""
         n = len(items)
-        parts = (unit_codes(codes[items], n) for codes in (self.groups, self.blocks, self.cells))
-        return Design(*parts, self.columns[items])
+        groups, blocks, cells = (unit_codes(codes[items], n) for codes in (self.groups, self.blocks, self.cells))
+        return Design(groups, blocks, cells, self.columns[items])
 
     def without_cells(self) -> "Design":
         """The same with all items of a block in one cell; columns still take factors out."""

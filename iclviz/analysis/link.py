@@ -236,9 +236,7 @@ def _link(data: _Data, n_permutations: int, n_bootstrap: int, seed: int) -> _Col
     if data.covariates:
         partial = _without_covariates(data, x, y, moves)
         arrays |= {"partial": partial["estimate"]} | {f"partial_{name}": partial[name] for name in ("p", "p_corrected")}
-    return _Columns(
-        {name: arrays.get(name, absent) for name in ARRAYS}, len(moves.places), moves.moved, moves.reason
-    )
+    return _Columns({name: arrays.get(name, absent) for name in ARRAYS}, len(moves.places), moves.moved, moves.reason)
 
 
 def _removed(data: _Data) -> Array:

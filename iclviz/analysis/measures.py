@@ -125,9 +125,7 @@ def across_conditions(
     how = measuring or Measuring()
     scored = {label: one for label, one in recordings.items() if score in one.scores}
     scores = {label: float(mean_of_known(np.asarray(one.scores[score], float))) for label, one in scored.items()}
-    means = {
-        label: mean_of_known(MEASURES[measure](one, how, np.arange(one.n_items))) for label, one in scored.items()
-    }
+    means = {label: mean_of_known(MEASURES[measure](one, how, np.arange(one.n_items))) for label, one in scored.items()}
     n_columns = min((len(of_layers) for of_layers in means.values()), default=0)
     return [
         _condition_points({label: (float(means[label][column]), scores[label]) for label in scored})

@@ -81,9 +81,7 @@ def alignment_change(
         different = {id(one): one for one in comparison.side(side)}
         return np.stack([_rsms(one, comparison.items(one), pooling, metric) for one in different.values()])
 
-    return alignment_difference(
-        stacks(0), stacks(1), said[np.ix_(items, items)], comparison.groups, method=method
-    )
+    return alignment_difference(stacks(0), stacks(1), said[np.ix_(items, items)], comparison.groups, method=method)
 
 
 def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> Array:
@@ -128,9 +126,7 @@ def probe_change(
     AnalysisError: no such label or pooling, or models with different numbers of layers.
     """
     check_layers(comparison)
-    change = comparison.change(
-        lambda recording, items: held_out_probe(recording, label, pooling, items).group_values
-    )
+    change = comparison.change(lambda recording, items: held_out_probe(recording, label, pooling, items).group_values)
     folds = unit_codes(comparison.of_items(comparison.first.groups[label]), change.shape[1])
     labelled = np.flatnonzero(np.isfinite(change).any(axis=(0, 2)))
     firsts = labelled[np.unique(folds[labelled], return_index=True)[1]]
@@ -141,8 +137,8 @@ def probe_change(
         absent = np.full(change.shape[2], np.nan)
         return replace(test, p=absent, p_corrected=absent, p_fdr=absent, reason=swaps[0].reason)
     p, corrected, fdr = _swapped_p(swaps, test.n_units)
-    exact = {"n_permutations": len(swaps[0].null)} if isinstance(test, PairedTest) else {}
-    return replace(test, p=p, p_corrected=corrected, p_fdr=fdr, reason=None, **exact)
+    found: Change = replace(test, p=p, p_corrected=corrected, p_fdr=fdr, reason=None)
+    return replace(found, n_permutations=len(swaps[0].null)) if isinstance(found, PairedTest) else found
 
 
 def _swapped(

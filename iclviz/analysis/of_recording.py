@@ -173,9 +173,7 @@ def held_out_probe(recording: Recording, label: str, pooling: str, items: Array 
     places = np.arange(recording.n_items) if items is None else np.asarray(items)
     name = (label, pooling, places.tobytes())
     if name not in kept:
-        kept[name] = recording_probe(
-            recording, label, pooling, n_permutations=0, n_controls=0, items=places
-        )
+        kept[name] = recording_probe(recording, label, pooling, n_permutations=0, n_controls=0, items=places)
     return kept[name]
 
 

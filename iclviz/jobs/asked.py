@@ -12,18 +12,19 @@ ANALYST = "analyst"
 class Asked(JobTable[Question[Any]]):
     """The questions of one cache folder that have no answer yet."""
 
-    name, work = "asked", Question
+    name, work, doer = "asked", Question, "analyst"
 
     def drop(self, key: str) -> None:
         """Forget a question that waits, or that was answered or could not be."""
         job = self.get(key)
         if job and job.state != "running":
-            self._jobs.delete(key)
+            self._forget(key)
 
     def done(self, key: str) -> None:
         """Forget a question whose answer is kept."""
-        self._jobs.delete(key)
+        self._forget(key)
 
     def next(self) -> Job[Question[Any]] | None:
-        """The question whose turn it is; one that says "running" was left by an analyst that is gone."""
-        return next(iter(self.in_turn()), None)
+        """The question whose turn it is."""
+        taken = (self.taken_up(job) for job in self.in_turn())
+        return next((job for job in taken if job is not None), None)

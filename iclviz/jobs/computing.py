@@ -28,7 +28,8 @@ from iclviz.models.loading import LoadedModel, load, ready_tokenizer
 from iclviz.models.locating import download
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, tokenized
-from iclviz.store import Store, Unfinished
+from iclviz.store import Store
+from iclviz.unfinished import Unfinished
 
 
 @dataclass(frozen=True)

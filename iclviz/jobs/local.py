@@ -94,7 +94,7 @@ def _computed(
 
 
 def _resolved(job: Run, queue: Queue) -> Resolved:
-    resolved = resolve(job.spec, queue.store.memo)
+    resolved = resolve(job.spec, queue.store.memo, queue.store)
     _check_key(job, resolved)
     return resolved
 

@@ -23,7 +23,7 @@ MOST_WHILE_OTHERS_WAIT = 4
 class Queue(JobTable[RunSpec]):
     """The runs of one cache folder."""
 
-    name, work = "queue", RunSpec
+    name, work, doer = "queue", RunSpec, "worker"
 
     def _is_abandoned(self, job: Run) -> bool:
         return job.cancel_requested and not self.is_leased(job.key)
@@ -46,10 +46,13 @@ class Queue(JobTable[RunSpec]):
 
     def next_sweep(self, but: frozenset[str] = frozenset()) -> list[Run]:
         """The next job that nobody computes, waiting or left running by a process that is gone, and those behind it
-        that differ in their demonstrations alone: their prompts have much in common.
+        that differ in their demonstrations alone: their prompts have much in common. One that ended a process is alone.
         """
         waiting = [job for job in self.in_turn() if job.key not in but and not self.is_leased(job.key)]
-        sweep = list(takewhile(lambda job: _but_demonstrations(job) == _but_demonstrations(waiting[0]), waiting))
+        if waiting and _has_ended_one(waiting[0]):
+            return waiting[:1]
+        alike = takewhile(lambda job: _but_demonstrations(job) == _but_demonstrations(waiting[0]), waiting)
+        sweep = [job for job in alike if not _has_ended_one(job)]
         return sweep if len({job.asker for job in waiting}) < 2 else sweep[:MOST_WHILE_OTHERS_WAIT]
 
     @contextmanager
@@ -67,3 +70,7 @@ class Queue(JobTable[RunSpec]):
 
 def _but_demonstrations(job: Run) -> RunSpec:
     return job.spec.with_(demonstrations=Demonstrations())
+
+
+def _has_ended_one(job: Run) -> bool:
+    return job.ends > 0 or job.state == "running"

@@ -12,11 +12,12 @@ from iclviz.capture.engine import Captured
 from iclviz.capture.plan import PlanSettings
 from iclviz.models.loading import LoadedModel
 from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
+from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
-from iclviz.store import TOKEN_TABLES, Unfinished
 from iclviz.tasks import Answers
+from iclviz.unfinished import Unfinished
 
 LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
 
@@ -95,6 +96,7 @@ class RunningRun:
         return Recording(
             spec=resolved.spec,
             key=resolved.key,
+            origin=resolved.origin,
             item_ids=[item.id for item in data.items],
             prompts=["".join(prompt.pieces) for prompt in self.prompts],
             responses=responses,

@@ -4,6 +4,9 @@ import atexit
 import os
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from iclviz.jobs.asked import ANALYST, Asked
@@ -12,6 +15,7 @@ from iclviz.models.devices import device_kind
 from iclviz.store import Store
 
 IDLE_EXIT_SECONDS = 1800
+SOON_SECONDS, MOST_REST_SECONDS = 20.0, 30.0
 
 
 Process = subprocess.Popen[bytes]
@@ -29,6 +33,7 @@ def start(store: Store, name: str) -> Process:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     atexit.register(process.terminate)
+    threading.Thread(target=process.wait, daemon=True).start()  # takes notice of its end at once
     return process
 
 
@@ -42,13 +47,24 @@ def ensure_analyst(asked: Asked) -> Process | None:
     return None if asked.worker_lives(ANALYST) else _start_once(asked.store, "analyst")
 
 
-_started: dict[tuple[Path, str], Process] = {}
-"""What this process started last: it takes a moment until that holds its lock."""
+@dataclass
+class Start:
+    """What this process started last, when, and how often in a row it soon ended."""
+
+    process: Process
+    at: float
+    in_vain: int = 0
+
+
+_started: dict[tuple[Path, str], Start] = {}
+"""A process takes a moment until it holds its lock."""
 
 
 def _start_once(store: Store, name: str) -> Process | None:
-    last = _started.get((store.folder, name))
-    if last is not None and last.poll() is None:
+    """Start a helper unless one is starting; one that ends at once is given longer and longer rests."""
+    last, now = _started.get((store.folder, name)), time.monotonic()
+    if last is not None and (last.process.poll() is None or now - last.at < min(last.in_vain, MOST_REST_SECONDS)):
         return None
-    _started[store.folder, name] = start(store, name)
-    return _started[store.folder, name]
+    in_vain = 2 * last.in_vain + 1 if last is not None and now - last.at < SOON_SECONDS else 0
+    _started[store.folder, name] = Start(start(store, name), now, in_vain)
+    return _started[store.folder, name].process

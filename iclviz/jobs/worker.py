@@ -61,9 +61,10 @@ def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
     from iclviz.jobs.local import compute_jobs
 
     with ExitStack() as leases:
-        jobs = [job for job in queue.next_sweep(frozenset(given_up)) if leases.enter_context(queue.lease(job.key))]
-        if not jobs:
+        leased = [job for job in queue.next_sweep(frozenset(given_up)) if leases.enter_context(queue.lease(job.key))]
+        if not leased:
             return False
+        jobs = [job for job in map(queue.taken_up, leased) if job is not None]
         for job in jobs:
             log.info("job %s: %s %s", job.key, job.spec.model, job.spec.task)
         try:

@@ -54,7 +54,7 @@ def _files(folder: Path) -> list[Path]:
 def _remembered(path: Path, memo: MutableMapping[str, Any]) -> str:
     stat, key = path.stat(), str(path)
     known = memo.get(key)
-    if known is not None and list(known[:2]) == [stat.st_size, stat.st_mtime_ns]:
+    if isinstance(known, list) and len(known) == 3 and known[:2] == [stat.st_size, stat.st_mtime_ns]:
         return str(known[2])
     digest = _digest(path, stat.st_size)
     memo[key] = [stat.st_size, stat.st_mtime_ns, digest]

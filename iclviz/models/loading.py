@@ -34,9 +34,10 @@ from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.gguf_header import read_header
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, converted_folder, download
-from iclviz.models.options import check_options
+from iclviz.models.options import check_options, check_trust
 from iclviz.models.placing import input_device, placing
 from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
+from iclviz.owner import owner_file
 from iclviz.places import cache_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -85,6 +86,7 @@ def load(
     """
     start = time.perf_counter()
     options = check_options(options or {})
+    check_trust(located.name, options)
     place = pick_device(device or options.get("device"))
     trusted = bool(options.get("trust_remote_code", False))
     located = download(located)
@@ -326,7 +328,7 @@ _SENTENCES: tuple[tuple[str, Sentence], ...] = (
         r"trust_remote_code",
         lambda located, facts, device: (
             f"{located.name} is only usable with code that it brings along.",
-            "If you trust that code, set the model option trust_remote_code = true.",
+            f"If you trust that code, allow it in {owner_file()} and set the model option trust_remote_code = true.",
         ),
     ),
     (

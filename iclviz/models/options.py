@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iclviz.errors import ModelError, unknown
+from iclviz.owner import owner, owner_file
 
 _MEMORY = re.compile(r"\s*(\d+|cpu)=\d+(\.\d+)?[KMGT]i?B\s*(,\s*(\d+|cpu)=\d+(\.\d+)?[KMGT]i?B\s*)*")
 _DEVICE = re.compile(r"cpu|mps|cuda(:(0|[1-9]\d{0,2}))?")
@@ -24,14 +25,12 @@ class ModelOption:
     default: what leaving it out, or None, means.
     wanted: the values it takes, in words.
     fits: whether a value of the right type is one of them.
-    is_place: whether it only says where weights go, which changes no result.
     """
 
     kind: type
     default: Any
     wanted: str
     fits: Callable[[Any], bool] = lambda value: True
-    is_place: bool = False
 
 
 OPTIONS: Mapping[str, ModelOption] = {
@@ -40,22 +39,32 @@ OPTIONS: Mapping[str, ModelOption] = {
         None,
         '"cpu", "cuda", "cuda:1" and so on, or "mps"',
         lambda name: _DEVICE.fullmatch(name) is not None,
-        is_place=True,
     ),
-    "device_map": ModelOption(
-        str, None, '"auto": over all GPUs, then memory, then disk', lambda name: name == "auto", is_place=True
-    ),
+    "device_map": ModelOption(str, None, '"auto": over all GPUs, then memory, then disk', lambda name: name == "auto"),
     "max_memory": ModelOption(
         str,
         None,
         'the most for each place, as in "0=70GiB, 1=70GiB, cpu=100GiB"',
         lambda text: _MEMORY.fullmatch(text) is not None,
-        is_place=True,
     ),
     "quantization": ModelOption(str, None, '"8bit" or "4bit"', lambda name: name in ("8bit", "4bit")),
     "tp_plan": ModelOption(str, None, '"auto"', lambda name: name == "auto"),
     "trust_remote_code": ModelOption(bool, False, "true or false"),
 }
+
+
+def check_trust(model: str, options: Mapping[str, Any]) -> None:
+    """Refuse to run code that a model brings along, unless the owner of this machine has allowed it.
+
+    Raises
+    ------
+    ModelError: nobody has.
+    """
+    if options.get("trust_remote_code") and model not in owner().trusted:
+        raise ModelError(
+            f"Code that {model} brings along is not run: the owner's configuration does not allow it.",
+            f'If you trust that code, write trust_remote_code = ["{model}"] into {owner_file()}.',
+        )
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:

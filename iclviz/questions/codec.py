@@ -1,44 +1,61 @@
-"""Results of analyses as one safetensors file: arrays as tensors, everything else as JSON beside them.
+"""Results of analyses as one file: a line with format number and checksum, then safetensors, in which everything that
+is no array is JSON beside them.
 
 A result is a frozen dataclass of an analysis, an array, a text, a number, None, or a tuple, list or table of such.
 Nothing is unpickled: a file can name no other class than those dataclasses.
 """
 
+import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from iclviz.formats import Format, unchanged
+from iclviz.schemas import MisfitError, parsed
 
 ROOMS = ("iclviz.analysis.", "iclviz.questions.")
-_ENTRY = "result"
+FORMAT = Format("answer", (unchanged,))
+_TREE = "tree"
 
 
 def encode(result: Any) -> bytes:
     """The file of a result."""
     arrays: dict[str, Any] = {}
-    tree = json.dumps(flattened(result, arrays))
-    return bytes(save(arrays, {_ENTRY: tree}))
+    tree = json.dumps(flattened(result, arrays)).encode()
+    body = bytes(save({**arrays, _TREE: np.frombuffer(tree, np.uint8)}))
+    return _head(body) + b"\n" + body
 
 
-def decode(path: Path) -> Any:
+def _head(body: bytes) -> bytes:
+    return json.dumps(FORMAT.numbered({"checksum": hashlib.blake2b(body, digest_size=16).hexdigest()})).encode()
+
+
+def decode(file: bytes) -> Any:
     """The result in a file; its arrays cannot be written to.
 
     Raises
     ------
-    ValueError: it names what is no result.
+    NewerError: it is of a newer format.
+    ValueError: it is damaged, or names what is no result.
     """
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        tree = json.loads(file.metadata()[_ENTRY])
-    for values in arrays.values():
-        values.setflags(write=False)
-    return raised(tree, arrays)
+    head, _, body = file.partition(b"\n")
+    if head != _head(body):
+        FORMAT.current(parsed(head, "the answer"))
+        raise MisfitError("the answer has other bytes than were written")
+    try:
+        arrays = load(body)
+        tree = parsed(arrays.pop(_TREE).tobytes(), "the answer")
+        for values in arrays.values():
+            values.setflags(write=False)
+        return raised(tree, arrays)
+    except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ImportError) as error:
+        raise MisfitError(f"the answer is none ({error})") from error
 
 
 def flattened(value: Any, arrays: dict[str, Any]) -> Any:

@@ -351,9 +351,7 @@ def _shuffled(examples: list[_Example], seed: int) -> list[str]:
 
 def _distractor(examples: list[_Example], seed: int) -> list[str]:
     """Each the activity of another statement of the same example, the one after its own."""
-    return [
-        example.statements[(example.position + 1) % len(example.statements)].activity for example in examples
-    ]
+    return [example.statements[(example.position + 1) % len(example.statements)].activity for example in examples]
 
 
 def _random(examples: list[_Example], seed: int) -> list[str]:

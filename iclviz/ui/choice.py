@@ -223,6 +223,8 @@ def is_made(name: str) -> bool:
 
 def _take(name: str, key: str) -> None:
     choose({name: st.session_state[key]})
+    if name.endswith("_model"):
+        confirm(st.session_state[key])
     write_url()  # a fragment reruns without the app around it
 
 
@@ -240,7 +242,29 @@ def read_url() -> None:
             linked.add(name)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
             refused.append(f"{name} = {text[:60]}")
-    st.session_state.update(refused=refused, linked=linked)
+    st.session_state.update(refused=refused, linked=linked, linked_models=_models(linked))
+
+
+def _models(linked: Collection[str]) -> set[str]:
+    """The models that a link names."""
+    named = {choices()[name] for name in linked if name.endswith("_model")}
+    return named | ({str(value) for value in choices()["values"]} if "values" in linked else set())
+
+
+@st.cache_resource(show_spinner=False)
+def _confirmed() -> set[str]:
+    """Models that somebody chose here by hand, in any session."""
+    return set()
+
+
+def confirm(model: str) -> None:
+    """Somebody chose a model by hand; for a button."""
+    _confirmed().add(model)
+
+
+def is_only_linked(model: str) -> bool:
+    """Whether nothing but a link asks for a model, so that no file of it is read and no hub asked for it."""
+    return model in st.session_state.get("linked_models", ()) and model not in _confirmed()
 
 
 def write_url() -> None:
@@ -334,12 +358,20 @@ def swap() -> None:
         choose({f"a_{field}": b, f"b_{field}": a})
 
 
+def task_title(name: str) -> str:
+    """A task's title; the name of one whose file is gone."""
+    try:
+        return task(name).title
+    except UserError:
+        return name
+
+
 def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
     """A condition in a few words: its demonstrations, and what else tells it from the other."""
     shown = spec.demonstrations.canonical()
     words = ["no demonstrations"] if shown.kind == "none" else [f"{shown.kind}, k = {shown.k}"]
     if other is None or other.task != spec.task:
-        words.insert(0, task(spec.task).title)
+        words.insert(0, task_title(spec.task))
     if other is None or other.model != spec.model:
         words.insert(0, model_title(spec.model))
     if other is not None and other.demonstrations.seed != spec.demonstrations.seed:

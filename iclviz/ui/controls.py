@@ -6,6 +6,7 @@ from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
 from iclviz.spec import MOST_ATTENTION_ITEMS
 from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
+from iclviz.ui import loading
 from iclviz.ui.choice import (
     COLOURS,
     DEFAULTS,
@@ -16,6 +17,8 @@ from iclviz.ui.choice import (
     bound,
     choices,
     choose,
+    confirm,
+    is_only_linked,
     kept_places,
     swap,
 )
@@ -56,6 +59,9 @@ def _side_controls(side: str) -> None:
         format_func=model_title,
         help="A preset on this disk, or type a preset's name, a hub id, a folder or a .gguf file.",
     )
+    model = chosen[f"{side}_model"]
+    if is_only_linked(model) and not loading.is_here(model):
+        st.button("Use this model", key=f"use-{side}-model", on_click=confirm, args=(model,), icon=":material/link:")
     titles = {name: _task_title(one) for name, one in all_tasks().items()}
     bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(of.description))
     kind, k, seed = st.columns([2, 1, 1], gap="xsmall")

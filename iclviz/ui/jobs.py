@@ -72,12 +72,18 @@ def _watch(open_before: list[str], everything: bool, where: str, run_every: floa
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
+        if queue.is_waiting():
+            ensure_worker(queue)
         jobs = queue.jobs()
         if [job.key for job in jobs if job.is_open] != open_before:
             st.rerun()
         for job in jobs:
             if job.is_open:
                 _open_job(job, queue, where)
+        for place, one in enumerate(queue.ailing() if everything else ()):
+            st.warning(as_text(one.problem))
+            if not one.is_newer:
+                st.button("Remove", key=f"remove-job-{place}", on_click=one.remove)
         if everything:
             _ended_jobs(sorted((job for job in jobs if not job.is_open), key=lambda job: -(job.finished or 0)), queue)
 

@@ -7,13 +7,15 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
-from iclviz.models.locating import LocatedModel
+from iclviz.models.locating import LocatedModel, on_disk
+from iclviz.models.presets import PRESETS
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolve
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
+from iclviz.ui.choice import is_only_linked
 
 RESOLVE_SECONDS = 30
 """How long a resolved spec is believed: a model's files may change, and a hub id costs a question to the hub."""
@@ -48,19 +50,34 @@ def queue() -> Queue:
 def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | None, str]:
     """The resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
     try:
-        resolved = resolve(_spec, _store(folder).memo)
+        resolved = resolve(_spec, _store(folder).memo, _store(folder))
     except UserError as error:
         return None, str(error)
     return resolved, ""
 
 
+def is_here(model: str) -> bool:
+    """Whether a model is known on this disk without looking for it: a preset, or one that was run here."""
+    if model in PRESETS:
+        return on_disk(model)
+    return any(entry.spec.model == model for entry in store().summaries())
+
+
 def resolved(spec: RunSpec) -> Resolved:
     """A spec with its key, at most half a minute old.
 
+    Model options are left out: what a page shows may come from elsewhere, and only who runs something gives it any.
+
     Raises
     ------
-    UserError: the spec cannot be run.
+    UserError: the spec cannot be run, or names a model that only a link asks for.
     """
+    if is_only_linked(spec.model) and not is_here(spec.model):
+        raise UserError(
+            f"A link asks for the model {spec.model}, which nobody has chosen here.",
+            "If you know it, click “Use this model” in the sidebar; until then no file is read and no hub is asked.",
+        )
+    spec = spec.with_(model_options={})
     found, problem = _resolved(canonical_json(spec.to_dict()), spec, str(cache_folder()))
     if found is None:
         raise UserError(problem)

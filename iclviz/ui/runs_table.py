@@ -1,7 +1,7 @@
 """Every run of the cache as a table: recordings with what users said of them, and jobs that have no recording yet."""
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from iclviz.curating import annotation
-from iclviz.errors import UserError
+from iclviz.curating import annotation, annotation_problem
+from iclviz.errors import StoreError
 from iclviz.jobs.queue import Run
 from iclviz.models.presets import model_title
+from iclviz.recorded import MOST_BYTES, RUN, Summary
+from iclviz.schemas import read_json
 from iclviz.spec import RunSpec
-from iclviz.store import Summary
-from iclviz.tasks import task
+from iclviz.store import Ailing
 from iclviz.ui import loading
+from iclviz.ui.choice import task_title
 
 STAGES = ("prefill", "decode", "candidates")
 """The stages in which the model computes; loading it is shared by many runs."""
@@ -47,9 +49,27 @@ def runs() -> pd.DataFrame:
     """
     recorded = [_recorded(entry) for entry in loading.store().summaries()]
     known = {row["key"] for row in recorded}
-    jobs = [job for job in reversed(loading.queue().jobs()) if job.key not in known and job.state != "done"]
+    jobs = [job for job in reversed(_jobs()) if job.key not in known and job.state != "done"]
     under_way, ended = ([_job(job) for job in jobs if job.is_open is there] for there in (True, False))
     return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
+
+
+def _jobs() -> list[Run]:
+    """The jobs; none where the queue cannot be opened, as on a full disk, on which recordings can still be removed."""
+    try:
+        return loading.queue().jobs()
+    except StoreError:
+        return []
+
+
+def ailing() -> list[Ailing]:
+    """What of the cache cannot be used."""
+    store = loading.store()
+    readable, wrong = store.listing()
+    said = (annotation_problem(store, entry.key) for entry in readable)
+    with suppress(StoreError):
+        wrong = [*wrong, *loading.queue().ailing()]
+    return [*wrong, *(one for one in said if one is not None)]
 
 
 def _job(job: Run) -> dict[str, Any]:
@@ -75,7 +95,7 @@ def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
     shown = spec.demonstrations.canonical()
     return {
         "model": model_title(spec.model),
-        "task": _task_title(spec.task),
+        "task": task_title(spec.task),
         "shown": shown.kind,
         "k": shown.k,
         "seed": shown.seed,
@@ -84,17 +104,9 @@ def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
     }
 
 
-def _task_title(name: str) -> str:
-    """A task's title; the name of one whose file is gone."""
-    try:
-        return task(name).title
-    except UserError:
-        return name
-
-
 def _seconds(key: str) -> float | None:
     try:
-        timing = json.loads((loading.store().place(key) / "run.json").read_text())["timing"]
+        timing = read_json(loading.store().place(key) / RUN, MOST_BYTES[RUN])["timing"]
         return float(sum(timing.get(stage, 0.0) for stage in STAGES))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -12,10 +12,10 @@ import streamlit as st
 from iclviz.curating import annotation
 from iclviz.errors import UserError
 from iclviz.models.presets import model_title
+from iclviz.recorded import Summary
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.store import Summary
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
 from iclviz.ui.choice import (
@@ -265,8 +265,8 @@ def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
 def members() -> list[Member]:
     """The conditions of the set, in order."""
     if choices()["vary"] == CHOSEN:
-        entries = [loading.store().summary(key) for key in choices()["runs"]]
-        return [_member(run_name(entry), entry.spec) for entry in entries]
+        entries = {entry.key: entry for entry in loading.store().summaries()}
+        return [_chosen(entries[key]) for key in choices()["runs"] if key in entries]
     varied, letters = VARIATIONS[choices()["vary"]], {_plain(choice().b): "B: ", _plain(choice().a): "A: "}
     specs = {value: varied.put(base()[1], value) for value in choices()["values"]}
     return [_member(f"{letters.get(_plain(spec), '')}{varied.named(value)}", spec) for value, spec in specs.items()]
@@ -275,3 +275,11 @@ def members() -> list[Member]:
 def _member(label: str, spec: RunSpec) -> Member:
     one = loading.found(spec)
     return Member(label, spec, one.resolved, one.recording, one.problem)
+
+
+def _chosen(entry: Summary) -> Member:
+    """A recorded run as it is, wherever it was made; it is never run again from what it says of itself."""
+    try:
+        return Member(run_name(entry), entry.spec, None, loading.recording(entry.key))
+    except UserError as error:
+        return Member(run_name(entry), entry.spec, None, None, str(error))

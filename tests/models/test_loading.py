@@ -113,6 +113,26 @@ def test_code_that_a_model_brings_is_not_run_unasked(model_folder):
         load(locate(str(model_folder)), device="cpu")
 
 
+def test_only_the_owner_of_the_machine_lets_a_model_run_its_code(model_folder, tmp_path, monkeypatch):
+    from iclviz.resolve import resolve
+    from iclviz.spec import RunSpec
+
+    ran = tmp_path / "ran"
+    (model_folder / "configuration_own.py").write_text(f"open({str(ran)!r}, 'w').close()")
+    change_config(model_folder, model_type="own", auto_map={"AutoConfig": "configuration_own.OwnConfig"})
+    told = {"trust_remote_code": True}
+    monkeypatch.setenv("ICLVIZ_CONFIG", str(tmp_path / "config.toml"))
+    with pytest.raises(ModelError, match="the owner's configuration"):
+        load(locate(str(model_folder)), options=told, device="cpu")
+    with pytest.raises(ModelError, match="the owner's configuration"):
+        resolve(RunSpec(str(model_folder), "linear_regression", model_options=told))
+    assert not ran.exists()
+    (tmp_path / "config.toml").write_text(f'trust_remote_code = ["{model_folder}"]')
+    with pytest.raises(Exception):  # noqa: B017, PT011 - its code is run, and makes no configuration
+        load(locate(str(model_folder)), options=told, device="cpu")
+    assert ran.exists()
+
+
 def test_weights_that_are_not_in_the_files_are_refused(model_folder):
     shard = next(file for file in model_folder.glob("*.safetensors") if "lm_head.weight" not in load_file(file))
     tensors = load_file(shard)

@@ -1,6 +1,7 @@
 import pytest
 
 from iclviz.curating import annotation, discard, discarded
+from iclviz.errors import StoreError
 from iclviz.jobs.queue import Queue
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
@@ -120,12 +121,44 @@ def test_what_was_discarded_can_be_restored_later_or_removed_for_good(table, cho
 def test_rows_of_a_task_whose_file_is_gone_are_still_listed(chosen, table):
     table()
     store = Store()
-    path = store.place(keys()[0]) / "run.json"
-    path.write_text(path.read_text().replace('"linear_regression"', '"gone_by_now"'))
-    store.index.delete(f"run:{keys()[0]}")
+    row = store.index[f"run:{keys()[0]}"]
+    store.index[f"run:{keys()[0]}"] = {**row, "spec": {**row["spec"], "task": "gone_by_now"}}
     shown = opened("runs", chosen)
     assert not shown.exception
     assert "gone_by_now" in set(shown.dataframe[0].value["task"])
+
+
+def test_what_cannot_be_read_is_named_and_removed_at_a_click(chosen, table):
+    table()
+    store = Store()
+    damaged, *_ = keys()
+    (store.place(damaged) / "run.json").write_text("{}")
+    del store.index[f"run:{damaged}"]
+    queue = Queue(store)
+    queue._jobs["nonsense"] = {"state": 3}
+    test = opened("runs", chosen)
+    assert not test.exception
+    assert len(test.dataframe[0].value) == 1
+    assert any("damaged" in line.value and damaged in line.value for line in test.markdown)
+    for _ in range(2):
+        pressed(test, "Remove")
+        assert not test.exception
+    assert "Remove" not in labels(test)
+    assert damaged not in store
+
+
+def test_the_queue_that_cannot_be_opened_leaves_the_runs_to_be_discarded(chosen, table, monkeypatch):
+    table()
+
+    def full(folder):
+        raise StoreError("The cache folder cannot be written (no space left).")
+
+    monkeypatch.setattr("iclviz.ui.loading._queue", full)
+    test = opened("runs", chosen)
+    select(test, 0)
+    pressed(test, "Discard")
+    assert not test.exception
+    assert len(keys()) == 1
 
 
 def test_tags_are_found_one_by_one():

@@ -71,7 +71,9 @@ def probe(
     selective = selectivity(label, products, kinds, n_controls, settings)
     values = jackknife.values(null.observed if label.classes else found["score"])
     found["group_values"] = values[codes]
-    return _result(subject, {**found, **_arrays(null)}, selective, null=null, n_folds=len(folds), units=units, reason=null.reason)
+    return _result(
+        subject, {**found, **_arrays(null)}, selective, null=null, n_folds=len(folds), units=units, reason=null.reason
+    )
 
 
 def _types(types: Array | Sequence[object] | None, subject: Subject) -> Array:

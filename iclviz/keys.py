@@ -1,0 +1,63 @@
+"""Keys of recordings: a digest of the resolved spec and of everything else that decides its numbers.
+
+What a key covers besides the spec is kept with the recording, so that whoever reads the files can make the key again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from iclviz import schemas
+from iclviz.spec import PLACE_OPTIONS, RunSpec, digest
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a key covers besides its spec.
+
+    Attributes
+    ----------
+    task: the identity of the task.
+    model: the identity of the model's files.
+    by_files: whether the model is told by its files alone, since the spec's name for it is a path on one machine.
+    versions: one number each for the task, the prompts and the capture.
+    """
+
+    task: str
+    model: str
+    by_files: bool
+    versions: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The origin as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Origin":
+        """The origin that `to_dict` wrote.
+
+        Raises
+        ------
+        MisfitError: these are no such values.
+        """
+        SCHEMA(values)
+        return cls(**values)
+
+
+SCHEMA = schemas.fields(
+    {
+        "task": schemas.text(200, 1),
+        "model": schemas.text(200, 1),
+        "by_files": schemas.flag,
+        "versions": schemas.fields({name: schemas.whole(0, 2**31) for name in ("task", "prompts", "capture")}),
+    }
+)
+
+
+def key_of(spec: RunSpec, origin: Origin) -> str:
+    """The key of the recording that a resolved spec leaves."""
+    options = {name: value for name, value in spec.model_options.items() if name not in PLACE_OPTIONS}
+    values = {**spec.to_dict(), "task": origin.task, "model_options": options}
+    if origin.by_files:
+        del values["model"]
+    return digest({"spec": values, "model": origin.model, "versions": dict(origin.versions)})

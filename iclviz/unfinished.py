@@ -1,0 +1,103 @@
+"""What a run that is under way has left so far: its plan and its finished pieces."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from iclviz import schemas
+from iclviz.disk import checksum, settle, write_atomically, writing
+from iclviz.formats import Format, unchanged
+from iclviz.recording import Array
+from iclviz.spec import MOST_ITEMS
+
+PLAN = Format("plan", (unchanged,))
+
+
+def _named_arrays(facts: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 called the checksum of a piece's arrays just that."""
+    rest = {name: value for name, value in facts.items() if name != "checksum"}
+    return {**rest, "arrays": facts.get("checksum")}
+
+
+PIECE = Format("piece", (_named_arrays,))
+MOST_PLAN_BYTES, MOST_FACTS_BYTES = 2**20, 2**28
+_WHOLE = schemas.whole(0, 2**31)
+PLAN_SCHEMA = schemas.fields(
+    {
+        "settings": schemas.fields(
+            {
+                "token_budget": schemas.whole(1, 2**40),
+                "threads": schemas.whole(1, 2**16),
+                "sharing": schemas.flag,
+                "pass_tokens": schemas.whole(0, 2**31),
+            }
+        ),
+        "makers": schemas.table_of(schemas.plain(2)),
+    }
+)
+FACTS_SCHEMA = schemas.fields(
+    {
+        "items": schemas.list_of(schemas.whole(0, MOST_ITEMS), MOST_ITEMS, 1),
+        "response_ids": schemas.list_of(schemas.list_of(_WHOLE, 2**20), MOST_ITEMS),
+        "candidate_logprobs": schemas.list_of(schemas.list_of(schemas.number(missing=True), 2**20), MOST_ITEMS),
+        "seconds": schemas.table_of(schemas.number(0)),
+        "arrays": schemas.hexadecimal(128),
+    }
+)
+
+
+class Unfinished:
+    """Plan settings and finished pieces of one run, each file written atomically with its checksum beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def forget(self) -> None:
+        """Remove the plan and every piece."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def plan(self) -> dict[str, Any] | None:
+        """The stored plan, None where the run has none that can be followed."""
+        try:
+            plan = PLAN.unsealed(schemas.read_json(self.folder / "plan.json", MOST_PLAN_BYTES))
+            PLAN_SCHEMA(plan)
+        except (OSError, ValueError):
+            return None
+        return plan
+
+    def save_plan(self, plan: dict[str, Any]) -> None:
+        """Keep the plan for whoever goes on with the run."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "plan.json", PLAN.sealed(plan))
+
+    def pieces(self) -> list[tuple[dict[str, Array], dict[str, Any]]]:
+        """Arrays and facts of every finished piece; one that is missing or damaged is left out, so that it is run
+        again.
+        """
+        found = (self._piece(path) for path in sorted(self.folder.glob("piece-*.safetensors")))
+        return [piece for piece in found if piece is not None]
+
+    def _piece(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
+        try:
+            facts = PIECE.unsealed(schemas.read_json(path.with_suffix(".json"), MOST_FACTS_BYTES))
+            FACTS_SCHEMA(facts)
+            return (load_file(path), facts) if facts.pop("arrays") == checksum(path) else None
+        except (OSError, ValueError, SafetensorError):
+            return None
+
+    def save_piece(self, first_item: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+        """Keep a finished piece under the number of its first item."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"piece-{first_item:05d}.safetensors"
+            scratch = path.with_suffix(".part")
+            save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, scratch)
+            settle(scratch)
+            facts = {**facts, "arrays": checksum(scratch)}
+            scratch.replace(path)
+            write_atomically(path.with_suffix(".json"), PIECE.sealed(facts))
