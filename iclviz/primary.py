@@ -5,6 +5,8 @@ from dataclasses import replace
 from iclviz.analysis.headlines import PRIMARY
 from iclviz.analysis.measures import Measuring
 from iclviz.recording import Recording
+from iclviz.spec import RunSpec
+from iclviz.statements import Setting
 from iclviz.tasks import Task
 
 
@@ -18,3 +20,10 @@ def primary_measuring(of: Task, recording: Recording) -> Measuring:
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else None
     label = primary.label if primary.label in recording.groups else None
     return replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=primary.pooling, metric=primary.metric)  # type: ignore[arg-type]
+
+
+def setting(of: Task, a: RunSpec, b: RunSpec) -> Setting:
+    """What the task says of its main score in two conditions."""
+    floors = [side for side, spec in (("A", a), ("B", b)) if of.is_floor(spec.demonstrations.canonical())]
+    floor = f"in {' and '.join(floors)} nothing is shown that an answer could be known from" if floors else None
+    return Setting(of.chance(b.task_options).get(of.primary.score), floor)

@@ -5,8 +5,9 @@
 2. The whole text is tokenised once. Tokens are laid end to end over the text, so that their pieces join to it exactly
    also where a tokenizer's offsets leave out blanks or repeat a character that several tokens share.
 3. A token belongs to the segment that holds most of its characters; tokens that the tokenizer adds are `special`.
-4. A prompt's first token takes 30 to 40 % of all attention whatever it says (a sink), so it belongs to no content: where
-   the tokenizer adds none, a start token is put before a plain prompt, or a line break where the vocabulary has none.
+4. A prompt's first token takes 30 to 40 % of all attention whatever it says (a sink), so it belongs to no content:
+   where the tokenizer adds none, a start token is put before a plain prompt, or a line break where the vocabulary has
+   none.
 
 Nothing here knows torch: any fast tokenizer of `transformers` will do.
 """

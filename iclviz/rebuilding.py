@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from iclviz import __version__, analysis, figures
 from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.of_recording import demonstration_scope
+from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
 from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
@@ -94,7 +95,7 @@ class Headline:
     Attributes
     ----------
     a, b: labels of their recordings, one for each demonstration seed.
-    score: the main score; measuring: the primary analysis; title: the score's; limits: what it is limited to.
+    score: the main score; measuring, contrast: the primary analysis; title: the score's; limits: what it is limited to.
     figure: a function of `iclviz.figures`.
     """
 
@@ -102,6 +103,7 @@ class Headline:
     b: Sequence[str]
     score: str
     measuring: Measuring
+    contrast: Contrast | None
     title: str
     limits: str
     figure: str = "link_by_layer"
@@ -114,7 +116,7 @@ class Headline:
         AnalysisError: none of the three measures has a value.
         """
         comparison = analysis.compare(*([conditions[label] for label in labels] for labels in (self.a, self.b)))
-        found = analysis.headline(comparison, self.score, self.measuring)
+        found = analysis.headline(comparison, self.score, self.measuring, self.contrast)
         links = {TITLES[name]: link for name, link in found.links[found.strongest_level].items()}
         if not links:
             raise AnalysisError(f"{NO_MEASURE}.")
@@ -123,15 +125,21 @@ class Headline:
 
     def lines(self, of_task: str) -> str:
         """Python that draws it from `conditions` and saves it."""
+        how = as_arguments(self.measuring, self.contrast)
         return (
             f"\na, b = ([conditions[label] for label in labels] for labels in ({self.a!r}, {self.b!r}))\n"
-            f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, analysis.{self.measuring!r})\n"
+            f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, {how})\n"
             f"titles = {TITLES!r}\n"
             "links = {titles[name]: link for name, link in found.links[found.strongest_level].items()}\n"
             f"figure = figures.{self.figure}(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
             f"    demonstrations={self.limits!r},\n)\n"
             f"save(figure, {of_task!r})\n"
         )
+
+
+def as_arguments(measuring: Measuring, contrast: Contrast | None) -> str:
+    """How a headline measures, as Python."""
+    return ", ".join(f"analysis.{part!r}" for part in (measuring, contrast) if part is not None)
 
 
 def _with_values(figure: go.Figure, results: Mapping[str, Any]) -> go.Figure:
@@ -187,7 +195,7 @@ def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording]) 
     measuring = primary_measuring(of, first)
     limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
     score = of.primary.score
-    yield Headline(a, b, score, measuring, of.titles[score], limits)
+    yield Headline(a, b, score, measuring, of.contrast, of.titles[score], limits)
 
 
 def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:

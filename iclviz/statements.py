@@ -4,8 +4,12 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 """
 
 import math
+from dataclasses import dataclass
+
+import numpy as np
 
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.equivalence import smallest_effect
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_recording import is_number
@@ -30,8 +34,6 @@ POOLING_TITLES = {
     "mean": "mean over the prompt",
     "max": "maximum over the prompt",
 }
-
-_SAME_TEXT_KINDS = frozenset({"shuffled", "out-of-domain"})
 
 
 def number(value: float) -> str:
@@ -76,33 +78,94 @@ def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
     return seeds_scope(headline.n_seeds) if headline.n_seeds > 1 else "for this demonstration set"
 
 
-def contrast_note(a: RunSpec, b: RunSpec) -> str:
-    """What else changed between A and B, which no number tells apart from learning."""
-    before, after = a.demonstrations.canonical(), b.demonstrations.canonical()
+@dataclass(frozen=True)
+class Setting:
+    """What a task says of its score in two conditions.
+
+    Attributes
+    ----------
+    chance: what guessing reaches, None where nothing can be guessed.
+    floor: why one of the conditions is no baseline of any gain, or None.
+    """
+
+    chance: float | None = None
+    floor: str | None = None
+
+
+NEARLY = 0.05
+"""Prompts whose mean tokens differ by a smaller share are nearly as long."""
+
+
+def contrast_note(a: RunSpec, b: RunSpec, tokens: tuple[float, float]) -> str:
+    """What else changed between A and B, which no number tells apart from learning.
+
+    tokens: mean prompt tokens in A and in B, as measured.
+    """
     if a.model != b.model:
         return "A and B are different models: nothing here is about in-context learning alone."
-    kinds = {before.kind, after.kind}
-    if "correct" in kinds and kinds & _SAME_TEXT_KINDS and before.k == after.k:
+    changed = differences(a, b)
+    if not changed:
+        return "A and B are the same condition."
+    said = f"A and B differ in {'; '.join(changed)}. "
+    before, after = tokens
+    lengths = f"({before:,.0f} and {after:,.0f} on average)"
+    if abs(after - before) > NEARLY * max(before, after):
         return (
-            f"A and B show equally many demonstrations (k = {after.k}) and nearly as many tokens: this contrast is "
-            "about what they teach, not about length or position. Which of the two moved, only a comparison of each "
-            "with no demonstrations tells."
+            f"{said}Their prompts have {before:,.0f} and {after:,.0f} tokens on average, so that length and position "
+            "changed too: compare right with shuffled demonstrations of one k before you call it learning."
         )
-    if before.k != after.k:
-        return (
-            f"k changed from {before.k} to {after.k}, and with it the prompt's length and the query's position: "
-            f"compare right with shuffled demonstrations of one k before you call it learning.{_floor_note(a, b)}"
-        )
-    if before == after:
-        return "A and B show the same demonstrations."
-    return f"A shows {before.kind} and B {after.kind} demonstrations."
+    one, other = (spec.demonstrations.canonical() for spec in (a, b))
+    if changed != [_demonstrations(one, other)]:
+        return f"{said}Their prompts have nearly as many tokens {lengths}."
+    return (
+        f"{said}Their prompts have nearly as many tokens {lengths}: this contrast is about what the demonstrations "
+        f"teach, not about length or position.{_taught(one.kind, other.kind)} Which of the two moved, only a "
+        "comparison of each with no demonstrations tells."
+    )
 
 
-def _floor_note(a: RunSpec, b: RunSpec) -> str:
-    shows_no_point = 0 in (a.demonstrations.canonical().k, b.demonstrations.canonical().k)
-    if a.task == "linear_regression" and shows_no_point:
-        return " At k = 0 a line cannot be known: that is a floor, no baseline."
-    return ""
+def _taught(*kinds: str) -> str:
+    if "shuffled" not in kinds:
+        return ""
+    return " Shuffled answers stand nowhere in their texts, and that can be learned from them as well."
+
+
+def differences(a: RunSpec, b: RunSpec) -> list[str]:
+    """In what two conditions of one model differ, as their specs say it."""
+    one, other = (spec.demonstrations.canonical() for spec in (a, b))
+    found = [_demonstrations(one, other)] if one != other else []
+    names = {**_SPEC_WORDS, **{name: name.replace("_", " ") for name in {**a.task_options, **b.task_options}}}
+    for name, title in names.items():
+        before, after = (spec.task_options.get(name) if name not in _SPEC_WORDS else getattr(spec, name)
+                         for spec in (a, b))  # fmt: skip
+        if before != after:
+            found.append(f"{title} ({_value(before)}, then {_value(after)})")
+    return found
+
+
+_SPEC_WORDS = {
+    "task": "task",
+    "n_items": "number of items",
+    "seed": "item seed",
+    "prompt_style": "prompt style",
+    "dtype": "arithmetic",
+    "max_new_tokens": "longest response",
+    "first_token": "first token",
+    "model_options": "model options",
+}
+
+
+def _value(value: object) -> str:
+    return "none" if value in (None, "", {}, ()) else str(value)
+
+
+def _demonstrations(a: Demonstrations, b: Demonstrations) -> str:
+    return f"demonstrations ({_shown(a)}, then {_shown(b)})"
+
+
+def _shown(one: Demonstrations) -> str:
+    seed = f", seed {one.seed}" if one.seed else ""
+    return f"{one.kind}, k = {one.k}{seed}" if one.k else "none"
 
 
 def _facts(change: Change) -> str:
@@ -126,32 +189,87 @@ def change_sentence(change: Change, title: str, n_items: int, better: str) -> st
     )
 
 
-def improved(change: Change) -> bool:
-    """Whether behaviour got better: above zero with p < 0.05."""
+def improved(headline: Headline) -> bool:
+    """Whether behaviour got better: above zero with p < 0.05, corrected over the family."""
+    return float(headline.change.estimate[0]) > 0 and headline.p("score") < SIGNIFICANT
+
+
+def _is_above(change: Change) -> bool:
     return float(change.estimate[0]) > 0 and float(change.p[0]) < SIGNIFICANT
 
 
-def _verdict(headline: Headline) -> str:
+def _verdict(headline: Headline, title: str, setting: Setting) -> str:
     change, read = headline.change, headline.parsed_change
+    what = f"“{title}”, {headline.contrast.title}," if headline.contrast else "Behaviour"
+    if setting.floor:
+        return f"A and B are not comparable ({setting.floor})"
     if change.reason:
-        return f"Whether behaviour improved cannot be tested ({change.reason})"
-    if improved(change) and read is not None and _is_untested(read):
-        return "Behaviour improved; whether it did where responses were read in both cannot be tested"
-    if improved(change) and read is not None and not improved(read):
-        return "Behaviour improved, but not beyond chance where responses were read in both"
-    if improved(change):
-        return "Behaviour improved"
-    if float(change.p[0]) < SIGNIFICANT:
-        return "Behaviour did not improve but got worse"
-    return "Behaviour did not improve beyond chance"
+        return f"Whether {what[0].lower()}{what[1:].rstrip(',')} improved cannot be tested ({change.reason})"
+    if improved(headline):
+        return f"{what} improved{_reservation(headline, read, setting)}"
+    if headline.p("score") < SIGNIFICANT:
+        return f"{what} did not improve but got worse"
+    return f"{what} was not found to improve"
 
 
-def _behaviour(headline: Headline, title: str, limits: str) -> str:
+def _reservation(headline: Headline, read: Change | None, setting: Setting) -> str:
+    """What a gain has to be read with."""
+    if read is not None and _is_untested(read):
+        return "; whether it did where responses were read in both cannot be tested"
+    if read is not None and not _is_above(read):
+        return ", but not where responses were read in both"
+    if headline.contrast is None and _within_chance(headline, setting):
+        return ", but B stays within chance"
+    return ""
+
+
+def _within_chance(headline: Headline, setting: Setting) -> bool:
+    return setting.chance is not None and not float(np.ravel(headline.level_b.low)[0]) > setting.chance
+
+
+def _behaviour(headline: Headline, title: str, setting: Setting, limits: str) -> str:
+    verdict = _verdict(headline, title, setting)
+    units = f"in {headline.n_units} independent groups, {limits}"
+    if headline.effect is not None:
+        before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
+        return (
+            f"{verdict}: it went from {number(before)} in A to {number(after)} in B, a difference of "
+            f"{_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
+        )
     return (
-        f"{_verdict(headline)}: the mean of “{title}” went from {number(headline.mean_a)} in A to "
-        f"{number(headline.mean_b)} in B, a difference of {_facts(headline.change)} over {headline.n_items} items in "
-        f"{headline.n_units} independent groups, {limits}."
+        f"{verdict}: the mean of “{title}” went from {number(headline.mean_a)} in A to {number(headline.mean_b)} in B, "
+        f"a difference of {_facts(headline.change)} over {headline.n_items} items {units}."
+        f"{_chance(headline, setting)}{_power(headline)}"
     )
+
+
+def _chance(headline: Headline, setting: Setting) -> str:
+    if setting.chance is None:
+        return ""
+    low, high = (float(np.ravel(bound)[0]) for bound in (headline.level_b.low, headline.level_b.high))
+    where = "above it" if low > setting.chance else "below it" if high < setting.chance else "within it"
+    return f" Chance is {number(setting.chance)}, and B ({number(low)} to {number(high)}) is {where}."
+
+
+def _power(headline: Headline) -> str:
+    """What a design would find, where it found nothing."""
+    if headline.change.reason or headline.p("score") < SIGNIFICANT:
+        return ""
+    least = float(smallest_effect(headline.change)[0])
+    return "" if math.isnan(least) else f" This design finds a difference of {number(least)} in 80 % of samples."
+
+
+def _levels(headline: Headline) -> str:
+    """The main score at each level of the design factor, and the effect in each condition."""
+    assert headline.contrast is not None
+    assert headline.effect is not None
+    means = "; ".join(
+        f"{level} {number(one.mean_a)} in A, {number(one.mean_b)} in B" for level, one in headline.by_level.items()
+    )
+    effects = " and ".join(
+        f"{_facts(one)} in {side}" for side, one in (("A", headline.effect.a), ("B", headline.effect.b))
+    )
+    return f"By {headline.contrast.factor}: {means}. The effect, {headline.contrast.title}, is {effects}."
 
 
 def _share(rate: float) -> str:
@@ -166,45 +284,67 @@ def _parsing(headline: Headline) -> str:
     if change is None:
         return f"Responses could be read in {rates}."
     seen = f"over the {headline.n_parsed} items read in every run of both, the difference is {_facts(change)}"
-    if not improved(headline.change):
+    if not improved(headline):
         return f"Responses could be read in {rates}; {seen}."
-    holds = "the improvement is seen there too" if improved(change) else "there it is not beyond chance"
+    holds = "the improvement is seen there too" if _is_above(change) else "there it was not found"
     if _is_untested(change):
         holds = f"there it cannot be tested ({change.reason or 'nothing differs'})"
     return f"Responses could be read in {rates}; {seen}: {holds}."
 
 
-def _logprob(change: Change, margin: Change | None) -> str:
+def _logprob(headline: Headline, limits: str) -> str:
+    change, margin = headline.logprob_change, headline.margin_change
+    assert change is not None
     said = (
         "The right answer's log-probability, which needs no parsing but rises with a learned format too, "
-        f"{_changed(change)}: {_facts(change)}"
+        f"{_changed(change)} {limits}: {_facts(change)}"
     )
     if margin is None:
         return f"{said}."
-    return f"{said}; over that of other answers, which format does not raise, it {_changed(margin)}: {_facts(margin)}."
+    corrected = f", p = {headline.p('margin'):.3f} corrected" if headline.p("margin") < SIGNIFICANT else ""
+    return (
+        f"{said}; over that of other answers, which format does not raise, it {_margin_changed(headline)}: "
+        f"{_facts(margin)}{corrected}."
+    )
 
 
 def _changed(change: Change) -> str:
     if _is_untested(change):
         return f"was not tested ({change.reason or 'nothing differs'})"
-    return "changed" if float(change.p[0]) < SIGNIFICANT else "did not change beyond chance"
+    return "changed" if float(change.p[0]) < SIGNIFICANT else "was not found to change"
 
 
-def _link(level: Level, strongest: Strongest, n_tests: int, limits: str) -> str:
+def _margin_changed(headline: Headline) -> str:
+    """The same of the family's second member, by its corrected p."""
+    assert headline.margin_change is not None
+    if _is_untested(headline.margin_change):
+        return _changed(headline.margin_change)
+    return "changed" if headline.p("margin") < SIGNIFICANT else "was not found to change"
+
+
+def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -> str:
     unit = "block" if strongest.measure == "attention_ratio" else "layer"
     what = f"{MEASURE_TITLES[strongest.measure]} at {unit} {strongest.layer}"
-    facts = (
-        f"rho = {number(strongest.rho)} (95 % interval {number(strongest.low)} to {number(strongest.high)}, "
-        f"{p_value(strongest.p)} corrected over {n_tests} correlations; rho and its interval are of the strongest of "
-        "these, so that rho is too large on average); given the baseline score, lengths and the task's covariates, "
-        f"rho = {number(strongest.partial)}"
-    )
-    if strongest.p < SIGNIFICANT:
+    p = _family_p(headline, strongest)
+    tests = f"{p_value(p)} corrected over {headline.n_tests} correlations and the primary family"
+    if p < SIGNIFICANT:
         found = f"the change of {what} goes with the change of behaviour"
+        facts = (
+            f"rho = {number(strongest.rho)} (95 % interval {number(strongest.low)} to {number(strongest.high)}, "
+            f"{tests}; rho and its interval are of the strongest of these, so that rho is too large on average); given "
+            f"the baseline score, lengths and the task's covariates, rho = {number(strongest.partial)} "
+            f"({p_value(strongest.partial_p)} alone)"
+        )
     else:
         found = f"no measure's change was found to go with the change of behaviour; the strongest is {what}"
-        facts = f"rho = {number(strongest.rho)} ({p_value(strongest.p)} corrected over {n_tests} correlations)"
+        facts = f"rho = {number(strongest.rho)} ({tests})"
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
+
+
+def _family_p(headline: Headline, strongest: Strongest) -> float:
+    """A level's p, corrected over the family as that of the strongest level is."""
+    least = min(one.p for one in headline.strongest.values())
+    return min(1.0, strongest.p * headline.p("link") / least)
 
 
 def _untested(headline: Headline, level: Level) -> str:
@@ -214,7 +354,7 @@ def _untested(headline: Headline, level: Level) -> str:
     )
 
 
-def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec) -> list[str]:
+def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: Setting | None = None) -> list[str]:
     """The headline in sentences, behaviour first.
 
     Parameters
@@ -222,15 +362,19 @@ def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec) -> list[st
     headline: the result.
     title: the main score's title.
     a, b: the specs of the two conditions.
+    setting: what the task says of its score; None = nothing.
     """
     limits = scope(headline, a.demonstrations, b.demonstrations)
-    said = [_behaviour(headline, title, limits), _parsing(headline)]
+    said = [_behaviour(headline, title, setting or Setting(), limits)]
+    if headline.effect is not None:
+        said.append(_levels(headline))
+    said.append(_parsing(headline))
     if headline.logprob_change is not None:
-        said.append(_logprob(headline.logprob_change, headline.margin_change))
+        said.append(_logprob(headline, limits))
     for level in LEVELS:
         strongest = headline.strongest.get(level)
-        said.append(_link(level, strongest, headline.n_tests, limits) if strongest else _untested(headline, level))
-    said.append(contrast_note(a, b))
+        said.append(_link(headline, level, strongest, limits) if strongest else _untested(headline, level))
+    said.append(contrast_note(a, b, headline.tokens))
     if headline.n_seeds < ENOUGH_SEEDS:
         said.append(f"A statement about in-context learning needs {ENOUGH_SEEDS} demonstration seeds or more.")
     return said

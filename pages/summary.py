@@ -11,10 +11,10 @@ from iclviz.analysis.of_pairs import score_change
 from iclviz.figures.changes import change_by_layer
 from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
 from iclviz.figures.wording import capital
-from iclviz.primary import primary_measuring
+from iclviz.primary import primary_measuring, setting
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
-from iclviz.rebuilding import NO_MEASURE, TITLES
+from iclviz.rebuilding import NO_MEASURE, TITLES, as_arguments
 from iclviz.recording import Recording
 from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
 from iclviz.tasks import Task, task
@@ -43,7 +43,7 @@ DEEPER = {
 def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
     """The headline in sentences, behaviour first and large."""
     hypothesis, label = (of.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
-    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b)
+    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b, setting(of, chosen.a, chosen.b))
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
         st.markdown(f"#### {as_text(verdict)}")
@@ -77,7 +77,7 @@ def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuri
     show(link_by_layer(links, score=score, first=firsts, demonstrations=limits))
     copy_comparison(
         chosen,
-        f"found = analysis.headline(comparison, {found.score!r}, analysis.{measuring!r})\n"
+        f"found = analysis.headline(comparison, {found.score!r}, {as_arguments(measuring, found.contrast)})\n"
         f"titles = {TITLES!r}\n"
         f"links = {{titles[name]: link for name, link in found.links[{level!r}].items()}}\n"
         f"figures.link_by_layer(links, score={score!r}, first={firsts!r}).show()",

@@ -5,7 +5,7 @@ import pytest
 
 from iclviz.analysis import compare, headline, score_difference
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import change_sentence, contrast_note, p_value, scope, sentences
+from iclviz.statements import Setting, change_sentence, contrast_note, p_value, scope, sentences
 from tests.analysis.conftest import recording  # noqa: F401
 from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
 
@@ -25,7 +25,7 @@ def test_behaviour_comes_first(made):  # noqa: F811
 
 
 def test_no_improvement_is_said_before_anything_else(made):  # noqa: F811
-    assert said(made(0), made(1))[0].startswith("Behaviour did not improve beyond chance:")
+    assert said(made(0), made(1))[0].startswith("Behaviour was not found to improve:")
 
 
 def test_a_loss_is_called_one(made):  # noqa: F811
@@ -54,19 +54,34 @@ def test_few_seeds_ask_for_more_and_five_do_not(made):  # noqa: F811
     assert "needs 5" not in " ".join(sentences(found, "Main score", A, B))
 
 
+NONE = RunSpec("model", "linear_regression", Demonstrations("none", 0))
+
+
 @pytest.mark.parametrize(
-    ("a", "b", "note"),
+    ("a", "b", "tokens", "note"),
     [
-        (A, B, "k changed from 2 to 16"),
-        (SHUFFLED, B, "what they teach, not about length"),
-        (RunSpec("model", "linear_regression", Demonstrations("none", 0)), B, "floor, no baseline"),
-        (A, replace(A, model="other"), "different models"),
-        (A, A, "the same demonstrations"),
-        (A, replace(A, demonstrations=Demonstrations("random", 2)), "A shows correct and B random"),
+        (A, B, (20, 140), "20 and 140 tokens on average, so that length and position changed too"),
+        (SHUFFLED, B, (140, 141), "about what the demonstrations teach, not about length or position"),
+        (SHUFFLED, B, (140, 141), "Shuffled answers stand nowhere in their texts"),
+        (SHUFFLED, B, (140, 170), "length and position changed too"),
+        (NONE, B, (10, 140), "demonstrations (none, then correct, k = 16)"),
+        (A, replace(A, model="other"), (20, 20), "different models"),
+        (A, A, (20, 20), "the same condition"),
+        (A, replace(A, prompt_style="chat"), (20, 20), "prompt style (none, then chat)"),
+        (A, replace(A, task_options={"noise": 1}), (20, 20), "noise (none, then 1)"),
+        (A, replace(A, max_new_tokens=9), (20, 20), "longest response (none, then 9)"),
+        (A, replace(A, dtype="bfloat16"), (20, 20), "arithmetic (none, then bfloat16)"),
+        (A, replace(B, prompt_style="chat"), (20, 20), "prompt style"),
+        (A, replace(A, demonstrations=Demonstrations("random", 2, 3)), (20, 20), "random, k = 2, seed 3"),
     ],
 )
-def test_what_else_changed_is_said(a, b, note):
-    assert note in contrast_note(a, b)
+def test_what_else_changed_is_said_from_specs_and_token_counts(a, b, tokens, note):
+    assert note in contrast_note(a, b, tokens)
+
+
+def test_a_contrast_that_differs_in_more_than_demonstrations_is_not_called_one_of_teaching():
+    note = contrast_note(SHUFFLED, replace(B, prompt_style="chat"), (140, 141))
+    assert "about what the demonstrations teach" not in note
 
 
 def test_without_demonstrations_nothing_is_limited_to_a_set(made):  # noqa: F811
@@ -96,7 +111,7 @@ def test_an_improvement_that_only_format_explains_says_so_first(made):  # noqa: 
     gain = np.where(np.arange(32) % 4, 0.0, 4.0)
     scores = np.random.default_rng(0).normal(size=(2, 32)) * 0.1
     a, b = made(0, parsed=read, scores={"main": scores[0]}), made(1, scores={"main": scores[1] + gain})
-    assert said(a, b)[0].startswith("Behaviour improved, but not beyond chance where responses were read in both:")
+    assert said(a, b)[0].startswith("Behaviour improved, but not where responses were read in both:")
 
 
 def test_what_too_few_groups_leave_untested_is_not_called_chance(made):  # noqa: F811
@@ -125,11 +140,40 @@ def test_the_log_probability_stands_beside_that_over_other_answers(made):  # noq
         for seed in (0, 1)
     ]  # fmt: skip
     line = next(line for line in said(*sides) if line.startswith("The right answer's log-probability"))
-    assert "rises with a learned format too, changed: " in line
-    assert "over that of other answers, which format does not raise, it did not change beyond chance" in line
+    assert "rises with a learned format too, changed for this demonstration set: " in line
+    assert "over that of other answers, which format does not raise, it was not found to change" in line
 
 
 def test_a_share_is_rounded_to_all_or_nothing_only_where_it_is(made):  # noqa: F811
     scores = {"main": np.zeros(32)}
     a = made(0, parsed=[None, *["yes"] * 31], scores=scores)
     assert "97 % in A and 100 % in B" in " ".join(said(a, made(1, scores=scores)))
+
+
+def test_chance_is_named_and_a_gain_within_it_is_no_plain_improvement(made):  # noqa: F811
+    gain = np.where(np.arange(32) % 2, 1.0, 0.0)
+    noise = np.random.default_rng(0).random((2, 32)) < 0.05
+    a, b = (made(seed, scores={"main": np.where(noise[seed], 1.0, seed * gain)}) for seed in (0, 1))
+    first = sentences(headline(compare(a, b), "main", n_permutations=99), "Main score", A, B, Setting(chance=0.5))[0]
+    assert first.startswith("Behaviour improved, but B stays within chance: ")
+    assert "Chance is 0.500, and B (" in first
+
+
+def test_where_a_condition_is_a_floor_nothing_is_called_an_improvement(made):  # noqa: F811
+    floor = Setting(floor="in A nothing is shown that an answer could be known from")
+    first = sentences(headline(compare(made(0), made(1, GAIN)), "main", n_permutations=99), "Main score", A, B, floor)[
+        0
+    ]
+    assert first.startswith("A and B are not comparable (in A nothing is shown")
+    assert "improved" not in first
+
+
+def test_what_was_not_found_comes_with_what_the_design_would_find(made):  # noqa: F811
+    assert "This design finds a difference of " in said(made(0), made(1))[0]
+    assert "This design finds" not in said(made(0), made(1, GAIN))[0]
+
+
+def test_the_number_of_items_is_that_of_the_items_that_were_used(made):  # noqa: F811
+    missing = np.where(np.arange(32) < 4, np.nan, np.random.default_rng(0).normal(size=32))
+    first = said(made(0, scores={"main": missing}), made(1, GAIN))[0]
+    assert "over 28 items in 14 independent groups" in first

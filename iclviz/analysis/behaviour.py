@@ -45,6 +45,18 @@ def coarsest_groups(recording: Recording) -> Array | None:
     return min(recording.groups.values(), key=lambda groups: len(np.unique(groups)))
 
 
+def score_of(recording: Recording, score: str) -> Array:
+    """(n,) a score of each item.
+
+    Raises
+    ------
+    AnalysisError: the recording has no such score.
+    """
+    if score not in recording.scores:
+        raise unknown(AnalysisError, "score", score, list(recording.scores))
+    return np.asarray(recording.scores[score], dtype=float)
+
+
 def score_summary(
     recording: Recording,
     score: str,
@@ -69,11 +81,10 @@ def score_summary(
     ------
     AnalysisError: the recording has no such score.
     """
-    if score not in recording.scores:
-        raise unknown(AnalysisError, "score", score, list(recording.scores))
+    of_items = score_of(recording, score)
     kept = np.arange(recording.n_items) if items is None else np.asarray(items)
     units = coarsest_groups(recording) if groups is None else np.asarray(groups)
-    values = np.asarray(recording.scores[score], dtype=float)[kept]
+    values = of_items[kept]
     summary = mean_interval(values, None if units is None else units[kept], n_bootstrap=n_bootstrap, seed=seed)
     return ScoreSummary(
         score=score,

@@ -1,9 +1,13 @@
 """The headline of a comparison: did behaviour change, and does what changed inside the model go with it?
 
-It is the task's one primary analysis, fixed before any result: its score, and the links of three measures (own
-alignment, held-out probe evidence, log attention ratio) with that score, within and between groups. Their p are
-corrected over layers and measures by the maximum statistic, and over the two levels by Bonferroni. Whatever else a page
-shows is exploratory.
+It is the task's one primary analysis, fixed before any result: its score, the right answer's log-probability over that
+of other answers, and the links of three measures (own alignment, held-out probe evidence, log attention ratio) with
+that score, within and between groups. A link's p is corrected over layers and measures by the maximum statistic, and
+over the two levels by Bonferroni; the three together are one family, corrected by Holm's method, so that of
+comparisons in which nothing differs only 5 % claim anything. Whatever else a page shows is exploratory.
+
+Where a task's effect is that of a level of its design (injected against harmless text), score, log-probability and
+links are about that effect: its change from A to B.
 """
 
 from collections.abc import Mapping
@@ -12,10 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change
-from iclviz.analysis.of_pairs import covariates, score_change, score_difference
+from iclviz.analysis.of_pairs import covariates, score_change, score_difference, score_level
 from iclviz.analysis.pairs import Comparison, compare
+from iclviz.analysis.statistics import MeanInterval, holm
+from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
 
@@ -39,6 +46,17 @@ class Strongest:
     high: float
     p: float
     partial: float
+    partial_p: float
+
+
+@dataclass(frozen=True, eq=False)
+class LevelScore:
+    """A score's mean in A and in B over the items at one level of a design factor, and its change."""
+
+    mean_a: float
+    mean_b: float
+    change: Change
+    n: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +65,13 @@ class Headline:
 
     Attributes
     ----------
-    score: the main score's name; mean_a, mean_b: its mean over common items (and seeds).
+    score: the main score's name; mean_a, mean_b: its mean over the items that have it in both (and seeds).
+    level_b: B's mean with its interval, arrays (1,).
     change: B minus A of it, arrays (1,).
+    contrast: the effect that the task is about, or None; effect: it on the main score in A and B, and its change.
+    by_level: level of the contrast's factor -> the main score there.
+    family: "score", "margin", "link" -> p corrected by Holm's method over those that were tested.
+    tokens: mean prompt tokens in A and in B.
     parsed_change: the same over items parsed on both sides; None where there are none, or all are.
     n_parsed: how many items that are.
     logprob_change, margin_change: B minus A of the right answer's log-probability, and of that over other answers';
@@ -56,14 +79,21 @@ class Headline:
     parse_rates: share of responses that could be read in A and in B.
     links: level -> measure -> link.
     strongest: level -> its strongest link; a level without any is left out.
-    n_items, n_units, n_seeds: common items, independent groups, demonstration seeds.
+    n_items: items that the main score's change rests on, or pairs of items where it is an effect's.
+    n_units, n_seeds: independent groups, demonstration seeds.
     n_tests: correlations that the links' p are corrected for, both levels together.
     """
 
     score: str
     mean_a: float
     mean_b: float
+    level_b: Change | MeanInterval
     change: Change
+    contrast: Contrast | None
+    effect: Effect | None
+    by_level: Mapping[str, LevelScore]
+    family: Mapping[str, float]
+    tokens: tuple[float, float]
     parsed_change: Change | None
     n_parsed: int
     logprob_change: Change | None
@@ -76,6 +106,10 @@ class Headline:
     n_seeds: int
     n_tests: int
 
+    def p(self, member: str) -> float:
+        """A member's p, corrected over the family; NaN where it was not tested."""
+        return self.family.get(member, float("nan"))
+
     @property
     def strongest_level(self) -> Level:
         """The level of the strongest link; the first where none has any."""
@@ -83,7 +117,13 @@ class Headline:
 
 
 def headline(
-    comparison: Comparison, score: str, measuring: Measuring | None = None, *, n_permutations: int = 1000, seed: int = 0
+    comparison: Comparison,
+    score: str,
+    measuring: Measuring | None = None,
+    contrast: Contrast | None = None,
+    *,
+    n_permutations: int = 1000,
+    seed: int = 0,
 ) -> Headline:
     """The headline of a comparison.
 
@@ -91,16 +131,52 @@ def headline(
     ----------
     comparison: the conditions.
     score: the task's main score; measuring: its primary hypothesis, label, pooling and metric.
+    contrast: the effect that the task is about; None = items count as they are.
     seed: draws permutations and resamples.
 
     Raises
     ------
     AnalysisError: a score, hypothesis or label that the recordings do not have.
     """
-    how = measuring or PRIMARY
-    changes = _changes(comparison, how)
-    scores, given = score_change(comparison, score), covariates(comparison, score)
-    by_level = {
+    contrast = contrast if contrast and contrast.factor in comparison.factors else None
+    effect = score_effect(comparison, contrast, score) if contrast else None
+    change = effect.change if effect else score_difference(comparison, score)
+    linked_items = comparison.only(pairs_of(comparison.factors, contrast).items) if contrast else comparison
+    by_level = _links(linked_items, score, measuring or PRIMARY, n_permutations, seed)
+    tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
+    strongest = {level: found for level in tested if (found := _strongest(tested[level], len(tested)))}
+    parsed, n_parsed = _parsed_change(comparison, score)
+    margin = _change_of(comparison, MARGIN, contrast)
+    return Headline(
+        score=score,
+        mean_a=_mean(comparison, 0, score),
+        mean_b=_mean(comparison, 1, score),
+        level_b=score_level(comparison, 1, score),
+        change=change,
+        contrast=contrast,
+        effect=effect,
+        by_level=_by_level(comparison, contrast, score) if contrast else {},
+        family=_family(change, margin, strongest),
+        tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
+        parsed_change=None if contrast else parsed,
+        n_parsed=n_parsed,
+        logprob_change=_change_of(comparison, LOGPROB, contrast),
+        margin_change=margin,
+        parse_rates=(_parse_rate(comparison, comparison.side(0)), _parse_rate(comparison, comparison.side(1))),
+        links=by_level,
+        strongest=strongest,
+        n_items=effect.n if effect else _n_scored(comparison, score),
+        n_units=change.n_units,
+        n_seeds=comparison.n_seeds,
+        n_tests=sum(next(iter(found.values())).n_tests for found in tested.values()),
+    )
+
+
+def _links(
+    comparison: Comparison, score: str, how: Measuring, n_permutations: int, seed: int
+) -> dict[Level, dict[str, Link]]:
+    changes, scores, given = _changes(comparison, how), score_change(comparison, score), covariates(comparison, score)
+    return {
         level: linked(
             changes,
             scores,
@@ -113,27 +189,46 @@ def headline(
         )
         for level in LEVELS
     }
-    tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
-    a, b = comparison.side(0), comparison.side(1)
-    parsed, n_parsed = _parsed_change(comparison, score)
-    change = score_difference(comparison, score)
-    return Headline(
-        score=score,
-        mean_a=float(np.nanmean([one.scores[score][comparison.items(one)] for one in a])),
-        mean_b=float(np.nanmean([one.scores[score][comparison.items(one)] for one in b])),
-        change=change,
-        parsed_change=parsed,
-        n_parsed=n_parsed,
-        logprob_change=_change_of(comparison, LOGPROB),
-        margin_change=_change_of(comparison, MARGIN),
-        parse_rates=(_parse_rate(comparison, a), _parse_rate(comparison, b)),
-        links=by_level,
-        strongest={level: found for level in tested if (found := _strongest(tested[level], len(tested)))},
-        n_items=len(comparison.item_ids),
-        n_units=change.n_units,
-        n_seeds=comparison.n_seeds,
-        n_tests=sum(next(iter(found.values())).n_tests for found in tested.values()),
-    )
+
+
+def _family(change: Change, margin: Change | None, strongest: Mapping[Level, "Strongest"]) -> dict[str, float]:
+    """The primary p of a comparison, corrected together; what was not tested is no member."""
+    found = {"score": float(change.p[0])}
+    if margin is not None:
+        found["margin"] = float(margin.p[0])
+    if strongest:
+        found["link"] = min(one.p for one in strongest.values())
+    tested = {name: p for name, p in found.items() if np.isfinite(p)}
+    return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True)) if tested else {}
+
+
+def _mean(comparison: Comparison, side: int, score: str) -> float:
+    """The mean over seeds and over the items that have the score in both conditions."""
+    there = np.isfinite(score_change(comparison, score))
+    values = [np.asarray(one.scores[score])[comparison.items(one)] for one in comparison.side(side)]
+    return float(np.mean(np.stack(values)[there])) if there.any() else float("nan")
+
+
+def _n_scored(comparison: Comparison, score: str) -> int:
+    return int(np.isfinite(score_change(comparison, score)).any(axis=0).sum())
+
+
+def _tokens(comparison: Comparison, side: int) -> float:
+    """Mean prompt tokens of the common items."""
+    lengths = [[len(one.prompt_ids[item]) for item in comparison.items(one)] for one in comparison.side(side)]
+    return float(np.mean(lengths))
+
+
+def _by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[str, LevelScore]:
+    """The main score at each level of the contrast's factor."""
+    levels = np.asarray(comparison.factors[contrast.factor])
+    found = {}
+    for level in dict.fromkeys(levels.tolist()):
+        part = comparison.only(np.flatnonzero(levels == level))
+        found[str(level)] = LevelScore(
+            _mean(part, 0, score), _mean(part, 1, score), score_difference(part, score), _n_scored(part, score)
+        )
+    return found
 
 
 def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
@@ -146,10 +241,11 @@ def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 
-def _change_of(comparison: Comparison, score: str) -> Change | None:
-    """B minus A of a score; None where it is not recorded on both sides."""
-    there = all(score in recording.scores for pair in comparison.pairs for recording in pair)
-    return score_difference(comparison, score) if there else None
+def _change_of(comparison: Comparison, score: str, contrast: Contrast | None) -> Change | None:
+    """B minus A of a score, or of an effect on it; None where it is not recorded on both sides."""
+    if not all(score in recording.scores for pair in comparison.pairs for recording in pair):
+        return None
+    return score_effect(comparison, contrast, score).change if contrast else score_difference(comparison, score)
 
 
 def _parse_rate(comparison: Comparison, recordings: list[Recording]) -> float:
@@ -186,6 +282,7 @@ def _strongest(found: Mapping[str, Link], n_levels: int) -> Strongest | None:
         high=float(link.high[layer]),
         p=min(1.0, n_levels * p),
         partial=float(link.partial[layer]),
+        partial_p=float(link.partial_p[layer]),
     )
 
 

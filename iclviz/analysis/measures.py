@@ -81,6 +81,18 @@ def first_layer(measure: str) -> int:
     return 1 if measure == "attention_ratio" else 0
 
 
+def measure_of(recording: Recording, measure: str, measuring: Measuring | None, items: Array) -> Array:
+    """(m, K) a measure of some items (m,) in each layer.
+
+    Raises
+    ------
+    AnalysisError: an unknown measure, hypothesis or label.
+    """
+    if measure not in MEASURES:
+        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
+    return MEASURES[measure](recording, measuring or Measuring(), items)
+
+
 def measure_change(comparison: Comparison, measure: str, measuring: Measuring | None = None) -> Array:
     """(S, m, K) B minus A of a measure of each item in each layer.
 
@@ -88,11 +100,8 @@ def measure_change(comparison: Comparison, measure: str, measuring: Measuring | 
     ------
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
-    if measure not in MEASURES:
-        raise unknown(AnalysisError, "measure", measure, list(MEASURES))
     check_layers(comparison)
-    how = measuring or Measuring()
-    return comparison.change(lambda recording, items: MEASURES[measure](recording, how, items))
+    return comparison.change(lambda recording, items: measure_of(recording, measure, measuring, items))
 
 
 @dataclass(frozen=True)

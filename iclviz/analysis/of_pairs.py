@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.behaviour import coarsest_groups, score_of
 from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds, seeds_p
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
@@ -22,8 +22,8 @@ from iclviz.analysis.paired import PairedTest, paired_test, standardised_p
 from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
 from iclviz.analysis.probing.swapping import Swapped, swapped
 from iclviz.analysis.rsa import Metric
-from iclviz.analysis.statistics import unit_codes
-from iclviz.errors import AnalysisError, unknown
+from iclviz.analysis.statistics import MeanInterval, mean_interval, unit_codes
+from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
 
 
@@ -47,6 +47,20 @@ def score_difference(comparison: Comparison, score: str) -> Change:
     return _tested(comparison, change[:, kept, None], None if groups is None else groups[kept])
 
 
+def score_level(comparison: Comparison, side: int, score: str) -> Change | MeanInterval:
+    """The mean of a score in A (0) or B (1) over items (and seeds) with its interval; arrays (1,).
+
+    Raises
+    ------
+    AnalysisError: a recording has no such score.
+    """
+    recordings = {id(one): one for one in comparison.side(side)}
+    values = [score_of(one, score)[comparison.items(one), None] for one in recordings.values()]
+    if len(values) == 1:
+        return mean_interval(values[0], comparison.groups)
+    return paired_over_seeds(np.stack(values), comparison.groups)
+
+
 def score_change(comparison: Comparison, score: str) -> Array:
     """(S, m) B minus A of a score, NaN where an item has none.
 
@@ -54,13 +68,7 @@ def score_change(comparison: Comparison, score: str) -> Array:
     ------
     AnalysisError: a recording has no such score.
     """
-
-    def of(recording: Recording, items: Array) -> Array:
-        if score not in recording.scores:
-            raise unknown(AnalysisError, "score", score, list(recording.scores))
-        return np.asarray(recording.scores[score])[items]
-
-    return comparison.change(of)
+    return comparison.change(lambda recording, items: score_of(recording, score)[items])
 
 
 def alignment_change(

@@ -53,6 +53,10 @@ class Comparison:
         """(m,) the coarsest groups of the common items."""
         return self.of_items(coarsest_groups(self.first))
 
+    def only(self, items: Array) -> "Comparison":
+        """The same over some of the common items, by their places (m',)."""
+        return Comparison(self.pairs, tuple(self.item_ids[item] for item in items))
+
     @cached_property
     def factors(self) -> dict[str, Array]:
         """Name -> (m,) the design factors of the common items."""

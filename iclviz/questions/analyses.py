@@ -24,6 +24,7 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.correlations import Method
+from iclviz.analysis.effects import Effect, measure_effect
 from iclviz.analysis.headlines import Headline, headline
 from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, measure_change
 from iclviz.analysis.paired import PairedTest
@@ -32,6 +33,7 @@ from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_trans
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest, Metric
 from iclviz.analysis.surface import SurfaceControl, surface_control, surface_rsms
+from iclviz.contrasts import Contrast
 from iclviz.questions.question import Recordings, analysis
 from iclviz.recording import Array
 
@@ -192,9 +194,15 @@ def on_text(recordings: Recordings, item: int, block: int, head: int | None, row
 
 
 @analysis
-def summary(recordings: Recordings, score: str, measuring: Measuring) -> Headline:
+def summary(recordings: Recordings, score: str, measuring: Measuring, contrast: Contrast | None) -> Headline:
     """The headline of a comparison."""
-    return headline(compared(recordings), score, measuring)
+    return headline(compared(recordings), score, measuring, contrast)
+
+
+@analysis
+def effect(recordings: Recordings, contrast: Contrast, measure: str, measuring: Measuring) -> Effect:
+    """An effect within a condition on a measure of each item, in A and in B, and how far it changed."""
+    return measure_effect(compared(recordings), contrast, measure, measuring)
 
 
 @analysis

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 from iclviz.formats import Format, unchanged
 from iclviz.schemas import MisfitError, parsed
 
-ROOMS = ("iclviz.analysis.", "iclviz.questions.")
+ROOMS = ("iclviz.analysis.", "iclviz.questions.", "iclviz.contrasts")
 FORMAT = Format("answer", (unchanged,))
 _TREE = "tree"
 

@@ -88,7 +88,7 @@ def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
 def summary_question(chosen: Compared) -> Question[Headline]:
     """What the Summary asks of a comparison: its task's primary analysis."""
     of, first = task(chosen.b.task), chosen.comparison.first
-    return questions.summary.of(chosen.key, of.primary.score, primary_measuring(of, first))
+    return questions.summary.of(chosen.key, of.primary.score, primary_measuring(of, first), of.contrast)
 
 
 def prepare_summary(pairs: dict[str, Recording]) -> None:
