@@ -45,6 +45,9 @@ SCORING: Mapping[str, str] = {
 }
 """Way of scoring -> when a response is right."""
 
+MOST_LEVELS = 8
+"""Different numbers up to which a factor's numbers are levels that stand apart, as of a place; more are a quantity."""
+
 DONORS = 4
 """One row in so many that could be shown gives its answer to shuffled demonstrations instead."""
 
@@ -95,6 +98,13 @@ class OwnTask(Task):
         """The content alone: a file that is given another name is the same task."""
         return f"@{self.file.digest}"
 
+    def chance(self, options: Mapping[str, Any]) -> dict[str, float]:
+        """Guessing among a row's answer and wrong candidates; none where some row has no candidates."""
+        counts = [1 + len(row.candidates) for row in self.file.queries]
+        if min(counts) < 2:
+            return {}
+        return dict.fromkeys(("right", "prefers_right"), float(np.mean([1 / count for count in counts])))
+
     def resolve_options(self, given: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
         """Every option with its value.
 
@@ -130,6 +140,7 @@ class OwnTask(Task):
                 "query_words": np.array([float(len(row.query.split())) for row in rows]),
                 "answer_words": np.array([float(len(row.answer.split())) for row in rows]),
             },
+            factors={name: _factor([row.factors[name] for row in rows]) for name in self.file.factors},
         )
 
     def examples(
@@ -216,6 +227,12 @@ def _label(rows: Sequence[Row], name: str, kind: str) -> Array:
     if kind == "number":
         return np.array([float(row.labels.get(name, np.nan)) for row in rows])
     return np.array([str(row.labels.get(name, "")) for row in rows])
+
+
+def _factor(levels: Sequence[str | float]) -> Array:
+    """(n,) levels as texts; numbers of many values stay numbers."""
+    is_number = not isinstance(levels[0], str) and len(set(levels)) > MOST_LEVELS
+    return np.array(levels, dtype=float) if is_number else np.array([str(level) for level in levels])
 
 
 def _groups(rows: Sequence[Row], label: str) -> Array:

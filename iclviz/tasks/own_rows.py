@@ -16,6 +16,7 @@ from typing import Any, Literal
 from iclviz.errors import TaskFileError
 from iclviz.spans import Role, Segment
 from iclviz.spec import digest
+from iclviz.tasks.doubles import near_copies
 from iclviz.tasks.matching import normalise
 
 LabelKind = Literal["text", "number"]
@@ -76,6 +77,7 @@ class Row:
     accepted: other spellings of the answer.
     candidates: wrong answers.
     labels: name -> text or number; a missing one is left out.
+    factors: name of a design factor -> the row's level, text or number.
     group, groups: the row's group for every label, and by label; the latter counts first.
     relevant, irrelevant: parts of the query.
     """
@@ -86,6 +88,7 @@ class Row:
     accepted: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     labels: Mapping[str, str | float] = field(default_factory=dict)
+    factors: Mapping[str, str | float] = field(default_factory=dict)
     group: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     relevant: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ class Row:
             accepted=tuple(map(_words, values.get("accepted", ()))),
             candidates=tuple(map(_words, values.get("candidates", ()))),
             labels={name: value for name, value in labels.items() if value != ""},
+            factors={name: _label(value) for name, value in values.get("factors", {}).items()},
             group=_words(values["group"]) if "group" in values else None,
             groups={name: _words(value) for name, value in values.get("groups", {}).items()},
             relevant=_parts(values.get("relevant", ())),
@@ -303,6 +307,16 @@ class TaskFile:
         return tuple(row for row in self.rows if row.use == "query")
 
     @cached_property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the design factors, which every query has."""
+        return tuple(self.queries[0].factors)
+
+    @cached_property
+    def doubles(self) -> tuple[tuple[str, str], ...]:
+        """Ids of queries that are nearly the same text: statistics take for two what is one."""
+        return near_copies([(row.id, row.query) for row in self.queries])
+
+    @cached_property
     def marked(self) -> tuple[Row, ...]:
         """Rows that are only for demonstrations."""
         return tuple(row for row in self.rows if row.use == "demonstration")
@@ -337,6 +351,7 @@ def problems(rows: Numbered, order: Sequence[str], scoring: str | None) -> list[
         _mixed_labels,
         _taken_names,
         _groups_without_label,
+        _missing_factors,
         _missing_groups,
         _labels_that_are_groups,
     )
@@ -415,6 +430,19 @@ def _missing_groups(rows: Numbered) -> Iterator[Problem]:
             bare |= {line for line, row in asked if row.group_for(name) is None}
     for line in sorted(bare):
         yield Problem(line, "the group is missing, and other rows have one.", "Give every row its group, or none.")
+
+
+def _missing_factors(rows: Numbered) -> Iterator[Problem]:
+    """Every row that is asked has a level of every factor, all levels of one being text or numbers."""
+    asked = [(line, row) for line, row in rows if row.use == "query"]
+    for name in dict.fromkeys(name for _, row in asked for name in row.factors):
+        kinds = {isinstance(row.factors[name], str) for _, row in asked if name in row.factors}
+        for line, row in asked:
+            if name not in row.factors:
+                yield Problem(line, f"the factor {name} is missing.", "Give every row its level, or none.")
+            elif len(kinds) > 1 and isinstance(row.factors[name], str):
+                value = shown(row.factors[name])
+                yield Problem(line, f"factor {name} = {value} is text, and others are numbers.", "Give one of both.")
 
 
 def _labels_that_are_groups(rows: Numbered) -> Iterator[Problem]:

@@ -259,7 +259,7 @@ COLUMNS: Mapping[str, Callable[[str], Any]] = {
 }
 """Column of a CSV file -> how its cells are read."""
 
-TABLE_COLUMNS: Mapping[str, str] = {"label": "labels", "group": "groups"}
+TABLE_COLUMNS: Mapping[str, str] = {"label": "labels", "group": "groups", "factor": "factors"}
 """What stands before the colon in a column's name -> the field that the column belongs to."""
 
 NAMED_COLUMNS = ", ".join([*COLUMNS, *(f"{name}:NAME" for name in TABLE_COLUMNS)])
@@ -292,10 +292,10 @@ def _wrong_lengths(rows: Iterable[tuple[int, list[str]]], length: int) -> Iterat
 
 
 def _numeric_labels(columns: list[str], rows: list[list[str]]) -> set[int]:
-    """The columns of labels in which every cell that is not empty is a number, or some are: a mixture is refused
-    later, where its line is known.
+    """The columns of labels and factors in which every cell that is not empty is a number, or some are: a mixture is
+    refused later, where its line is known.
     """
-    labels = [place for place, column in enumerate(columns) if column.startswith("label:")]
+    labels = [place for place, column in enumerate(columns) if column.startswith(("label:", "factor:"))]
     return {place for place in labels if any(_is_number(cells[place]) for cells in rows)}
 
 

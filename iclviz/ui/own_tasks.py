@@ -70,6 +70,22 @@ def summary(file: TaskFile) -> list[str]:
         f"Labels: {', '.join(labels)}." if labels else "No labels: the answers are the label.",
         f"{grouped} queries have groups." if grouped else "No groups: every query is a unit of its own.",
         f"{relevant} queries have relevant text, {irrelevant} have irrelevant text.",
+        *copies(file),
+    ]
+
+
+MOST_COPIES = 3
+
+
+def copies(file: TaskFile) -> list[str]:
+    """A sentence on queries that are nearly the same text, where there are some."""
+    if not file.doubles:
+        return []
+    named = "; ".join(f"{one} and {other}" for one, other in file.doubles[:MOST_COPIES])
+    more = f" and {len(file.doubles) - MOST_COPIES} more" if len(file.doubles) > MOST_COPIES else ""
+    return [
+        f"{len(file.doubles)} queries are nearly the text of another ({named}{more}): each counts as an item of its "
+        "own, so give such rows one group, or leave one out."
     ]
 
 
