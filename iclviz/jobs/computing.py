@@ -110,7 +110,7 @@ def compute_together(
     asked = [replace(each, located=located) for each in asked]
     trusted = bool(asked[0].spec.model_options.get("trust_remote_code", False))
     tokenizer = ready_tokenizer(located, store.memo, trusted)
-    limit = model_facts(located).context_length
+    limit = model_facts(located, trusted).context_length
     prompts = [tokenized(each, its, tokenizer, limit) for each, its in zip(asked, built, strict=True)]
     tell("loading the model")
     ready = keeper.get(asked[0], store.memo)
