@@ -37,6 +37,7 @@ def run(
     model_options: Mapping[str, Any] | None = None,
     attention_items: tuple[int, ...] = (),
     first_token: FirstToken | None = None,
+    template: Mapping[str, Any] | None = None,
     *,
     progress: bool | None = None,
 ) -> Recording:
@@ -51,7 +52,7 @@ def run(
     """
     spec = RunSpec(
         model, task, demonstrations or Demonstrations(), n_items, seed, task_options or {}, prompt_style, dtype,
-        max_new_tokens, poolings, model_options or {}, attention_items, first_token,
+        max_new_tokens, poolings, model_options or {}, attention_items, first_token, template or {},
     )  # fmt: skip
     return run_spec(spec, progress=progress)
 

@@ -64,6 +64,9 @@ def run(
     first_token: Annotated[
         str | None, typer.Option(help="start keeps the first token, a sink, apart from content; or as is.")
     ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help="What the chat template reads, as name=value; repeat for more.")
+    ] = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -83,6 +86,7 @@ def run(
         model_options=_options(model_option),
         attention_items=tuple(attention_item or ()),
         first_token=first_token,  # type: ignore[arg-type]
+        template=_options(template),
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")

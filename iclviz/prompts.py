@@ -12,18 +12,22 @@
 Nothing here knows torch: any fast tokenizer of `transformers` will do.
 """
 
-from collections.abc import Sequence
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from jinja2 import TemplateError
 from numpy.typing import NDArray
 
 from iclviz.errors import ModelError, SpecError
 from iclviz.spans import Role, Segment, Span
-from iclviz.spec import FirstToken, PromptStyle
+from iclviz.spec import TEMPLATE, FirstToken, PromptStyle, canonical_json, digest
 
 START_TOKENS = ("<|endoftext|>", "<|begin_of_text|>", "<s>", "<bos>")
 """Special tokens that stand between the documents that models are trained on, where the tokenizer names none."""
@@ -33,6 +37,10 @@ NEUTRAL_LEAD = "\n"
 
 CONTEXT_TOKENS = 4
 """Prompt tokens that are decoded together with a response: SentencePiece drops a blank at the start of a text."""
+
+
+_RENDERING = Lock()
+"""One chat template at a time: what they read is put in place of what is there for all."""
 
 
 class Tokenizer(Protocol):
@@ -132,7 +140,11 @@ class TokenizedPrompt:
 
 
 def render(
-    prompt: Prompt, style: PromptStyle, tokenizer: Tokenizer | None = None, first_token: FirstToken = "start"
+    prompt: Prompt,
+    style: PromptStyle,
+    tokenizer: Tokenizer | None = None,
+    first_token: FirstToken = "start",
+    template: Mapping[str, Any] = TEMPLATE,
 ) -> RenderedPrompt:
     """The exact text of a prompt in a style.
 
@@ -141,6 +153,7 @@ def render(
     tokenizer: "chat" needs it for its template, and "plain" for what stands before the prompt: without it that is left
         out.
     first_token: "start" keeps the first token apart from all content; "as is" adds nothing to a plain prompt.
+    template: what the chat template reads besides the message.
 
     Raises
     ------
@@ -154,7 +167,7 @@ def render(
         opening = (Segment("special", text),) if text else ()
         segments = opening + context + query
         return RenderedPrompt(segments, len(opening) + len(context), prompt.candidates, True, has_lead)
-    before, after = _chat_markup(prompt.text, tokenizer)
+    before, after = _chat_markup(prompt.text, tokenizer, template)
     opening = (Segment("special", before),) if before else ()
     closing = (Segment("special", after),) if after else ()
     candidates = tuple(candidate.lstrip() for candidate in prompt.candidates)
@@ -180,28 +193,67 @@ def _begins_turns(token: str, tokenizer: Tokenizer) -> bool:
         return False
     turns = [{"role": role, "content": "a"} for role in ("user", "assistant", "user")]
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False)).count(token) > 1
-    except TemplateError:
+        return _from_template(turns, tokenizer, TEMPLATE, add_generation_prompt=False).count(token) > 1
+    except ModelError:
         return False
 
 
-def _chat_markup(message: str, tokenizer: Tokenizer | None) -> tuple[str, str]:
+def _chat_markup(message: str, tokenizer: Tokenizer | None, template: Mapping[str, Any]) -> tuple[str, str]:
+    """What the template puts before and after the message: what it puts around another one, whose place is known."""
     if tokenizer is None or not tokenizer.chat_template:
         raise ModelError("This model has no chat template.", 'Take prompt_style="plain".')
-    conversation = [{"role": "user", "content": message}]
-    try:
-        text = tokenizer.apply_chat_template(
-            conversation,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,  # Qwen 3 would think first; other templates ignore it
+    stand_in = digest(message)
+    text, around = (
+        _from_template([{"role": "user", "content": content}], tokenizer, template, add_generation_prompt=True)
+        for content in (message, stand_in)
+    )
+    before, found, after = around.partition(stand_in)
+    if not found or f"{before}{message}{after}" != text:
+        raise ModelError(
+            "This model's chat template changes the text of a message, or shows it twice.", 'Take prompt_style="plain".'
         )
-    except TemplateError as error:
-        raise ModelError(f"This model's chat template fails ({error}).", 'Take prompt_style="plain".') from error
-    start = text.rfind(message)
-    if start < 0:
-        raise ModelError("This model's chat template changes the text of a message.", 'Take prompt_style="plain".')
-    return text[:start], text[start + len(message) :]
+    return before, after
+
+
+def _from_template(
+    turns: list[dict[str, str]], tokenizer: Tokenizer, template: Mapping[str, Any], *, add_generation_prompt: bool
+) -> str:
+    """The text of a conversation; its day and whatever else its template reads are given, so that it stays the same."""
+    told = json.loads(canonical_json({**TEMPLATE, **template}))
+    today = datetime.fromisoformat(told.pop("date"))
+    try:
+        with _same_every_time(today):
+            text = tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt, **told
+            )
+    except Exception as error:  # a template is a program: it may fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"This model's chat template fails ({reason}).", 'Take prompt_style="plain".') from error
+    return str(text)
+
+
+@contextmanager
+def _same_every_time(today: datetime) -> Iterator[None]:
+    """Give templates this day for today, and the same draws where they draw at random; all is put back.
+
+    `transformers` passes no functions on to templates, and its own clock is the module's `datetime`.
+    """
+    from transformers.utils import chat_template_utils
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return today
+
+    with _RENDERING:
+        state, clock = random.getstate(), chat_template_utils.datetime
+        random.seed(0)
+        chat_template_utils.datetime = Clock
+        try:
+            yield
+        finally:
+            chat_template_utils.datetime = clock
+            random.setstate(state)
 
 
 def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:

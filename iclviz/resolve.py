@@ -15,7 +15,7 @@ from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.options import check_options, check_trust
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
-from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
+from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec
 from iclviz.tasks import Task, TaskData, task
 
 
@@ -69,6 +69,7 @@ def resolve(spec: RunSpec, memo: Any = None, there: Container[str] = ()) -> Reso
         poolings=spec.poolings or DEFAULT_POOLINGS,
         model_options=check_options(spec.model_options),
         first_token=spec.first_token or "start",
+        template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     origin = Origin(of.identity, identity(located, memo), local, numbers)
@@ -101,10 +102,10 @@ def build(resolved: Resolved) -> Built:
 
 def rendered(resolved: Resolved, prompts: Sequence[Prompt], tokenizer: Tokenizer | None) -> list[RenderedPrompt]:
     """The exact texts of a run; without a tokenizer, of the plain style alone and without what it puts before them."""
-    style, first_token = resolved.spec.prompt_style, resolved.spec.first_token
+    style, first_token, template = resolved.spec.prompt_style, resolved.spec.first_token, resolved.spec.template
     assert style is not None
     assert first_token is not None
-    return [render(prompt, style, tokenizer, first_token) for prompt in prompts]
+    return [render(prompt, style, tokenizer, first_token, template) for prompt in prompts]
 
 
 def tokenized(

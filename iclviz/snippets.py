@@ -33,7 +33,8 @@ def command_line(spec: RunSpec) -> str:
     for field_name, flag in _REPEATED_FLAGS.items():
         for value in getattr(spec, field_name) or ():
             words += [flag, str(value)]
-    for flag, options in (("--option", spec.task_options), ("--model-option", spec.model_options)):
+    tables = {"--option": spec.task_options, "--model-option": spec.model_options, "--template": spec.template}
+    for flag, options in tables.items():
         for name, value in json.loads(canonical_json(options)).items():
             words += [flag, f"{name}={json.dumps(value)}"]
     return shlex.join(words)

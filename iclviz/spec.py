@@ -11,6 +11,7 @@ import operator
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import date
 from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, get_args
 
@@ -26,6 +27,12 @@ DEFAULT_POOLINGS = ("query_mean", "query_max", "last", "mean", "max")
 
 POOLINGS = (*DEFAULT_POOLINGS, *(f"{role}_mean" for role in ROLES if role not in ("special", "response")))
 """Every pooling that can be asked for, in the order in which a spec keeps them."""
+
+TEMPLATE: Mapping[str, Any] = {"date": "2025-01-01", "enable_thinking": False}
+"""What chat templates read unless a spec says otherwise: one day for ever, and no thinking first (Qwen 3 would)."""
+
+RENDERED = frozenset({"messages", "conversation", "add_generation_prompt", "tokenize", "chat_template", "strftime_now"})
+"""What rendering gives a template itself."""
 
 MOST_ITEMS = 10_000
 MOST_NEW_TOKENS = 100_000
@@ -193,6 +200,8 @@ class RunSpec:
     first_token: "start" keeps a prompt's first token, which collects attention, apart from its content; "as is" adds
         nothing to a plain prompt. None is "start"; it is what recordings have that were made before there was a choice,
         which are as they are.
+    template: what the chat template reads besides the message, such as `enable_thinking`, `tools` or `date_string`, and
+        as `date` the day that it takes for today; those left out take the defaults of `TEMPLATE`.
 
     Raises
     ------
@@ -212,6 +221,7 @@ class RunSpec:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     attention_items: tuple[int, ...] = ()
     first_token: FirstToken | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -222,6 +232,7 @@ class RunSpec:
         object.__setattr__(self, "seed", _whole_number("seed", self.seed, 0, "Take a seed >= 0."))
         object.__setattr__(self, "task_options", _options("task_options", self.task_options))
         object.__setattr__(self, "model_options", _options("model_options", self.model_options))
+        object.__setattr__(self, "template", _template(self.template))
         if self.max_new_tokens is not None:
             one = "Take max_new_tokens >= 1."
             tokens = _whole_number("max_new_tokens", self.max_new_tokens, 1, one, MOST_NEW_TOKENS)
@@ -251,7 +262,7 @@ class RunSpec:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
         # A spec without these is written as before there were any, and keeps its key.
-        for name in ("attention_items", "first_token"):
+        for name in ("attention_items", "first_token", "template"):
             if not values[name]:
                 del values[name]
         return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
@@ -283,6 +294,21 @@ def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:
         if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise SpecError(f"The field {name} of {what} is missing.", f"Give the {name}.")
     return dict(values)
+
+
+def _template(value: Any) -> Options:
+    """The options of a chat template; none that rendering itself needs."""
+    options = _options("template", value)
+    for name in options:
+        if not name.isidentifier() or name in RENDERED:
+            raise SpecError(
+                f"template has no option {name!r}.", "Name a variable that the model's chat template reads."
+            )
+    try:
+        date.fromisoformat(options.get("date", TEMPLATE["date"]))
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"date = {options['date']!r} is no day.", 'Write it as "2025-01-31".') from error
+    return options
 
 
 def _examples(value: Any) -> tuple[str, ...]:

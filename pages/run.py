@@ -31,7 +31,8 @@ def preview(resolved: Resolved) -> None:
     item = built.data.items[number]
     needs_template = resolved.spec.prompt_style == "chat"
     try:
-        limit = model_facts(resolved.located).context_length
+        trusted = bool(resolved.spec.model_options.get("trust_remote_code", False))
+        limit = model_facts(resolved.located, trusted).context_length
         tokenizer = loading.tokenizer(resolved.located)
         prompts = tokenized(resolved, built, tokenizer, limit)
     except UserError as error:

@@ -162,3 +162,47 @@ def test_an_end_token_has_no_text(tokenizer):
 @pytest.mark.parametrize(("end", "tokens"), [(0, 1), (1, 1), (2, 1), (3, 2), (5, 3), (9, 3)])
 def test_tokens_until_counts_the_tokens_that_hold_the_answer(end, tokens):
     assert tokens_until(["ab", "c", "de"], end) == tokens
+
+
+THINKING = TEMPLATE.replace("<|assistant|>\n", "<|assistant|>\n<think>\n\n</think>\n\nuser content messages\n")
+
+
+@pytest.mark.parametrize("query", ["think", "<think>", "user", "\n", "</s>", "content", "a", "t"])
+def test_the_message_is_found_though_its_text_stands_in_the_markup_too(tokenizer, query):
+    prompt = Prompt((), (Segment("question", query),))
+    rendered = render(prompt, "chat", with_template(tokenizer, THINKING))
+    assert [(one.role, one.text) for one in rendered.segments] == [
+        ("special", "<|user|>\n"),
+        ("question", query),
+        ("special", "</s>\n<|assistant|>\n<think>\n\n</think>\n\nuser content messages\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", ["m['content'] | trim", "m['content'] ~ m['content']", "m['content'] | replace('a', 'b')"]
+)
+def test_a_template_that_changes_or_repeats_the_message_is_refused(tokenizer, change):
+    template = with_template(tokenizer, TEMPLATE.replace("m['content']", change))
+    with pytest.raises(ModelError, match="changes the text of a message, or shows it twice"):
+        render(Prompt((), (Segment("question", " a "),)), "chat", template)
+
+
+def opened(tokenizer, template, **told):
+    return render(EXAMPLE, "chat", with_template(tokenizer, template + TEMPLATE), template=told).segments[0].text
+
+
+def test_what_a_template_reads_besides_the_message_is_fixed(tokenizer):
+    assert opened(tokenizer, "{{ strftime_now('%d %b %Y') }}|").startswith("01 Jan 2025|")
+    assert opened(tokenizer, "{{ strftime_now('%d %b %Y') }}|", date="2026-03-31").startswith("31 Mar 2026|")
+    assert opened(tokenizer, "{{ enable_thinking }}|").startswith("False|")
+    assert opened(tokenizer, "{{ enable_thinking }}|", enable_thinking=True).startswith("True|")
+    assert opened(tokenizer, "{{ documents[0].text }}|", documents=[{"text": "x"}]).startswith("x|")
+    for drawn in ("{{ range(10000) | random }}|", "{{ lipsum(1, False) }}|"):
+        assert opened(tokenizer, drawn) == opened(tokenizer, drawn)
+
+
+def test_a_template_may_fail_in_any_way_and_is_one_sentence(tokenizer):
+    for template in ("{{ 1 / 0 }}", "{{ messages[7].content }}", "{{ {}['a'].b }}",
+                     "{{ range(10 ** 9) | list }}", "{{ 'a' + 1 }}", "{{ strftime_now() }}"):  # fmt: skip
+        with pytest.raises(ModelError, match=r"chat template fails \(.+\)"):
+            render(EXAMPLE, "chat", with_template(tokenizer, template))

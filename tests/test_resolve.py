@@ -34,3 +34,15 @@ def test_attention_items_are_part_of_the_key_whatever_their_order():
     keys = [resolve(spec.with_(attention_items=items)).key for items in ((0, 3), [3, 0, 3], (0,), ())]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+def test_the_day_and_the_thinking_of_a_chat_are_resolved_and_no_part_of_a_plain_run(tiny_model):
+    asked = RunSpec(str(tiny_model), "linear_regression", n_items=8)
+    assert resolve(asked).spec.template == {}
+    assert resolve(asked.with_(template={"date": "2026-03-01"})).key == resolve(asked).key
+    chat = resolve(asked.with_(prompt_style="chat"))
+    assert chat.spec.template == {"date": "2025-01-01", "enable_thinking": False}
+    later = resolve(asked.with_(prompt_style="chat", template={"date": "2026-03-01"}))
+    assert later.key != chat.key
+    assert later.spec.template["date"] == "2026-03-01"
+    assert resolve(chat.spec).key == chat.key

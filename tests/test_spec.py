@@ -279,3 +279,18 @@ def test_equal_numbers_make_equal_hashes():
 def test_a_written_spec_that_cannot_be_read_says_why(values, said):
     with pytest.raises(SpecError, match=said):
         RunSpec.from_dict(values)
+
+
+def test_what_a_template_reads_is_a_part_of_the_spec_and_absent_where_nothing_is_given():
+    assert "template" not in RunSpec("m", "t").to_dict()
+    spec = RunSpec("m", "t", template={"tools": [{"name": "x"}], "date": "2026-03-01"})
+    assert RunSpec.from_dict(spec.to_dict()) == spec
+    assert spec.to_dict()["template"] == {"date": "2026-03-01", "tools": [{"name": "x"}]}
+
+
+@pytest.mark.parametrize(
+    "template", [{"messages": []}, {"a b": 1}, {"date": "today"}, {"date": 5}, {"strftime_now": 1}, []]
+)
+def test_a_template_option_that_means_nothing_is_refused(template):
+    with pytest.raises(SpecError):
+        RunSpec("m", "t", template=template)

@@ -5,7 +5,8 @@ from typing import Any
 import psutil
 import torch
 
-from iclviz.models.configuration import facts_of
+from iclviz.models.completing import shape
+from iclviz.models.configuration import facts_from
 
 MOST_TOKENS = {"cpu": 8192, "cuda": 65536}
 """More would be no faster, and a run shows and keeps its results group by group."""
@@ -32,7 +33,7 @@ def token_budget(model: Any) -> int:
 def bytes_per_token(model: Any) -> int:
     """Keys and values of all layers, and the activations of one block in float32, of one token."""
     config = model.config.get_text_config()
-    facts = facts_of(model.config.to_dict())
+    facts = facts_from(shape(model.config))
     key_heads = getattr(config, "num_key_value_heads", None) or facts.n_heads
     size = getattr(config, "head_dim", None) or facts.d_model // facts.n_heads
     inner = getattr(config, "intermediate_size", None) or 4 * facts.d_model

@@ -16,7 +16,7 @@ import torch
 
 from iclviz.capture.attention import Way
 from iclviz.capture.budget import token_budget
-from iclviz.capture.choosing import choose_way
+from iclviz.capture.choosing import Reads, Trial, choose_way, trials
 from iclviz.capture.engine import Decoding, Engine, plan_prompts
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.errors import Cancelled, UserError
@@ -49,18 +49,20 @@ class ModelKeeper:
 
     def __init__(self) -> None:
         self._key: Any = None
-        self._ready: ReadyModel | None = None
+        self._loaded: LoadedModel | None = None
+        self._ways: dict[tuple[Trial, ...], Way] = {}
 
-    def get(self, resolved: Resolved, memo: Any) -> ReadyModel:
-        """The model of a run, loaded if it is not the one that is held."""
+    def get(self, resolved: Resolved, memo: Any, reads: Reads = ()) -> ReadyModel:
+        """The model of a run, loaded if it is not held, and the way that is exact for what runs read."""
         spec = resolved.spec
         key = (identity(resolved.located, memo), spec.model, spec.dtype, str(spec.model_options))
-        if self._ready is None or key != self._key:
-            self._ready, self._key = None, None
-            loaded = load(resolved.located, spec.dtype, spec.model_options, memo=memo)
-            way = choose_way(loaded.model, loaded.facts.n_layers, loaded.device)
-            self._ready, self._key = ReadyModel(loaded, way), key
-        return self._ready
+        if self._loaded is None or key != self._key:
+            self._loaded, self._key, self._ways = None, None, {}
+            self._loaded, self._key = load(resolved.located, spec.dtype, spec.model_options, memo=memo), key
+        loaded, tried = self._loaded, trials(self._loaded.model.config, reads)
+        if tried not in self._ways:
+            self._ways[tried] = choose_way(loaded.model, loaded.facts.n_layers, loaded.device, tried)
+        return ReadyModel(loaded, self._ways[tried])
 
 
 def compute(
@@ -110,10 +112,13 @@ def compute_together(
     asked = [replace(each, located=located) for each in asked]
     trusted = bool(asked[0].spec.model_options.get("trust_remote_code", False))
     tokenizer = ready_tokenizer(located, store.memo, trusted)
-    limit = model_facts(located).context_length
+    limit = model_facts(located, trusted).context_length
     prompts = [tokenized(each, its, tokenizer, limit) for each, its in zip(asked, built, strict=True)]
     tell("loading the model")
-    ready = keeper.get(asked[0], store.memo)
+    reads = [
+        (len(prompt), each.spec.max_new_tokens or 1) for each, its in zip(asked, prompts, strict=True) for prompt in its
+    ]
+    ready = keeper.get(asked[0], store.memo, reads)
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
     settings = _settings(unfinished, ready)

@@ -1,32 +1,22 @@
-"""A model's shape, read from its `config.json` or `.gguf` header as plain values: no weights, no torch.
+"""A model's shape, read from its `config.json` or `.gguf` header: no weights, and no torch in this process.
 
-Families name the same things differently (`n_layer`, `num_hidden_layers`, `num_layers`), and models that also see
-images nest their language part in `text_config`; the tables below list the names that are tried.
+Families name the same things differently, leave defaults out, and nest the language part of models that also see
+images; `iclviz.models.completing` has the library's own classes tell.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iclviz.errors import ModelError
+from iclviz.models.completing import NAMES, completed
 from iclviz.models.folders import read_json
 from iclviz.models.gguf_header import GgufHeader, read_header
 from iclviz.models.locating import LocatedModel
 
-_NAMES = {
-    "n_layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
-    "n_heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
-    "d_model": ("hidden_size", "n_embd", "d_model", "dim"),
-    "context_length": (
-        "max_position_embeddings",
-        "n_positions",
-        "n_ctx",
-        "max_sequence_length",
-        "max_seq_len",
-        "seq_length",
-    ),
-    "vocab": ("vocab_size", "padded_vocab_size"),
-}
+_NAMES = dict(zip(("n_layers", "n_heads", "d_model", "context_length", "vocab"), NAMES, strict=True))
+"""Fact -> what the library calls it."""
 _GGUF_NAMES = {
     "n_layers": "block_count",
     "n_heads": "attention.head_count",
@@ -61,8 +51,12 @@ class ModelFacts:
     dtype: str
 
 
-def model_facts(located: LocatedModel) -> ModelFacts:
+def model_facts(located: LocatedModel, trusted: bool = False) -> ModelFacts:
     """The shape of the model.
+
+    Parameters
+    ----------
+    trusted: whether code that comes with the model may be run, where nothing else reads its configuration.
 
     Raises
     ------
@@ -72,26 +66,32 @@ def model_facts(located: LocatedModel) -> ModelFacts:
         raise ModelError(f"{located.name} is not on disk, so its size is not known yet.", "Its first run fetches it.")
     if located.kind == "gguf":
         return _gguf_facts(located, read_header(located.path))
-    return facts_of(read_json(located.path / "config.json"), located.name)
+    return facts_of(read_json(located.path / "config.json"), located.name, located.path, trusted)
 
 
-def facts_of(config: Mapping[str, Any], name: str = "The model") -> ModelFacts:
-    """The shape that a `config.json` describes.
+def facts_of(
+    config: Mapping[str, Any], name: str = "The model", folder: Path | None = None, trusted: bool = False
+) -> ModelFacts:
+    """The shape that a `config.json` describes; `folder` is where it lies.
 
     Raises
     ------
     ModelError: the number of blocks, heads or units, or the vocabulary's size, is not there.
     """
-    text = config.get("text_config") or config
-    places = (text, config)
-    found = {fact: _first(places, names) for fact, names in _NAMES.items()}
-    architectures = config.get("architectures") or [config.get("model_type") or "unknown"]
-    dtype = _first(places, ("dtype", "torch_dtype"))
-    return _facts(name, str(architectures[0]), found, str(dtype or "float32").removeprefix("torch."))
+    return facts_from(completed(config, name, folder, trusted), name)
 
 
-def _first(places: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Any:
-    return next((place[name] for place in places for name in names if place.get(name) is not None), None)
+def facts_from(whole: Mapping[str, Any], name: str = "The model") -> ModelFacts:
+    """The shape that a completed configuration tells.
+
+    Raises
+    ------
+    ModelError: the number of blocks, heads or units, or the vocabulary's size, is not there.
+    """
+    architectures = whole.get("architectures") or [whole.get("model_type") or "unknown"]
+    dtype = whole.get("dtype") or whole.get("torch_dtype") or "float32"
+    found = {fact: whole.get(attribute) for fact, attribute in _NAMES.items()}
+    return _facts(name, str(architectures[0]), found, str(dtype).removeprefix("torch."))
 
 
 def _gguf_facts(located: LocatedModel, header: GgufHeader) -> ModelFacts:
@@ -110,4 +110,6 @@ def _facts(name: str, architecture: str, found: Mapping[str, Any], dtype: str) -
             f"The configuration of {name} does not tell {', '.join(missing)}.", "Take a language model's folder."
         )
     numbers = {fact: max(value) if isinstance(value, list) else value for fact, value in found.items()}
+    if (numbers["context_length"] or 0) < 1:  # what XLNet says of no limit
+        numbers["context_length"] = None
     return ModelFacts(architecture=architecture, dtype=dtype, **numbers)

@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from iclviz.errors import ModelError, unknown
+from iclviz.models.completing import needs_own_code, unknown_architecture
 from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.gguf_header import read_header
 from iclviz.models.identity import identity
@@ -37,7 +38,6 @@ from iclviz.models.locating import LocatedModel, converted_folder, download
 from iclviz.models.options import check_options, check_trust
 from iclviz.models.placing import input_device, placing
 from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
-from iclviz.owner import owner_file
 from iclviz.places import cache_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -90,7 +90,7 @@ def load(
     place = pick_device(device or options.get("device"))
     trusted = bool(options.get("trust_remote_code", False))
     located = download(located)
-    facts = model_facts(located)
+    facts = model_facts(located, trusted)
     dtype = pick_dtype(dtype, place, located, facts)
     scratch = _offload_folder() if "device_map" in options else None
     told = placing(options, place, DTYPES[dtype], scratch.name if scratch else None)
@@ -314,35 +314,29 @@ def quietly() -> Iterator[None]:
             enable_progress_bars()
 
 
-Sentence = Callable[[LocatedModel, ModelFacts, torch.device], tuple[str, str]]
+Sentence = Callable[[LocatedModel, ModelFacts, torch.device], ModelError]
 
 _SENTENCES: tuple[tuple[str, Sentence], ...] = (
     (
         r"out of memory|can't allocate memory|OutOfMemory|MemoryError|not enough memory",
-        lambda located, facts, device: (
+        lambda located, facts, device: ModelError(
             f"{located.name} does not fit into the memory of {device}.",
             "Take a smaller model, a 16-bit dtype or another device.",
         ),
     ),
     (
         r"trust_remote_code",
-        lambda located, facts, device: (
-            f"{located.name} is only usable with code that it brings along.",
-            f"If you trust that code, allow it in {owner_file()} and set the model option trust_remote_code = true.",
-        ),
+        lambda located, facts, device: needs_own_code(located.name),
     ),
     (
         r"does not recognize this architecture|Unrecognized model|Unrecognized configuration"
         r"|GGUF model with architecture|not supported yet|Architecture .* not supported",
-        lambda located, facts, device: (
-            f"{located.name} has the architecture {facts.architecture}, which is not known here as a language model.",
-            "Take another model, or a newer release of transformers.",
-        ),
+        lambda located, facts, device: unknown_architecture(located.name, {"architectures": [facts.architecture]}),
     ),
     (
         r"size mismatch|mismatched|ignore_mismatched_sizes|SafetensorError|Error while deserializing|unexpected EOF"
         r"|UnpicklingError|PytorchStreamReader",
-        lambda located, facts, device: (
+        lambda located, facts, device: ModelError(
             f"The weights of {located.name} do not fit its configuration or are damaged.",
             "Fetch or save the model again.",
         ),
@@ -360,7 +354,7 @@ def _one_sentence(located: LocatedModel, facts: ModelFacts, device: torch.device
         said = f"{type(error).__name__}: {error}"
         for pattern, sentence in _SENTENCES:
             if re.search(pattern, said):
-                raise ModelError(*sentence(located, facts, device)) from error
+                raise sentence(located, facts, device) from error
         first = said.strip().splitlines()[0]
         raise ModelError(
             f"{located.name} cannot be loaded ({first}).", "Look at its files, or take another model."

@@ -1,11 +1,12 @@
 import pytest
 import torch
-from transformers import BertConfig, BertLMHeadModel, MambaConfig, MambaForCausalLM
+from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel, MambaConfig, MambaForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from iclviz.capture import choosing
-from iclviz.capture.choosing import choose_way
+from iclviz.capture.choosing import borders, choose_way, trials
 from iclviz.errors import ModelError
-from tests.capture.models import LAYERS, SETTINGS, tiny
+from tests.capture.models import LAYERS, SETTINGS, SHAPE, WINDOWS, tiny
 
 SURE = {"falcon": "eager", "falcon_alibi": "alone", "bloom": "eager", "gptj": "eager", "mpt": "alone"}
 
@@ -36,6 +37,67 @@ def test_a_model_that_reads_both_ways_is_known_by_its_attention():
     )
     with pytest.raises(ModelError, match=r"BertLMHeadModel reads later tokens too.*Take a causal language model"):
         choose_way(BertLMHeadModel(config).eval(), LAYERS)
+
+
+def longrope(switch):
+    """A model whose rotary positions are scaled anew from some length on."""
+    scaling = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "rope_theta": 10000.0}
+    settings = {**SHAPE, "original_max_position_embeddings": switch}
+    config = CONFIG_MAPPING["phi3"](**settings, rope_parameters={**scaling, "original_max_position_embeddings": switch})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config).eval()
+
+
+def test_beyond_a_switch_of_positions_prompts_are_read_alone():
+    model = longrope(120)
+    assert choose_way(model, LAYERS, None, trials(model.config, [(60, 4)])) == "interface"
+    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4), (60, 4)])) == "alone"
+
+
+def test_responses_that_cross_a_switch_are_refused_with_a_sentence():
+    model = longrope(120)
+    with pytest.raises(ModelError, match="for responses that cross 120 tokens, from where it reads otherwise"):
+        choose_way(model, LAYERS, None, trials(model.config, [(118, 8)]))
+
+
+def test_where_matrices_are_too_large_prompts_beyond_a_switch_are_read_alone(monkeypatch):
+    monkeypatch.setattr(choosing, "MOST_BYTES", 0)
+    model = longrope(120)
+    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4)])) == "alone"
+    with pytest.raises(ModelError, match="responses that cross 120 tokens"):
+        choose_way(model, LAYERS, None, trials(model.config, [(118, 8)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "border"),
+    [("mistral", {"sliding_window": 40}, 40), ("llama4_text", {"attention_chunk_size": 32, "head_dim": 8}, 32),
+     ("gemma3_text", {**WINDOWS, "sliding_window": 24, "head_dim": 8}, 24)],
+)  # fmt: skip
+def test_windows_and_chunks_are_tried_beyond_their_length(name, settings, border):
+    config = CONFIG_MAPPING[name](**{**SHAPE, **settings})
+    assert borders(config).keys() >= {border}
+    beyond = [one for one in trials(config, [(border + 20, 4)]) if one.border == border]
+    assert [one.shared < border for one in beyond] == [True, False]
+    assert all(min(one.prompts) > border for one in beyond)
+    assert trials(config, [(border - 10, 4)]) == (choosing.USUAL,)
+
+
+def test_a_window_that_is_not_kept_is_found_beyond_its_length_alone(monkeypatch):
+    model = tiny("mistral")
+    model.config.sliding_window = 40
+    tried = trials(model.config, [(60, 4)])
+    monkeypatch.setattr(choosing, "_difference", lambda engine, texts, *rest: float(len(texts[0]) > 40))
+    with pytest.raises(ModelError, match=r"for prompts longer than 40 tokens, from where it reads otherwise"):
+        choose_way(model, LAYERS, None, tried)
+
+
+def test_a_hybrid_whose_other_blocks_give_no_matrices_is_one_sentence():
+    kinds = ["linear_attention", "full_attention", "linear_attention"]
+    settings = {**SHAPE, "layer_types": kinds, "num_local_experts": 2, "head_dim": 8, "block_size": 4}
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["minimax"](**settings)).eval()
+    with pytest.raises(ModelError, match="MiniMaxForCausalLM has attention in 1 of its 3 blocks, and all are needed"):
+        choose_way(model, LAYERS)
 
 
 def test_blocks_without_attention_are_refused():

@@ -1,10 +1,15 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from iclviz.errors import ModelError
 from iclviz.models.configuration import ModelFacts, facts_of, model_facts
 from iclviz.models.locating import LocatedModel, locate
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_folder_tells_its_shape(model_folder):
@@ -49,10 +54,46 @@ def test_families_name_their_shape_differently(config, expected):
     assert facts_of(config) == expected
 
 
+def test_what_a_configuration_leaves_out_is_its_class_s_default():
+    facts = facts_of({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "num_hidden_layers": 34}})
+    assert facts == ModelFacts("gemma3", 34, 8, 2560, 131072, 262208, "float32")
+    facts = facts_of({"model_type": "xglm", "num_layers": 24, "attention_heads": 16, "d_model": 1024})
+    assert facts == ModelFacts("xglm", 24, 16, 1024, 2048, 256008, "float32")
+
+
+def test_pages_read_it_in_a_process_of_its_own_and_once(model_folder, own_cache):
+    (model_folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 3}))
+    code = (
+        "import subprocess, sys; asked = []; run = subprocess.run\n"
+        "subprocess.run = lambda *given, **named: asked.append(given) or run(*given, **named)\n"
+        "from iclviz.models.configuration import model_facts; from iclviz.models.locating import locate\n"
+        f"located = locate({str(model_folder)!r})\n"
+        "assert model_facts(located) == model_facts(located)\n"
+        "print(model_facts(located).n_layers, model_facts(located).vocab, len(asked), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "50257", "1", "False"], done.stderr
+    assert len(list((own_cache / "configurations").iterdir())) == 1
+
+
 def test_a_config_without_shape_gets_a_sentence(model_folder):
-    (model_folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    with pytest.raises(ModelError, match="does not tell n_layers, n_heads, d_model, vocab"):
+    (model_folder / "config.json").write_text(json.dumps({"model_type": "mamba"}))
+    with pytest.raises(ModelError, match="does not tell n_heads"):
         model_facts(locate(str(model_folder)))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "architecture unknown, which is not known"),
+        ({"model_type": "brandnew"}, "architecture brandnew, which is not known"),
+        ({"model_type": "own", "auto_map": {"AutoConfig": "x.Y"}}, "only usable with code that it brings along"),
+        ({"model_type": "llama", "num_hidden_layers": "many"}, "cannot be read"),
+    ],
+)
+def test_a_configuration_that_no_class_reads_gets_a_sentence(config, said):
+    with pytest.raises(ModelError, match=said):
+        facts_of(config)
 
 
 def test_a_model_that_is_not_on_disk_gets_a_sentence():
