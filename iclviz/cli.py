@@ -107,17 +107,20 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 @app.command()
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
-    from iclviz.tasks import all_tasks
-    from iclviz.tasks.task_files import kept, tasks_folder
+    from iclviz.tasks import tasks as registered
+    from iclviz.tasks.listing import listed
+    from iclviz.tasks.task_files import tasks_folder
 
-    found = kept()
-    places = {entry.file.task_name: str(entry.place) for entry in found if entry.file is not None}
+    found = listed()
     table = _table("name", "task", "where from")
-    for name, one in all_tasks().items():
-        table.add_row(name, one.title, places.get(name, "iclviz"))
+    for name, one in registered().items():
+        table.add_row(name, one.title, "iclviz")
+    for entry in found:
+        if not entry.problem:
+            table.add_row(entry.name, entry.title, str(entry.place))
     out.print(table)
     for entry in found:
-        if entry.file is None:
+        if entry.problem:
             out.print(f"not a task: {entry.place}\n{entry.problem}")
     out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
 
