@@ -165,7 +165,8 @@ def _members(archive: zipfile.ZipFile) -> Iterator[Entry]:
     members = archive.infolist()
     if len(members) > MOST_FILES:
         raise StoreError(f"The bundle has {len(members):,} files.", f"Take one with {MOST_FILES:,} or fewer.")
-    twice = [name for name, count in Counter(one.filename for one in members).items() if count > 1]
+    names = Counter(one.filename for one in members if not _is_hidden(PurePosixPath(one.filename).parts))
+    twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise StoreError(f"The bundle holds {twice[0][:80]} twice.", "Export it again.")
     for member in members:

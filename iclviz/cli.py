@@ -111,17 +111,20 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 @app.command()
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
-    from iclviz.tasks import all_tasks
-    from iclviz.tasks.task_files import kept, tasks_folder
+    from iclviz.tasks import tasks as registered
+    from iclviz.tasks.listing import listed
+    from iclviz.tasks.task_files import tasks_folder
 
-    found = kept()
-    places = {entry.file.task_name: str(entry.place) for entry in found if entry.file is not None}
+    found = listed()
     table = _table("name", "task", "where from")
-    for name, one in all_tasks().items():
-        table.add_row(name, one.title, places.get(name, "iclviz"))
+    for name, one in registered().items():
+        table.add_row(name, one.title, "iclviz")
+    for entry in found:
+        if not entry.problem:
+            table.add_row(entry.name, entry.title, str(entry.place))
     out.print(table)
     for entry in found:
-        if entry.file is None:
+        if entry.problem:
             out.print(f"not a task: {entry.place}\n{entry.problem}")
     out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
 
@@ -170,6 +173,9 @@ def delete(keys: list[str]) -> None:
 def export(
     keys: list[str],
     to: Annotated[str, typer.Option(help="A folder, or a file that ends in .zip.")],
+    formulas: Annotated[
+        bool, typer.Option(help="Leave texts in CSV files as they are that a spreadsheet would run as formulas.")
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -184,7 +190,7 @@ def export(
     if not to.strip():
         raise SpecError("--to is empty.", "Name a folder, or a file that ends in .zip.")
     with _telling() if as_json else showing("exporting") as report:
-        written = write(keys, Path(os.path.expanduser(to)), report)
+        written = write(keys, Path(os.path.expanduser(to)), report, formulas)
     out.print(f"written  {written}")
 
 
@@ -224,6 +230,48 @@ def import_(
             out.print(f"known     {key}")
         for name, problem in found.refused.items():
             out.print(f"refused   {name}: {problem}")
+
+
+@app.command()
+def gc(
+    only_say: Annotated[bool, typer.Option("--plan", help="Only say what would go.")] = False,
+    most_gb: Annotated[
+        float | None, typer.Option(help="Delete recordings, those untouched for longest first, down to so many GB.")
+    ] = None,
+) -> None:
+    """Make room: remove leftovers, what was set aside as damaged, old logs and jobs, and too many discarded runs."""
+    from iclviz.store import Store
+    from iclviz.upkeep import Limits, room
+    from iclviz.upkeep import gc as remove
+
+    store = Store()
+    freed = remove(store, Limits(recordings_bytes=None if most_gb is None else int(most_gb * 1e9)), only_say)
+    for one in freed:
+        out.print(f"{one.size / 1e6:>9.1f} MB  {one.what}")
+    out.print(f"{sum(one.size for one in freed) / 1e6:>9.1f} MB  {'could go' if only_say else 'freed'}")
+    for name, size in room(store).items():
+        out.print(f"{size / 1e6:>9.1f} MB  kept: {name}")
+
+
+@app.command()
+def check(
+    remove: Annotated[bool, typer.Option(help="Remove what is damaged; what is only newer stays.")] = False,
+) -> None:
+    """Read everything that the cache holds, and name what is damaged or of a newer iclviz."""
+    from iclviz.store import Store
+    from iclviz.upkeep import check as look
+
+    found = look(Store())
+    for one in found:
+        gone = remove and not one.is_newer
+        if gone:
+            one.remove()
+        out.print(
+            f"{'removed' if gone else 'newer' if one.is_newer else 'damaged'}  {one.kind} {one.name}: {one.problem}"
+        )
+    left = [one for one in found if not (remove or one.is_newer)]
+    out.print(f"{len(found)} things cannot be used." if found else "Everything can be read.")
+    sys.exit(1 if left else 0)
 
 
 @app.command()

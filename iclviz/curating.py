@@ -101,15 +101,15 @@ def discard(store: Store, key: str) -> None:
     if key not in store:
         return
     with writing(store.folder):
-        shutil.rmtree(_bin(store) / key, ignore_errors=True)
-        _bin(store).mkdir(exist_ok=True)
-        store.place(key).rename(_bin(store) / key)
+        shutil.rmtree(store.bin / key, ignore_errors=True)
+        store.bin.mkdir(exist_ok=True)
+        store.place(key).rename(store.bin / key)
     store.forget(key)
 
 
 def discarded(store: Store) -> dict[str, int]:
     """The keys of discarded recordings, with the bytes that each takes."""
-    found = sorted(_bin(store).glob("*/manifest.json"))
+    found = sorted(store.bin.glob("*/manifest.json"))
     return {path.parent.name: size_of(path.parent) for path in found if is_key(path.parent.name)}
 
 
@@ -120,7 +120,7 @@ def restore(store: Store, key: str) -> None:
     ------
     StoreError: it was emptied, or the cache cannot be written.
     """
-    place = _bin(store) / store.place(key).name
+    place = store.bin / store.place(key).name
     if key in store:
         return
     if not place.exists():
@@ -138,9 +138,16 @@ def empty(store: Store) -> None:
     StoreError: the cache cannot be written.
     """
     with writing(store.folder):
-        if _bin(store).exists():
-            shutil.rmtree(_bin(store))
+        for one in store.bin.glob("*"):
+            shutil.rmtree(one)
 
 
-def _bin(store: Store) -> Path:
-    return store.folder / "discarded"
+def forget_discarded(store: Store, key: str) -> None:
+    """Remove one discarded recording for good.
+
+    Raises
+    ------
+    StoreError: the cache cannot be written.
+    """
+    with writing(store.folder):
+        shutil.rmtree(store.bin / store.place(key).name)

@@ -32,7 +32,7 @@ from iclviz.recording import Recording
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
-from iclviz.tasks.task_files import written
+from iclviz.tasks.task_files import written as task_file
 
 README = f"""What iclviz exported.
 
@@ -58,10 +58,11 @@ The conditions
 """
 
 
-def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None) -> Path:
+def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None, formulas: bool = False) -> Path:
     """Write recordings, tables and figures into a folder, or into one file where `to` ends in `.zip`; what was written.
 
-    Images are made where a Chromium is installed; HTML, CSV and Parquet always.
+    Images are made where a Chromium is installed; HTML, CSV and Parquet always. `formulas` leaves texts in CSV files as
+    they are that a spreadsheet would run.
 
     Raises
     ------
@@ -73,21 +74,21 @@ def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None
         raise StoreError(f"The place {to} lies in the cache folder itself.", "Choose another one.")
     with writing(to, "The place", "Choose another one."):
         if to.suffix.lower() != ".zip":
-            _write(store, whole, to, report)
+            _write(store, whole, to, report, formulas)
             return to
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
-            _write(store, whole, Path(scratch, "content"), report)
+            _write(store, whole, Path(scratch, "content"), report, formulas)
             archive = shutil.make_archive(str(Path(scratch, "archive")), "zip", Path(scratch, "content"))
             Path(archive).replace(to)
     return to
 
 
-def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> None:
+def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, formulas: bool) -> None:
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
     methods(recordings).write(folder)
-    _write_tables(recordings, folder / "tables")
+    _write_tables(recordings, folder / "tables", formulas)
     of_tasks = {
         name: labelled([one for one in recordings if one.spec.task == name])
         for name in dict.fromkeys(recording.spec.task for recording in recordings)
@@ -96,19 +97,20 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report) -> N
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
-    drawn, left_out = _write_figures(of_tasks, folder / "figures", report)
+    drawn, left_out = _write_figures(of_tasks, folder / "figures", report, formulas)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
     (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
     (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
 
 
-def _write_tables(recordings: Sequence[Recording], folder: Path) -> None:
+def _write_tables(recordings: Sequence[Recording], folder: Path, formulas: bool) -> None:
     folder.mkdir(exist_ok=True)
     for recording in recordings:
         rows = items(recording)
         # A bare carriage return in a response ends a row unless every text is quoted.
-        rows.to_csv(folder / f"{recording.key}.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+        written = saving.as_csv(rows, formulas, quoting=csv.QUOTE_NONNUMERIC)
+        (folder / f"{recording.key}.csv").write_bytes(written)
         (folder / f"{recording.key}.parquet").write_bytes(saving.as_parquet(rows))
 
 
@@ -116,11 +118,11 @@ def _write_tasks(names: Sequence[str], folder: Path) -> None:
     own = [one for one in map(task, names) if isinstance(one, OwnTask)]
     for one in own:
         folder.mkdir(exist_ok=True)
-        (folder / f"{one.name}.json").write_bytes(written(one.file))
+        (folder / f"{one.name}.json").write_bytes(task_file(one.file))
 
 
 def _write_figures(
-    of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report
+    of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report, formulas: bool
 ) -> tuple[dict[str, list[Recipe | Headline]], list[str]]:
     """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
     asked = [(name, recipe) for name, conditions in of_tasks.items() for recipe in recipes(conditions)]
@@ -131,7 +133,7 @@ def _write_figures(
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
         try:
-            _write_figure(recipe.draw(of_tasks[name]), place)
+            _write_figure(recipe.draw(of_tasks[name]), place, formulas)
             drawn[name].append(recipe)
         except AnalysisError as error:
             left_out.append(f"  {name}, {recipe.figure}: {error}\n")
@@ -139,10 +141,11 @@ def _write_figures(
     return drawn, left_out
 
 
-def _write_figure(figure: go.Figure, folder: Path) -> None:
+def _write_figure(figure: go.Figure, folder: Path, formulas: bool) -> None:
     name = saving.name(figure)
     for kind, make in saving.DATA.items():
-        (folder / saving.file_name(name, kind)).write_bytes(make(figure))
+        made = saving.csv(figure, formulas) if kind == "csv" else make(figure)
+        (folder / saving.file_name(name, kind)).write_bytes(made)
     if saving.browser() is not None:
         for size in saving.SIZES:
             for kind in saving.FORMATS:

@@ -18,6 +18,7 @@ from iclviz.analysis.statistics import MIN_UNITS, unit_codes
 from iclviz.errors import SpecError
 from iclviz.models.presets import PRESETS
 from iclviz.primary import primary_measuring
+from iclviz.recorded import without_folder
 from iclviz.recording import Recording
 from iclviz.references import bibliography
 from iclviz.statements import pooling_title
@@ -119,7 +120,7 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
 def _model(recording: Recording) -> str:
     spec, environment = recording.spec, recording.environment
     preset = PRESETS.get(spec.model)
-    name = preset.title if preset else spec.model
+    name = preset.title if preset else without_folder(spec.model)
     known = environment.get("model", {})
     hub = f", {known['hub_id']}" if known.get("hub_id") else ""
     revision = f"revision {known['identity']}" if known.get("identity") else "identified by its files' content"

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,10 +85,21 @@ SUMMARY_SCHEMA = schemas.fields(
         "mean_score": schemas.number(missing=True),
     }
 )
+_WORD = schemas.maybe(schemas.text(1000))
+ENVIRONMENT_SCHEMA = schemas.fields(
+    {},
+    {
+        **dict.fromkeys(("device", "device_name", "dtype", "attention", "python"), _WORD),
+        "model": schemas.table_of(_WORD, 100),
+        "plan": schemas.table_of(schemas.plain(2), 100),
+        "layers": schemas.whole(1, MOST_LAYERS),
+    },
+    rest=schemas.plain(4),
+)
 RUN_SCHEMA = schemas.fields(
     {
         "timing": schemas.table_of(schemas.number(0)),
-        "environment": schemas.table_of(schemas.plain(8)),
+        "environment": ENVIRONMENT_SCHEMA,
         "summary": SUMMARY_SCHEMA,
     },
     {"origin": schemas.maybe(ORIGIN_SCHEMA)},
@@ -274,6 +285,14 @@ def _summary(folder: Path, recording: Recording, main_score: str) -> Summary:
     )
 
 
+def without_folder(model: str) -> str:
+    """A model's name as others may read it: of a path on this machine only the last part."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(model).is_absolute():
+            return kind(model).name or "local model"
+    return PurePosixPath(model).name if model.startswith("~") else model
+
+
 def without_paths(folder: Path) -> None:
     """Take the folders of this machine out of a copied recording: a local model keeps its name alone.
 
@@ -281,9 +300,9 @@ def without_paths(folder: Path) -> None:
     """
     content, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (CONTENT, RUN))
     model = content["spec"]["model"]
-    if not PurePath(model).is_absolute():
+    if without_folder(model) == model:
         return
-    content["spec"]["model"] = run["summary"]["spec"]["model"] = PurePath(model).name
+    content["spec"]["model"] = run["summary"]["spec"]["model"] = without_folder(model)
     (folder / CONTENT).write_text(canonical_json(content), encoding="utf-8")
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
     number = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("format", 1)

@@ -34,6 +34,11 @@ SCREEN_SCALES, PAPER_DPI = (1, 2, 3, 4), (300, 600)
 WIDTH, HEIGHT = 900, 520
 SCREEN_DPI = 96
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a text begins with that spreadsheets take for a formula."""
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
 _starting = threading.Lock()
 
 
@@ -142,9 +147,22 @@ def frame(figure: go.Figure) -> pd.DataFrame:
     return pd.DataFrame(table(figure))
 
 
-def csv(figure: go.Figure) -> bytes:
-    """The figure's data as CSV in long form."""
-    return bytes(frame(figure).to_csv(index=False).encode())
+def csv(figure: go.Figure, formulas: bool = False) -> bytes:
+    """The figure's data as CSV in long form; `formulas`: as `as_csv`."""
+    return as_csv(frame(figure), formulas)
+
+
+def as_csv(rows: pd.DataFrame, formulas: bool = False, **options: Any) -> bytes:
+    """A table as CSV. A text that a spreadsheet would run as a formula gets an apostrophe before it, unless `formulas`
+    leaves it as it is; numbers stay numbers.
+    """
+    told = rows if formulas else rows.map(_no_formula).rename(columns=_no_formula)
+    return bytes(told.to_csv(index=False, **options).encode())
+
+
+def _no_formula(cell: Any) -> Any:
+    is_formula = isinstance(cell, str) and cell.lstrip(" ")[:1] in FORMULA_STARTS and not NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula and cell.strip(" ") else cell
 
 
 def parquet(figure: go.Figure) -> bytes:

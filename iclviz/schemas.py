@@ -159,8 +159,10 @@ def table_of(of: Check, most: int = 1000) -> Check:
     return check
 
 
-def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
-    """A table with these fields and no others."""
+def fields(
+    required: Mapping[str, Check], optional: Mapping[str, Check] | None = None, rest: Check | None = None
+) -> Check:
+    """A table with these fields; `rest`: what others may hold, None where there are none."""
     known = {**required, **(optional or {})}
 
     def check(value: Any) -> None:
@@ -169,10 +171,11 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
         if missing := required.keys() - value.keys():
             raise MisfitError(f": the field {min(missing)} is missing")
         for name, entry in value.items():
-            if name not in known:
+            fits = known.get(name, rest)
+            if fits is None:
                 raise MisfitError(f": unknown field {name[:SHOWN]!r}")
             try:
-                known[name](entry)
+                fits(entry)
             except MisfitError as error:
                 raise MisfitError(f".{name}{error}") from error
 

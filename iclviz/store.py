@@ -177,6 +177,7 @@ class Store:
         with writing(self.folder):
             folder = self.place(recording.key)
             folder.parent.mkdir(parents=True, exist_ok=True)
+            self.bin.mkdir(exist_ok=True)  # now: on a full disk no folder can be made
             scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder.parent))
             try:
                 summary = recorded.write(scratch, recording, main_score)
@@ -199,7 +200,7 @@ class Store:
     def forget(self, key: str) -> None:
         """List a recording no longer whose files are gone, nor what an unfinished run of it left."""
         self.forget_unfinished(key)
-        with suppress(StoreError, sqlite3.Error):
+        with suppress(StoreError, sqlite3.Error, OSError):
             del self.index[f"run:{key}"]
 
     def adopt(self, folder: Path, approve: Callable[[Recording], None] = lambda recording: None) -> bool:
@@ -238,6 +239,11 @@ class Store:
         """What writers have not finished yet, or never will."""
         half = [*(self.folder / "recordings").glob(f"{SCRATCH}*"), *self.folder.glob(f"{IMPORTING}*")]
         return half + [path for place in ("recordings", "unfinished") for path in self.folder.glob(f"{place}/*/.*-*")]
+
+    @property
+    def bin(self) -> Path:
+        """Where discarded recordings lie until that is emptied."""
+        return self.folder / "discarded"
 
     @property
     def memo(self) -> "Memo":

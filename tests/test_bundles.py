@@ -1,15 +1,26 @@
 import io
+import json
+import os
+import random
 import shutil
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from iclviz.bundles import import_bundle
+from iclviz.bundles import import_bundle, plan_import
 from iclviz.curating import Annotation, annotate, annotation
+from iclviz.disk import checksum
 from iclviz.errors import StoreError
+from iclviz.formats import NewerError
+from iclviz.keys import Origin, key_of
 from iclviz.store import Store
-from tests.test_store import KEY, TOKENS_KEY, recording, with_tokens
+from iclviz.tasks import task
+from iclviz.versions import CAPTURE, PROMPTS
+from tests.test_store import KEY, OTHER, SPEC, TOKENS_KEY, recording, with_tokens
 
 
 @pytest.fixture
@@ -117,3 +128,151 @@ def test_a_bundle_without_recordings_and_a_missing_place_are_refused(store, tmp_
     for place in (tmp_path / "empty", tmp_path / "missing.zip"):
         with pytest.raises(StoreError, match="iclviz export"):
             import_bundle(store, place)
+
+
+@pytest.mark.parametrize("top", ["", "my comparison/", "comparison/"])
+def test_hidden_files_of_archivers_and_one_folder_around_are_fine(exported, store, tmp_path, top):
+    archive = tmp_path / "again.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in exported.rglob("*.*"):
+            file.write(path, f"{top}{path.relative_to(exported)}")
+        for name in ("__MACOSX/._x", ".DS_Store", f"{top}.DS_Store", f"{top}{KEY}/._run.json", f"{top}Thumbs.db"):
+            file.writestr(name, b"\x00\x05\x16\x07")
+    found = plan_import(store, archive)
+    assert (found.new, found.known, found.left_out) == ((KEY,), (), 0)
+    assert import_bundle(store, archive).new == (KEY,)
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(archive).extractall(unpacked)
+    assert import_bundle(Store(tmp_path / "third"), unpacked).new == (KEY,)
+
+
+def test_a_plan_says_what_would_be_done_and_does_nothing(exported, store):
+    (exported / "rebuild.py").write_text("raise SystemExit")
+    found = plan_import(store, exported)
+    assert (found.new, found.left_out) == ((KEY,), 1)
+    assert found.size > 1000
+    assert "1 new recordings" in found.sentences()[0]
+    assert store.summaries() == []
+
+
+def deflated(path, name, zeros):
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, bytes(zeros))
+    return path
+
+
+def test_a_bundle_that_unpacks_to_far_more_than_it_is_is_refused(exported, store, monkeypatch):
+    archive = deflated(_zipped(exported), f"{KEY}/tokens.safetensors", 20_000_000)
+    monkeypatch.setattr("iclviz.bundles.SMALL_BYTES", 10**6)
+    with pytest.raises(StoreError, match="times its size"):
+        import_bundle(store, Path(archive))
+    assert not list(store.folder.glob(".importing-*"))
+
+
+def test_a_bundle_that_is_too_large_has_too_many_files_or_too_deep_folders_is_refused(exported, store, monkeypatch):
+    archive = Path(_zipped(exported))
+    monkeypatch.setattr("iclviz.bundles.MOST_BYTES", 1000)
+    with pytest.raises(StoreError, match="unpacks to"):
+        import_bundle(store, archive)
+    monkeypatch.setattr("iclviz.bundles.MOST_FILES", 3)
+    with pytest.raises(StoreError, match="files"):
+        import_bundle(store, archive)
+    monkeypatch.undo()
+    deflated(archive, "/".join("a" * 40), 1)
+    with pytest.raises(StoreError, match="deep"):
+        import_bundle(store, archive)
+
+
+def test_a_file_that_is_larger_than_its_archive_says_is_refused(exported, store):
+    archive = Path(_zipped(exported))
+    data = archive.read_bytes()
+    size = (exported / KEY / "recording.json").stat().st_size.to_bytes(4, "little")
+    assert data.count(size) >= 1
+    archive.write_bytes(data.replace(size, (10).to_bytes(4, "little")))
+    with pytest.raises(StoreError):
+        import_bundle(store, archive)
+    assert store.summaries() == []
+
+
+def test_a_name_that_is_there_twice_is_refused(exported, store):
+    archive = Path(_zipped(exported))
+    with pytest.warns(UserWarning, match="Duplicate"):
+        deflated(archive, f"{KEY}/run.json", 3)
+    with pytest.raises(StoreError, match="twice"):
+        import_bundle(store, archive)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_bundle_with_changed_bytes_is_taken_whole_or_refused_in_a_sentence(exported, store, seed):
+    archive = Path(_zipped(exported))
+    data = bytearray(archive.read_bytes())
+    rng = random.Random(seed)
+    for _ in range(1 + seed % 4):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    archive.write_bytes(data[: len(data) if seed % 5 else rng.randrange(len(data))])
+    with suppress(StoreError):
+        for key in import_bundle(store, archive).new:
+            store.verify(key)
+    assert not list(store.folder.glob(".importing-*"))
+
+
+def test_what_is_wrong_is_named_and_the_rest_is_taken_in(exported, store, tmp_path):
+    there = Store(tmp_path / "more")
+    there.save(recording("another model"), "log_accuracy")
+    there.export([OTHER], exported)
+    (exported / KEY / "run.json").write_text("{}")
+    (exported / "tasks").mkdir()
+    (exported / "tasks" / "wrong.json").write_text("[")
+    found = import_bundle(store, exported)
+    assert found.new == (OTHER,)
+    assert found.refused.keys() == {KEY, "wrong.json"}
+
+
+def test_links_in_a_folder_lead_nowhere(exported, store, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("{}")
+    (exported / KEY / "annotation.json").unlink()
+    (exported / KEY / "annotation.json").symlink_to(secret)
+    import_bundle(store, exported)
+    assert not (store.place(KEY) / "annotation.json").exists()
+
+
+def test_a_bundle_of_a_newer_format_is_named(exported, store):
+    (exported / "bundle.json").write_text('{"format": 99}')
+    with pytest.raises(NewerError, match="format 99"):
+        import_bundle(store, exported)
+
+
+def without_origin(folder):
+    """A recording as it was written before its origin was kept."""
+    run = json.loads((folder / "run.json").read_text())
+    del run["origin"]
+    (folder / "run.json").write_text(json.dumps(run))
+    sums = {path.name: checksum(path) for path in folder.iterdir() if path.name not in LOOSE}
+    (folder / "manifest.json").write_text(json.dumps({"checksums": sums}))
+
+
+LOOSE = ("manifest.json", "annotation.json")
+
+
+def test_a_recording_of_the_first_format_comes_in_only_under_a_key_that_can_be_made(exported, store, tmp_path):
+    without_origin(exported / KEY)
+    with pytest.raises(StoreError, match="an older iclviz made"):
+        import_bundle(store, exported)
+    there, version = Store(tmp_path / "older"), task("linear_regression").version
+    origin = Origin("linear_regression", "c" * 40, False, {"task": version, "prompts": PROMPTS, "capture": CAPTURE})
+    key = key_of(SPEC, origin)
+    model = {"model": {"identity": "c" * 40, "hub_id": "org/name"}}
+    there.save(replace(recording(environment=model), key=key, origin=origin), "log_accuracy")
+    there.export([key], tmp_path / "old")
+    without_origin(tmp_path / "old" / key)
+    assert import_bundle(store, tmp_path / "old").new == (key,)
+
+
+def test_leftovers_of_imports_that_were_killed_are_swept(exported, store):
+    left = store.folder / ".importing-old"
+    left.mkdir(parents=True)
+    (left / "file").write_text("x")
+    os.utime(left, (0, 0))
+    import_bundle(store, exported)
+    assert not left.exists()

@@ -10,9 +10,11 @@ import pytest
 
 import iclviz
 from iclviz import saving
+from iclviz.bundles import import_bundle
 from iclviz.errors import StoreError, UserError
 from iclviz.exporting import export, labelled
 from iclviz.spec import Demonstrations
+from iclviz.store import Store
 
 FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "alignment-by-layer", "probe-by-layer",
            "attention-ratio-by-layer", "attention-ratio-by-head", "attention-split", "link-by-layer"}  # fmt: skip
@@ -173,3 +175,13 @@ def test_progress_counts_figures(keys, tmp_path, no_browser):
     assert [(one.items_done, one.items_total) for one in seen] == [
         (done, len(FIGURES)) for done in range(len(FIGURES) + 1)
     ]
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_nothing_that_is_exported_tells_where_a_model_lies_on_this_machine(keys, tiny_model, tmp_path):
+    to = export(keys, tmp_path / "out")
+    assert tiny_model.is_absolute()
+    for path in to.rglob("*.*"):
+        assert str(tiny_model.parent).encode() not in path.read_bytes(), path
+    assert import_bundle(Store(tmp_path / "elsewhere"), to).new == tuple(sorted(keys))
+    assert Store(tmp_path / "elsewhere").load(keys[0]).spec.model == tiny_model.name

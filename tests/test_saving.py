@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import re
@@ -6,6 +7,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -176,3 +178,17 @@ def test_an_unknown_size_or_format_lists_the_known_ones(figure):
         saving.image(figure, "png", "poster")
     with pytest.raises(UserError, match="Known: png, svg, pdf"):
         saving.image(figure, "gif")
+
+
+FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "=HYPERLINK(1)", "＝1", "-x")
+
+
+def test_cells_that_begin_a_formula_are_quoted_unless_they_are_numbers():
+    plain = ["-5", "+1.5e3", "-.5", "a=1", "", " ", "-1.", "'x"]
+    rows = pd.DataFrame({"text": [*FORMULAS, *plain], "number": np.arange(-9.0, 9.0)})
+    back = pd.read_csv(io.BytesIO(saving.as_csv(rows, quoting=csv.QUOTE_NONNUMERIC)), keep_default_na=False, dtype=str)
+    assert list(back["text"]) == [*(f"'{cell}" for cell in FORMULAS), *plain]
+    assert list(back["number"].astype(float)) == list(rows["number"])
+    same = pd.read_csv(io.BytesIO(saving.as_csv(rows, formulas=True, quoting=csv.QUOTE_NONNUMERIC)), dtype=str)
+    assert list(same["text"])[:3] == list(FORMULAS[:3])
+    assert saving.as_csv(pd.DataFrame({"=1": [1]})).startswith(b"'=1")

@@ -13,6 +13,7 @@ from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.store import Store
+from iclviz.upkeep import gc
 
 if TYPE_CHECKING:
     from iclviz.jobs.computing import ModelKeeper
@@ -40,7 +41,7 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
     with queue.worker_lease(device) as mine:
         if not mine:
             raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
-        store.sweep()
+        gc(store)
         log.info("worker ready: %s, %s", device, store.folder)
         _take_jobs(queue, 0.0 if once else idle_exit)
 

@@ -10,8 +10,9 @@ from functools import cache, lru_cache
 from iclviz.errors import SpecError, unknown
 from iclviz.tasks.base import KINDS, Answers, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
 from iclviz.tasks.custom import OwnTask
+from iclviz.tasks.listing import AllTasks, listed
 from iclviz.tasks.own_rows import TaskFile
-from iclviz.tasks.task_files import find, kept
+from iclviz.tasks.task_files import find, read
 
 __all__ = [
     "KINDS",
@@ -38,10 +39,10 @@ def tasks() -> dict[str, Task]:
     return {kind.name: kind() for kind in sorted(named, key=lambda kind: kind.name)}
 
 
-def all_tasks() -> dict[str, Task]:
-    """Every registered task, then every task of the tasks folder, by name."""
-    own = [_own_task(one.file) for one in kept() if one.file is not None]
-    return tasks() | {one.name: one for one in own}
+def all_tasks() -> AllTasks:
+    """Every registered task, then every task of the tasks folder, by name; none of those is read for being listed."""
+    own = {one.name: one for one in listed() if not one.problem}
+    return AllTasks(tasks(), own, lambda one: _own_task(read(one.place)))
 
 
 def task(name: str) -> Task:

@@ -80,7 +80,7 @@ class OwnTask(Task):
     def __init__(self, file: TaskFile) -> None:
         self.file = file
         self.name = file.task_name
-        self.title = file.title or _title(file.name)
+        self.title = file.title or title_of(file.name)
         self.description = file.description or f"Your own task: {len(file.queries)} queries and their answers."
         self.labels = file.labels or {"answer": "text"}
         self.hypothesis_labels = {hypothesis(name, kind): name for name, kind in self.labels.items()}
@@ -184,18 +184,19 @@ class OwnTask(Task):
         return scores
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
+    """A name as a title."""
     text = name.replace("_", " ").strip()
     return f"{text[:1].upper()}{text[1:]}"
 
 
 def _titles(labels: Mapping[str, Any]) -> dict[str, str]:
     hypotheses = {
-        hypothesis(name, kind): f"Same {name.replace('_', ' ')}" if kind == "text" else f"{_title(name)} similarity"
+        hypothesis(name, kind): f"Same {name.replace('_', ' ')}" if kind == "text" else f"{title_of(name)} similarity"
         for name, kind in labels.items()
     }
     return {
-        **{name: _title(name) for name in labels},
+        **{name: title_of(name) for name in labels},
         **hypotheses,
         "right": "Right answers (share)",
         "absolute_error": "Absolute error",

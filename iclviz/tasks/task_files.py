@@ -11,9 +11,7 @@
 import csv
 import io
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,8 +20,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from iclviz.errors import StoreError, TaskFileError, UserError
+from iclviz.disk import write_atomically, writing
+from iclviz.errors import TaskFileError, UserError
+from iclviz.formats import FIELD, Format
 from iclviz.places import cache_folder
+from iclviz.schemas import MisfitError
 from iclviz.spec import canonical_json
 from iclviz.tasks.own_rows import (
     DIGEST_DIGITS,
@@ -38,6 +39,10 @@ from iclviz.tasks.own_rows import (
     shown,
     wrong_scoring,
 )
+
+FORMAT = Format("task file")
+HEAD_END = b',\n"items": [\n'
+"""What stands between the head of a kept file and its rows."""
 
 MOST_BYTES = 20_000_000
 MOST_ROWS = 50_000
@@ -337,6 +342,7 @@ def _validator(part: str | None = None) -> Any:
 
 
 def _checked(parts: Parts, file_name: str) -> TaskFile:
+    parts = Parts(_current(parts.head, file_name), parts.rows)
     wrong = [Problem(1, *said) for said in _misfits({"items": [], **parts.head}, None)]
     for line, values in parts.rows:
         wrong += [Problem(line, *said) for said in _misfits(values, "row")]
@@ -358,6 +364,14 @@ def _checked(parts: Parts, file_name: str) -> TaskFile:
         labels=label_kinds(only_rows, order),
         rows=only_rows,
     )
+
+
+def _current(head: Mapping[str, Any], file_name: str) -> dict[str, Any]:
+    """The head as today's format has it."""
+    try:
+        return FORMAT.current(dict(head), file_name)
+    except MisfitError as error:
+        raise refusal(file_name, [Problem(1, f"{error}.", "Leave the format out.")]) from error
 
 
 def _name(file_name: str) -> str:
@@ -466,39 +480,32 @@ def tasks_folder() -> Path:
 
 
 def keep(file: TaskFile) -> Path:
-    """Write a task into the tasks folder, unless it is there; where it lies, under the name that it first had.
+    """Write a task into the tasks folder, unless it is there unharmed; where it lies, under the name that it first had.
 
     Raises
     ------
+    NewerError: a newer iclviz has kept it.
     StoreError: the folder cannot be written.
     """
     path = tasks_folder() / f"{file.digest}.json"
-    try:
-        if not path.is_file():
+    with writing(path.parent, "The folder of tasks"):
+        if not _is_kept(path, file.digest):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(path, written(file))
-    except OSError as error:
-        raise StoreError(
-            f"The folder of tasks {path.parent} cannot be written ({error.strerror or error}).",
-            "Free some space, allow writing, or set ICLVIZ_CACHE to another folder.",
-        ) from error
+            write_atomically(path, written(file))
     return path
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def _is_kept(path: Path, digest: str) -> bool:
+    """Whether a kept file is what its name says."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+        return path.is_file() and read(path).digest == digest
+    except TaskFileError:
+        return False
 
 
 def written(file: TaskFile) -> bytes:
     """A task as the JSON file that is kept, one row a line."""
-    head = {"name": file.name, **file.content}
+    head = {FIELD: FORMAT.today, "name": file.name, **file.content}
     fields = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in head.items() if name != "items"]
     rows = ",\n".join(canonical_json(row.to_dict()) for row in file.rows)
     return '{{\n{},\n"items": [\n{}\n]\n}}\n'.format(",\n".join(fields), rows).encode()
@@ -519,7 +526,7 @@ def find(name: str) -> TaskFile | None:
         path = _expanded(name)
         dropped = tasks_folder() / path.name
         return _keeping(read(dropped if path.name == name and not _exists(path) and _exists(dropped) else path))
-    named_so = [path for path in _files() if path.stem == name]
+    named_so = [path for path in files() if path.stem == name]
     return _keeping(read(named_so[0])) if named_so else None
 
 
@@ -555,11 +562,11 @@ def _kept(name: str, digest: str) -> TaskFile:
         return _keeping(put_there[0])
     file = read(path)
     if file.digest != digest:
-        raise TaskFileError(f"The kept task {path} was changed.", "Delete it, and give the path of its file again.")
+        raise TaskFileError(f"The kept task {path} was changed.", "Give its file again: that puts it back.")
     return file
 
 
-def _files() -> list[Path]:
+def files() -> list[Path]:
     """The files of the tasks folder: kept ones, then those that users put there."""
     try:
         found = [path for path in tasks_folder().iterdir() if path.suffix.lower() in FORMS and path.name[0] != "."]
@@ -571,7 +578,7 @@ def _files() -> list[Path]:
 def kept() -> list[Kept]:
     """Every task of the tasks folder, once, and every file there that is none."""
     found: dict[str, Kept] = {}
-    for path in _files():
+    for path in files():
         try:
             file = read(path)
         except UserError as error:

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
 from iclviz.spec import MOST_ATTENTION_ITEMS
-from iclviz.tasks import KINDS, OwnTask, Task, all_tasks, task
+from iclviz.tasks import KINDS, Task, all_tasks, task
 from iclviz.ui import loading
 from iclviz.ui.choice import (
     COLOURS,
@@ -39,11 +40,17 @@ def sidebar() -> None:
 
 
 def _leave_missing_tasks() -> None:
-    """Take the default for a task that the cache no longer keeps."""
+    """Take the default for a task that the cache no longer keeps, or that is damaged."""
     for name in [f"{side}_task" for side in SIDES]:
-        if choices()[name] not in all_tasks():
-            st.session_state["refused"] = [*(st.session_state.get("refused") or ()), f"{name} = {choices()[name]}"]
-            choose({name: DEFAULTS[name]})
+        try:
+            if choices()[name] in all_tasks():
+                task(choices()[name])
+                continue
+            problem = f"{name} = {choices()[name]}"
+        except UserError as error:
+            problem = str(error)
+        st.session_state["refused"] = [*(st.session_state.get("refused") or ()), problem]
+        choose({name: DEFAULTS[name]})
 
 
 def _side_controls(side: str) -> None:
@@ -62,7 +69,7 @@ def _side_controls(side: str) -> None:
     model = chosen[f"{side}_model"]
     if is_only_linked(model) and not loading.is_here(model):
         st.button("Use this model", key=f"use-{side}-model", on_click=confirm, args=(model,), icon=":material/link:")
-    titles = {name: _task_title(one) for name, one in all_tasks().items()}
+    titles = all_tasks().titles()
     bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(of.description))
     kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
     meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
@@ -73,11 +80,6 @@ def _side_controls(side: str) -> None:
     if chosen[f"{side}_kind"] == "custom":
         shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
         bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
-
-
-def _task_title(of: Task) -> str:
-    """A task's title; tasks of users' own may share theirs, so the content's digest tells them apart."""
-    return f"{of.title} ({of.identity[1:7]})" if isinstance(of, OwnTask) else of.title
 
 
 def models_here(chosen: str) -> list[str]:

@@ -4,6 +4,7 @@ What is shown of a file is text, never Markdown or HTML.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.places import checkout
 from iclviz.tasks import OwnTask, task
+from iclviz.tasks.listing import Listed, forget, listed
 from iclviz.tasks.own_rows import TaskFile
-from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, kept, parse, read
+from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
 from iclviz.ui.choice import SIDES, choices, choose
 from iclviz.ui.plain import lines_as_text
 
@@ -39,25 +41,71 @@ def section() -> None:
         "Task file", [ending[1:] for ending in FORMS], key="own-task", max_upload_size=MOST_MEGABYTES
     )
     if uploaded is not None:
-        _take(uploaded.name, uploaded.getvalue())
-    for one in kept():
-        if one.file is None:
+        _take(uploaded)
+    _kept_tasks()
+
+
+def _kept_tasks() -> None:
+    """The tasks that are kept, each with a button that removes it, and the files there that are none."""
+    found = listed()
+    for place, one in enumerate(found):
+        if one.problem:
             st.warning(lines_as_text(one.problem))
+            if not one.is_newer:
+                st.button("Remove the file", key=f"remove-task-{place}", on_click=_forget, args=(one,))
+    there = {one.name: one for one in found if not one.problem}
+    if there:
+        with st.expander(f"Kept tasks ({len(there)})"):
+            name = st.selectbox("Task to remove", list(there), format_func=lambda name: plain_title(there[name]))
+            st.button("Remove this task", on_click=_forget, args=(there[name],), help="Its recordings stay.")
+    if problem := st.session_state.pop("task_problem", None):
+        st.error(lines_as_text(problem))
+
+
+def plain_title(one: Listed) -> str:
+    """What tells a kept task from others."""
+    return f"{one.title} ({one.digest[:6]})"
+
+
+def _forget(one: Listed) -> None:
+    try:
+        forget(one)
+    except UserError as error:
+        st.session_state["task_problem"] = str(error)
 
 
 def _download_title(path: Path) -> str:
     return "JSON Schema" if path == SCHEMA else f"Example as {path.suffix[1:].upper()}"
 
 
-def _take(name: str, data: bytes) -> None:
+@dataclass(frozen=True)
+class Taken:
+    """What became of an uploaded file: its task and what was read of it, or why there is none."""
+
+    task_name: str = ""
+    said: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def _take(uploaded: Any) -> None:
     """Check and keep a file, and offer its task."""
-    try:
-        file = read(keep(parse(data, name)))
-    except UserError as error:
-        st.error(lines_as_text(str(error)))
+    found = _taken(uploaded.file_id, str(tasks_folder()), uploaded)
+    if found.problem:
+        st.error(lines_as_text(found.problem))
         return
-    st.success(lines_as_text("\n".join(summary(file))))
-    st.button("Use for A and B", on_click=use, args=(file.task_name,), type="primary")
+    st.success(lines_as_text("\n".join(found.said)))
+    st.button("Use for A and B", on_click=use, args=(found.task_name,), type="primary")
+
+
+@st.cache_resource(show_spinner="Reading the file …", max_entries=64)
+def _taken(file_id: str, folder: str, _uploaded: Any) -> Taken:
+    """Read once for each upload, however often the page is drawn."""
+    try:
+        file = parse(_uploaded.getvalue(), _uploaded.name)
+        keep(file)
+    except UserError as error:
+        return Taken(problem=str(error))
+    return Taken(file.task_name, tuple(summary(file)))
 
 
 def summary(file: TaskFile) -> list[str]:

@@ -117,3 +117,12 @@ def test_progress_is_told_while_a_question_is_answered(asked, few_and_many, monk
     submit(asked, analyses.alignment.of([few_and_many[0].key], "same_line", "query_mean", "cosine", "spearman", 0.0))
     Analyst(asked).answer_next()
     assert any(isinstance(one.get("progress"), Progress) for one in told)
+
+
+def test_a_question_that_ends_its_analyst_three_times_fails_with_that_sentence(asked):
+    question = ask("a" * 32)
+    submit(asked, question)
+    for _ in range(3):
+        asked.start(asked.next().key)
+    assert asked.next() is None
+    assert "ended its analyst 3 times" in asked.get(question.digest).error

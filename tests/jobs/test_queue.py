@@ -151,3 +151,53 @@ def test_a_killed_process_lets_its_lease_go(queue, own_cache):
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
     assert not queue.is_leased(digest("a"))
+
+
+def taken_by_one_that_ends(queue):
+    """The next job, started by a process that is gone before it says any more."""
+    (job,) = [queue.taken_up(one) for one in queue.next_sweep()]
+    return job and queue.start(job.key)
+
+
+def test_a_job_that_ends_its_worker_three_times_fails_with_that_sentence(queue):
+    queue.submit(spec(), digest("a"))
+    for _ in range(3):
+        assert taken_by_one_that_ends(queue).state == "running"
+    assert taken_by_one_that_ends(queue) is None
+    job = queue.get(digest("a"))
+    assert (job.state, queue.next_sweep()) == ("failed", [])
+    assert "ended its worker 3 times" in job.error
+    queue.submit(spec(), digest("a"))
+    assert queue.get(digest("a")).ends == 0
+
+
+def test_a_job_that_ended_a_worker_is_done_alone_so_that_others_are_not_blamed(queue):
+    for name, k in (("a", 1), ("b", 2), ("c", 3)):
+        queue.submit(spec(k), digest(name))
+    for job in queue.next_sweep():
+        queue.start(job.key)
+    assert [job.key for job in queue.next_sweep()] == [digest("a")]
+    queue.finish(digest("a"), "done")
+    assert [job.key for job in queue.next_sweep()] == [digest("b")]
+
+
+def test_a_job_that_was_put_back_on_request_has_ended_nobody(queue):
+    queue.submit(spec(), digest("a"))
+    for _ in range(5):
+        (job,) = [queue.taken_up(one) for one in queue.next_sweep()]
+        queue.start(job.key)
+        queue.change(job.key, state="queued")
+    assert queue.get(digest("a")).ends == 0
+
+
+def test_an_idle_queue_reads_no_job_until_somebody_writes(queue, own_cache, monkeypatch):
+    for name in ("a", "b"):
+        queue.submit(spec(), digest(name))
+        queue.finish(digest(name), "done")
+    queue.jobs()
+    monkeypatch.setattr(queue, "_read", lambda key: pytest.fail("it was read"))
+    for _ in range(3):
+        assert queue.next_sweep() == []
+    monkeypatch.undo()
+    Queue(Store(own_cache)).submit(spec(), digest("c"))
+    assert [job.key for job in queue.next_sweep()] == [digest("c")]

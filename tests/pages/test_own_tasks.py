@@ -1,8 +1,10 @@
+import time
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from iclviz.tasks import all_tasks, task
-from iclviz.tasks.task_files import parse
+from iclviz.tasks.task_files import parse, tasks_folder
 from iclviz.ui.choice import DEFAULTS
 from iclviz.ui.own_tasks import EXAMPLES, summary
 from tests.pages.conftest import ROOT, TIMEOUT, opened, said
@@ -89,3 +91,29 @@ def test_a_file_in_the_folder_that_is_no_task_is_told(chosen, own_cache):
     (own_cache / "tasks").mkdir(parents=True)
     (own_cache / "tasks" / "bad.csv").write_text("nonsense")
     assert "bad.csv" in said(opened("run", chosen)).replace("\\", "")
+
+
+def test_an_upload_of_ten_thousand_rows_is_read_once(chosen, monkeypatch):
+    rows = b"query,answer\n" + b"".join(b"q%d,a%d\n" % (place, place % 7) for place in range(10_000))
+    test = uploaded(chosen, "many.csv", rows)
+    next(button for button in test.button if button.label == "Use for A and B").click().run()
+    monkeypatch.setattr("iclviz.ui.own_tasks.parse", lambda *given: pytest.fail("it was read again"))
+    start = time.perf_counter()
+    test.run()
+    assert not test.exception
+    assert time.perf_counter() - start < 1
+
+
+def test_a_kept_task_is_removed_at_a_click_and_a_damaged_one_leaves_the_page_whole(chosen):
+    test = uploaded(chosen, "pets.csv", EXAMPLE.read_bytes())
+    (name,) = [name for name in all_tasks() if "@" in name]
+    path = tasks_folder() / f"{name.partition('@')[2]}.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200])
+    page = app(a_task=name)
+    assert not page.exception
+    assert page.session_state["choices"]["a_task"] == "linear_regression"
+    path.write_bytes(whole)
+    next(button for button in test.button if button.label == "Remove this task").click().run()
+    assert not test.exception
+    assert not path.exists()

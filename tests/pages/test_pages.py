@@ -5,6 +5,7 @@ import sys
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from iclviz.errors import ModelError
 from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
@@ -242,6 +243,9 @@ def test_a_choice_of_a_link_that_a_page_does_not_have_is_said_once(page, name, c
 def test_an_unknown_model_in_a_link_is_one_sentence():
     test = app(a_model="../../etc/passwd")
     assert not test.exception
+    assert "A link asks for the model" in said(test)
+    pressed(test, "Use this model")
+    assert not test.exception
     assert "There is no" in said(test)
 
 
@@ -434,3 +438,35 @@ def test_examples_of_ones_own_are_shown_on_every_page(page, chosen):
     test = opened(page, custom)
     assert not test.exception
     assert not test.error
+
+
+@pytest.mark.parametrize("link", [{"a_model": "org/private"}, {"vary": "model", "values": '["org/private"]'},
+                                  {"a_model": "/etc"}, {"b_model": "~/.ssh"}, {"a_model": "llama-3.2-1b"}])  # fmt: skip
+def test_a_model_that_only_a_link_names_is_not_looked_for_before_a_click(chosen, link, monkeypatch):
+    looked_for = []
+
+    def locate(name):
+        looked_for.append(name)
+        raise ModelError("There is none.")
+
+    monkeypatch.setattr("iclviz.resolve.locate", locate)
+    for page in ("", "compare"):
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
+        test.query_params.update(link)
+        test.run()
+        if page:
+            test.switch_page(f"pages/{page}.py").run()
+        assert not test.exception
+    assert not {str(value).strip('[]"') for value in link.values()} & set(looked_for)
+
+
+def test_a_click_lets_a_model_of_a_link_be_looked_for(chosen, monkeypatch):
+    from iclviz.models.locating import locate
+
+    looked_for = []
+    monkeypatch.setattr("iclviz.resolve.locate", lambda name: (looked_for.append(name), locate(name))[1])
+    test = app(a_model="org/private")
+    assert "A link asks for the model org/private" in said(test).replace("\\", "")
+    assert "org/private" not in looked_for
+    pressed(test, "Use this model")
+    assert "org/private" in looked_for
