@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.comparing import Change
-from iclviz.analysis.equivalence import smallest_effect
+from iclviz.analysis.equivalence import equivalence, smallest_effect
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_recording import is_number
+from iclviz.analysis.order import WARN, OrderEffect
+from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.recording import Recording
 from iclviz.spec import Demonstrations, RunSpec
@@ -347,6 +349,44 @@ def _family_p(headline: Headline, strongest: Strongest) -> float:
     return min(1.0, strongest.p * headline.p("link") / least)
 
 
+def table_row(row: ScoreRow, title: str) -> dict[str, str]:
+    """A score's row in a table, column -> text."""
+    change, mixed = row.change, row.mixed
+    estimate, low, high, p = (float(values[0]) for values in (change.estimate, change.low, change.high, change.p))
+    return {
+        "Score": title,
+        "A": number(row.mean_a),
+        "B": number(row.mean_b),
+        "B − A": f"{number(estimate)} ({number(low)} to {number(high)})",
+        "p": change.reason or p_value(p),
+        "d": number(row.size),
+        "Mixed model": mixed.reason
+        or f"{number(mixed.estimate)} ({number(mixed.low)} to {number(mixed.high)}), {p_value(mixed.p)}",
+    }
+
+
+def equivalence_sentence(change: Change, title: str, bound: float) -> str:
+    """Whether a change is as good as none."""
+    found = equivalence(change, bound)
+    low, high, p = (float(values[0]) for values in (found.low, found.high, found.p))
+    if math.isnan(p):
+        return f"Whether “{title}” is the same in A and B cannot be tested: {change.reason or 'nothing differs'}."
+    verdict = "is the same in A and B" if p < SIGNIFICANT else "was not shown to be the same in A and B"
+    return (
+        f"“{title}” {verdict} within ±{bound:g} (two one-sided tests, {p_value(p)}; 90 % interval of the difference "
+        f"{number(low)} to {number(high)})."
+    )
+
+
+def order_warning(order: OrderEffect, title: str) -> str:
+    """What the order of items takes from a claim about single items."""
+    return (
+        f"The order of items predicts “{title}” within groups (neighbours correlate with {number(order.neighbours)}, "
+        f"the place with {number(order.trend)}; {p_value(order.p)}): items of a group are not exchangeable, and links "
+        "within groups are less sure than their p says. Give the file coarser groups, or its order as a factor."
+    )
+
+
 def _untested(headline: Headline, level: Level) -> str:
     reasons = [link.reason for link in headline.links[level].values() if link.reason]
     return (
@@ -374,6 +414,8 @@ def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: S
     for level in LEVELS:
         strongest = headline.strongest.get(level)
         said.append(_link(headline, level, strongest, limits) if strongest else _untested(headline, level))
+    if headline.order is not None and headline.order.p < WARN:
+        said.append(order_warning(headline.order, title))
     said.append(contrast_note(a, b, headline.tokens))
     if headline.n_seeds < ENOUGH_SEEDS:
         said.append(f"A statement about in-context learning needs {ENOUGH_SEEDS} demonstration seeds or more.")

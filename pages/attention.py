@@ -115,7 +115,14 @@ def missing(view: View) -> None:
 
 
 def sinks(view: View) -> None:
-    """Which of the ratio's roles hold the first token."""
+    """How much attention the first token's role takes, and which of the ratio's roles hold that token."""
+    asked = {label: questions.split.of([one.key], view.how.rows) for label, one in view.pairs.items()}
+    masses = {label: float(split["special"].mean()) for label, split in answers(asked).items()}
+    taken = ", ".join(f"{mass:.0%} in {as_text(label.partition(':')[0])}" for label, mass in masses.items())
+    st.caption(
+        f"Sink mass: special tokens, the start token among them, take {taken} of this attention (mean over blocks and "
+        "heads). It belongs to no text, and no ratio counts it."
+    )
     of_ratio = (view.how.over, view.how.under)
     said = [
         f"{share:.0%} of {label.partition(':')[0]}’s items in {role} text"
@@ -124,9 +131,10 @@ def sinks(view: View) -> None:
         if role in of_ratio
     ]
     if said:
-        st.caption(
-            "A prompt’s first token often takes much attention whatever it says (an attention sink). Here it stands in "
-            f"{', '.join(said)}, and their ratio counts it: compare conditions whose prompts begin alike."
+        st.warning(
+            "A prompt’s first token takes much attention whatever it says (an attention sink). Here it stands in "
+            f"{', '.join(said)}, so that their ratio holds a sink and tells mostly which text comes first. Run these "
+            "conditions again: prompts then begin with a token that belongs to no text."
         )
 
 

@@ -16,7 +16,16 @@ from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.rebuilding import NO_MEASURE, TITLES, as_arguments
 from iclviz.recording import Recording
-from iclviz.statements import LEVEL_TITLES, MEASURE_TITLES, pooling_title, probe_change_title, scope, sentences
+from iclviz.statements import (
+    LEVEL_TITLES,
+    MEASURE_TITLES,
+    equivalence_sentence,
+    pooling_title,
+    probe_change_title,
+    scope,
+    sentences,
+    table_row,
+)
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, slot
@@ -162,6 +171,43 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
         show(change_by_layer({"B − A": answer(asked)}, measure=title, first=layer, demonstrations=limits))
 
 
+def scores_table(chosen: Compared, of: Task) -> None:
+    """Every score of A and B with its size and a mixed model, and whether a change is as good as none."""
+    names = [name for name in of.titles if all(name in one.scores for pair in chosen.comparison.pairs for one in pair)]
+    with st.expander("All scores: effect sizes, mixed models, equivalence"), slot():
+        rows = answer(questions.score_rows.of(chosen.key, tuple(names)))
+        st.table([table_row(row, of.titles[row.score]) for row in rows])
+        st.caption(
+            "d: the mean difference over its standard deviation between groups, corrected for few groups. Mixed model: "
+            "differences with sets, words and demonstration seeds as random effects; it stands beside the paired test, "
+            "and where it does not converge none is given. Nothing here is corrected over scores."
+        )
+        chosen_score = options.select("equivalent", "Is this score the same in A and B?", names, of.titles, names[0])
+        change = next(row.change for row in rows if row.score == chosen_score)
+        st.markdown(as_text(equivalence_sentence(change, of.titles[chosen_score], bound_of(chosen_score))))
+
+
+def bound_of(score: str) -> float:
+    """The difference that counts as none, kept in the link."""
+    said = "Differences smaller than this count as none. Choose it before you look."
+    typed: float = bound(st.number_input, "Bound", "equivalence_bound", 0.001, 1000.0, help=said, step=0.05)
+    return float(typed)
+
+
+def effects(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+    """The task's effect within a condition, such as injected minus harmless, on each measure by layer."""
+    if found.contrast is None:
+        return
+    st.subheader(f"Exploratory: {found.contrast.title}, inside the model")
+    names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
+    measure = options.pick("effect_of", "Effect on", {name: TITLES[name] for name in names})
+    if measure:
+        effect = answer(questions.effect.of(chosen.key, found.contrast, measure, measuring))
+        shown = {"In A": effect.a, "In B": effect.b, "B − A": effect.change}
+        title, first = MEASURE_TITLES[measure], first_layer(measure)
+        show(change_by_layer(shown, measure=title, first=first, versus=found.contrast.title, demonstrations=limits))
+
+
 def comparable(pairs: dict[str, Recording]) -> Compared | None:
     """The conditions over all demonstration seeds that both have; None, with a sentence, where they do not compare."""
     if len(pairs) < 2:
@@ -183,6 +229,8 @@ def page(chosen: Compared) -> None:
     deeper()
     seeds_button(chosen)
     link_figures(chosen, found, of, measuring, limits)
+    scores_table(chosen, of)
+    effects(chosen, found, of, measuring, limits)
     exploratory(chosen, found, of, measuring, limits)
 
 

@@ -19,7 +19,8 @@ from iclviz.analysis.comparing import Change
 from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change
-from iclviz.analysis.of_pairs import covariates, score_change, score_difference, score_level
+from iclviz.analysis.of_pairs import covariates, score_change, score_difference, score_level, score_mean
+from iclviz.analysis.order import OrderEffect, recording_order
 from iclviz.analysis.pairs import Comparison, compare
 from iclviz.analysis.statistics import MeanInterval, holm
 from iclviz.contrasts import Contrast
@@ -72,6 +73,7 @@ class Headline:
     by_level: level of the contrast's factor -> the main score there.
     family: "score", "margin", "link" -> p corrected by Holm's method over those that were tested.
     tokens: mean prompt tokens in A and in B.
+    order: how the main score goes with the order of items, of the side where it does most; None without an order.
     parsed_change: the same over items parsed on both sides; None where there are none, or all are.
     n_parsed: how many items that are.
     logprob_change, margin_change: B minus A of the right answer's log-probability, and of that over other answers';
@@ -94,6 +96,7 @@ class Headline:
     by_level: Mapping[str, LevelScore]
     family: Mapping[str, float]
     tokens: tuple[float, float]
+    order: OrderEffect | None
     parsed_change: Change | None
     n_parsed: int
     logprob_change: Change | None
@@ -149,8 +152,8 @@ def headline(
     margin = _change_of(comparison, MARGIN, contrast)
     return Headline(
         score=score,
-        mean_a=_mean(comparison, 0, score),
-        mean_b=_mean(comparison, 1, score),
+        mean_a=score_mean(comparison, 0, score),
+        mean_b=score_mean(comparison, 1, score),
         level_b=score_level(comparison, 1, score),
         change=change,
         contrast=contrast,
@@ -158,6 +161,7 @@ def headline(
         by_level=_by_level(comparison, contrast, score) if contrast else {},
         family=_family(change, margin, strongest),
         tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
+        order=_order(comparison, score),
         parsed_change=None if contrast else parsed,
         n_parsed=n_parsed,
         logprob_change=_change_of(comparison, LOGPROB, contrast),
@@ -202,13 +206,6 @@ def _family(change: Change, margin: Change | None, strongest: Mapping[Level, "St
     return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True)) if tested else {}
 
 
-def _mean(comparison: Comparison, side: int, score: str) -> float:
-    """The mean over seeds and over the items that have the score in both conditions."""
-    there = np.isfinite(score_change(comparison, score))
-    values = [np.asarray(one.scores[score])[comparison.items(one)] for one in comparison.side(side)]
-    return float(np.mean(np.stack(values)[there])) if there.any() else float("nan")
-
-
 def _n_scored(comparison: Comparison, score: str) -> int:
     return int(np.isfinite(score_change(comparison, score)).any(axis=0).sum())
 
@@ -219,6 +216,11 @@ def _tokens(comparison: Comparison, side: int) -> float:
     return float(np.mean(lengths))
 
 
+def _order(comparison: Comparison, score: str) -> OrderEffect | None:
+    found = [one for pair in comparison.pairs[:1] for one in (recording_order(side, score) for side in pair) if one]
+    return min(found, key=lambda effect: effect.p, default=None)
+
+
 def _by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[str, LevelScore]:
     """The main score at each level of the contrast's factor."""
     levels = np.asarray(comparison.factors[contrast.factor])
@@ -226,7 +228,10 @@ def _by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[st
     for level in dict.fromkeys(levels.tolist()):
         part = comparison.only(np.flatnonzero(levels == level))
         found[str(level)] = LevelScore(
-            _mean(part, 0, score), _mean(part, 1, score), score_difference(part, score), _n_scored(part, score)
+            score_mean(part, 0, score),
+            score_mean(part, 1, score),
+            score_difference(part, score),
+            _n_scored(part, score),
         )
     return found
 

@@ -47,6 +47,18 @@ def score_difference(comparison: Comparison, score: str) -> Change:
     return _tested(comparison, change[:, kept, None], None if groups is None else groups[kept])
 
 
+def score_mean(comparison: Comparison, side: int, score: str) -> float:
+    """The mean in A (0) or B (1) over seeds and over the items that have the score in both conditions.
+
+    Raises
+    ------
+    AnalysisError: a recording has no such score.
+    """
+    there = np.isfinite(score_change(comparison, score))
+    values = [score_of(one, score)[comparison.items(one)] for one in comparison.side(side)]
+    return float(np.mean(np.stack(values)[there])) if there.any() else float("nan")
+
+
 def score_level(comparison: Comparison, side: int, score: str) -> Change | MeanInterval:
     """The mean of a score in A (0) or B (1) over items (and seeds) with its interval; arrays (1,).
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from iclviz.analysis import layer_similarity, of_pairs, of_recording
+from iclviz.analysis import layer_similarity, of_pairs, of_recording, score_table
 from iclviz.analysis.attention import (
     By,
     LogRatioSummary,
@@ -32,6 +32,7 @@ from iclviz.analysis.pairs import Comparison, compare
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
 from iclviz.analysis.reliability import NoiseCeiling, noise_ceiling
 from iclviz.analysis.rsa import AlignmentTest, Metric
+from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.surface import SurfaceControl, surface_control, surface_rsms
 from iclviz.contrasts import Contrast
 from iclviz.questions.question import Recordings, analysis
@@ -197,6 +198,12 @@ def on_text(recordings: Recordings, item: int, block: int, head: int | None, row
 def summary(recordings: Recordings, score: str, measuring: Measuring, contrast: Contrast | None) -> Headline:
     """The headline of a comparison."""
     return headline(compared(recordings), score, measuring, contrast)
+
+
+@analysis
+def score_rows(recordings: Recordings, scores: tuple[str, ...]) -> list[ScoreRow]:
+    """Scores of A and B as a table, with standardised sizes and mixed models."""
+    return score_table.score_rows(compared(recordings), scores)
 
 
 @analysis

@@ -139,6 +139,7 @@ class OwnTask(Task):
             covariates={
                 "query_words": np.array([float(len(row.query.split())) for row in rows]),
                 "answer_words": np.array([float(len(row.answer.split())) for row in rows]),
+                "row": order.astype(float),
             },
             factors={name: _factor([row.factors[name] for row in rows]) for name in self.file.factors},
         )
@@ -205,6 +206,7 @@ def _titles(labels: Mapping[str, Any]) -> dict[str, str]:
         "prefers_right": "Right answer more probable than every wrong candidate (share)",
         "query_words": "Words of the query",
         "answer_words": "Words of the answer",
+        "row": "Row of the file",
     }
 
 

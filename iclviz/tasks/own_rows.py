@@ -32,7 +32,7 @@ MOST_PROBLEMS = 5
 TAKEN = frozenset(
     {
         *("right", "answer_logprob", "logprob_margin", "prefers_right", "absolute_error"),
-        *("query_words", "answer_words", "prompt_tokens", "query_tokens", "response_tokens"),
+        *("query_words", "answer_words", "row", "prompt_tokens", "query_tokens", "response_tokens"),
     }
 )
 """Names of scores and covariates, which no label can have."""

@@ -95,6 +95,9 @@ DEFAULTS: dict[str, Any] = {
     "at": -1,
     "over_conditions": False,
     "changed": "",
+    "effect_of": "",
+    "equivalent": "",
+    "equivalence_bound": 0.1,
     "against": "",
     "alike": "rsa",
 }
@@ -152,6 +155,13 @@ def _values(text: str) -> list[int | str]:
     return [one if isinstance(one, int) else one[:200] for one in values][:MOST_MEMBERS]
 
 
+def _size(text: str) -> float:
+    size = float(text)
+    if not 0 < size < float("inf"):
+        raise ValueError("no size")
+    return size
+
+
 def _flag(text: str) -> bool:
     return {"True": True, "False": False}[text]
 
@@ -185,6 +195,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "at": _whole(-1, 1000),
     "bands": _flag,
     "over_conditions": _flag,
+    "equivalence_bound": _size,
 }
 """How a URL's text becomes a choice; names without an entry are short texts."""
 

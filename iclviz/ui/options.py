@@ -28,6 +28,8 @@ HELP = {
     "it.",
     "dimensions": "Principal components of the training fold that the probe reads.",
     "measure": "What changed in the model.",
+    "effect_of": "The effect within a condition, on one measure, layer by layer.",
+    "equivalent": "The score of which to ask whether A and B are as good as equal.",
     "changed": "B minus A of one measure, layer by layer.",
     "section": "Further analyses, one at a time.",
     "over": "Text in this role stands above the fraction line.",
