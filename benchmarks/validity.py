@@ -18,9 +18,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ from scipy.stats import binomtest
 
 from iclviz import analysis
 from iclviz.analysis.measures import Measuring
+from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
+from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.statistics import p_values, unit_codes
 from tests.analysis import generators as made
 from tests.analysis.generators import DESIGNS, Design
@@ -70,6 +73,13 @@ RULES = {
     "layer": Rule("the planted layer is the largest", least=0.80),
     "refused": Rule("no p, and a reason in words", least=1.0),
     "true": Rule("as planted", least=0.95),
+    "partial": Rule("the partial correlation's p at most 0.05", most=0.08),
+    "small": Rule("one layer's p at most 0.01", most=0.02),
+    "tiny": Rule("one layer's p at most 0.002", most=0.006),
+    "claims": Rule("anything is claimed", most=0.06),
+    "warned": Rule("a warning of the order of items"),
+    "power": Rule("found where the smallest effect is planted", least=0.70, most=0.90),
+    "power of probes": Rule("p at most 0.05"),
     "accuracy": Rule("mean balanced accuracy less chance", least=0.0, most=0.0, is_mean=True),
     "R2": Rule("mean R2", most=0.0, is_mean=True),
     "few": Rule("mean balanced accuracy less chance, 4 groups a class", most=0.0, is_mean=True),
@@ -571,23 +581,77 @@ def probe_planted(rng: Generator, number: int) -> Outcomes:
 
 
 def _probe_change(sides: Sequence[Array], y: Array, design: Design, number: int) -> Any:
-    """The test of B minus A of probes, as `analysis.probe_change` makes it of recordings."""
-    a, b = (_probed(side, y, design, number, n_permutations=0) for side in sides)
-    change = (b.group_values - a.group_values)[np.unique(design.codes, return_index=True)[1]]
-    return analysis.paired_test(change, n_permutations=B, n_bootstrap=0, seed=number)
+    """P of B minus A of probes by swapping whole groups, as `analysis.probe_change` makes it of recordings."""
+    swaps = swapped(*sides, y, design.groups, n_permutations=B, seed=number)
+    p, corrected, _ = standardised_p(swaps.observed, swaps.null)
+    return SimpleNamespace(p=p, p_corrected=corrected, estimate=swaps.observed)
+
+
+def _two_sides(
+    rng: Generator, label: str, design: Design, strengths: tuple[Any, Any], n_layers: int = 2, shift: float = 0.0
+) -> tuple[list[Array], Array]:
+    """A and B, which share most of their noise, with a label planted so strongly in each; B moved and stretched."""
+    y = LABELS[label](design, rng)
+    values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
+    common = made.embeddings(design, rng, n_layers)
+    sides = [made.planted(common + 0.7 * made.embeddings(design, rng, n_layers), values, one) for one in strengths]
+    return [sides[0], (1 + shift) * sides[1] + shift], y
 
 
 @study(
     "probe, A against B",
-    {f"{label}, {name}": {"label": label, "design": DESIGNS[name]}
-     for label in LABELS for name in ("groups", "unequal groups")},
+    {f"{label}, {case}": {"label": label, **arguments}
+     for label in LABELS
+     for case, arguments in {
+         "groups": {"design": DESIGNS["groups"]},
+         "unequal groups": {"design": DESIGNS["unequal groups"]},
+         "nothing in either": {"design": DESIGNS["groups"], "strength": 0.0},
+         "B moved and stretched": {"design": DESIGNS["groups"], "shift": 2.0},
+     }.items()},
+    share=1 / 2,
 )  # fmt: skip
-def probe_difference(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
-    y = LABELS[label](design, rng)
-    values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
-    common = made.embeddings(design, rng, 2)
-    sides = [made.planted(common + made.embeddings(design, rng, 2), values, 3.0) for _ in range(2)]
+def probe_difference(
+    rng: Generator, number: int, label: str, design: Design, strength: float = 3.0, shift: float = 0.0
+) -> Outcomes:
+    sides, y = _two_sides(rng, label, design, (strength, strength), shift=shift)
     return significant(_probe_change(sides, y, design, number))
+
+
+RISES = (0.2, 0.35, 0.5)
+START = {"classes of groups": 0.45, "numbers of groups": 0.3}
+"""Label -> what A reads: balanced accuracy of four classes, or R2."""
+
+
+@cache
+def _strength_of(label: str, n_groups: int, wanted: float) -> float:
+    """How strongly a label must be planted for a least-squares probe to reach a score on average."""
+    design = Design((3,) * n_groups, identity=1.0)
+
+    def reached(strength: float) -> float:
+        scores = []
+        for draw in range(12):
+            (side, _), y = _two_sides(np.random.default_rng([2, draw]), label, design, (strength, strength), 1)
+            scores.append(float(_probed(side, y, design, 0, n_permutations=0).least_squares[0]))
+        return float(np.mean(scores))
+
+    low, high = 0.0, 12.0
+    for _ in range(7):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(middle) < wanted else (low, middle)
+    return (low + high) / 2
+
+
+@study(
+    "power of a probe, A against B",
+    {f"{label}, {n_groups} groups, +{rise:g}": {"label": label, "n_groups": n_groups, "rise": rise}
+     for label in START for n_groups in (16, 32, 48) for rise in RISES},
+    share=1 / 8,
+)  # fmt: skip
+def probe_power(rng: Generator, number: int, label: str, n_groups: int, rise: float) -> Outcomes:
+    strengths = tuple(_strength_of(label, n_groups, START[label] + more) for more in (0.0, rise))
+    design = Design((3,) * n_groups, identity=1.0)
+    sides, y = _two_sides(rng, label, design, strengths, 1)
+    return {"power of probes": bool(_probe_change(sides, y, design, number).p[0] <= 0.05)}
 
 
 @study("probe, A against B, planted in layer 2", {label: {"label": label} for label in LABELS})
@@ -855,6 +919,132 @@ def link_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
     return {"refused": all(refused(link)["refused"] for link in found)}
 
 
+@study(
+    "link, a factor moves measure and score",
+    {f"{level} groups, {name}": {"level": level, "factored": factored}
+     for level in ("within", "between") for name, factored in made.FACTORED.items()}
+    | {f"within groups, two positions, {case}": {"level": "within", "factored": made.FACTORED["two positions"], **more}
+       for case, more in {"six items missing": {"missing": 6}, "ties": {"score": "ties"}}.items()},
+)  # fmt: skip
+def link_beside_factors(
+    rng: Generator, number: int, level: str, factored: Any, missing: int = 0, score: str = "untied"
+) -> Outcomes:
+    drawn = factored(rng)
+    kept, groups, factors = drawn.without(rng.permutation(len(drawn.added))[:missing])
+    changed = SCORES[score](drawn.draw(rng))[kept]
+    changes = {name: drawn.draw(rng, 4)[kept] for name in ("one", "two", "three")}
+    covariates = {"difficulty": changed + rng.normal(size=len(changed)), "length": rng.normal(size=len(changed))}
+    found = analysis.linked(
+        changes, changed, groups, level=level, factors=factors, covariates=covariates,
+        n_permutations=B, n_bootstrap=0, seed=number,
+    )  # fmt: skip
+    if found["two"].reason:
+        return {"refused": True}
+    return {**_any_link(found), "partial": bool(found["two"].partial_p[1] <= 0.05)}
+
+
+@study("change in same line", {f"{size} items a line": {"size": size} for size in (4, 8, 16)}, share=1 / 2)
+def change_in_same_line(rng: Generator, number: int, size: int) -> Outcomes:
+    """The hypothesis permutes items; its change resamples lines."""
+    design = Design((size,) * 12, identity=1.0)
+    a, b = (analysis.rsms(made.embeddings(design, rng, 3)) for _ in range(2))
+    test = analysis.alignment_difference(a, b, made.sameness(design.codes), design.codes, n_bootstrap=B, seed=number)
+    return significant(test, 1)
+
+
+@study(
+    "paired differences over seeds, small p",
+    {f"{n_seeds} seeds, {mix}": {"mix": mix, "n_seeds": n_seeds} for n_seeds in (5, 10) for mix in MIXES},
+    share=5,
+)
+def paired_seeds_small_p(rng: Generator, number: int, mix: str, n_seeds: int) -> Outcomes:
+    by_seed, by_group, by_item = MIXES[mix]
+    design = DESIGNS["groups"]
+    crossed = np.stack([design.by_group(rng, 2) for _ in range(n_seeds)])
+    items = np.stack([design.by_item(rng, 2) for _ in range(n_seeds)])
+    values = by_seed * rng.normal(size=(n_seeds, 1, 2)) + by_group * design.by_group(rng, 2) + by_item * items
+    test = analysis.paired_over_seeds(
+        values + (mix == "seeds times groups") * crossed, design.groups, n_bootstrap=B, seed=number
+    )
+    return {name: bool(test.p[0] <= level) for name, level in (("p", 0.05), ("small", 0.01), ("tiny", 0.002))}
+
+
+@study("whole groups", on("groups of 1 and 40"))
+def unequal_groups_are_refused(rng: Generator, number: int, design: Design) -> Outcomes:
+    change, score = design.draw(rng, 2), design.draw(rng)
+    paired = analysis.paired_test(change, design.groups, n_permutations=B, n_bootstrap=0)
+    seeds = analysis.paired_over_seeds(np.stack([change] * 5) + rng.normal(size=(5, *change.shape)), design.groups)
+    between = analysis.linked(
+        {"one": change}, score, design.groups, level="between", n_permutations=B, n_bootstrap=0
+    )["one"]  # fmt: skip
+    return {"refused": all(refused(test)["refused"] for test in (paired, seeds, between))}
+
+
+@study("link within groups", on("groups of 1 and 40"), untied=True)
+def link_within_very_unequal_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    design = Design((40, *[4] * 15), identity=1.5)
+    found = analysis.linked(
+        _measures(design, rng), design.draw(rng), design.groups, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    return _any_link(found)
+
+
+def _in_order(rng: Generator, memory: float) -> tuple[Array, Array]:
+    """Scores of 16 groups of 6 items, each of which remembers the one before it, and their places."""
+    values = rng.normal(size=(16, 6))
+    for place in range(1, 6):
+        values[:, place] = memory * values[:, place - 1] + np.sqrt(1 - memory**2) * values[:, place]
+    return (values + rng.normal(size=(16, 1))).ravel(), np.arange(96.0)
+
+
+@study("order of items", {"none": {"memory": 0.0}, "neighbours alike by 0.6": {"memory": 0.6}})
+def order_of_items(rng: Generator, number: int, memory: float) -> Outcomes:
+    values, order = _in_order(rng, memory)
+    found = analysis.order_effect(values, order, np.repeat(np.arange(16), 6), seed=number)
+    return {"p" if not memory else "warned": bool(found.p <= (0.05 if not memory else 0.01))}
+
+
+@study("equivalence, a difference as large as the bound", on("groups", "unequal groups", "eight groups"))
+def equivalence_at_the_bound(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = design.draw(rng, 1) + 0.8
+    change = analysis.paired_test(values, design.groups, n_permutations=B, n_bootstrap=400, seed=number)
+    return {"p": bool(analysis.equivalence(change, 0.8).p[0] <= 0.05)}
+
+
+@cache
+def _smallest(design: Design) -> float:
+    """The smallest effect that changes of this design name, on average."""
+
+    def of_one(rng: Generator) -> float:
+        change = analysis.paired_test(design.draw(rng, 1), design.groups, n_permutations=0, n_bootstrap=400)
+        return float(analysis.smallest_effect(change)[0])
+
+    return mean_estimate(of_one, 200)
+
+
+@study("smallest effect", on("groups", "unequal groups", "eight groups", "heavy tails"))
+def smallest_effect_is_found(rng: Generator, number: int, design: Design) -> Outcomes:
+    values = design.draw(rng, 1) + _smallest(design)
+    test = analysis.paired_test(values, design.groups, n_permutations=B, n_bootstrap=0, seed=number)
+    return {"power": bool(test.p[0] <= 0.05)}
+
+
+@study(
+    "mixed model",
+    {"sets and items": {"n_seeds": 1, "words": 0.0}, "words and 5 seeds": {"n_seeds": 5, "words": 0.7}},
+    share=1 / 4,
+)
+def mixed_model_of_noise(rng: Generator, number: int, n_seeds: int, words: float) -> Outcomes:
+    sets, word = np.repeat(np.arange(24), 2), rng.permutation(np.arange(48) % 8)
+    shared = rng.normal(size=24)[sets] + words * rng.normal(size=8)[word] + 0.5 * rng.normal(size=48)
+    values = np.stack([shared + 0.5 * (n_seeds > 1) * rng.normal() + rng.normal(size=48) for _ in range(n_seeds)])
+    seeds = np.repeat(np.arange(n_seeds), 48)
+    parts = {"set": sets, "word": word, "item": np.arange(48)}
+    found = analysis.mixed_model(values.ravel(), {**{name: np.tile(of, n_seeds) for name, of in parts.items()},
+                                                  "seed": seeds})  # fmt: skip
+    return {"p": bool(found.p <= 0.05), "covered": bool(found.low <= 0 <= found.high)} if not found.reason else {}
+
+
 # --- Whole comparisons of recordings
 
 
@@ -885,6 +1075,23 @@ def headline_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
     ]
     least = min(np.nanmin(link.p_corrected) for links in found for link in links.values())
     return {"family": bool(2 * least <= 0.05)}
+
+
+@study("verdict where nothing differs", on("groups", "unequal groups"))
+def verdict_of_noise(rng: Generator, number: int, design: Design) -> Outcomes:
+    """Everything that a headline may claim: score, log-probability over other answers', links at both levels."""
+    values = rng.normal(size=len(design.sizes))[design.codes]
+    common, shared = made.embeddings(design, rng, 4, 24), design.draw(rng)
+    sides = []
+    for key in ("a", "b"):
+        x = common + made.embeddings(design, rng, 4, 24)
+        ratio, score = 0.5 * made.along_layers(design.draw(rng, 3)), shared + design.draw(rng)
+        one = made.synthetic_recording(design, key, x, ratio, score, hypothesis=made.nearness(values), label=values)
+        margin = 0.7 * score + design.draw(rng)
+        sides.append(replace(one, scores={**one.scores, "logprob_margin": margin}))
+    how = Measuring(hypothesis="hypothesis", label="label")
+    found = analysis.headline(analysis.compare(*sides), "main", how, n_permutations=B, n_bootstrap=0, seed=number)
+    return {"claims": bool(min(found.family.values()) <= 0.05)}
 
 
 @study("headline of two recordings, a link planted", {"ratio's layer 3": {}}, share=1 / 8)
@@ -1083,9 +1290,10 @@ def kept(file: Path | None, key: str) -> dict[str, Sums]:
 
 
 SECTIONS = {
-    "False positives": ("p", "family", "limit", "surface"),
+    "False positives": ("p", "family", "partial", "small", "tiny", "claims", "limit", "surface"),
     "Intervals": ("covered", "large"),
-    "Planted truth": ("found", "layer", "true"),
+    "Planted truth": ("found", "layer", "true", "power", "warned"),
+    "Power of a probe of A against B": ("power of probes",),
     "No p where there are too few units": ("refused",),
     "Chance": ("accuracy", "few", "R2"),
 }
@@ -1106,6 +1314,9 @@ mean of samples with 12 times as many groups, which is another quantity where an
 pairs within groups are a smaller part of an RSM that has many.""",
     "Planted truth": """A known layer, ratio or link, and how often it is found. How strong it is planted, and
 the least share that is asked for, are this project's choice.""",
+    "Power of a probe of A against B": """How often a rise of what a probe reads is found, beside the level above: A
+reads four classes with a balanced accuracy of 0.45, or a number with an R2 of 0.3, and B so much more. Told, not
+judged.""",
     "No p where there are too few units": """Seven groups, or no two of one size: a reason in words takes p's place.""",
     "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance,
 within three standard errors. An R2 that says nothing is below 0, so it may not be above. Nor may accuracy be where a

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.bounds import equivalence, smallest_effect
 from iclviz.analysis.comparing import Change
-from iclviz.analysis.equivalence import equivalence, smallest_effect
 from iclviz.analysis.headlines import Headline, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_recording import is_number
@@ -303,7 +303,7 @@ def _logprob(headline: Headline, limits: str) -> str:
     )
     if margin is None:
         return f"{said}."
-    corrected = f", p = {headline.p('margin'):.3f} corrected" if headline.p("margin") < SIGNIFICANT else ""
+    corrected = f", {p_value(headline.p('margin'))} corrected" if headline.p("margin") < SIGNIFICANT else ""
     return (
         f"{said}; over that of other answers, which format does not raise, it {_margin_changed(headline)}: "
         f"{_facts(margin)}{corrected}."

@@ -23,7 +23,7 @@ _HOMES = {
     "comparing": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
     "composite": ("composite_to_simple", "joint_rsms", "CompositeToSimple"),
     "effects": ("pairs_of", "score_effect", "measure_effect", "Effect", "Contrast"),
-    "equivalence": ("equivalence", "smallest_effect", "Equivalence"),
+    "bounds": ("equivalence", "smallest_effect", "Equivalence"),
     "headlines": ("headline", "link_points", "Headline"),
     "item_maps": ("item_map", "ItemMap"),
     "joining": ("join", "Join"),

@@ -126,6 +126,7 @@ def headline(
     contrast: Contrast | None = None,
     *,
     n_permutations: int = 1000,
+    n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> Headline:
     """The headline of a comparison.
@@ -145,7 +146,7 @@ def headline(
     effect = score_effect(comparison, contrast, score) if contrast else None
     change = effect.change if effect else score_difference(comparison, score)
     linked_items = comparison.only(pairs_of(comparison.factors, contrast).items) if contrast else comparison
-    by_level = _links(linked_items, score, measuring or PRIMARY, n_permutations, seed)
+    by_level = _links(linked_items, score, measuring or PRIMARY, n_permutations, n_bootstrap, seed)
     tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
     strongest = {level: found for level in tested if (found := _strongest(tested[level], len(tested)))}
     parsed, n_parsed = _parsed_change(comparison, score)
@@ -177,7 +178,7 @@ def headline(
 
 
 def _links(
-    comparison: Comparison, score: str, how: Measuring, n_permutations: int, seed: int
+    comparison: Comparison, score: str, how: Measuring, n_permutations: int, n_bootstrap: int, seed: int
 ) -> dict[Level, dict[str, Link]]:
     changes, scores, given = _changes(comparison, how), score_change(comparison, score), covariates(comparison, score)
     return {
@@ -189,6 +190,7 @@ def _links(
             factors=comparison.factors,
             covariates=given,
             n_permutations=n_permutations,
+            n_bootstrap=n_bootstrap,
             seed=seed,
         )
         for level in LEVELS

@@ -4,7 +4,9 @@ A `Design` says how items come in groups and what groups have of their own, whic
 label or score; every draw comes from the generator that is handed in. Letters: n items, G groups, L layers, d width.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -80,6 +82,72 @@ class Design:
         return self.identity * self.by_group(rng, *shape) + self.by_item(rng, *shape)
 
 
+@dataclass(frozen=True)
+class Factored:
+    """A design with factors: groups, factors name -> (n,), and what each factor adds to every quantity, (n,)."""
+
+    design: Design
+    factors: Mapping[str, Array]
+    added: Array
+
+    def draw(self, rng: np.random.Generator, *shape: int) -> Array:
+        """(n, ...) a group's identity, an item's noise and what factors add."""
+        return self.design.draw(rng, *shape) + self.added.reshape(-1, *[1] * len(shape))
+
+    def without(self, items: Array) -> "tuple[Array, Array, dict[str, Array]]":
+        """Which items are kept when some are missing, their groups and factors."""
+        kept = np.setdiff1d(np.arange(len(self.added)), items)
+        return kept, self.design.codes[kept], {name: values[kept] for name, values in self.factors.items()}
+
+
+def positions(rng: np.random.Generator, n_positions: int = 2, noise: str = "normal") -> Factored:
+    """16 sets, each asked about each of its positions, of which the first is easy."""
+    position = np.tile(np.arange(n_positions), 16)
+    design = Design((n_positions,) * 16, identity=1.5, noise=noise)
+    return Factored(design, {"position": position.astype(str)}, 2.0 * position)
+
+
+def repeated_positions(rng: np.random.Generator) -> Factored:
+    """16 sets of four items, two at each of two positions."""
+    position = np.tile([0, 0, 1, 1], 16)
+    return Factored(Design((4,) * 16, identity=1.5), {"position": position.astype(str)}, 2.0 * position)
+
+
+def random_levels(rng: np.random.Generator, n_levels: int = 4) -> Factored:
+    """16 groups of three items, each at a level of a factor that nobody balanced."""
+    level = rng.integers(n_levels, size=48)
+    effect = np.array([-2.0, 0.0, 1.0, 4.0, 2.0, -4.0])[level]
+    return Factored(Design((3,) * 16, identity=1.5), {"level": level.astype(str)}, effect)
+
+
+def lines(rng: np.random.Generator) -> Factored:
+    """16 lines asked at two places x, which are easier the larger they are, and less so towards the end."""
+    x = np.concatenate([rng.permutation(20)[:2] for _ in range(16)]).astype(float)
+    return Factored(Design((2,) * 16, identity=1.5), {"x": x}, 1.5 * np.log1p(x))
+
+
+def documents(rng: np.random.Generator) -> Factored:
+    """24 wordings in one document each and 12 in two, every document in three versions; wordings act unlike."""
+    wording = np.concatenate([np.repeat(np.arange(12), 2), np.arange(12, 36)])
+    document, version = np.repeat(np.arange(48), 3), np.tile(np.arange(3), 48)
+    of_item = wording[document]
+    own = rng.normal(size=48)[document] + 1.5 * rng.normal(size=36)[of_item] * (version == 1)
+    sizes = tuple(int(size) for size in np.bincount(of_item))
+    names = {"document": document.astype(str), "version": version.astype(str)}
+    return Factored(Design(sizes, identity=1.0), names, own + np.array([0.0, -2.0, 0.5])[version])
+
+
+FACTORED: Mapping[str, Callable[[np.random.Generator], Factored]] = {
+    "two positions": positions,
+    "three positions": partial(positions, n_positions=3),
+    "two positions, heavy tails": partial(positions, noise="heavy"),
+    "positions that repeat": repeated_positions,
+    "levels that nobody balanced": random_levels,
+    "six levels that nobody balanced": partial(random_levels, n_levels=6),
+    "x within a line": lines,
+    "documents that share wordings": documents,
+}
+
 DESIGNS = {
     "items without groups": Design((1,) * 32),
     "groups": Design((3,) * 16, identity=1.5),
@@ -92,6 +160,7 @@ DESIGNS = {
     "shared surface": Design((3,) * 16, identity=1.0, surface=4.0),
     "eight groups": Design((4,) * 8, identity=1.5),
     "seven groups": Design((4,) * 7, identity=1.5),
+    "groups of 1 and 40": Design((40, *[1] * 15), identity=1.5),
 }
 
 
