@@ -9,13 +9,13 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
 from diskcache import UNKNOWN, Cache, JSONDisk
-from diskcache.core import MODE_PICKLE
+from diskcache.core import MODE_PICKLE, Timeout
 from filelock import FileLock
 
 from iclviz.disk import writing
@@ -23,7 +23,9 @@ from iclviz.disk import writing
 T = TypeVar("T")
 
 FILE = "cache.db"
-OPTIONS: dict[str, Any] = {"eviction_policy": "none", "size_limit": 2**40, "timeout": 60}
+SAID_AFTER, PATIENCE = 3.0, 60.0
+"""Seconds of waiting for a locked database after which that is said, and after which it is given up."""
+OPTIONS: dict[str, Any] = {"eviction_policy": "none", "size_limit": 2**40, "timeout": SAID_AFTER}
 SET_ASIDE = ".damaged-"
 
 log = logging.getLogger(__name__)
@@ -97,13 +99,35 @@ class Rows(MutableMapping[str, Any]):
             if not self._is_ours():
                 self._open()
         try:
-            return work(self._cache)
+            return self._patiently(lambda: work(self._cache))
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
             with self._lock:
                 self._set_aside(error)
         return work(self._cache)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Work as soon as no other process holds the database; a longer wait says so.
+
+        Raises
+        ------
+        sqlite3.OperationalError: it was held for too long.
+        """
+        start, said = time.monotonic(), False
+        while True:
+            try:
+                return work()
+            except (Timeout, sqlite3.OperationalError) as error:
+                waited = time.monotonic() - start
+                if isinstance(error, sqlite3.OperationalError) and "locked" not in str(error):
+                    raise
+                if waited > PATIENCE:
+                    held = f"another process has held {FILE} in it for {waited:.0f} seconds"
+                    raise sqlite3.OperationalError(held) from error
+                if not said:
+                    log.warning("Waiting for %s, which another process is writing to.", self._folder / FILE)
+                said = True
 
     def _is_ours(self) -> bool:
         try:
@@ -163,7 +187,8 @@ class Rows(MutableMapping[str, Any]):
     def transact(self) -> Iterator[None]:
         """Nobody else writes meanwhile."""
         self._guarded(len)
-        with self._cache.transact():
+        with ExitStack() as stack:
+            self._patiently(lambda: stack.enter_context(self._cache.transact()))
             yield
 
     def version(self) -> Any:

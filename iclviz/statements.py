@@ -153,6 +153,7 @@ _SPEC_WORDS = {
     "dtype": "arithmetic",
     "max_new_tokens": "longest response",
     "first_token": "first token",
+    "template": "what the chat template reads",
     "model_options": "model options",
 }
 

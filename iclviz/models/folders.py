@@ -59,12 +59,23 @@ def check_folder(folder: Path) -> None:
 
     Raises
     ------
-    ModelError: no config, weights missing or cut short, or no tokenizer.
+    ModelError: no config, weights missing or cut short, no tokenizer, or an adapter.
     """
+    _refuse_adapter(folder)
     read_json(folder / "config.json")
     _check_weights(folder)
     if not any((folder / name).is_file() for name in (FAST_TOKENIZER, *SLOW_TOKENIZERS)):
         raise ModelError(f"The model folder {folder} has no tokenizer.", f"Put the model's {FAST_TOKENIZER} into it.")
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """An adapter changes the base model beside it, or needs one from elsewhere: loaded without it that is another."""
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"The model folder {folder} holds an adapter (adapter_config.json), which is not applied here.",
+            "Merge it into its base model (peft: merge_and_unload, then save_pretrained) and give that folder; for the "
+            "base model alone, take the adapter's files out.",
+        )
 
 
 def is_loadable(folder: Path) -> bool:
@@ -133,12 +144,18 @@ def check_gguf(path: Path) -> None:
 
     Raises
     ------
-    ModelError: the file is no GGUF file, is cut short, or holds no language model with a tokenizer.
+    ModelError: the file is no GGUF file, is cut short, or holds no whole language model with a tokenizer.
     """
     try:
         header = read_header(path)
     except (DamagedGguf, OSError, OverflowError, MemoryError) as error:
         raise ModelError(f"The file {path} is damaged or no GGUF file: {error}.", "Fetch it again.") from error
+    if (count := header.metadata.get("split.count", 1)) > 1:
+        number = header.metadata.get("split.no", 0) + 1
+        raise ModelError(
+            f"The file {path} is part {number} of {count} of a model.",
+            "Join the parts first: llama-gguf-split --merge FIRST_PART.gguf WHOLE.gguf",
+        )
     for key, what in (("general.architecture", "architecture"), ("tokenizer.ggml.model", "tokenizer")):
         if key not in header.metadata:
             raise ModelError(f"The file {path} names no {what}.", "Take a .gguf file of a whole language model.")

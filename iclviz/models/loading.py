@@ -5,6 +5,7 @@ a GPU they take the preset's type, or the type they are stored in. Code that com
 the option `trust_remote_code` says so.
 """
 
+import json
 import os
 import re
 import tempfile
@@ -13,11 +14,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
@@ -32,17 +34,20 @@ from transformers import (
 from iclviz.errors import ModelError, unknown
 from iclviz.models.completing import needs_own_code, unknown_architecture
 from iclviz.models.configuration import ModelFacts, model_facts
+from iclviz.models.converted import keep, kept
 from iclviz.models.gguf_header import read_header
 from iclviz.models.identity import identity
-from iclviz.models.locating import LocatedModel, converted_folder, download
+from iclviz.models.locating import LocatedModel, download
 from iclviz.models.options import check_options, check_trust
 from iclviz.models.placing import input_device, placing
-from iclviz.models.tokenizing import load_tokenizer, tokenizer_folder
+from iclviz.models.tokenizing import converted_tokenizer, load_tokenizer, tokenizer_folder
 from iclviz.places import cache_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # GGUF files whose vocabulary was learned on single digits; read without that split, two spaces before a digit differ.
 _SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}
+_NO_BLANK = {"prepend_scheme": "never", "add_prefix_space": False}
+"""Settings of a tokenizer's parts that put no blank before a text."""
 _OTHER_PURPOSE = re.compile(r"For(MaskedLM|MultipleChoice|QuestionAnswering|\w*Classification)$")
 _CONSTANT = re.compile(r"\.(inv_freq|masked_bias)$")
 
@@ -96,7 +101,7 @@ def load(
     told = placing(options, place, DTYPES[dtype], scratch.name if scratch else None)
     with quietly(), _one_sentence(located, facts, place):
         tokenizer = ready_tokenizer(located, memo, trusted)
-        model = _model(located, DTYPES[dtype], told, trusted)
+        model = _model(located, DTYPES[dtype], told, trusted, memo)
     model.eval()
     model.requires_grad_(False)
     seconds = time.perf_counter() - start
@@ -145,11 +150,18 @@ def pick_dtype(dtype: str | None, device: torch.device, located: LocatedModel, f
     return stored if stored in DTYPES else "bfloat16"
 
 
-def _model(located: LocatedModel, dtype: torch.dtype, told: Mapping[str, Any], trusted: bool) -> PreTrainedModel:
+def _model(
+    located: LocatedModel,
+    dtype: torch.dtype,
+    told: Mapping[str, Any],
+    trusted: bool,
+    memo: MutableMapping[str, Any] | None = None,
+) -> PreTrainedModel:
     assert located.path is not None  # download() saw to it
-    if located.kind == "gguf":
+    path = located.path if located.kind != "gguf" else _kept_gguf(located, located.path, dtype, memo)
+    if path is None:
         return unpacked_gguf(located.path, dtype, **told)
-    folder = str(located.path)
+    folder = str(path)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
     _refuse_other_purposes(located, config)
     model, info = AutoModelForCausalLM.from_pretrained(
@@ -157,6 +169,17 @@ def _model(located: LocatedModel, dtype: torch.dtype, told: Mapping[str, Any], t
     )
     _refuse_misfit(located, model, info)
     return model
+
+
+def _kept_gguf(
+    located: LocatedModel, file: Path, dtype: torch.dtype, memo: MutableMapping[str, Any] | None
+) -> Path | None:
+    """The folder that holds the weights of a `.gguf` file in that type, unpacked first if they were not yet; None where
+    there is no room for it.
+    """
+    name = f"{identity(located, memo)}-{str(dtype).removeprefix('torch.')}"
+    size = sum(prod(tensor.shape) for tensor in read_header(file).tensors) * dtype.itemsize
+    return kept(name) or keep(name, size, lambda folder: unpacked_gguf(file, dtype).save_pretrained(folder))
 
 
 def _refuse_other_purposes(located: LocatedModel, config: PreTrainedConfig) -> None:
@@ -257,7 +280,7 @@ def convert_tokenizer(
             f"The tokenizer of {located.name} has no fast form, which tells each token's place in the text.",
             "Put a tokenizer.json into the model's folder.",
         )
-    target = converted_folder() / identity(located, memo)
+    target = converted_tokenizer(located, memo)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as work:
         fresh = Path(work) / target.name
@@ -273,11 +296,42 @@ def convert_tokenizer(
 def gguf_tokenizer(path: Path) -> Any:
     """The tokenizer that a `.gguf` file describes, splitting digits where its vocabulary was learned that way."""
     tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-    if read_header(path).metadata.get("tokenizer.ggml.pre") in _SINGLE_DIGITS:
+    metadata = read_header(path).metadata
+    if metadata.get("tokenizer.ggml.add_space_prefix") is False:
+        tokenizer = _without_space_prefix(tokenizer)
+    if metadata.get("tokenizer.ggml.pre") in _SINGLE_DIGITS:
         digits = pre_tokenizers.Digits(individual_digits=True)
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
     return tokenizer
+
+
+def _without_space_prefix(tokenizer: Any) -> Any:
+    """The tokenizer, except that it puts no blank before a text, and takes none from before one that it decodes."""
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    plain = {
+        **described,
+        **{name: _without_blank(described[name]) for name in ("normalizer", "pre_tokenizer", "decoder")},
+    }
+    if plain == described:
+        return tokenizer
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(plain)),
+        chat_template=tokenizer.chat_template,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def _without_blank(part: Any) -> Any:
+    """A part of a tokenizer as its file describes it, without what puts a blank before a text or takes it away."""
+    if isinstance(part, list):
+        return [one for one in map(_without_blank, part) if one is not None]
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") == "Prepend" or (part.get("type") == "Strip" and part.get("content") == " "):
+        return None
+    settings = {name: value for name, value in _NO_BLANK.items() if name in part}
+    return {**{name: _without_blank(value) for name, value in part.items()}, **settings}
 
 
 # Quiet, and one sentence for each error

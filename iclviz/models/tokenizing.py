@@ -14,6 +14,9 @@ from iclviz.models.folders import FAST_TOKENIZER
 from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, converted_folder
 
+CONVERSION = 2
+"""Raised when conversion gives other tokenizers."""
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -54,5 +57,10 @@ def tokenizer_folder(located: LocatedModel, memo: MutableMapping[str, Any] | Non
         return None
     if located.kind != "gguf" and (located.path / FAST_TOKENIZER).is_file():
         return located.path
-    converted = converted_folder() / identity(located, memo)
+    converted = converted_tokenizer(located, memo)
     return converted if (converted / FAST_TOKENIZER).is_file() else None
+
+
+def converted_tokenizer(located: LocatedModel, memo: MutableMapping[str, Any] | None = None) -> Path:
+    """Where the model's converted tokenizer lies, whether or not it is there yet."""
+    return converted_folder() / f"{identity(located, memo)}-{CONVERSION}"

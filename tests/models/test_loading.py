@@ -2,15 +2,17 @@ import json
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import sentencepiece
 import torch
+from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from iclviz.errors import ModelError
-from iclviz.models import loading
+from iclviz.models import converted, loading
 from iclviz.models.loading import convert_tokenizer, load, pick_device, pick_dtype, quietly
 from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.presets import preset
@@ -68,6 +70,105 @@ def test_a_gguf_tokenizer_is_converted_once_and_found_by_pages(gguf_file):
         ("1", (3, 4)),
         ("2", (4, 5)),
     ]
+
+
+def spm_gguf(path, **told):
+    """A tiny `.gguf` file whose tokenizer is of SentencePiece's kind."""
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abc", "▁a", "ab", "▁ab"]
+    writer = GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_dimension_count(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * (len(tokens) - 259)])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    for name, value in told.items():
+        getattr(writer, name)(value)
+    writer.add_tensor("token_embd.weight", np.zeros((len(tokens), 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(("prefix", "first"), [(None, "▁ab"), (True, "▁ab"), (False, "ab")])
+def test_a_gguf_tokenizer_puts_a_blank_before_a_text_unless_the_file_says_no(tmp_path, prefix, first):
+    told = {} if prefix is None else {"add_add_space_prefix": prefix}
+    located = locate(str(spm_gguf(tmp_path / "spm.gguf", **told)))
+    convert_tokenizer(located)
+    tokenizer = load_tokenizer(located)
+    ids = tokenizer("ab a", add_special_tokens=False).input_ids
+    assert tokenizer.convert_ids_to_tokens(ids) == [first, "▁a"]
+    assert tokenizer.decode(ids) == "ab a"
+    assert tokenizer.bos_token == "<s>"
+
+
+def test_a_part_of_a_split_gguf_is_named(tmp_path):
+    path = tmp_path / "x-00002-of-00003.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_uint16("split.no", 1)
+    writer.add_uint16("split.count", 3)
+    writer.add_tensor("x", np.zeros((4,), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match=r"part 2 of 3 of a model\. Join the parts first"):
+        locate(str(path))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_adapter_is_refused_with_or_without_its_base_beside_it(model_folder, beside):
+    (model_folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    if not beside:
+        (model_folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"holds an adapter .*not applied here.*merge_and_unload"):
+        locate(str(model_folder))
+
+
+def test_a_gguf_file_is_unpacked_once_and_loads_like_a_folder_after_that(gguf_file, monkeypatch):
+    located, memo = locate(str(gguf_file)), {}
+    first = load(located, device="cpu", memo=memo)
+    monkeypatch.setattr(loading, "unpacked_gguf", lambda *given, **named: pytest.fail("it was unpacked again"))
+    again = load(located, device="cpu", memo=memo)
+    ids = torch.tensor([[3, 4, 5]])
+    assert torch.equal(first.model(ids).logits, again.model(ids).logits)
+    assert again.tokenizer("x = 12").input_ids == first.tokenizer("x = 12").input_ids
+
+
+def test_unpacked_weights_belong_to_a_file_and_a_type_and_damaged_ones_are_made_again(gguf_file):
+    located = locate(str(gguf_file))
+    load(located, device="cpu")
+    assert load(located, "bfloat16", device="cpu").model.dtype == torch.bfloat16
+    folders = sorted(converted.weights_folder().iterdir())
+    assert [folder.name.partition("-")[2] for folder in folders] == ["bfloat16", "float32"]
+    weights = folders[1] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert load(located, device="cpu").facts.n_layers == 2
+
+
+def test_the_longest_unused_make_room_and_what_is_larger_than_the_limit_is_not_kept(gguf_file, monkeypatch):
+    located = locate(str(gguf_file))
+    load(located, device="cpu")
+    (one,) = converted.weights_folder().iterdir()
+    size = sum(file.stat().st_size for file in one.iterdir())
+    monkeypatch.setattr(converted, "MOST_BYTES", int(1.2 * size))
+    load(located, "bfloat16", device="cpu")
+    assert [folder.name.partition("-")[2] for folder in converted.weights_folder().iterdir()] == ["bfloat16"]
+    monkeypatch.setattr(converted, "MOST_BYTES", 1)
+    assert load(located, device="cpu").facts.n_layers == 2
+    assert not [folder for folder in converted.weights_folder().iterdir() if folder.name.endswith("float32")]
 
 
 def test_a_sentencepiece_folder_is_converted_once(model_folder, tmp_path):
