@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
@@ -194,6 +194,11 @@ class Rows(MutableMapping[str, Any]):
     def version(self) -> Any:
         """What is another value after anyone's writing."""
         return self._guarded(lambda cache: (self._file, *self._watcher.execute("PRAGMA data_version").fetchone()))
+
+    def settle(self) -> None:
+        """Bring what was written into the database itself: of its log a flipped byte would lose the end in silence."""
+        with suppress(sqlite3.Error):
+            self._guarded(lambda cache: self._watcher.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
 
     def close(self) -> None:
         """Let go of the file."""

@@ -233,7 +233,9 @@ class JobTable(Generic[W]):
             if known and known.is_open and not mine and not self._is_abandoned(known):
                 return known
             progress = Progress(items_total=spec.n_items)
-            return self._write(Job(key, spec, created=time.time(), progress=progress, asker=asker))
+            job = self._write(Job(key, spec, created=time.time(), progress=progress, asker=asker))
+        self._jobs.settle()
+        return job
 
     def _known_or_none(self, key: str) -> Job[W] | None:
         """As `get`, but a job of a newer format is not written over."""
@@ -265,6 +267,7 @@ class JobTable(Generic[W]):
         ended = self.change(key, state=state, finished=time.time(), error=error, cancel_requested=False)
         if len(self._jobs) > 1.1 * MOST_ENDED:
             self.forget_ended(MOST_ENDED)
+        self._jobs.settle()
         return ended
 
     def forget_ended(self, most: int) -> int:

@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from iclviz.disk import writing
-from iclviz.errors import UserError
-from iclviz.formats import NewerError
+from iclviz.errors import TaskFileError, UserError
+from iclviz.formats import SEAL, NewerError
 from iclviz.schemas import MisfitError
 from iclviz.tasks.base import Task
 from iclviz.tasks.custom import title_of
-from iclviz.tasks.task_files import FORMAT, HEAD_END, KEPT_FILE, files, read, tasks_folder
+from iclviz.tasks.task_files import FORMAT, HEAD_END, KEPT_FILE, files, read, seal, tasks_folder
 
 HEAD_BYTES = 2**16
 REMEMBERED = 10_000
@@ -60,6 +60,10 @@ def _listed(path: Path, modified: int, size: int) -> Listed:
     try:
         if KEPT_FILE.fullmatch(path.name) and (head := _head(path)) is not None:
             name, title, digest = head["name"], head["title"], path.stem
+            if head.get(SEAL, seal(name, digest)) != seal(name, digest):
+                raise TaskFileError(
+                    f"The kept task {path.name} was changed.", "Give its file again: that puts it back."
+                )
         else:
             file = read(path)
             name, title, digest = file.name, file.title, file.digest

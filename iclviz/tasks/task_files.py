@@ -22,10 +22,10 @@ from typing import Any
 
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import TaskFileError, UserError
-from iclviz.formats import FIELD, Format
+from iclviz.formats import FIELD, SEAL, Format
 from iclviz.places import cache_folder
 from iclviz.schemas import MisfitError
-from iclviz.spec import canonical_json
+from iclviz.spec import canonical_json, digest
 from iclviz.tasks.own_rows import (
     DIGEST_DIGITS,
     SCORING_REMEDY,
@@ -369,7 +369,7 @@ def _checked(parts: Parts, file_name: str) -> TaskFile:
 def _current(head: Mapping[str, Any], file_name: str) -> dict[str, Any]:
     """The head as today's format has it."""
     try:
-        return FORMAT.current(dict(head), file_name)
+        return {name: value for name, value in FORMAT.current(dict(head), file_name).items() if name != SEAL}
     except MisfitError as error:
         raise refusal(file_name, [Problem(1, f"{error}.", "Leave the format out.")]) from error
 
@@ -495,20 +495,25 @@ def keep(file: TaskFile) -> Path:
     return path
 
 
-def _is_kept(path: Path, digest: str) -> bool:
+def _is_kept(path: Path, content: str) -> bool:
     """Whether a kept file is what its name says."""
     try:
-        return path.is_file() and read(path).digest == digest
+        return path.is_file() and read(path).digest == content
     except TaskFileError:
         return False
 
 
 def written(file: TaskFile) -> bytes:
     """A task as the JSON file that is kept, one row a line."""
-    head = {FIELD: FORMAT.today, "name": file.name, **file.content}
+    head = {FIELD: FORMAT.today, SEAL: seal(file.name, file.digest), "name": file.name, **file.content}
     fields = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in head.items() if name != "items"]
     rows = ",\n".join(canonical_json(row.to_dict()) for row in file.rows)
     return '{{\n{},\n"items": [\n{}\n]\n}}\n'.format(",\n".join(fields), rows).encode()
+
+
+def seal(name: str, content: str) -> str:
+    """What tells that a kept file's name and content, given as a digest, are those that were written."""
+    return digest([name, content])
 
 
 def find(name: str) -> TaskFile | None:
@@ -553,15 +558,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _kept(name: str, digest: str) -> TaskFile:
-    path = tasks_folder() / f"{digest}.json"
+def _kept(name: str, content: str) -> TaskFile:
+    path = tasks_folder() / f"{content}.json"
     if not _exists(path):
-        put_there = [one.file for one in kept() if one.file is not None and one.file.digest == digest]
+        put_there = [one.file for one in kept() if one.file is not None and one.file.digest == content]
         if not put_there:
             raise TaskFileError(f"The cache keeps no task {name!r}.", "Give the path of its file again.")
         return _keeping(put_there[0])
     file = read(path)
-    if file.digest != digest:
+    if file.digest != content:
         raise TaskFileError(f"The kept task {path} was changed.", "Give its file again: that puts it back.")
     return file
 
