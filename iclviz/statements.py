@@ -201,9 +201,9 @@ def _is_above(change: Change) -> bool:
     return float(change.estimate[0]) > 0 and float(change.p[0]) < SIGNIFICANT
 
 
-def _verdict(headline: Headline, title: str, setting: Setting) -> str:
+def _verdict(headline: Headline, setting: Setting) -> str:
     change, read = headline.change, headline.parsed_change
-    what = f"“{title}”, {headline.contrast.title}," if headline.contrast else "Behaviour"
+    what = f"Behaviour, {headline.contrast.title}," if headline.contrast else "Behaviour"
     if setting.floor:
         return f"A and B are not comparable ({setting.floor})"
     if change.reason:
@@ -231,12 +231,12 @@ def _within_chance(headline: Headline, setting: Setting) -> bool:
 
 
 def _behaviour(headline: Headline, title: str, setting: Setting, limits: str) -> str:
-    verdict = _verdict(headline, title, setting)
+    verdict = _verdict(headline, setting)
     units = f"in {headline.n_units} independent groups, {limits}"
     if headline.effect is not None:
         before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
         return (
-            f"{verdict}: it went from {number(before)} in A to {number(after)} in B, a difference of "
+            f"{verdict}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference of "
             f"{_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
         )
     return (
