@@ -584,17 +584,33 @@ def _probe_change(sides: Sequence[Array], y: Array, design: Design, number: int)
     """P of B minus A of probes by swapping whole groups, as `analysis.probe_change` makes it of recordings."""
     swaps = swapped(*sides, y, design.groups, n_permutations=B, seed=number)
     p, corrected, _ = standardised_p(swaps.observed, swaps.null)
-    return SimpleNamespace(p=p, p_corrected=corrected, estimate=swaps.observed)
+    return SimpleNamespace(p=p, p_corrected=corrected, estimate=swaps.difference)
 
 
 def _two_sides(
-    rng: Generator, label: str, design: Design, strengths: tuple[Any, Any], n_layers: int = 2, shift: float = 0.0
+    rng: Generator,
+    label: str,
+    design: Design,
+    strengths: tuple[Any, Any],
+    n_layers: int = 2,
+    shift: float = 0.0,
+    turned: bool = False,
 ) -> tuple[list[Array], Array]:
-    """A and B, which share most of their noise, with a label planted so strongly in each; B moved and stretched."""
+    """A and B, which share most of their noise, with a label planted so strongly in each; B moved and stretched.
+
+    turned: the label lies along other directions in B, of noise that is alike in all directions.
+    """  # fmt: skip
     y = LABELS[label](design, rng)
     values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
-    common = made.embeddings(design, rng, n_layers)
-    sides = [made.planted(common + 0.7 * made.embeddings(design, rng, n_layers), values, one) for one in strengths]
+
+    def noise() -> Array:
+        return design.draw(rng, n_layers, 48) / 3 if turned else made.embeddings(design, rng, n_layers)
+
+    common = noise()
+    sides = [
+        made.planted(common + 0.7 * noise(), values, strength, of=5 if turned and side else 0)
+        for side, strength in enumerate(strengths)
+    ]
     return [sides[0], (1 + shift) * sides[1] + shift], y
 
 
@@ -607,13 +623,15 @@ def _two_sides(
          "unequal groups": {"design": DESIGNS["unequal groups"]},
          "nothing in either": {"design": DESIGNS["groups"], "strength": 0.0},
          "B moved and stretched": {"design": DESIGNS["groups"], "shift": 2.0},
+         "another direction in B": {"design": DESIGNS["groups"], "turned": True},
      }.items()},
     share=1 / 2,
 )  # fmt: skip
 def probe_difference(
-    rng: Generator, number: int, label: str, design: Design, strength: float = 3.0, shift: float = 0.0
-) -> Outcomes:
-    sides, y = _two_sides(rng, label, design, (strength, strength), shift=shift)
+    rng: Generator, number: int, label: str, design: Design, strength: float = 3.0, shift: float = 0.0,
+    turned: bool = False,
+) -> Outcomes:  # fmt: skip
+    sides, y = _two_sides(rng, label, design, (strength, strength), shift=shift, turned=turned)
     return significant(_probe_change(sides, y, design, number))
 
 

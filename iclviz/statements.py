@@ -236,8 +236,8 @@ def _behaviour(headline: Headline, title: str, setting: Setting, limits: str) ->
     if headline.effect is not None:
         before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
         return (
-            f"{verdict}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference of "
-            f"{_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
+            f"{verdict}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference "
+            f"of {_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
         )
     return (
         f"{verdict}: the mean of “{title}” went from {number(headline.mean_a)} in A to {number(headline.mean_b)} in B, "

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from iclviz.analysis.headlines import Headline
+from iclviz.analysis.headlines import Headline, most_changed
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.measures import MEASURES, Measuring, first_layer
 from iclviz.analysis.of_pairs import score_change
@@ -28,7 +28,7 @@ from iclviz.statements import (
 )
 from iclviz.tasks import Task, task
 from iclviz.ui import options
-from iclviz.ui.asking import answer, slot
+from iclviz.ui.asking import answer, answers, slot
 from iclviz.ui.choice import bound, keep_known
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
@@ -61,7 +61,7 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
         primary = (
             f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
-            f"{measuring.metric} similarity. Everything below the links is exploratory."
+            f"{measuring.metric} similarity. What is called exploratory below was not fixed so."
         )
         st.caption(as_text(primary))
 
@@ -163,12 +163,12 @@ def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measurin
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(comparison.first.n_layers + 1 - first_layer(measure) for measure in changes)
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
+    tests = answers({measure: asked for measure, (_, asked) in changes.items()})
     titles = {measure: capital(title) for measure, (title, _) in changes.items()}
-    of_measure = options.pick("changed", "Change of", titles)
+    of_measure = options.pick("changed", "Change of", titles, most_changed(tests))
     if of_measure:
-        title, asked = changes[of_measure]
-        layer = first_layer(of_measure)
-        show(change_by_layer({"B − A": answer(asked)}, measure=title, first=layer, demonstrations=limits))
+        layer, title = first_layer(of_measure), changes[of_measure][0]
+        show(change_by_layer({"B − A": tests[of_measure]}, measure=title, first=layer, demonstrations=limits))
 
 
 def scores_table(chosen: Compared, of: Task) -> None:
@@ -228,10 +228,10 @@ def page(chosen: Compared) -> None:
     statement(chosen, found, of, measuring)
     deeper()
     seeds_button(chosen)
-    link_figures(chosen, found, of, measuring, limits)
-    scores_table(chosen, of)
-    effects(chosen, found, of, measuring, limits)
     exploratory(chosen, found, of, measuring, limits)
+    link_figures(chosen, found, of, measuring, limits)
+    effects(chosen, found, of, measuring, limits)
+    scores_table(chosen, of)
 
 
 pairs = recorded()

@@ -299,3 +299,9 @@ def link_points(comparison: Comparison, measure: str, score: str, layer: int, ho
     """
     change = measure_change(comparison, measure, how)[:, :, layer - first_layer(measure)]
     return change.mean(axis=0), score_change(comparison, score).mean(axis=0)
+
+
+def most_changed(tests: Mapping[str, Change]) -> str:
+    """The measure whose change has the least corrected p in any layer; "" where nothing was tested."""
+    least = {name: np.min(test.p_corrected[np.isfinite(test.p_corrected)], initial=2) for name, test in tests.items()}
+    return min(least, key=lambda name: float(least[name]), default="")

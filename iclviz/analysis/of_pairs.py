@@ -175,9 +175,7 @@ def _swapped_p(swaps: Sequence[Swapped], n_units: int) -> tuple[Array, Array, Ar
     """P alone, corrected over layers and for the FDR, of one demonstration seed or of the mean over several."""
     null = np.mean([swap.null for swap in swaps], axis=0)
     observed = np.stack([swap.observed for swap in swaps])
-    if len(swaps) == 1:
-        return standardised_p(observed[0], null)
-    return seeds_p(observed, null, n_units)
+    return standardised_p(observed[0], null) if len(swaps) == 1 else seeds_p(observed, null, n_units)
 
 
 def relevance_test(recording: Recording, measuring: Measuring | None = None, by_head: bool = False) -> PairedTest:

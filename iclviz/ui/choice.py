@@ -48,15 +48,16 @@ class Choice:
 
 DEFAULTS: dict[str, Any] = {
     **{f"{side}_model": DEMO_MODEL for side in SIDES},
-    **{f"{side}_task": "linear_regression" for side in SIDES},
-    **{f"{side}_kind": "correct" for side in SIDES},
-    "a_k": 2,
-    "b_k": 16,
+    **{f"{side}_task": "reading_comprehension" for side in SIDES},
+    "a_kind": "none",
+    "b_kind": "correct",
+    "a_k": 0,
+    "b_k": 2,
     "a_seed": 0,
     "b_seed": 0,
     "a_examples": "",
     "b_examples": "",
-    "items": 32,
+    "items": 64,
     "items_seed": 0,
     "style": "preset",
     "options": DEMO_OPTIONS,
@@ -104,7 +105,7 @@ DEFAULTS: dict[str, Any] = {
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis, or all heads."""
 
 DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:16]}
-"""Linear regression with the distractor line, few points against many."""
+"""Reading comprehension, no demonstrations against two."""
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

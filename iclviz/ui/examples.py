@@ -29,28 +29,29 @@ def _of(task: str, **changed: Any) -> Mapping[str, Any]:
 
 EXAMPLES = (
     Example(
-        "Few against many",
-        "Linear regression: points of a line among points of another. A: 2 of each. B: 16 of each.",
-        "Does the error fall, and do layers tell the lines apart?",
+        "No examples against two",
+        "Reading comprehension: who does what, from two statements. A: no examples. B: 2 solved ones.",
+        "Does it answer better, and does attention move to the statement that answers?",
         DEMO,
     ),
     Example(
         "Right against shuffled",
-        "Linear regression, 16 points of each line. A: with shuffled answers. B: with the right ones.",
-        "Both prompts are equally long, so only what they show differs.",
-        {**DEMO, "a_kind": "shuffled", "a_k": 16, "b_kind": "correct", "b_k": 16},
+        "Reading comprehension. A: 2 examples with shuffled answers. B: 2 with the right ones.",
+        "The control: both prompts are equally long, so only what they teach differs.",
+        {**DEMO, "a_kind": "shuffled", "a_k": 2},
+    ),
+    Example(
+        "Few against many",
+        "Linear regression: points of a line among points of another. A: 2 of each. B: 16 of each.",
+        "Does the error fall, and do layers tell the lines apart?",
+        _of("linear_regression", a_kind="correct", a_k=2, b_k=16, items=32),
     ),
     Example(
         "Clean against injected",
-        "Questions about documents, clean and with a hidden instruction. A: no examples. B: 2 that resist one.",
-        "Is the instruction obeyed, and can a layer tell that it is there?",
-        _of("prompt_injection", a_kind="none", a_k=0, b_k=2, items=48),
-    ),
-    Example(
-        "Reading comprehension",
-        "Who does what, from two statements. A: no examples. B: 4.",
-        "Does attention go to the statement that answers?",
-        _of("reading_comprehension", a_kind="none", a_k=0, b_k=4),
+        "Questions about documents: clean, with a hidden instruction, with a harmless text. A: no examples. B: 2 that "
+        "resist.",
+        "Is the instruction obeyed, and do examples help against it?",
+        _of("prompt_injection", items=48),
     ),
 )
 

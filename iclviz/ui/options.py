@@ -65,9 +65,9 @@ def select(
     return chosen
 
 
-def pick(name: str, title: str, titles: Mapping[str, str]) -> str | None:
+def pick(name: str, title: str, titles: Mapping[str, str], default: str = "") -> str | None:
     """One of a few things to look at, value -> its title, or none; kept in the link under its name."""
-    keep_known(name, ["", *titles], "")
+    keep_known(name, ["", *titles], default)
     chosen: str | None = bound(
         st.segmented_control,
         title,

@@ -69,7 +69,7 @@ def no_traceback(page) -> None:
 def run_demo(page, address: str) -> None:
     """Click the demo comparison, and wait until both conditions are recorded."""
     page.goto(address)
-    page.get_by_role("button", name="Run few against many").click()
+    page.get_by_role("button", name="Run no examples against two").click()
     both = "document.body.innerText.split('recorded, key').length >= 3"
     page.wait_for_function(both, timeout=LONGEST_RUN * 1000)
     settled(page)

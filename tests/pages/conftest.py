@@ -65,8 +65,9 @@ def navigation_from_the_start(monkeypatch):
 
 @pytest.fixture
 def chosen(tiny_model):
-    """The demo's choices with the tiny model and few items."""
-    return with_model({**DEFAULTS, "b_k": 4, "items": 16, "layer": 2}, tiny_model)
+    """Linear regression, few points against more, with the tiny model and few items."""
+    lines = {"a_task": "linear_regression", "b_task": "linear_regression", "a_kind": "correct", "a_k": 2, "b_k": 4}
+    return with_model({**DEFAULTS, **lines, "items": 16, "layer": 2}, tiny_model)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_the_first_sentence_is_about_behaviour_and_the_rest_names_its_limits(nam
     assert "for this demonstration set" in first
     text = " ".join(one.value for one in test.markdown)
     assert "A statement about in-context learning needs 5 demonstration seeds or more" in text
-    assert len(charts(test)) == 2
+    assert len(charts(test)) == 3
     for change in widget(test.segmented_control, "Change of").options:
         widget(test.segmented_control, "Change of").set_value(change).run()
         assert not test.exception
