@@ -13,6 +13,7 @@ from iclviz.analysis import (
     log_ratio_change,
     measure_change,
     probe_change,
+    recording_alignment,
     recording_composite_to_simple,
     recording_probe,
     recording_rsms,
@@ -29,7 +30,10 @@ CLASSES = np.array(["low", "high"])[GROUPS % 2]
 
 @pytest.fixture
 def made(recording):
-    """A recording of 32 items in 16 groups; `gain` (n,) moves its score and, in layer 2, what a test names."""
+    """A recording of 32 items in 16 groups; `gain` (n,) moves its score and, in layer 2, what a test names.
+
+    ratio: True moves attention of response and last prompt token, "response" that of the response alone.
+    """
 
     def make(seed=0, gain=None, alignment=False, ratio=False, keep=slice(None), **fields):
         rng = np.random.default_rng(seed)
@@ -39,8 +43,11 @@ def made(recording):
         if alignment:
             x[:, 2] += 2 * gain[:, None] * np.where(GROUPS % 2, 1, -1)[:, None]
         mass = {role: rng.dirichlet([20], size=(32, 3, 2))[..., 0] / len(ROLES) for role in ROLES}
-        mass["relevant"] = rng.uniform(0.9, 1.1, size=(32, 3, 2)) * (1 + (gain[:, None, None] if ratio else 0))
+        mass["relevant"] = rng.uniform(0.9, 1.1, size=(32, 3, 2)) * (1 + gain[:, None, None] * bool(ratio))
         mass["irrelevant"] = rng.uniform(0.9, 1.1, size=(32, 3, 2))
+        own = np.random.default_rng([seed, 1])
+        last = {**mass, "irrelevant": own.uniform(0.9, 1.1, size=(32, 3, 2))}
+        last["relevant"] = own.uniform(0.9, 1.1, size=(32, 3, 2)) * (1 + gain[:, None, None] * (ratio is True))
         given = {
             "labels": {"class": CLASSES},
             "groups": {"class": GROUPS, "same_class": GROUPS},
@@ -59,7 +66,7 @@ def made(recording):
             item_ids=[f"item-{item}" for item in items],
             embeddings={"query_mean": x[items]},
             attention={role: values[items].astype(np.float32) for role, values in mass.items()},
-            attention_last={role: values[items].astype(np.float32) for role, values in mass.items()},
+            attention_last={role: values[items].astype(np.float32) for role, values in last.items()},
             span_lengths={role: np.ones(len(items), dtype=int) for role in ROLES},
             hypotheses={name: matrix[np.ix_(items, items)] for name, matrix in given["hypotheses"].items()},
             parsed=[given["parsed"][item] for item in items],
@@ -230,3 +237,31 @@ def test_without_any_label_a_change_of_a_probe_has_a_reason(made):
     found = probe_change(compare(made(0, **none), made(1, **none)), "class")
     assert np.isnan(found.p).all()
     assert found.reason == "no item has a label"
+
+
+def test_the_rows_that_a_measure_asks_for_are_read(made):
+    a, b = made(0), made(1, GAIN, ratio="response")
+    comparison = compare(a, b)
+    response, last = (log_ratio_change(comparison, Measuring(rows=rows)) for rows in ("response", "last"))
+    assert (response.p_corrected < 0.01).all()
+    assert (last.p_corrected > 0.05).all()
+
+
+def test_a_change_resamples_the_coarsest_groups_whatever_its_hypothesis_permutes(made):
+    items = np.arange(32)
+    a, b = (made(seed, gain, groups={"class": GROUPS, "same_class": items}) for seed, gain in ((0, None), (1, GAIN)))
+    comparison = compare(a, b)
+    assert alignment_change(comparison, "same_class").n_units == 16
+    assert score_difference(comparison, "main").n_units == 16
+    assert log_ratio_change(comparison).n_units == 16
+    assert probe_change(comparison, "class").n_units == 16
+    assert recording_alignment(a, "same_class").n_units == 16
+
+
+def test_two_probes_are_made_of_the_items_that_both_have(made):
+    a, b = made(0), made(1, keep=slice(0, 24))
+    comparison = compare(a, b)
+    change = measure_change(comparison, "probe", Measuring(label="class"))[0]
+    of_a = recording_probe(a, "class", n_permutations=0, n_controls=0, items=np.arange(24)).item_evidence
+    of_b = recording_probe(b, "class", n_permutations=0, n_controls=0).item_evidence
+    np.testing.assert_allclose(change, of_b - of_a)

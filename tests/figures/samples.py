@@ -31,15 +31,16 @@ def score(mean=1.0, seed=0, n=24):
 def alignment_result(peak=0.4, n_layers=13, reason=None, **fields):
     estimate = peak * np.sin(np.linspace(0, 3, n_layers))
     estimate[0] = np.nan
-    p = np.where(estimate > 0.2, 0.01, 0.4)
-    p[0] = np.nan
+    # Alone more layers stand out than after correction: whoever draws the wrong one is found out.
+    p, corrected = np.where(estimate > 0.1, 0.01, 0.4), np.where(estimate > 0.2, 0.01, 0.4)
+    p[0] = corrected[0] = np.nan
     test = AlignmentTest(
         estimate=estimate,
         low=estimate - 0.1,
         high=estimate + 0.1,
         null_mean=np.full(n_layers, np.nan if reason else 0.07),
         p=p,
-        p_corrected=p,
+        p_corrected=corrected,
         p_fdr=p,
         n_permutations=1000,
         n_bootstrap=1000,
@@ -54,7 +55,7 @@ def alignment_result(peak=0.4, n_layers=13, reason=None, **fields):
 
 def probe_result(peak=0.5, n_layers=13, **fields):
     rise = peak * np.sin(np.linspace(0, 3, n_layers))
-    p = np.where(rise > 0.2, 0.01, 0.4)
+    p, corrected = np.where(rise > 0.1, 0.01, 0.4), np.where(rise > 0.2, 0.01, 0.4)
     s = 0.25 + rise
     result = Probe(
         measure="balanced accuracy",
@@ -65,7 +66,7 @@ def probe_result(peak=0.5, n_layers=13, **fields):
         least_squares=s - 0.03,
         chance=np.full(n_layers, 0.25),
         p=p,
-        p_corrected=p,
+        p_corrected=corrected,
         p_fdr=p,
         n_permutations=1000,
         n_units=16,

@@ -272,16 +272,26 @@ def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     assert queue.get(job.key).state == "queued"
 
 
+LONG_AGO = 1e6
+"""Seconds that a marked piece says its work took."""
+
+
 @pytest.mark.usefixtures("small_batches")
-def test_batches_of_other_libraries_are_not_joined_with_these(store, keeper, spec):
+@pytest.mark.parametrize(
+    ("made_by", "is_joined"),
+    [({}, True), ({"device": "cuda"}, False), ({"versions": {"torch": "1.0"}}, False), ({"way": "alone"}, False)],
+    ids=["the same", "another device", "other libraries", "another way"],
+)
+def test_batches_of_another_maker_are_not_joined_with_these(store, keeper, spec, made_by, is_joined):
     resolved = resolve(spec)
     stop_after_a_piece(resolved, store, keeper)
     unfinished = store.unfinished(resolved.key)
-    plan = unfinished.plan()
-    unfinished.save_plan({**plan, "makers": {**plan["makers"], "device": "cuda"}})
-    seen = []
-    compute(resolved, store, keeper, report=seen.append)
-    assert min(progress.items_done for progress in seen if progress.stage == "running") == 0
+    plan, (arrays, facts) = unfinished.plan(), unfinished.pieces()[0]
+    marked = dict.fromkeys(facts["seconds"], LONG_AGO)
+    unfinished.save_piece(min(facts["items"]), arrays, {**facts, "seconds": marked})
+    unfinished.save_plan({**plan, "makers": {**plan["makers"], **made_by}})
+    recording = compute(resolved, store, keeper)
+    assert (max(recording.timing.values()) >= LONG_AGO) is is_joined
 
 
 def test_a_sealed_recording_is_not_computed_again(store, keeper, spec, monkeypatch):

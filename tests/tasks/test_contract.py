@@ -12,7 +12,7 @@ from iclviz.models.tokenizing import load_tokenizer
 from iclviz.spec import Demonstrations
 from iclviz.tasks import Answers, task, tasks
 
-SOLVED = ("correct", "shuffled", "random", "contrastive", "out-of-domain", "custom")
+SOLVED = ("correct", "shuffled", "distractor", "random", "contrastive", "out-of-domain", "custom")
 OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
 
@@ -46,7 +46,11 @@ def texts(one, demonstrations, n_items=24, **options):
 
 def test_every_table_has_an_entry_for_each_item(one):
     data, _ = made(one)
-    for table in (data.labels, data.groups, data.covariates):
+    assert data.labels
+    assert data.groups
+    assert data.covariates or data.factors
+    assert data.hypotheses
+    for table in (data.labels, data.groups, data.covariates, data.factors):
         assert all(len(values) == 24 for values in table.values())
     for matrix in data.hypotheses.values():
         assert matrix.shape == (24, 24)
