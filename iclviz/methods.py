@@ -21,6 +21,7 @@ from iclviz.primary import primary_measuring
 from iclviz.recorded import without_folder
 from iclviz.recording import Recording
 from iclviz.references import bibliography
+from iclviz.spec import RunSpec
 from iclviz.statements import pooling_title
 from iclviz.tasks import Task, task
 
@@ -92,7 +93,16 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
 
 def _alike(recording: Recording) -> tuple[object, ...]:
     spec = recording.spec
-    return (spec.model, spec.task, spec.n_items, spec.seed, spec.task_options, spec.prompt_style, spec.dtype)
+    return (
+        spec.model,
+        spec.task,
+        spec.n_items,
+        spec.seed,
+        spec.task_options,
+        spec.prompt_style,
+        spec.template,
+        spec.dtype,
+    )
 
 
 def _keys(citation: str) -> list[str]:
@@ -144,8 +154,14 @@ def _items(recording: Recording, of: Task) -> str:
     return (
         f"The task was {of.title[0].lower()}{of.title[1:]} (version {of.version}{options}), {recording.n_items} items "
         f"in {n_groups} independent groups, drawn with item seed {spec.seed}. Prompts were in {spec.prompt_style} "
-        f"style; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
+        f"style{_template(spec)}; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
     )
+
+
+def _template(spec: RunSpec) -> str:
+    """What a chat template read besides the message."""
+    told = ", ".join(f"{name} = {value}" for name, value in spec.template.items())
+    return f" (its template read {told})" if told else ""
 
 
 def _frozen(value: object) -> object:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -89,3 +90,9 @@ def test_nothing_to_describe_is_refused():
 @pytest.mark.parametrize("entry", BIBTEX.values())
 def test_entries_are_balanced(entry):
     assert entry.count("{") == entry.count("}")
+
+
+def test_what_a_chat_template_read_besides_the_message_is_said(runs):
+    chat = replace(runs[0], spec=runs[0].spec.with_(prompt_style="chat", template={"date": "2025-01-01"}))
+    assert "in chat style (its template read date = 2025-01-01); responses" in methods([chat]).markdown
+    assert "in plain style; responses" in methods(runs[:1]).markdown

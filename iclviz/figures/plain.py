@@ -7,6 +7,7 @@ words say that they are; `read_back` undoes the escapes for tables.
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ _MARKUP = re.compile(r"&(?=#?\w+;)|<(?=[/\w])")
 _ESCAPES = {"&": "&amp;", "<": "&lt;"}
 _DRAWN = ("name", "text", "hovertext", "x", "y", "customdata")
 """Fields of a trace whose texts are drawn or shown in its hover."""
+_MOST_OF_TICK, _MOST_OF_WORDS = 32, 72
+"""Letters of a name beside an axis: of a group of items, and of a condition or class. Hovers tell the whole."""
 
 
 def as_written(text: str) -> str:
@@ -40,9 +43,12 @@ def write_plainly(figure: go.Figure) -> None:
             holder.text = as_written(holder.text)
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
         if axis.ticktext is not None:
-            axis.ticktext = _escaped(axis.ticktext)
+            axis.ticktext = [as_written(_shortened(str(text), _MOST_OF_TICK)) for text in axis.ticktext]
+    for axis, words in _worded(figure):
+        axis.type = "category"
+        if axis.tickvals is None and any(len(word) > _MOST_OF_WORDS for word in words):
+            axis.update(tickvals=list(map(as_written, words)), ticktext=[_cut_word(word) for word in words])
     for trace in figure.data:
-        _say_words(figure, trace)
         trace.update({field: _escaped(trace[field]) for field in _DRAWN if _has(trace, field)}, overwrite=True)
         if trace.meta:
             trace.meta = {name: said if name == "columns" else _escaped(said) for name, said in trace.meta.items()}
@@ -56,6 +62,15 @@ def _holders(figure: go.Figure) -> Iterator[Any]:
     yield from (axis.title for axis in (*figure.select_xaxes(), *figure.select_yaxes()))
     yield from (axis.colorbar.title for axis in figure.select_coloraxes())
     yield from (trace.colorbar.title for trace in figure.select_traces({"type": "heatmap"}))
+
+
+def _cut_word(text: str) -> str:
+    return as_written(_shortened(text, _MOST_OF_WORDS))
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text that leaves room for the figure beside it."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _has(trace: Any, field: str) -> bool:
@@ -73,11 +88,18 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _say_words(figure: go.Figure, trace: Any) -> None:
-    """Have the axes of a trace's words say that they are words."""
-    for letter in "xy":
-        values = trace[letter] if _has(trace, letter) else None
-        is_named = trace.type == "box" and letter == "x"
-        if is_named or (values is not None and len(values) and all(isinstance(one, str) for one in values)):
-            number = (trace[f"{letter}axis"] or letter)[1:]
-            figure.layout[f"{letter}axis{number}"].type = "category"
+def _worded(figure: go.Figure) -> Iterator[tuple[Any, list[str]]]:
+    """The axes along which traces have words, or boxes their names, and these."""
+    found: dict[str, dict[str, None]] = {}
+    for trace, letter in product(figure.data, "xy"):
+        values = (
+            [trace.name or ""]
+            if trace.type == "box" and letter == "x"
+            else trace[letter]
+            if _has(trace, letter)
+            else ()
+        )
+        if len(values) and all(isinstance(one, str) for one in values):
+            name = f"{letter}axis{(trace[f'{letter}axis'] or letter)[1:]}"
+            found.setdefault(name, {}).update(dict.fromkeys(values))
+    yield from ((figure.layout[name], list(words)) for name, words in found.items())

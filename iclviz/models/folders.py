@@ -61,15 +61,20 @@ def check_folder(folder: Path) -> None:
     ------
     ModelError: no config, weights missing or cut short, no tokenizer, or an adapter.
     """
-    _refuse_adapter(folder)
+    refuse_adapter(folder)
     read_json(folder / "config.json")
     _check_weights(folder)
     if not any((folder / name).is_file() for name in (FAST_TOKENIZER, *SLOW_TOKENIZERS)):
         raise ModelError(f"The model folder {folder} has no tokenizer.", f"Put the model's {FAST_TOKENIZER} into it.")
 
 
-def _refuse_adapter(folder: Path) -> None:
-    """An adapter changes the base model beside it, or needs one from elsewhere: loaded without it that is another."""
+def refuse_adapter(folder: Path) -> None:
+    """Refuse a folder with an adapter: it changes the base model beside it, or needs one from elsewhere.
+
+    Raises
+    ------
+    ModelError: there is one.
+    """
     if (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"The model folder {folder} holds an adapter (adapter_config.json), which is not applied here.",

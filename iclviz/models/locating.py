@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from iclviz import places
 from iclviz.errors import ModelError
-from iclviz.models.folders import check_folder, check_gguf, is_loadable
+from iclviz.models.folders import check_folder, check_gguf, is_loadable, refuse_adapter
 from iclviz.models.presets import DEMO_MODEL, PRESETS, Preset, preset
 
 Kind = Literal["folder", "gguf", "hub"]
@@ -179,6 +179,7 @@ def _snapshot(hub_id: str, revision: str) -> Path | None:
     reference = repository / "refs" / revision
     commit = reference.read_text().strip() if reference.is_file() else revision
     folder = repository / "snapshots" / commit
+    refuse_adapter(folder)  # fetching it again would not help
     return folder if is_loadable(folder) else None
 
 

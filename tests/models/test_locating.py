@@ -170,6 +170,13 @@ def test_a_hub_id_of_a_preset_brings_the_preset(model_folder):
     assert locate("Qwen/Qwen3-0.6B").preset is PRESETS["qwen3-0.6b"]
 
 
+def test_an_adapter_from_the_hub_is_named_without_asking_again(model_folder):
+    (model_folder / "adapter_config.json").write_text("{}")
+    in_hub_cache(model_folder, "org/adapter")
+    with pytest.raises(ModelError, match="holds an adapter"):
+        locate("org/adapter")
+
+
 def test_an_incomplete_snapshot_is_not_on_disk(model_folder, monkeypatch):
     next(model_folder.glob("*.safetensors")).unlink()
     in_hub_cache(model_folder, "Qwen/Qwen3-0.6B")
