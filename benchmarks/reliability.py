@@ -3,6 +3,7 @@
     python -m benchmarks.reliability kills --number 50       a run killed again and again ends with the same bytes
     python -m benchmarks.reliability flips --number 1000     one bit of one file changes: named, made anew, or harmless
     python -m benchmarks.reliability inputs --number 300     what is wrong is refused in a sentence
+    python -m benchmarks.reliability plans                   the same spec alone and in a sweep
     python -m benchmarks.reliability sessions --number 20 --minutes 10    a real browser, every page in any order
 
 Each prints its lines of the table; `--write FILE` also puts them into that file, between its marks. The demo model is
@@ -403,6 +404,38 @@ def _bad_note(rng: random.Random, folder: Path) -> None:
         raise UserError(problem.problem)
 
 
+# Plans
+
+
+def plans(number: int, minutes: float) -> Lines:
+    """Record a spec alone, and in a sweep with others; how far they differ."""
+    with cache():
+        alone = iclviz.run_spec(demo(2, 32), progress=False)
+        parts = _numbers(alone)
+    with cache():
+        together = iclviz.sweep([demo(k, 32) for k in (2, 4, 16)], progress=False)[0]
+        others = _numbers(together)
+    said = [
+        (f"{name}: largest difference, of values up to {np.abs(parts[name]).max():.3g}",
+         f"{np.abs(parts[name] - others[name]).max():.2g}")
+        for name in parts
+    ]  # fmt: skip
+    same = sum(one == other for one, other in zip(alone.responses, together.responses, strict=True))
+    planned = len(together.environment["together"])
+    return [
+        ("a run alone and in a sweep of three", f"{same} of 32 responses are the same"),
+        *said,
+        ("what the recording of the sweep says", f"planned together with {planned - 1} others"),
+    ]
+
+
+def _numbers(recording: Recording) -> dict[str, Any]:
+    """Every number of a recording by the kind of table."""
+    tables = {"embeddings": recording.embeddings, "attention": recording.attention, "scores": recording.scores}
+    joined = {name: [np.asarray(values, float).ravel() for values in table.values()] for name, table in tables.items()}
+    return {name: np.nan_to_num(np.concatenate(parts)) for name, parts in joined.items()}
+
+
 # Sessions
 
 
@@ -444,9 +477,10 @@ WAYS: dict[str, Callable[[int, float], Lines]] = {
     "kills": kills,
     "flips": flips,
     "inputs": inputs,
+    "plans": plans,
     "sessions": sessions,
 }
-NUMBERS = {"kills": 50, "flips": 1000, "inputs": 300, "sessions": 20}
+NUMBERS = {"kills": 50, "flips": 1000, "inputs": 300, "plans": 1, "sessions": 20}
 
 
 def main() -> None:

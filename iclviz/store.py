@@ -191,10 +191,14 @@ class Store:
         self.forget_unfinished(recording.key)
 
     def delete(self, key: str) -> None:
-        """Remove a recording and what an unfinished run of it left; the files first, since they take the space."""
+        """Remove a recording and what an unfinished run of it left; the files first, since they take the space.
+
+        They go under another name, so that nobody meets half of them.
+        """
+        place = self.place(key)
         with writing(self.folder):
-            if self.place(key).exists():
-                shutil.rmtree(self.place(key))
+            if place.exists():
+                shutil.rmtree(place.rename(place.with_name(f"{SCRATCH}gone-{key}-{time.time_ns()}")))
         self.forget(key)
 
     def forget(self, key: str) -> None:
@@ -224,6 +228,7 @@ class Store:
                         shutil.copyfile(path, scratch / path.name)
                 approve(recorded.check_whole(scratch, key))
                 settle_folder(scratch)
+                shutil.rmtree(self.place(key), ignore_errors=True)  # half of one, without its manifest
                 scratch.rename(self.place(key))
                 settle(self.place(key).parent)
             finally:
@@ -238,6 +243,7 @@ class Store:
     def leftovers(self) -> list[Path]:
         """What writers have not finished yet, or never will."""
         half = [*(self.folder / "recordings").glob(f"{SCRATCH}*"), *self.folder.glob(f"{IMPORTING}*")]
+        half += [one for one in (self.folder / "recordings").glob("[!.]*") if not (one / MANIFEST).exists()]
         return half + [path for place in ("recordings", "unfinished") for path in self.folder.glob(f"{place}/*/.*-*")]
 
     @property

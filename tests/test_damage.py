@@ -3,6 +3,7 @@ on.
 """
 
 import json
+import os
 import random
 import shutil
 from contextlib import suppress
@@ -397,3 +398,16 @@ def test_attention_token_by_token_of_another_shape_is_not_imported(own_cache, tm
     rechecked(there, TOKENS_KEY)
     with pytest.raises(StoreError, match="Export it again"):
         Store(own_cache).adopt(there.place(TOKENS_KEY))
+
+
+def test_half_of_a_recording_that_a_kill_left_hides_nothing_and_is_swept(store, tmp_path):
+    store.export([KEY], tmp_path / "out")
+    (store.place(KEY) / "manifest.json").unlink()
+    assert [entry.key for entry in store.summaries()] == [OTHER]
+    assert store.adopt(tmp_path / "out" / KEY)
+    store.verify(KEY)
+    (store.place(KEY) / "manifest.json").unlink()
+    os.utime(store.place(KEY), (0, 0))
+    store.sweep()
+    assert not store.place(KEY).exists()
+    assert OTHER in store
