@@ -52,7 +52,7 @@ from iclviz.tasks.task_files import keep, parse
 from iclviz.upkeep import check
 
 OPTIONS = {"distractor": True}
-N_ITEMS = 8
+N_ITEMS, PLANNED_ITEMS = 8, 16
 OWN_TASK = b"query,answer,label:kind\n" + b"".join(b"What is %d?,a%d,k%d\n" % (n, n % 5, n % 2) for n in range(12))
 SEED = 20
 WRONG = [None, True, -1, 10**30, 1.5, float("nan"), "", "text", "\ud800", "../..", [], [[]], {}, {"a": {"b": []}}]
@@ -183,7 +183,7 @@ def flips(number: int, minutes: float) -> Lines:
 def _fill(folder: Path) -> None:
     """A cache with something of every kind."""
     store = Store(folder)
-    recordings = iclviz.sweep([demo(2), demo(4)], progress=False)
+    recordings = iclviz.sweep([demo(2, 4), demo(4, 4)], progress=False)
     annotate(store, recordings[0].key, Annotation("Few points", ("pilot",), "A note."))
     keep(parse(OWN_TASK, "mine.csv"))
     question = analyses.rsm_stack.of([recordings[0].key], "query_mean", "cosine", 0.0)
@@ -428,10 +428,10 @@ def _bad_note(rng: random.Random, folder: Path) -> None:
 def plans(number: int, minutes: float) -> Lines:
     """Record a spec alone, and in a sweep with others; how far they differ."""
     with cache():
-        alone = iclviz.run_spec(demo(2, 32), progress=False)
+        alone = iclviz.run_spec(demo(2, PLANNED_ITEMS), progress=False)
         parts = _numbers(alone)
     with cache():
-        together = iclviz.sweep([demo(k, 32) for k in (2, 4, 16)], progress=False)[0]
+        together = iclviz.sweep([demo(k, PLANNED_ITEMS) for k in (2, 3, 4)], progress=False)[0]
         others = _numbers(together)
     said = [
         (f"{name}: largest difference, of values up to {np.abs(parts[name]).max():.3g}",
@@ -441,7 +441,7 @@ def plans(number: int, minutes: float) -> Lines:
     same = sum(one == other for one, other in zip(alone.responses, together.responses, strict=True))
     planned = len(together.environment["together"])
     return [
-        ("a run alone and in a sweep of three", f"{same} of 32 responses are the same"),
+        ("a run alone and in a sweep of three", f"{same} of {PLANNED_ITEMS} responses are the same"),
         *said,
         ("what the recording of the sweep says", f"planned together with {planned - 1} others"),
     ]
@@ -467,7 +467,7 @@ def sessions(number: int, minutes: float) -> Lines:
     pages = ("summary", "compare", "prompts", "behaviour", "rsa", "probing", "attention", "runs", "glossary", "run")
     rng, waits, wrong = random.Random(SEED), [], 0
     with cache() as folder:
-        iclviz.sweep([demo(2, 32), demo(16, 32)], progress=False)
+        iclviz.sweep([demo(2), demo(4)], progress=False)
         with running(folder) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=installed_browser(), args=["--no-sandbox"])
             opened = [browser.new_context().new_page() for _ in range(number)]
@@ -476,7 +476,7 @@ def sessions(number: int, minutes: float) -> Lines:
                 page, name = rng.choice(opened), rng.choice(pages)
                 start = time.monotonic()
                 try:
-                    page.goto(f"{address}/{name}")
+                    page.goto(f"{address}/{name}?items={N_ITEMS}&a_k=2&b_k=4")
                     settled(page, 120)
                     wrong += page.locator('[data-testid="stException"]').count()
                 except Exception as error:
