@@ -61,6 +61,7 @@ class Store:
         self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
+        self._manifests: dict[str, int] = {}
 
     @cached_property
     def index(self) -> Rows:
@@ -107,11 +108,19 @@ class Store:
         """
         try:
             entry = Summary.from_dict(self.index[f"run:{key}"])
+            self._check_manifest(key)
             if entry.key == key:
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
         return self._listed_again(key)
+
+    def _check_manifest(self, key: str) -> None:
+        """Refuse a recording whose manifest is damaged or of a newer format; read once for as long as it stays."""
+        written = (self.place(key) / MANIFEST).stat().st_mtime_ns
+        if self._manifests.get(key) != written:
+            recorded.manifest_of(self.place(key))
+            self._manifests[key] = written
 
     def _listed_again(self, key: str) -> Summary:
         entry = recorded.summary_in(self.place(key))

@@ -16,6 +16,8 @@ from iclviz.curating import Annotation, annotate, annotation, annotation_problem
 from iclviz.disk import checksum
 from iclviz.errors import StoreError
 from iclviz.formats import NewerError
+from iclviz.jobs.analyst import Analyst
+from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.table import Progress
 from iclviz.questions.answers import Answers
@@ -225,6 +227,19 @@ def test_a_damaged_job_can_be_asked_for_again(own_cache):
     assert [job.key for job in queue.jobs()] == [KEY]
 
 
+@pytest.mark.parametrize("field", ["analysis", "keys", "how"])
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_a_question_of_a_wrong_type_ends_no_analyst(own_cache, field, value):
+    if (field, value) in (("analysis", "text"), ("keys", []), ("how", {}), ("how", {"a": {"b": []}})):
+        return
+    asked = Asked(Store(own_cache))
+    job = asked.submit(QUESTION, QUESTION.digest)
+    values = job.to_dict()
+    asked._jobs[QUESTION.digest] = {**values, "spec": {**values["spec"], field: value}}
+    assert not Analyst(asked).answer_next()
+    assert len(asked.ailing()) == 1
+
+
 QUESTION = Question("alignment", (KEY,), {})
 
 
@@ -284,10 +299,12 @@ def test_a_remembered_file_of_a_wrong_type_is_read_again(store, tmp_path, value)
 # Formats
 
 
-def test_a_recording_of_a_newer_format_is_named_and_left_alone(store):
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_recording_of_a_newer_format_is_named_and_left_alone(store, is_listed):
     path = store.place(KEY) / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99, "news": 1}))
-    del store.index[f"run:{KEY}"]
+    if not is_listed:
+        del store.index[f"run:{KEY}"]
     (one,) = store.ailing()
     assert one.is_newer
     assert "format 99" in one.problem
