@@ -3,6 +3,7 @@
     python -m benchmarks.reliability kills --number 50       a run killed again and again ends with the same bytes
     python -m benchmarks.reliability flips --number 1000     one bit of one file changes: named, made anew, or harmless
     python -m benchmarks.reliability inputs --number 300     what is wrong is refused in a sentence
+    python -m benchmarks.reliability plans                   the same spec alone and in a sweep
     python -m benchmarks.reliability sessions --number 20 --minutes 10    a real browser, every page in any order
 
 Each prints its lines of the table; `--write FILE` also puts them into that file, between its marks. The demo model is
@@ -19,8 +20,6 @@ import re
 import shutil
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -53,7 +52,7 @@ from iclviz.tasks.task_files import keep, parse
 from iclviz.upkeep import check
 
 OPTIONS = {"distractor": True}
-N_ITEMS = 8
+N_ITEMS, PLANNED_ITEMS = 8, 16
 OWN_TASK = b"query,answer,label:kind\n" + b"".join(b"What is %d?,a%d,k%d\n" % (n, n % 5, n % 2) for n in range(12))
 SEED = 20
 WRONG = [None, True, -1, 10**30, 1.5, float("nan"), "", "text", "\ud800", "../..", [], [[]], {}, {"a": {"b": []}}]
@@ -85,45 +84,65 @@ def cache() -> Iterator[Path]:
 
 
 def kills(number: int, minutes: float) -> Lines:
-    """Kill `iclviz run` at random moments; what it leaves is whole, and at last it ends with the bytes of one run."""
+    """Kill a run at random moments; what it leaves is whole, and at last it ends with the bytes of one run.
+
+    Each is a fork of this process, which has loaded the model, so that the kills meet the run and not its imports.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # threads do not outlive a fork
     rng = random.Random(SEED)
+    os.environ["ICLVIZ_TOKEN_BUDGET"] = "2048"
     with cache() as undisturbed:
+        iclviz.run_spec(demo(4), progress=False)
         start = time.monotonic()
-        _run(undisturbed).wait()
+        iclviz.run_spec(demo(5), progress=False)
         took = time.monotonic() - start
-        wanted = _bytes(Store(undisturbed))
-    wrong, ended = 0, 0
+        wanted = _bytes(Store(undisturbed), demo(5))
+    wrong, ended, same = 0, 0, 0
     with cache() as folder:
         for _ in range(number):
-            process = _run(folder)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0.05, 1.05) * took)
-                ended += 1
-            process.kill()
-            process.wait()
-            wrong += len(check(Store(folder)))
-            if Store(folder).summaries():
-                wrong += _bytes(Store(folder)) != wanted
+            ended += _killed(rng.uniform(0, 1.2) * took)
+            store = Store(folder)
+            wrong += len(check(store))
+            if found := _bytes(store, demo(5)):
+                same += found == wanted
                 shutil.rmtree(folder / "recordings")
-        _run(folder).wait()
-        same = _bytes(Store(folder)) == wanted
+        iclviz.run_spec(demo(5), progress=False)
+        last = _bytes(Store(folder), demo(5)) == wanted
     return [
-        (f"{number} kills of a run of {took:.0f} s, at random moments", f"{ended} had ended; {wrong} left damage"),
-        ("the run after all of them", "the same bytes as undisturbed" if same else "OTHER BYTES"),
+        (f"{number} kills of a run of {took:.1f} s, at random moments", f"{wrong} left damage"),
+        (
+            "runs that had ended, or went on from what was killed before and ended",
+            f"{ended}, {same} with the same bytes",
+        ),
+        ("the run after all of them", "the same bytes as undisturbed" if last else "OTHER BYTES"),
     ]
 
 
-def _run(folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "iclviz", "run", "--k", "4", "--n-items", "64", "--option", "distractor=true"]
-    environment = {**os.environ, "ICLVIZ_CACHE": str(folder), "ICLVIZ_TOKEN_BUDGET": "2048"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _killed(seconds: float) -> bool:
+    """Start the run, and kill it after a time; whether it had ended."""
+    run = os.fork()
+    if run == 0:
+        with suppress(BaseException):
+            iclviz.run_spec(demo(5), progress=False)
+        os._exit(0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.waitpid(run, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.01)
+    os.kill(run, signal.SIGKILL)
+    os.waitpid(run, 0)
+    return False
 
 
-def _bytes(store: Store) -> dict[str, str]:
-    """A digest of every file that two runs of one spec share."""
+def _bytes(store: Store, spec: RunSpec) -> dict[str, str]:
+    """A digest of every file that two runs of a spec share; none where there is no recording of it."""
     return {
         path.name: hashlib.blake2b(path.read_bytes()).hexdigest()
         for entry in store.summaries()
+        if entry.spec.demonstrations == spec.demonstrations
         for path in store.place(entry.key).iterdir()
         if path.name not in ("run.json", "manifest.json")
     }
@@ -164,7 +183,7 @@ def flips(number: int, minutes: float) -> Lines:
 def _fill(folder: Path) -> None:
     """A cache with something of every kind."""
     store = Store(folder)
-    recordings = iclviz.sweep([demo(2), demo(4)], progress=False)
+    recordings = iclviz.sweep([demo(2, 4), demo(4, 4)], progress=False)
     annotate(store, recordings[0].key, Annotation("Few points", ("pilot",), "A note."))
     keep(parse(OWN_TASK, "mine.csv"))
     question = analyses.rsm_stack.of([recordings[0].key], "query_mean", "cosine", 0.0)
@@ -403,6 +422,38 @@ def _bad_note(rng: random.Random, folder: Path) -> None:
         raise UserError(problem.problem)
 
 
+# Plans
+
+
+def plans(number: int, minutes: float) -> Lines:
+    """Record a spec alone, and in a sweep with others; how far they differ."""
+    with cache():
+        alone = iclviz.run_spec(demo(2, PLANNED_ITEMS), progress=False)
+        parts = _numbers(alone)
+    with cache():
+        together = iclviz.sweep([demo(k, PLANNED_ITEMS) for k in (2, 3, 4)], progress=False)[0]
+        others = _numbers(together)
+    said = [
+        (f"{name}: largest difference, of values up to {np.abs(parts[name]).max():.3g}",
+         f"{np.abs(parts[name] - others[name]).max():.2g}")
+        for name in parts
+    ]  # fmt: skip
+    same = sum(one == other for one, other in zip(alone.responses, together.responses, strict=True))
+    planned = len(together.environment["together"])
+    return [
+        ("a run alone and in a sweep of three", f"{same} of {PLANNED_ITEMS} responses are the same"),
+        *said,
+        ("what the recording of the sweep says", f"planned together with {planned - 1} others"),
+    ]
+
+
+def _numbers(recording: Recording) -> dict[str, Any]:
+    """Every number of a recording by the kind of table."""
+    tables = {"embeddings": recording.embeddings, "attention": recording.attention, "scores": recording.scores}
+    joined = {name: [np.asarray(values, float).ravel() for values in table.values()] for name, table in tables.items()}
+    return {name: np.nan_to_num(np.concatenate(parts)) for name, parts in joined.items()}
+
+
 # Sessions
 
 
@@ -416,7 +467,7 @@ def sessions(number: int, minutes: float) -> Lines:
     pages = ("summary", "compare", "prompts", "behaviour", "rsa", "probing", "attention", "runs", "glossary", "run")
     rng, waits, wrong = random.Random(SEED), [], 0
     with cache() as folder:
-        iclviz.sweep([demo(2, 32), demo(16, 32)], progress=False)
+        iclviz.sweep([demo(2), demo(4)], progress=False)
         with running(folder) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=installed_browser(), args=["--no-sandbox"])
             opened = [browser.new_context().new_page() for _ in range(number)]
@@ -425,7 +476,7 @@ def sessions(number: int, minutes: float) -> Lines:
                 page, name = rng.choice(opened), rng.choice(pages)
                 start = time.monotonic()
                 try:
-                    page.goto(f"{address}/{name}")
+                    page.goto(f"{address}/{name}?items={N_ITEMS}&a_k=2&b_k=4")
                     settled(page, 120)
                     wrong += page.locator('[data-testid="stException"]').count()
                 except Exception as error:
@@ -444,9 +495,10 @@ WAYS: dict[str, Callable[[int, float], Lines]] = {
     "kills": kills,
     "flips": flips,
     "inputs": inputs,
+    "plans": plans,
     "sessions": sessions,
 }
-NUMBERS = {"kills": 50, "flips": 1000, "inputs": 300, "sessions": 20}
+NUMBERS = {"kills": 50, "flips": 1000, "inputs": 300, "plans": 1, "sessions": 20}
 
 
 def main() -> None:

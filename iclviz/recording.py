@@ -47,7 +47,8 @@ class Recording:
         role are those of `attention` within 2e-3, except that what learned attention sinks take has no token.
     token_attention_last: the same for the last prompt token's row, as of `attention_last`.
     span_lengths: role -> (n,) tokens.
-    timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan.
+    timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan,
+        and under "together" the keys of the runs that were planned together, of which batches were made.
     origin: what the key covers besides the spec; None in recordings made before it was kept.
     """
 

@@ -91,7 +91,7 @@ class Rows(MutableMapping[str, Any]):
     def _open(self) -> None:
         self._cache = _opened(self._folder, self._options)
         self._file = (self._folder / FILE).stat().st_ino
-        self._watcher = sqlite3.connect(self._folder / FILE, check_same_thread=False)
+        self._watcher = sqlite3.connect(self._folder / FILE, timeout=0.2, check_same_thread=False)
 
     def _guarded(self, work: Callable[[Cache], T]) -> T:
         """Work with the database; where that is damaged, set aside or gone, with a new one."""

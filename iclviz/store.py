@@ -61,6 +61,7 @@ class Store:
         self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
+        self._manifests: dict[str, int] = {}
 
     @cached_property
     def index(self) -> Rows:
@@ -107,11 +108,19 @@ class Store:
         """
         try:
             entry = Summary.from_dict(self.index[f"run:{key}"])
+            self._check_manifest(key)
             if entry.key == key:
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
         return self._listed_again(key)
+
+    def _check_manifest(self, key: str) -> None:
+        """Refuse a recording whose manifest is damaged or of a newer format; read once for as long as it stays."""
+        written = (self.place(key) / MANIFEST).stat().st_mtime_ns
+        if self._manifests.get(key) != written:
+            recorded.manifest_of(self.place(key))
+            self._manifests[key] = written
 
     def _listed_again(self, key: str) -> Summary:
         entry = recorded.summary_in(self.place(key))
@@ -191,10 +200,14 @@ class Store:
         self.forget_unfinished(recording.key)
 
     def delete(self, key: str) -> None:
-        """Remove a recording and what an unfinished run of it left; the files first, since they take the space."""
+        """Remove a recording and what an unfinished run of it left; the files first, since they take the space.
+
+        They go under another name, so that nobody meets half of them.
+        """
+        place = self.place(key)
         with writing(self.folder):
-            if self.place(key).exists():
-                shutil.rmtree(self.place(key))
+            if place.exists():
+                shutil.rmtree(place.rename(place.with_name(f"{SCRATCH}gone-{key}-{time.time_ns()}")))
         self.forget(key)
 
     def forget(self, key: str) -> None:
@@ -224,6 +237,7 @@ class Store:
                         shutil.copyfile(path, scratch / path.name)
                 approve(recorded.check_whole(scratch, key))
                 settle_folder(scratch)
+                shutil.rmtree(self.place(key), ignore_errors=True)  # half of one, without its manifest
                 scratch.rename(self.place(key))
                 settle(self.place(key).parent)
             finally:
@@ -238,6 +252,7 @@ class Store:
     def leftovers(self) -> list[Path]:
         """What writers have not finished yet, or never will."""
         half = [*(self.folder / "recordings").glob(f"{SCRATCH}*"), *self.folder.glob(f"{IMPORTING}*")]
+        half += [one for one in (self.folder / "recordings").glob("[!.]*") if not (one / MANIFEST).exists()]
         return half + [path for place in ("recordings", "unfinished") for path in self.folder.glob(f"{place}/*/.*-*")]
 
     @property

@@ -37,7 +37,8 @@ PLAN_SCHEMA = schemas.fields(
             }
         ),
         "makers": schemas.table_of(schemas.plain(2)),
-    }
+    },
+    {"together": schemas.list_of(schemas.text(128), MOST_ITEMS)},
 )
 FACTS_SCHEMA = schemas.fields(
     {

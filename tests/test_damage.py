@@ -3,6 +3,7 @@ on.
 """
 
 import json
+import os
 import random
 import shutil
 from contextlib import suppress
@@ -15,6 +16,8 @@ from iclviz.curating import Annotation, annotate, annotation, annotation_problem
 from iclviz.disk import checksum
 from iclviz.errors import StoreError
 from iclviz.formats import NewerError
+from iclviz.jobs.analyst import Analyst
+from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.table import Progress
 from iclviz.questions.answers import Answers
@@ -224,6 +227,19 @@ def test_a_damaged_job_can_be_asked_for_again(own_cache):
     assert [job.key for job in queue.jobs()] == [KEY]
 
 
+@pytest.mark.parametrize("field", ["analysis", "keys", "how"])
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_a_question_of_a_wrong_type_ends_no_analyst(own_cache, field, value):
+    if (field, value) in (("analysis", "text"), ("keys", []), ("how", {}), ("how", {"a": {"b": []}})):
+        return
+    asked = Asked(Store(own_cache))
+    job = asked.submit(QUESTION, QUESTION.digest)
+    values = job.to_dict()
+    asked._jobs[QUESTION.digest] = {**values, "spec": {**values["spec"], field: value}}
+    assert not Analyst(asked).answer_next()
+    assert len(asked.ailing()) == 1
+
+
 QUESTION = Question("alignment", (KEY,), {})
 
 
@@ -283,10 +299,12 @@ def test_a_remembered_file_of_a_wrong_type_is_read_again(store, tmp_path, value)
 # Formats
 
 
-def test_a_recording_of_a_newer_format_is_named_and_left_alone(store):
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_recording_of_a_newer_format_is_named_and_left_alone(store, is_listed):
     path = store.place(KEY) / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99, "news": 1}))
-    del store.index[f"run:{KEY}"]
+    if not is_listed:
+        del store.index[f"run:{KEY}"]
     (one,) = store.ailing()
     assert one.is_newer
     assert "format 99" in one.problem
@@ -397,3 +415,16 @@ def test_attention_token_by_token_of_another_shape_is_not_imported(own_cache, tm
     rechecked(there, TOKENS_KEY)
     with pytest.raises(StoreError, match="Export it again"):
         Store(own_cache).adopt(there.place(TOKENS_KEY))
+
+
+def test_half_of_a_recording_that_a_kill_left_hides_nothing_and_is_swept(store, tmp_path):
+    store.export([KEY], tmp_path / "out")
+    (store.place(KEY) / "manifest.json").unlink()
+    assert [entry.key for entry in store.summaries()] == [OTHER]
+    assert store.adopt(tmp_path / "out" / KEY)
+    store.verify(KEY)
+    (store.place(KEY) / "manifest.json").unlink()
+    os.utime(store.place(KEY), (0, 0))
+    store.sweep()
+    assert not store.place(KEY).exists()
+    assert OTHER in store

@@ -121,7 +121,7 @@ def compute_together(
     ready = keeper.get(asked[0], store.memo, reads)
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
-    settings = _settings(unfinished, ready)
+    settings = _settings(unfinished, ready, [each.key for each in asked])
     runs = [
         RunningRun(each, its, texts, ready.loaded, left)
         for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
@@ -187,21 +187,22 @@ def _captured(
             last.result()
 
 
-def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel) -> PlanSettings:
+def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:
     """The settings that the first run with pieces was planned with, or new ones; pieces that come from other libraries
-    or another device are forgotten.
+    or another device are forgotten. What is planned together, now or before, is kept with each run.
     """
     makers = {"versions": versions(), "device": ready.loaded.device.type, "way": ready.way}
-    found = None
+    found, together = None, {left: set(keys) for left in unfinished}
     for left in unfinished:
         plan = left.plan()
         if plan and plan.get("makers") == makers:
             found = found or PlanSettings(**plan["settings"])
+            together[left] |= set(plan.get("together", ()))
         else:
             left.forget()
     settings = found or PlanSettings(budget(ready.loaded.model), torch.get_num_threads(), ready.way != "alone")
     for left in unfinished:
-        left.save_plan({"settings": settings.to_dict(), "makers": makers})
+        left.save_plan({"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left])})
     return settings
 
 

@@ -36,9 +36,11 @@ class Answers:
         ------
         AnalysisError: the recordings cannot answer it.
         NewerError: the answer is of a newer format.
+        StoreError: the cache cannot be written: reading notes what was read last.
         """
         try:
-            file = self._files.read(question.digest, as_file=True)
+            with writing(self._folder):
+                file = self._files.read(question.digest, as_file=True)
             if file is None:
                 return None
             with file:

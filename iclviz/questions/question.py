@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from iclviz import schemas
 from iclviz.errors import AnalysisError
 from iclviz.questions.codec import flattened, raised
 from iclviz.recording import Recording
@@ -25,6 +26,14 @@ T = TypeVar("T")
 Recordings = Sequence[Recording]
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
+
+SCHEMA = schemas.fields(
+    {
+        "analysis": schemas.text(200, 1),
+        "keys": schemas.list_of(schemas.text(128, 1), 10_000),
+        "how": schemas.table_of(schemas.plain(), 100),
+    }
+)
 
 ANALYSES: dict[str, "Analysis[Any, Any]"] = {}
 """Name -> analysis; filled by the decorator."""
@@ -61,7 +70,13 @@ class Question(Generic[T]):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Question[T]":
-        """The question that `to_dict` wrote."""
+        """The question that `to_dict` wrote.
+
+        Raises
+        ------
+        MisfitError: these are no such values.
+        """
+        SCHEMA(values)
         return cls(values["analysis"], tuple(values["keys"]), values["how"])
 
     def answered(self, recordings: Recordings) -> T:

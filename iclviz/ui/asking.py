@@ -157,6 +157,8 @@ def slot() -> Iterator[None]:
         _watch(waiting.questions)
     except AnalysisError as error:
         st.info(lines_as_text(str(error)))
+    except UserError as error:  # a damaged recording, a full disk: the rest of the page goes on
+        st.error(lines_as_text(str(error)))
 
 
 def _watch(questions: Sequence[Question[Any]]) -> None:

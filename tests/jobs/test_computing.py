@@ -339,3 +339,13 @@ def test_a_nonsense_token_budget_is_refused(monkeypatch, value):
     monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", value)
     with pytest.raises(UserError, match="ICLVIZ_TOKEN_BUDGET"):
         budget(model=None)
+
+
+def test_a_recording_says_which_runs_it_was_planned_with(tiny_model):
+    import iclviz
+
+    specs = [RunSpec(str(tiny_model), "linear_regression", Demonstrations("correct", k), 8) for k in (1, 2, 3)]
+    alone = iclviz.run_spec(specs[2])
+    together = iclviz.sweep(specs[:2])
+    assert alone.environment["together"] == [alone.key]
+    assert all(one.environment["together"] == sorted(one.key for one in together) for one in together)
