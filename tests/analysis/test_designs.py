@@ -46,7 +46,7 @@ def test_a_link_beside_a_position_is_found():
         (SETS, {"x": np.random.default_rng(0).permutation(32).astype(float)}, "items within groups"),
         (
             SETS,
-            {"level": np.array([f"level {n % 16}" for n in range(32)])},
+            {"level": LEVELS},
             "what factors leave of items within groups",
         ),
     ],
