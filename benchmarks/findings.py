@@ -16,17 +16,17 @@ import plotly.graph_objects as go
 import iclviz
 from iclviz import analysis, saving
 from iclviz.analysis.headlines import PRIMARY, Headline
-from iclviz.analysis.measures import first_layer
+from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import FIGURES
 from iclviz.methods import methods
 from iclviz.models.presets import DEMO_MODEL
-from iclviz.primary import primary_measuring
+from iclviz.primary import primary_measuring, setting
 from iclviz.recording import Recording
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import MEASURE_TITLES, p_value, scope, sentences
+from iclviz.statements import MEASURE_TITLES, number, p_value, scope, sentences
 from iclviz.tasks import Task, task
 
 SEEDS = range(5)
@@ -133,8 +133,8 @@ def structure_table(of: Task, recordings: Mapping[tuple[str, int], Sequence[Reco
         "| --- | --- | --- | --- |",
     ]
     for condition, runs in recordings.items():
-        tests = [analysis.recording_alignment(one, chosen.hypothesis) for one in runs]
-        probes = [analysis.recording_probe(one, chosen.label, n_controls=0) for one in runs]
+        tests = [analysis.recording_alignment(one, chosen.hypothesis, chosen.pooling) for one in runs]
+        probes = [analysis.recording_probe(one, chosen.label, chosen.pooling, n_controls=0) for one in runs]
         surface = np.mean([_of_tokens(one, chosen.hypothesis) for one in runs])
         rows.append(f"| {named(condition)} | {_alignments(tests)} | {surface:.2f} | {_probes(probes)} |")
     return rows
@@ -170,11 +170,14 @@ def comparison_section(
 ) -> Iterator[str]:
     """The headline of one comparison in sentences, and its figures."""
     comparison = analysis.compare(*(side if len(side) > 1 else side[0] for side in sides))
-    found = analysis.headline(comparison, of.primary.score, primary_measuring(of, comparison.first))
+    measuring = primary_measuring(of, comparison.first)
+    found = analysis.headline(comparison, of.primary.score, measuring, of.contrast)
     a, b = (side[0].spec for side in sides)
     yield f"### {named(pair[0])} (A) against {named(pair[1])} (B)\n"
-    yield from (f"- {sentence}" for sentence in sentences(found, of.titles[of.primary.score], a, b))
+    said = sentences(found, of.titles[of.primary.score], a, b, setting(of, a, b))
+    yield from (f"- {sentence}" for sentence in said)
     yield ""
+    yield from changes_table(of, comparison, measuring)
     limits = scope(found, a.demonstrations, b.demonstrations)
     stem = f"{study.task}-{'-'.join(f'{kind}{k}' for kind, k in pair)}"
     for name, figure in figures(of, comparison, found, limits).items():
@@ -184,16 +187,42 @@ def comparison_section(
         yield f"*{figure.layout.meta['caption']}*\n"
 
 
+def changes_table(of: Task, comparison: Comparison, measuring: Measuring) -> Iterator[str]:
+    """How often each measure changed over layers, and where most: exploratory."""
+    hypothesis, label = of.primary.hypothesis, of.primary.label
+    tests = {
+        f"alignment with “{of.titles[hypothesis]}”": (
+            analysis.alignment_change(comparison, hypothesis, of.primary.pooling), 0),
+        f"probe of “{of.titles[label]}”": (analysis.probe_change(comparison, label, of.primary.pooling), 0),
+        "log attention ratio of the last prompt token": (analysis.log_ratio_change(comparison, measuring), 1),
+    }  # fmt: skip
+    yield "| exploratory: change of | layers with p < 0.05 | where p is least: change, its interval and corrected p |"
+    yield "| --- | --- | --- |"
+    for title, (test, first) in tests.items():
+        if not np.isfinite(test.p_corrected).any():
+            yield f"| {title} | – | {test.reason or 'no value'} |"
+            continue
+        best = int(np.nanargmin(test.p_corrected))
+        layers = [str(layer + first) for layer in np.flatnonzero(test.p_corrected < 0.05)]
+        estimate, low, high, p = (values[best] for values in (test.estimate, test.low, test.high, test.p_corrected))
+        facts = f"{number(estimate)} ({number(low)} to {number(high)}), {p_value(float(p))}"
+        yield f"| {title} | {', '.join(layers) or 'none'} | {best + first}: {facts} |"
+    yield ""
+
+
 def figures(of: Task, comparison: Comparison, found: Headline, limits: str) -> dict[str, go.Figure]:
     """The links within groups, and the change of the primary alignment."""
     titles = {name: f"{MEASURE_TITLES[name][0].upper()}{MEASURE_TITLES[name][1:]}" for name in found.links["within"]}
     links = {titles[name]: link for name, link in found.links["within"].items()}
     firsts = {titles[name]: first_layer(name) for name in titles}
     hypothesis = of.primary.hypothesis
-    change = analysis.alignment_change(comparison, hypothesis)
+    change = analysis.alignment_change(comparison, hypothesis, of.primary.pooling)
     measure = f"alignment with “{of.titles[hypothesis]}”"
     score = of.titles[of.primary.score]
+    ratio = analysis.log_ratio_change(comparison, primary_measuring(of, comparison.first))
+    of_ratio = "log attention ratio of the last prompt token"
     return {
+        "attention": FIGURES["change-by-layer"]({"B − A": ratio}, measure=of_ratio, first=1, demonstrations=limits),
         "links": FIGURES["link-by-layer"](links, score=score, first=firsts, demonstrations=limits),
         "alignment": FIGURES["change-by-layer"]({"B − A": change}, measure=measure, demonstrations=limits),
     }

@@ -246,8 +246,9 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
     shown = [one.spec.demonstrations for one in recordings]
     if max(sum((one.kind, one.k) == (other.kind, other.k) for other in shown) for one in shown) > 1:
         how = (
-            f"over demonstration seeds, by inverting the interval of {used.n_bootstrap:,} resamples of groups and "
-            "seeds (corrected over layers by their maximum, or by Holm's method where seeds dominate)"
+            "over demonstration seeds, by Student's distribution with the degrees of freedom that seeds and "
+            f"{used.n_bootstrap:,} resamples of groups leave [@satterthwaite1946approximate] (corrected over layers by "
+            "the maximum of resamples of both, or by Holm's method where seeds dominate)"
         )
         alone = (
             " An interval of one condition over its seeds joins Student's over seeds and that over items, as the root "
@@ -256,8 +257,9 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
     else:
         how, alone = "by sign flips of whole groups (corrected over layers by the maximum of studentised means)", ""
     return (
-        f"Scores, attention ratios and probes (jackknife over groups [@efron1981jackknife]) of two conditions were "
-        f"compared on the same items, {how}, two-sided.{alone}"
+        f"Scores and attention ratios of two conditions were compared on the same items, {how}, two-sided; probes by "
+        "swapping the conditions of whole groups and fitting anew, with jackknife intervals "
+        f"[@efron1981jackknife].{alone}"
     )
 
 
@@ -265,10 +267,20 @@ def _behaviour(of: Task) -> str:
     return (
         f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
         "read. Links of changes inside the model (own alignment, probe, attention ratio of the last prompt token) with "
-        "changes of this score are rank correlations over items, within groups (scores permuted within groups) and "
-        "between groups (whole groups permuted), two-sided, corrected over layers and the three measures together and, "
-        "over the two levels, by Bonferroni; with several demonstration seeds intervals resample seeds and groups. "
+        f"changes of this score are rank correlations over items, {_levels(of)}, two-sided, corrected over layers and "
+        "the three measures together and, over the two levels, by Bonferroni; score, log-probability over other "
+        "answers' and links are one family, corrected by Holm's method; with several demonstration seeds intervals "
+        "resample seeds and groups. "
         "This primary analysis was fixed in the software before any result; all other analyses are exploratory."
+    )
+
+
+def _levels(of: Task) -> str:
+    """How links were tested within groups and between them."""
+    effect = f" of pairs of items ({of.contrast.title})" if of.contrast else ""
+    return (
+        f"within groups{effect} (design factors taken out; scores permuted within groups and factors, or groups' "
+        "contrasts over groups [@freedman1983nonstochastic]) and between groups (whole groups permuted)"
     )
 
 

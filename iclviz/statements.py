@@ -4,13 +4,15 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from iclviz.analysis.bounds import equivalence, smallest_effect
 from iclviz.analysis.comparing import Change
-from iclviz.analysis.headlines import Headline, Strongest
+from iclviz.analysis.effects import Effect
+from iclviz.analysis.headlines import Headline, LevelScore, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_recording import is_number
 from iclviz.analysis.order import WARN, OrderEffect
@@ -269,10 +271,34 @@ def _levels(headline: Headline) -> str:
     means = "; ".join(
         f"{level} {number(one.mean_a)} in A, {number(one.mean_b)} in B" for level, one in headline.by_level.items()
     )
-    effects = " and ".join(
-        f"{_facts(one)} in {side}" for side, one in (("A", headline.effect.a), ("B", headline.effect.b))
+    return f"By {headline.contrast.factor}: {means}. {_effects(headline.effect, headline.contrast.title)}."
+
+
+def _effects(effect: Effect, title: str) -> str:
+    of_sides = " and ".join(f"{_facts(one)} in {side}" for side, one in (("A", effect.a), ("B", effect.b)))
+    return f"The effect, {title}, is {of_sides}"
+
+
+def effect_sentence(effect: Effect, contrast: str, title: str) -> str:
+    """An effect within a condition on a score, in A, in B and how far it changed."""
+    return (
+        f"{_effects(effect, contrast)}; B minus A of it, on “{title}”: {_facts(effect.change)}, over {effect.n} pairs "
+        f"of items in {effect.change.n_units} independent groups."
     )
-    return f"By {headline.contrast.factor}: {means}. The effect, {headline.contrast.title}, is {effects}."
+
+
+def level_rows(levels: Mapping[str, LevelScore]) -> list[dict[str, str]]:
+    """A row for each level of a design factor, column -> text."""
+    return [
+        {
+            "": level,
+            "A": number(one.mean_a),
+            "B": number(one.mean_b),
+            "B − A": _facts(one.change),
+            "Items": f"{one.n:,}",
+        }
+        for level, one in levels.items()
+    ]
 
 
 def _share(rate: float) -> str:

@@ -6,11 +6,13 @@ from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.pairs import Comparison, compare
 from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
+from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
-from iclviz.statements import change_sentence
+from iclviz.statements import change_sentence, effect_sentence, level_rows
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
+from iclviz.ui.asking import answer, slot
 from iclviz.ui.comparing import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
@@ -77,6 +79,23 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     st.markdown(f"**The chosen demonstration seed alone**, which the figures show: {sentence(one)}")
 
 
+def by_level(recordings: dict[str, Recording], score: str, of: Task) -> None:
+    """The score at each level of the task's contrast, and the effect in A, in B and how it changed."""
+    if (
+        of.contrast is None
+        or len(recordings) < 2
+        or not all(of.contrast.factor in one.factors for one in recordings.values())
+    ):
+        return
+    chosen = compared(recordings)
+    if chosen is None:
+        return
+    levels, effect = answer(questions.score_levels.of(chosen.key, of.contrast, score))
+    st.markdown(f"**By {of.contrast.factor}**")
+    st.table(level_rows(levels))
+    st.markdown(as_text(effect_sentence(effect, of.contrast.title, of.titles[score])))
+
+
 pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
 if len(tasks) > 1:
@@ -91,6 +110,8 @@ parse_lines(pairs)
 difference(comparable, score, of)
 title, scope = of.titles[score], demonstration_scope(comparable.values())
 better = of.better(score)
+with slot():
+    by_level(comparable, score, of)
 left, right = st.columns(2)
 with left:
     show(score_by_condition(summaries, score=title, better=better, demonstrations=scope))

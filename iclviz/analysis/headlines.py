@@ -159,7 +159,7 @@ def headline(
         change=change,
         contrast=contrast,
         effect=effect,
-        by_level=_by_level(comparison, contrast, score) if contrast else {},
+        by_level=score_by_level(comparison, contrast, score) if contrast else {},
         family=_family(change, margin, strongest),
         tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
         order=_order(comparison, score),
@@ -223,7 +223,7 @@ def _order(comparison: Comparison, score: str) -> OrderEffect | None:
     return min(found, key=lambda effect: effect.p, default=None)
 
 
-def _by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[str, LevelScore]:
+def score_by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[str, LevelScore]:
     """The main score at each level of the contrast's factor."""
     levels = np.asarray(comparison.factors[contrast.factor])
     found = {}

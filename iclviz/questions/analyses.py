@@ -24,8 +24,8 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.comparing import Change, Difference, hypotheses_difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.correlations import Method
-from iclviz.analysis.effects import Effect, measure_effect
-from iclviz.analysis.headlines import Headline, headline
+from iclviz.analysis.effects import Effect, measure_effect, score_effect
+from iclviz.analysis.headlines import Headline, LevelScore, headline, score_by_level
 from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, measure_change
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.pairs import Comparison, compare
@@ -198,6 +198,13 @@ def on_text(recordings: Recordings, item: int, block: int, head: int | None, row
 def summary(recordings: Recordings, score: str, measuring: Measuring, contrast: Contrast | None) -> Headline:
     """The headline of a comparison."""
     return headline(compared(recordings), score, measuring, contrast)
+
+
+@analysis
+def score_levels(recordings: Recordings, contrast: Contrast, score: str) -> tuple[Mapping[str, LevelScore], Effect]:
+    """A score at each level of a contrast's factor, and the effect on it."""
+    comparison = compared(recordings)
+    return score_by_level(comparison, contrast, score), score_effect(comparison, contrast, score)
 
 
 @analysis
