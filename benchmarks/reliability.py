@@ -69,7 +69,7 @@ def demo(k: int, n_items: int = N_ITEMS) -> RunSpec:
 @contextmanager
 def cache() -> Iterator[Path]:
     """An empty cache that is the program's while this lasts."""
-    with tempfile.TemporaryDirectory(prefix="iclviz-reliability-") as folder:
+    with tempfile.TemporaryDirectory(prefix="iclviz-reliability-", ignore_cleanup_errors=True) as folder:
         before = os.environ.get("ICLVIZ_CACHE")
         os.environ["ICLVIZ_CACHE"] = folder
         try:
@@ -508,7 +508,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background ignores Ctrl-C, and the dashboard would too
+        signal.signal(number, signal.default_int_handler)
     lines = WAYS[given.way](given.number or NUMBERS[given.way], given.minutes)
     table = "\n".join(["| what | outcome |", "| --- | --- |", *(f"| {what} | {came} |" for what, came in lines)])
     print(table)
