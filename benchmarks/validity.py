@@ -1056,10 +1056,8 @@ def mixed_model_of_noise(rng: Generator, number: int, n_seeds: int, words: float
     sets, word = np.repeat(np.arange(24), 2), rng.permutation(np.arange(48) % 8)
     shared = rng.normal(size=24)[sets] + words * rng.normal(size=8)[word] + 0.5 * rng.normal(size=48)
     values = np.stack([shared + 0.5 * (n_seeds > 1) * rng.normal() + rng.normal(size=48) for _ in range(n_seeds)])
-    seeds = np.repeat(np.arange(n_seeds), 48)
-    parts = {"set": sets, "word": word, "item": np.arange(48)}
-    found = analysis.mixed_model(values.ravel(), {**{name: np.tile(of, n_seeds) for name, of in parts.items()},
-                                                  "seed": seeds})  # fmt: skip
+    parts = {"set": sets, "word": word}
+    found = analysis.mixed_model(values.mean(axis=0), parts, values.mean(axis=1))
     return {"p": bool(found.p <= 0.05), "covered": bool(found.low <= 0 <= found.high)} if not found.reason else {}
 
 

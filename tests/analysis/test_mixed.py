@@ -30,13 +30,21 @@ def test_sets_make_it_less_sure_than_single_items_would():
         (np.zeros(30), {"set": np.repeat(np.arange(10), 3)}, "all the same"),
         (np.arange(5.0), {"set": np.zeros(5)}, "too few"),
         (np.arange(30.0), {"item": np.arange(30)}, "no part has several levels"),
-        (np.zeros(5000) + np.arange(5000), {"set": np.repeat(np.arange(500), 10)}, "more than 4,000"),
+        (np.arange(5000.0), {"set": np.repeat(np.arange(500), 10)}, "more than 1,000"),
     ],
 )
 def test_where_there_is_none_it_says_why(values, parts, reason):
     found = mixed_model(values, parts)
     assert reason in found.reason
     assert np.isnan(found.estimate)
+
+
+def test_seeds_that_differ_make_it_less_sure():
+    values = np.random.default_rng(0).normal(size=20)[SETS]
+    alike, unlike = (mixed_model(values, {"set": SETS}, spread * np.arange(5.0)) for spread in (0.0, 1.0))
+    assert unlike.error > 2 * alike.error
+    assert unlike.degrees < 8 < alike.degrees
+    assert unlike.parts["seed"] == pytest.approx(np.std(np.arange(5.0), ddof=1))
 
 
 def test_the_standardised_size_is_hedges_g_of_the_groups():
