@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,7 @@ def runs(tiny_model):
 def test_it_says_exactly_what_was_run(runs):
     text = methods(runs).markdown
     for fact in (
-        runs[0].spec.model,
-        "3 blocks",
+        f"We analysed {Path(runs[0].spec.model).name} (identified by its files' content; 3 blocks",
         "float32",
         "16 items",
         "item seed 0",

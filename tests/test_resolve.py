@@ -17,14 +17,14 @@ def any_model(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "known"),
     [
-        (RunSpec("org/model", "linear_regression"), "48c6cf2e7f5c7ce399980df03fa6f8f1"),
+        (RunSpec("org/model", "linear_regression"), "5dad4c896edf34150a1648bc4a68d76a"),
         (
             RunSpec("org/model", "prompt_injection", Demonstrations("correct", 2, 1), 30),
-            "0c639aa09baed88c922549ea943865d1",
+            "f42fdb8aeb1aa6c67434b6be8c3d1b70",
         ),
     ],
 )
-def test_keys_of_specs_without_attention_items_are_those_from_before_there_were_any(spec, known):
+def test_keys_of_specs_without_attention_items_stay_as_they_are(spec, known):
     """They change only with a version of the prompts, the capture or the task."""
     assert resolve(spec).key == resolve(spec.with_(attention_items=())).key == known
 

@@ -126,7 +126,8 @@ def difference(n_layers=13, seed=1):
 def link(seed=0, n_layers=13, reason=None):
     one = changed(n_layers, seed=seed, reason=reason)
     rho = np.tanh(one.estimate)
-    return Link("within", rho, rho - 0.1, rho + 0.1, one.p, one.p, one.p, rho / 2, 24, 12, 1, 1000, 38, reason)
+    tests = (one.p, one.p, one.p, rho / 2, one.p, one.p)
+    return Link("within", rho, rho - 0.1, rho + 0.1, *tests, 24, 12, 1, 1000, 38, "items within groups", reason)
 
 
 def contrasts(seed=0):

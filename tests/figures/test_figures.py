@@ -177,7 +177,7 @@ def test_the_caption_of_an_alignment_names_its_units_its_null_and_its_gaps():
         assert part in said
     items = alignment_result(unit="items", n_units=32, missing={})
     said = caption("alignment-by-layer", {A: alignment_result(), B: items}, hypothesis="same slope")
-    assert f"16 independent groups of items ({A}), 32 single items ({B})" in said
+    assert f"16 independent groups of items ({A}), 32 independent groups of items ({B})" in said
     assert f"but for rounding ({A})." in said
 
 

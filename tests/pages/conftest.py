@@ -1,6 +1,7 @@
 """Pages run by Streamlit's own test harness, over runs of a tiny model."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import streamlit as st
@@ -33,7 +34,12 @@ TASKS = {
 def no_worker(monkeypatch):
     """Pages may ask for a worker; no test leaves one behind."""
     started = []
-    monkeypatch.setattr("iclviz.jobs.starting.start", lambda *arguments: started.append(arguments))
+
+    def start(*arguments):
+        started.append(arguments)
+        return Mock(poll=lambda: None)
+
+    monkeypatch.setattr("iclviz.jobs.starting.start", start)
     st.cache_data.clear()
     st.cache_resource.clear()
     return started

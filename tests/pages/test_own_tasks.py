@@ -112,7 +112,7 @@ def test_a_kept_task_is_removed_at_a_click_and_a_damaged_one_leaves_the_page_who
     path.write_bytes(whole[:-200])
     page = app(a_task=name)
     assert not page.exception
-    assert page.session_state["choices"]["a_task"] == "linear_regression"
+    assert page.session_state["choices"]["a_task"] == "reading_comprehension"
     path.write_bytes(whole)
     next(button for button in test.button if button.label == "Remove this task").click().run()
     assert not test.exception

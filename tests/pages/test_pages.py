@@ -252,7 +252,7 @@ def test_an_unknown_model_in_a_link_is_one_sentence():
 def test_swapping_exchanges_a_and_b():
     test = app(a_k="3")
     pressed(test, "Swap A and B")
-    assert (test.session_state["choices"]["a_k"], test.session_state["choices"]["b_k"]) == (16, 3)
+    assert (test.session_state["choices"]["a_k"], test.session_state["choices"]["b_k"]) == (2, 3)
 
 
 def test_pages_load_no_torch_and_the_first_one_no_analyses():
