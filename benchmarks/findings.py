@@ -202,7 +202,7 @@ def changes_table(of: Task, comparison: Comparison, measuring: Measuring) -> Ite
         if not np.isfinite(test.p_corrected).any():
             yield f"| {title} | – | {test.reason or 'no value'} |"
             continue
-        best = int(np.nanargmin(test.p_corrected))
+        best = int(np.lexsort((-np.abs(test.estimate), test.p_corrected))[0])
         layers = [str(layer + first) for layer in np.flatnonzero(test.p_corrected < 0.05)]
         estimate, low, high, p = (values[best] for values in (test.estimate, test.low, test.high, test.p_corrected))
         facts = f"{number(estimate)} ({number(low)} to {number(high)}), {p_value(float(p))}"

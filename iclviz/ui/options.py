@@ -66,8 +66,10 @@ def select(
 
 
 def pick(name: str, title: str, titles: Mapping[str, str], default: str = "") -> str | None:
-    """One of a few things to look at, value -> its title, or none; kept in the link under its name."""
-    keep_known(name, ["", *titles], default)
+    """One of a few things to look at, value -> its title, or none where there is no default; kept in the link under its
+    name.
+    """
+    keep_known(name, list(titles) if default else ["", *titles], default)
     chosen: str | None = bound(
         st.segmented_control,
         title,
