@@ -84,15 +84,20 @@ class Design:
 
 @dataclass(frozen=True)
 class Factored:
-    """A design with factors: groups, factors name -> (n,), and what each factor adds to every quantity, (n,)."""
+    """A design with factors: groups, factors name -> (n,), what these add to every quantity, (n,), and to each its own.
+
+    `own` draws what a quantity alone has beside its groups' identity, (n,).
+    """
 
     design: Design
     factors: Mapping[str, Array]
     added: Array
+    own: Callable[[np.random.Generator], Array] | None = None
 
     def draw(self, rng: np.random.Generator, *shape: int) -> Array:
         """(n, ...) a group's identity, an item's noise and what factors add."""
-        return self.design.draw(rng, *shape) + self.added.reshape(-1, *[1] * len(shape))
+        values = self.design.draw(rng, *shape) + self.added.reshape(-1, *[1] * len(shape))
+        return values if self.own is None else values + self.own(rng).reshape(-1, *[1] * len(shape))
 
     def without(self, items: Array) -> "tuple[Array, Array, dict[str, Array]]":
         """Which items are kept when some are missing, their groups and factors."""
@@ -131,10 +136,14 @@ def documents(rng: np.random.Generator) -> Factored:
     wording = np.concatenate([np.repeat(np.arange(12), 2), np.arange(12, 36)])
     document, version = np.repeat(np.arange(48), 3), np.tile(np.arange(3), 48)
     of_item = wording[document]
-    own = rng.normal(size=48)[document] + 1.5 * rng.normal(size=36)[of_item] * (version == 1)
+
+    def own(rng: np.random.Generator) -> Array:
+        """A document's identity, and how much a wording does where it is injected."""
+        return rng.normal(size=48)[document] + 1.5 * rng.normal(size=36)[of_item] * (version == 1)
+
     sizes = tuple(int(size) for size in np.bincount(of_item))
     names = {"document": document.astype(str), "version": version.astype(str)}
-    return Factored(Design(sizes, identity=1.0), names, own + np.array([0.0, -2.0, 0.5])[version])
+    return Factored(Design(sizes, identity=1.0), names, np.array([0.0, -2.0, 0.5])[version], own)
 
 
 FACTORED: Mapping[str, Callable[[np.random.Generator], Factored]] = {
