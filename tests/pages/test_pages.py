@@ -417,7 +417,8 @@ EXAMPLES = "x = 1, y = 2\n\nx = 2, y = 4"
 
 
 def test_the_kind_custom_has_a_text_area_and_shows_what_is_typed(chosen):
-    test = app(a_model=chosen["a_model"], b_model=chosen["b_model"], b_k="2")
+    test = app(**{name: str(chosen[name]) for name in ("a_model", "b_model", "a_task", "b_task", "a_kind", "a_k")})
+    pressed(test, "Use this model")
     assert not test.text_area
     widget(test.sidebar.selectbox, "Demonstrations").set_value("custom").run()
     assert "k = 2 needs as many examples of your own, and there are 0" in said(test)

@@ -28,6 +28,11 @@ def headline(test):
     return f"{texts[place]}: {texts[place + 1]}"
 
 
+def chart(test, name):
+    """What the figure of that name holds."""
+    return next(one.proto.spec for one in charts(test) if one.key == f"figure-{name}")
+
+
 def test_with_an_empty_cache_nothing_is_claimed(chosen):
     test = opened("summary", chosen)
     assert not [text for text in test.markdown if text.value.startswith("#### ")]
@@ -48,8 +53,10 @@ def test_the_first_sentence_is_about_behaviour_and_the_rest_names_its_limits(nam
     assert "for this demonstration set" in first
     text = " ".join(one.value for one in test.markdown)
     assert "A statement about in-context learning needs 5 demonstration seeds or more" in text
+    changes = widget(test.segmented_control, "Change of")
+    assert changes.value is not None
     assert len(charts(test)) == 3
-    for change in widget(test.segmented_control, "Change of").options:
+    for change in changes.options:
         widget(test.segmented_control, "Change of").set_value(change).run()
         assert not test.exception
         assert len(charts(test)) == 3
@@ -88,7 +95,7 @@ def test_a_model_of_one_block_has_its_scatter(chosen, tiny_model, tmp_path):
     test = opened("summary", one)
     widget(test.selectbox, "Measure").set_value("attention_ratio").run()
     assert not test.exception
-    assert "block 1" in charts(test)[1].proto.spec
+    assert "block 1" in chart(test, "link-scatter")
 
 
 def test_the_methods_are_in_markdown_latex_and_bibtex_each_to_be_saved(chosen):
@@ -182,14 +189,14 @@ def other(values, value):
 def test_measure_layer_and_level_choose_the_items_behind_a_link(chosen):
     record(chosen)
     test = opened("summary", chosen)
-    drawn = [chart.proto.spec for chart in charts(test)]
+    drawn = {name: chart(test, name) for name in ("link-by-layer", "link-scatter")}
     layer = widget(test.slider, "Layer")
     layer.set_value(other((layer.max, layer.min), layer.value)).run()
-    moved = charts(test)[1].proto.spec
+    moved = chart(test, "link-scatter")
     measure = widget(test.selectbox, "Measure")
     measure.set_value(other(("probe", "attention_ratio"), measure.value)).run()
-    assert len({drawn[1], moved, charts(test)[1].proto.spec}) == 3
+    assert len({drawn["link-scatter"], moved, chart(test, "link-scatter")}) == 3
     level = widget(test.selectbox, "Items compared")
     level.set_value(other(LEVELS, level.value)).run()
-    assert charts(test)[0].proto.spec != drawn[0]
+    assert chart(test, "link-by-layer") != drawn["link-by-layer"]
     assert not test.exception

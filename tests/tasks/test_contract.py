@@ -12,11 +12,17 @@ from iclviz.models.tokenizing import load_tokenizer
 from iclviz.spec import Demonstrations
 from iclviz.tasks import Answers, task, tasks
 
-SOLVED = ("correct", "shuffled", "distractor", "random", "contrastive", "out-of-domain", "custom")
 OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
 
 EXAMPLE = str(Path(__file__).parents[2] / "docs" / "examples" / "own_task.csv")
+
+SOLVED = [
+    pytest.param(name, kind, id=f"{'own' if name == EXAMPLE else name}-{kind}")
+    for name in [*tasks(), EXAMPLE]
+    for kind in task(name).demonstration_kinds
+    if kind != "none"
+]
 
 
 @pytest.fixture(params=[*tasks(), EXAMPLE], ids=[*tasks(), "own"])
@@ -92,7 +98,7 @@ def test_the_same_seed_gives_the_same_text_and_another_seed_another(one):
     assert texts(one, demonstrations) != texts(one, Demonstrations("correct", 3, 1))
 
 
-@pytest.mark.parametrize("kind", SOLVED)
+@pytest.mark.parametrize(("one", "kind"), SOLVED, indirect=["one"])
 def test_the_set_for_k_plus_one_starts_with_the_set_for_k(one, kind):
     data, options = made(one)
     for index in (0, 7):
@@ -101,7 +107,7 @@ def test_the_set_for_k_plus_one_starts_with_the_set_for_k(one, kind):
             assert more[: len(fewer)] == fewer
 
 
-@pytest.mark.parametrize("kind", SOLVED)
+@pytest.mark.parametrize(("one", "kind"), SOLVED, indirect=["one"])
 def test_the_query_is_the_same_text_under_any_demonstrations(one, kind):
     data, options = made(one)
     solved = one.prompts(data, shown(kind, 3), options)
@@ -184,6 +190,13 @@ def test_an_unknown_option_lists_the_known_ones(one):
 def test_an_unknown_kind_lists_the_known_ones(one):
     with pytest.raises(SpecError, match="shuffled"):
         one.check_demonstrations(Demonstrations("nonsense", 2))
+
+
+def test_a_line_holds_no_wrong_answer_so_its_task_lacks_that_kind():
+    lacking = [name for name in [*tasks(), EXAMPLE] if "distractor" not in task(name).demonstration_kinds]
+    assert lacking == ["linear_regression"]
+    with pytest.raises(SpecError, match="shuffled"):
+        task("linear_regression").check_demonstrations(Demonstrations("distractor", 2))
 
 
 def test_more_items_than_there_are_says_how_many(one):
