@@ -206,3 +206,57 @@ def test_a_template_may_fail_in_any_way_and_is_one_sentence(tokenizer):
                      "{{ range(10 ** 9) | list }}", "{{ 'a' + 1 }}", "{{ strftime_now() }}"):  # fmt: skip
         with pytest.raises(ModelError, match=r"chat template fails \(.+\)"):
             render(EXAMPLE, "chat", with_template(tokenizer, template))
+
+
+def with_specials(*named, **options):
+    """A tokenizer without a start token of its own whose vocabulary has these special tokens."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=byte_level_tokenizer(), **options)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(named)})
+    return tokenizer
+
+
+def test_a_start_token_that_the_tokenizer_adds_is_enough(tokenizer):
+    rendered = render(EXAMPLE, "plain", with_bos(tokenizer))
+    assert rendered.text == EXAMPLE.text
+    assert tokenize(rendered, with_bos(tokenizer)).spans[0].role == "special"
+
+
+@pytest.mark.parametrize(
+    ("made", "start"),
+    [
+        (lambda: with_specials(bos_token="<s>"), "<s>"),
+        (lambda: with_specials("<|endoftext|>"), "<|endoftext|>"),
+        (lambda: with_specials(), "\n"),
+        (lambda: with_specials("<|endoftext|>", bos_token="<|user|>", chat_template=TEMPLATE), "<|endoftext|>"),
+    ],
+    ids=["its own", "one between documents", "none", "its own begins turns"],
+)
+def test_a_plain_prompt_begins_with_a_token_of_no_content(made, start):
+    one = made()
+    tokenized = tokenize(render(EXAMPLE, "plain", one), one)
+    assert "".join(tokenized.pieces) == start + EXAMPLE.text
+    assert [span.role for span in tokenized.spans[:2]] == ["special", "instruction"]
+    assert (tokenized.spans[0].start, tokenized.spans[0].end) == (0, 1)
+    check_spans(tokenized, EXAMPLE.segments)
+
+
+def test_a_first_token_that_holds_content_too_is_kept_apart():
+    one = with_specials()
+    rendered = render(Prompt((), (Segment("relevant", "\nMary is reading."), *EXAMPLE.query[1:])), "plain", one)
+    assert tokenize(rendered, one).spans[0].role == "special"
+
+
+def test_prompts_as_they_are_begin_with_their_own_text():
+    one = with_specials("<|endoftext|>")
+    tokenized = tokenize(render(EXAMPLE, "plain", one, "as is"), one)
+    assert "".join(tokenized.pieces) == EXAMPLE.text
+    assert tokenized.spans[0].role == "instruction"
+
+
+def test_what_stands_before_is_the_same_for_all_conditions():
+    one = with_specials("<|endoftext|>")
+    without = Prompt((), EXAMPLE.query)
+    first = [tokenize(render(prompt, "plain", one), one).ids[0] for prompt in (EXAMPLE, without)]
+    assert first[0] == first[1]

@@ -2,8 +2,8 @@
 
 1. Units are drawn with replacement, and each resample is applied to both RSMs, so that what items have in common
    cancels.
-2. The interval is that of the resampled differences; p comes from inverting it: twice the share of resamples on the
-   far side of zero.
+2. The interval is that of the resampled differences, their deviations stretched as few units ask for; p comes from
+   inverting it: twice the share of resamples on the far side of zero.
 3. Over layers, p is corrected by the maximum of the resamples' deviations from their own estimate, each over its
    standard error.
 4. Over demonstration seeds, the error of the mean has two parts, the seeds' and the groups', and interval and p are
@@ -272,8 +272,9 @@ def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.rand
     n_seeds, n_units, estimate = len(estimates), int(codes.max(initial=-1)) + 1, estimates.mean(axis=0)
     reason, absent = no_p_reason(codes), np.full(estimates.shape[1], np.nan)
     if n_seeds == 1:
-        low, high = percentile_interval(samples[0])
-        p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, samples[0])
+        wide = estimate + student_stretch(n_units) * (samples[0] - estimate)
+        low, high = percentile_interval(wide)
+        p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, wide)
     else:
         error, degrees = seeds_error(estimates, _spread(samples.mean(axis=0)), n_units)
         half = t.ppf(0.975, degrees) * error if samples.shape[1] else absent

@@ -160,6 +160,33 @@ def test_a_contrastive_example_marks_its_own_wrong_candidate():
     assert all(text.endswith("(not never)\n\n") for text in shown(of, "contrastive", 3))
 
 
+def test_a_distractors_answer_is_the_wrong_candidate_that_stands_in_its_query():
+    rows = [
+        {
+            "query": f"Ann has a dog{i}. Tom has a cat{i}. Ann has a",
+            "answer": f"dog{i}",
+            "candidates": ["owl", f"cat{i}"],
+        }
+        for i in range(9)
+    ]
+    assert all(text.rstrip()[-4:-1] == "cat" for text in shown(own(*rows), "distractor", 3))
+    with pytest.raises(SpecError, match="No wrong candidate of"):
+        shown(own(*numbered(9, candidates=["never"])), "distractor", 2)
+
+
+def test_factors_are_levels_and_numbers_of_many_values_a_quantity():
+    rows = [{**row, "factors": {"place": i % 3, "size": i, "form": "ab"[i % 2]}} for i, row in enumerate(numbered(12))]
+    made, _ = data(own(*rows), 12)
+    assert set(made.factors["place"]) == {"0.0", "1.0", "2.0"}
+    assert made.factors["size"].dtype.kind == "f"
+    assert set(made.factors["form"]) == {"a", "b"}
+
+
+def test_guessing_among_candidates_is_chance_where_every_row_has_some():
+    assert own(*numbered(4, candidates=["x", "y", "z"])).chance({}) == {"right": 0.25, "prefers_right": 0.25}
+    assert own(*numbered(4)).chance({}) == {}
+
+
 def test_words_are_right_where_they_come_before_a_wrong_candidate():
     of = own(*numbered(4, answer="New York", accepted=["NYC"], candidates=["Boston"]))
     said = scores(of, " It is New York.", "nyc", "Boston, not New York", "York\nNew York")

@@ -493,3 +493,19 @@ def test_the_margin_is_right_answer_against_target():
     found = scores(data, ["x", "y"], np.array([[-1.0, -3.0], [-2.0, -0.5]]))
     np.testing.assert_allclose(found["logprob_margin"], [2.0, -1.5])
     np.testing.assert_allclose(found["answer_logprob"], [-1.0, -2.0])
+
+
+def test_the_effect_is_injected_minus_harmless_of_one_document():
+    data, _ = made()
+    contrast = TASK.contrast
+    assert {contrast.level, contrast.against} < set(data.factors[contrast.factor])
+    for document in set(data.factors[contrast.within]):
+        versions = data.factors[contrast.factor][data.factors[contrast.within] == document]
+        assert sorted(versions) == ["clean", "harmless", "injected"]
+
+
+def test_a_distractors_answer_is_what_the_injected_text_demands():
+    data, options = made()
+    for segment in TASK.demonstrations(data, 0, Demonstrations("distractor", 4, 0), options):
+        body, answer = segment.text.rstrip().rsplit("Answer:", 1)
+        assert answer.strip() in body

@@ -212,3 +212,44 @@ def test_a_simple_prompt_of_the_second_set_has_a_name_from_outside_the_set_and_e
         assert name not in {statement.name for statement in item.statements}
         by_set.setdefault(item.statements, []).append(name)
     assert all(len(set(names)) == len(names) for names in by_set.values())
+
+
+@pytest.mark.parametrize("statements", [2, 3])
+@pytest.mark.parametrize("kind", ["correct", "distractor"])
+def test_shown_answers_stand_at_each_position_equally_often_at_every_k(statements, kind):
+    data, options = made(statements=statements)
+    for seed in range(6):
+        shown = TASK.demonstrations(data, 0, Demonstrations(kind, 12, seed), options)
+        places = [_place(segment.text) for segment in shown]
+        for k in range(1, 13):
+            counts = np.bincount(places[:k], minlength=statements)
+            assert counts.max() - counts.min() <= (1 if kind == "correct" else 2)
+
+
+def _place(text):
+    """Which of its statements an example's answer is of."""
+    body, answer = text.rstrip().rsplit("\nQ:", 1)
+    return [one.rstrip(".").split()[-1] for one in body.split(". ")].index(answer.split()[-1])
+
+
+def test_a_distractors_answer_stands_in_its_own_text_and_is_never_right():
+    data, options = made(statements=3)
+    right, wrong = (
+        TASK.demonstrations(data, 0, Demonstrations(kind, 12, 0), options) for kind in ("correct", "distractor")
+    )
+    for good, bad in zip(right, wrong, strict=True):
+        body, answer = bad.text.rstrip().rsplit("A:", 1)
+        assert good.text.startswith(body)
+        assert f"{answer.strip()}." in body
+        assert good.text != bad.text
+
+
+def test_guessing_among_the_statements_is_named_and_without_a_question_nothing_is_guessed():
+    assert TASK.chance({"prompts": "composite", "statements": 4}) == {"right": 0.25, "prefers_right": 0.25}
+    assert TASK.chance({"prompts": "simple_same", "statements": 4}) == {}
+
+
+def test_the_position_is_a_factor_and_no_covariate():
+    data, _ = made()
+    assert set(data.factors["position"]) == {"1", "2"}
+    assert "position_index" not in data.covariates

@@ -335,3 +335,20 @@ def test_the_docs_examples_are_tasks_and_every_field_is_explained():
     assert [len(parse(body.encode(), f"mine.{form}").rows) for form, body in blocks] == [4, 3]
     for name in (*schema()["properties"], *schema()["$defs"]["row"]["properties"], *COLUMNS):
         assert f"`{name}`" in text
+
+
+def test_a_column_of_a_factor_is_read_as_the_same_in_json():
+    text = "query,answer,group,factor:place,factor:form\nq a,x,g,1,short\nq b,y,g,2,long\n"
+    rows = [
+        {"query": f"q {name}", "answer": answer, "group": "g", "factors": {"place": place, "form": form}}
+        for name, answer, place, form in (("a", "x", 1, "short"), ("b", "y", 2, "long"))
+    ]
+    read = parse(text.encode(), "own.csv")
+    assert [row.factors for row in read.rows] == [{"place": 1.0, "form": "short"}, {"place": 2.0, "form": "long"}]
+    assert read.digest == parse(json.dumps(rows).encode(), "own.json").digest
+
+
+def test_a_row_without_its_level_of_a_factor_is_named():
+    text = "query,answer,factor:place\nq a,x,1\nq b,y,\n"
+    with pytest.raises(TaskFileError, match="line 3: the factor place is missing"):
+        parse(text.encode(), "own.csv")
