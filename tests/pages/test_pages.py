@@ -30,7 +30,7 @@ from tests.pages.conftest import (
     with_model,
 )
 
-FIGURES = {"summary": 2, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
+FIGURES = {"summary": 3, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
 SECTIONS = {
     "rsa": [
         "B minus A",
