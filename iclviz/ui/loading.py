@@ -46,7 +46,8 @@ def queue() -> Queue:
     return _queue(str(cache_folder()))
 
 
-@st.cache_data(show_spinner=False, ttl=RESOLVE_SECONDS, max_entries=256)
+# No copy of a task of ten thousand rows on every rerun, which would also have to work out its rows' order again.
+@st.cache_resource(show_spinner=False, ttl=RESOLVE_SECONDS, max_entries=256)
 def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | None, str]:
     """The resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
     try:
