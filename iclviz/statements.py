@@ -138,13 +138,13 @@ def differences(a: RunSpec, b: RunSpec) -> list[str]:
     """In what two conditions of one model differ, as their specs say it."""
     one, other = (spec.demonstrations.canonical() for spec in (a, b))
     found = [_demonstrations(one, other)] if one != other else []
-    names = {**_SPEC_WORDS, **{name: name.replace("_", " ") for name in {**a.task_options, **b.task_options}}}
-    for name, title in names.items():
-        before, after = (spec.task_options.get(name) if name not in _SPEC_WORDS else getattr(spec, name)
-                         for spec in (a, b))  # fmt: skip
-        if before != after:
-            found.append(f"{title} ({_value(before)}, then {_value(after)})")
-    return found
+    fields = [(title, getattr(a, name), getattr(b, name)) for name, title in _SPEC_WORDS.items()]
+    options = [
+        (name.replace("_", " "), a.task_options.get(name), b.task_options.get(name))
+        for name in {**a.task_options, **b.task_options}
+    ]
+    changed = [(title, *sides) for title, *sides in (*fields, *options) if sides[0] != sides[1]]
+    return found + [f"{title} ({_value(before)}, then {_value(after)})" for title, before, after in changed]
 
 
 _SPEC_WORDS = {

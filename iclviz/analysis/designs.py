@@ -122,13 +122,18 @@ class Design:
         """Values less what blocks and crossed factors explain: of items (..., n), or, between, of groups (..., G)."""
         if within:
             centred = values - group_means(values, self.blocks)[..., self.blocks]
-            columns = self.columns.T - group_means(self.columns.T, self.blocks)[:, self.blocks]
         else:
             centred = values - values.mean(axis=-1, keepdims=True)
-            means = group_means(self.columns.T, self.groups)
-            columns = means - means.mean(axis=1, keepdims=True)
-        q = basis(columns)
+        q = self.explained(within)
         return np.asarray(centred - (centred @ q) @ q.T)
+
+    def explained(self, within: bool) -> Array:
+        """The basis (n, r), or (G, r) between, of what crossed factors explain around the means."""
+        columns = self.columns.T
+        if within:
+            return basis(columns - group_means(columns, self.blocks)[:, self.blocks])
+        means = group_means(columns, self.groups)
+        return basis(means - means.mean(axis=1, keepdims=True))
 
     def moves_items(self, values: Array, least: int) -> bool:
         """Whether items trade places within blocks and cells: in at least so many groups, or because nothing else

@@ -240,12 +240,8 @@ def _link(data: _Data, n_permutations: int, n_bootstrap: int, seed: int) -> _Col
 
 
 def _removed(data: _Data) -> Array:
-    """(S, u, r) the basis of what numeric factors explain: permuted scores are freed of it again."""
-    within = data.level == "within"
-    columns = data.design.columns.T
-    means = group_means(columns, data.design.blocks if within else data.design.groups)
-    centred = columns - means[:, data.design.blocks] if within else means - means.mean(axis=1, keepdims=True)
-    return np.repeat(basis(centred)[None], len(data.y), axis=0)
+    """(S, u, r) the basis of what factors explain: permuted scores are freed of it again."""
+    return np.repeat(data.design.explained(data.level == "within")[None], len(data.y), axis=0)
 
 
 def _tested(x: Array, y: Array, removed: Array, moves: _Moves) -> dict[str, Array]:
