@@ -6,6 +6,7 @@ import time
 import pytest
 
 import iclviz
+from iclviz.api import _by_model
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.resolve import resolve
@@ -195,3 +196,15 @@ def test_every_public_name_is_there():
         assert getattr(iclviz, name) is not None
     with pytest.raises(AttributeError):
         _ = iclviz.nonsense
+
+
+def test_a_sweep_runs_by_model_arithmetic_and_options(tiny_model):
+    plain = RunSpec(str(tiny_model), **SMALL)
+    specs = [
+        plain,
+        plain.with_(dtype="bfloat16"),
+        plain.with_(model_options={"device": "cpu"}),
+        plain.with_(demonstrations=Demonstrations("correct", 3)),
+    ]
+    groups = _by_model([resolve(one) for one in specs])
+    assert [len(group) for group in groups] == [2, 1, 1]

@@ -40,6 +40,18 @@ def test_jobs_that_differ_in_demonstrations_alone_are_taken_together(queue):
     assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("b")]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"dtype": "bfloat16"}, {"model_options": {"device": "cpu"}}, {"model": "other"}, {"task_options": {"noise": 1}},
+     {"prompt_style": "chat"}, {"max_new_tokens": 3}, {"first_token": "as is"}, {"n_items": 9}],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+def test_jobs_that_differ_in_anything_else_are_not(queue, changed):
+    queue.submit(spec(), digest("a"))
+    queue.submit(spec(3).with_(**changed), digest("b"))
+    assert [job.key for job in queue.next_sweep()] == [digest("a")]
+
+
 def test_sessions_take_turns_and_a_long_sweep_does_not_keep_another_session_waiting(queue):
     for k in range(8):
         queue.submit(spec().with_(demonstrations=Demonstrations("correct", k)), digest(f"a{k}"), asker="first")
