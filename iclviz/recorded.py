@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
@@ -345,9 +346,7 @@ def summary_in(folder: Path) -> Summary:
     try:
         checksums, _ = manifest_of(folder)
         _Checker(folder, checksums)(folder / RUN)
-        run = schemas.read_json(folder / RUN, MOST_BYTES[RUN])
-        RUN_SCHEMA(run)
-        summary = Summary.from_dict(run["summary"])
+        summary = Summary.from_dict(_run_in(folder)["summary"])
         if summary.key != folder.name:
             raise MisfitError(f"it is the recording {summary.key}")
     except UNREADABLE as error:
@@ -403,35 +402,39 @@ def check_whole(folder: Path, key: str) -> Recording:
     NewerError: it is of a newer format.
     StoreError: the folder is not, whole and unharmed, that recording.
     """
-    try:
-        listed = _listed_key(folder)
-        if listed != key:
-            raise StoreError(f"The recording in the folder {key} is {listed}.", "Give the folder back its name.")
+    with _refusing_damage(key):
+        listed = Summary.from_dict(_run_in(folder)["summary"]).key
+    if listed != key:
+        raise StoreError(f"The recording in the folder {key} is {listed}.", "Give the folder back its name.")
+    with _refusing_damage(key):
         recording = load(folder, key)
         check_lazy(recording)
-    except NewerError:
-        raise
-    except StoreError as error:
-        if "its name" in error.remedy:
-            raise
-        raise StoreError(f"{key} is no recording, or its files are damaged.", "Export it again.") from error
-    except UNREADABLE as error:
-        raise StoreError(f"{key} is no recording, or its files are damaged.", "Export it again.") from error
     return recording
 
 
-def _listed_key(folder: Path) -> str:
-    run = schemas.read_json(folder / RUN, MOST_BYTES[RUN])
+@contextmanager
+def _refusing_damage(key: str) -> Iterator[None]:
+    """Whatever reading finds wrong becomes one sentence; a newer format is no fault."""
+    try:
+        yield
+    except NewerError:
+        raise
+    except (StoreError, *UNREADABLE) as error:
+        raise StoreError(f"{key} is no recording, or its files are damaged.", "Export it again.") from error
+
+
+def _run_in(folder: Path) -> dict[str, Any]:
+    """What lies outside the bytes that two runs share, checked."""
+    run: dict[str, Any] = schemas.read_json(folder / RUN, MOST_BYTES[RUN])
     RUN_SCHEMA(run)
-    return Summary.from_dict(run["summary"]).key
+    return run
 
 
 def _read(folder: Path, key: str, check: _Checker) -> Recording:
     for name in (CONTENT, ARRAYS, RUN):
         check(folder / name)
-    content, run = (schemas.read_json(folder / name, MOST_BYTES[name]) for name in (CONTENT, RUN))
+    content, run = schemas.read_json(folder / CONTENT, MOST_BYTES[CONTENT]), _run_in(folder)
     CONTENT_SCHEMA(content)
-    RUN_SCHEMA(run)
     arrays = {name: np.asarray(values) for name, values in content["words"].items()}
     with safe_open(folder / ARRAYS, framework="numpy") as file:
         small = [name for name in file.keys() if not name.startswith(LARGE)]  # noqa: SIM118 - it is no mapping

@@ -111,11 +111,11 @@ class Design:
     @cached_property
     def make_up(self) -> Array:
         """(G,) a code of which cells each group holds in which blocks: groups of one code compare item by item."""
-        kinds: dict[tuple[tuple[int, ...], ...], int] = {}
+        found: dict[tuple[tuple[int, ...], ...], int] = {}
         codes = []
         for rows in self.members:
             blocks = [tuple(self.cells[rows[self.blocks[rows] == block]]) for block in np.unique(self.blocks[rows])]
-            codes.append(kinds.setdefault(tuple(blocks), len(kinds)))
+            codes.append(found.setdefault(tuple(blocks), len(found)))
         return np.array(codes, dtype=int)
 
     def without_factors(self, values: Array, within: bool) -> Array:
@@ -124,8 +124,7 @@ class Design:
             centred = values - group_means(values, self.blocks)[..., self.blocks]
         else:
             centred = values - values.mean(axis=-1, keepdims=True)
-        q = self.explained(within)
-        return np.asarray(centred - (centred @ q) @ q.T)
+        return without(centred, self.explained(within))
 
     def explained(self, within: bool) -> Array:
         """The basis (n, r), or (G, r) between, of what crossed factors explain around the means."""
@@ -157,7 +156,7 @@ class Design:
 
     def items_moved(self, values: Array, n_permutations: int, rng: np.random.Generator) -> Array:
         """(B, n) the item from which each value of (S, n) comes, within blocks and cells."""
-        return permutations(_kinds(values), self.strata, n_permutations, rng)
+        return permutations(kinds(values), self.strata, n_permutations, rng)
 
     def n_exchangeable(self) -> int:
         """Groups that have another of the same make-up."""
@@ -165,12 +164,11 @@ class Design:
 
     def groups_moved(self, values: Array, n_permutations: int, rng: np.random.Generator) -> Array:
         """(B, n) the item from which each value of (S, n) comes, groups moving as a whole to those of one make-up."""
-        kinds = np.empty(self.n_groups, dtype=int)
+        contents = np.empty(self.n_groups, dtype=int)
         for code in np.unique(self.make_up):
             alike = np.flatnonzero(self.make_up == code)
-            contents = np.stack([values[:, self.members[group]].ravel() for group in alike])
-            kinds[alike] = np.unique(contents, axis=0, return_inverse=True)[1].ravel()
-        moved = permutations(kinds, self.make_up, n_permutations, rng)
+            contents[alike] = kinds(np.stack([values[:, self.members[group]].ravel() for group in alike], axis=1))
+        moved = permutations(contents, self.make_up, n_permutations, rng)
         places = np.empty((len(moved), len(self.groups)), dtype=np.intp)
         for group, rows in enumerate(self.members):
             for source in np.unique(moved[:, group]):
@@ -189,6 +187,11 @@ def basis(columns: Array) -> Array:
     lengths = np.linalg.norm(columns, axis=1)
     varied = columns[lengths > _VARIES] / lengths[lengths > _VARIES, None]
     return np.asarray(orth(varied.T)) if len(varied) else np.zeros((columns.shape[1], 0))
+
+
+def without(values: Array, q: Array) -> Array:
+    """Values (..., u) less what a basis q (u, r) explains of them."""
+    return np.asarray(values - (values @ q) @ q.T)
 
 
 def _combined(parts: Sequence[Array], n: int) -> Array:
@@ -214,6 +217,6 @@ def _bent(numbers: Array) -> Array:
     return np.column_stack([ranks, ranks**2])
 
 
-def _kinds(values: Array) -> Array:
+def kinds(values: Array) -> Array:
     """(n,) items of one code have the same values (S, n)."""
     return np.asarray(np.unique(values, axis=1, return_inverse=True)[1].ravel())

@@ -4,7 +4,7 @@ Where a document is there with an injected and with a harmless text, its effect 
 two. Each pair counts once; what pairs share (a wording) is what is independent of each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from iclviz.analysis.paired import paired_test
 from iclviz.analysis.pairs import Comparison, check_layers
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
-from iclviz.recording import Array
+from iclviz.recording import Array, Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +82,7 @@ def score_effect(comparison: Comparison, contrast: Contrast, score: str) -> Effe
     ------
     AnalysisError: a recording has no such score, or the items no such factors.
     """
-    sides = [
-        np.stack([score_of(one, score)[comparison.items(one), None] for one in comparison.side(side)])
-        for side in (0, 1)
-    ]
-    return _effect(comparison, contrast, sides)
+    return _effect(comparison, contrast, lambda recording, items: score_of(recording, score)[items, None])
 
 
 def measure_effect(
@@ -99,18 +95,14 @@ def measure_effect(
     AnalysisError: an unknown measure, hypothesis or label, or the items have no such factors.
     """
     check_layers(comparison)
-    sides = [
-        np.stack([measure_of(one, measure, measuring, comparison.items(one)) for one in comparison.side(side)])
-        for side in (0, 1)
-    ]
-    return _effect(comparison, contrast, sides)
+    return _effect(comparison, contrast, lambda recording, items: measure_of(recording, measure, measuring, items))
 
 
-def _effect(comparison: Comparison, contrast: Contrast, sides: list[Array]) -> Effect:
-    """Of values (S, m, K) of the common items in A and in B."""
+def _effect(comparison: Comparison, contrast: Contrast, of: Callable[[Recording, Array], Array]) -> Effect:
+    """On what the common items of a recording have, (m, K): `of` it and their places (m,)."""
     pairs = pairs_of(comparison.factors, contrast)
     groups = None if comparison.groups is None else comparison.groups[pairs.level]
-    a, b = (pairs.difference(values) for values in sides)
+    a, b = (pairs.difference(values) for values in comparison.values(of))
     return Effect(_tested(a, groups), _tested(b, groups), _tested(b - a, groups), len(pairs.level))
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iclviz.analysis.comparing import over_seeds
-from iclviz.analysis.designs import Design, basis, group_means
+from iclviz.analysis.designs import Design, basis, group_means, kinds, without
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import (
@@ -96,11 +96,6 @@ def _correlations(x: Array, y: Array) -> Array:
     return np.asarray(np.divide(inner, lengths, out=np.full(inner.shape, np.nan), where=lengths > _LEAST))
 
 
-def _without(values: Array, q: Array) -> Array:
-    """Values (..., u) less what a basis q (u, r) explains of them."""
-    return np.asarray(values - (values @ q) @ q.T)
-
-
 @dataclass(frozen=True, eq=False)
 class _Moves:
     """Places (B, u) from which each value comes in each permutation, what moved, and why there is no p, or None."""
@@ -113,11 +108,9 @@ class _Moves:
 def _moves(y: Array, design: Design, level: Level, n_permutations: int, rng: np.random.Generator) -> _Moves:
     """How scores y (S, n) may be rearranged if nothing goes with them."""
     if level == "between":
-        means = group_means(y, design.groups)
         reason = no_p_reason(design.groups)
-        kinds = np.unique(means, axis=1, return_inverse=True)[1].ravel()
-        strata = np.zeros(design.n_groups, dtype=int)
-        places = permutations(kinds, strata, 0 if reason else n_permutations, rng)
+        alike, strata = kinds(group_means(y, design.groups)), np.zeros(design.n_groups, dtype=int)
+        places = permutations(alike, strata, 0 if reason else n_permutations, rng)
         return _Moves(places, "groups", reason)
     if design.moves_items(y, MIN_UNITS):
         reason = _no_items_move(design.n_movable(y))
@@ -296,8 +289,8 @@ def _without_covariates(data: _Data, x: Array, y: Array, moves: _Moves) -> dict[
     """The link given the covariates, by `_tested`; centred ranks x (S, K, u), y (S, u) are free of factors."""
     given = np.stack([data.prepared(values) for values in data.covariates], axis=1)
     bases = [basis(covariates) for covariates in given]
-    left_x = np.stack([_without(layers, q) for layers, q in zip(x, bases, strict=True)])
-    left_y = np.stack([_without(score, q) for score, q in zip(y, bases, strict=True)])
+    left_x = np.stack([without(layers, q) for layers, q in zip(x, bases, strict=True)])
+    left_y = np.stack([without(score, q) for score, q in zip(y, bases, strict=True)])
     factors = _removed(data)
     both = [np.hstack([q, of_factors]) for q, of_factors in zip(bases, factors, strict=True)]
     widest = max(q.shape[1] for q in both)

@@ -65,11 +65,17 @@ class Comparison:
 
     def change(self, of: Callable[[Recording, Array], Array]) -> Array:
         """(S, m, ...) B minus A of what the common items of a recording have: `of` it and their places (m,)."""
+        a, b = self.values(of)
+        return b - a
+
+    def values(self, of: Callable[[Recording, Array], Array]) -> tuple[Array, Array]:
+        """The same of A and of B, each (S, m, ...); a recording that stands for several seeds is asked once."""
         values: dict[int, Array] = {}
         for recording in (one for pair in self.pairs for one in pair):
             if id(recording) not in values:
                 values[id(recording)] = np.asarray(of(recording, self.items(recording)), dtype=float)
-        return np.stack([values[id(b)] - values[id(a)] for a, b in self.pairs])
+        a, b = (np.stack([values[id(one)] for one in self.side(number)]) for number in (0, 1))
+        return a, b
 
 
 Side = Recording | Sequence[Recording]
