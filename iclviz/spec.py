@@ -232,7 +232,7 @@ class RunSpec:
         object.__setattr__(self, "seed", _whole_number("seed", self.seed, 0, "Take a seed >= 0."))
         object.__setattr__(self, "task_options", _options("task_options", self.task_options))
         object.__setattr__(self, "model_options", _options("model_options", self.model_options))
-        object.__setattr__(self, "template", _template(self.template))
+        object.__setattr__(self, "template", template_options(self.template))
         if self.max_new_tokens is not None:
             one = "Take max_new_tokens >= 1."
             tokens = _whole_number("max_new_tokens", self.max_new_tokens, 1, one, MOST_NEW_TOKENS)
@@ -296,8 +296,13 @@ def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:
     return dict(values)
 
 
-def _template(value: Any) -> Options:
-    """The options of a chat template; none that rendering itself needs."""
+def template_options(value: Any) -> Options:
+    """The options of a chat template; none that rendering itself needs.
+
+    Raises
+    ------
+    SpecError: no such table, a name that no template can read, or a day that there is not.
+    """
     options = _options("template", value)
     for name in options:
         if not name.isidentifier() or name in RENDERED:

@@ -16,6 +16,7 @@ from iclviz.analysis.headlines import Headline, LevelScore, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.of_recording import is_number
 from iclviz.analysis.order import WARN, OrderEffect
+from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.recording import Recording
@@ -23,6 +24,8 @@ from iclviz.spec import Demonstrations, RunSpec
 
 ENOUGH_SEEDS = 5
 """Demonstration seeds from which a statement is about in-context learning and not about these sets."""
+
+WITHOUT = "without demonstrations"
 
 MEASURE_TITLES = {
     "alignment": "alignment with the hypothesis",
@@ -78,7 +81,7 @@ def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
     """What every statement is limited to."""
     shows_nothing = not any(one.canonical().k for one in (a, b))
     if shows_nothing and headline.n_seeds < ENOUGH_SEEDS:
-        return "without demonstrations"
+        return WITHOUT
     return seeds_scope(headline.n_seeds) if headline.n_seeds > 1 else "for this demonstration set"
 
 
@@ -176,9 +179,7 @@ def _shown(one: Demonstrations) -> str:
 def _facts(change: Change) -> str:
     """A change with its interval and p, for brackets to be closed behind it."""
     estimate, low, high, p = (float(array[0]) for array in (change.estimate, change.low, change.high, change.p))
-    differ = not math.isnan(p) and (p < SIGNIFICANT) != (low > 0 or high < 0)
-    decides = "; the two are of different methods, and p decides" if differ else ""
-    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)}{decides})"
+    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)})"
 
 
 def _is_untested(change: Change) -> bool:
@@ -324,16 +325,31 @@ def _parsing(headline: Headline) -> str:
 def _logprob(headline: Headline, limits: str) -> str:
     change, margin = headline.logprob_change, headline.margin_change
     assert change is not None
-    said = (
-        "The right answer's log-probability, which needs no parsing but rises with a learned format too, "
-        f"{_changed(change)} {limits}: {_facts(change)}"
-    )
+    if headline.n_seeds == 1 and limits != WITHOUT:
+        said = (
+            "The right answer's log-probability, which one demonstration set moves for all items alike so that one set "
+            f"is no test of it, is {_moved(change)} nats in B than in A"
+        )
+    else:
+        said = _logprob_tested(change, limits)
     if margin is None:
         return f"{said}."
     corrected = f", {p_value(headline.p('margin'))} corrected" if headline.p("margin") < SIGNIFICANT else ""
     return (
-        f"{said}; over that of other answers, which format does not raise, it {_margin_changed(headline)}: "
+        f"{said}; over that of other answers, which format does not raise, it {_margin_changed(headline)} {limits}: "
         f"{_facts(margin)}{corrected}."
+    )
+
+
+def _moved(change: Change) -> str:
+    estimate = float(change.estimate[0])
+    return f"{number(abs(estimate))} {'higher' if estimate > 0 else 'lower'}"
+
+
+def _logprob_tested(change: Change, limits: str) -> str:
+    return (
+        "The right answer's log-probability, which needs no parsing but rises with a learned format too, "
+        f"{_changed(change)} {limits}: {_facts(change)}"
     )
 
 
@@ -359,8 +375,7 @@ def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -
     if p < SIGNIFICANT:
         found = f"the change of {what} goes with the change of behaviour"
         facts = (
-            f"rho = {number(strongest.rho)} (95 % interval {number(strongest.low)} to {number(strongest.high)}, "
-            f"{tests}; rho and its interval are of the strongest of these, so that rho is too large on average); given "
+            f"rho = {number(strongest.rho)} ({tests}; it is the strongest of these, and too large on average); given "
             f"the baseline score, lengths and the task's covariates, rho = {number(strongest.partial)} "
             f"({p_value(strongest.partial_p)} alone)"
         )
@@ -415,13 +430,32 @@ def order_warning(order: OrderEffect, title: str) -> str:
 
 
 def _untested(headline: Headline, level: Level) -> str:
-    reasons = [link.reason for link in headline.links[level].values() if link.reason]
+    links = headline.links[level].values()
+    reasons = [link.reason for link in links if link.reason]
+    if any(link.same.any() for link in links):
+        reasons = ["nearly all have the same change of every measure", *reasons]
     return (
         f"{LEVEL_TITLES[level]}, links with behaviour cannot be tested: {(reasons or ['no measure has a value'])[0]}."
     )
 
 
-def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: Setting | None = None) -> list[str]:
+def no_room(share: float, title: str) -> str:
+    """What a hypothesis is worth that holds by the prompts' text alone; "" where there is room.
+
+    share: of the largest alignment that layer 0 reaches.
+    """
+    if not share >= NEARLY_ALL:
+        return ""
+    return (
+        f"“{title}” holds by the prompts' text alone: layer 0, which knows words and no more, reaches {_share(share)} "
+        "of the largest alignment there could be. No layer and no demonstrations can add to that, so its alignment "
+        "tests nothing here. Take another hypothesis, or the embedding of the last prompt token."
+    )
+
+
+def sentences(
+    headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: Setting | None = None, hypothesis: str = ""
+) -> list[str]:
     """The headline in sentences, behaviour first.
 
     Parameters
@@ -430,6 +464,7 @@ def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: S
     title: the main score's title.
     a, b: the specs of the two conditions.
     setting: what the task says of its score; None = nothing.
+    hypothesis: the primary hypothesis's title.
     """
     limits = scope(headline, a.demonstrations, b.demonstrations)
     said = [_behaviour(headline, title, setting or Setting(), limits)]
@@ -441,6 +476,7 @@ def sentences(headline: Headline, title: str, a: RunSpec, b: RunSpec, setting: S
     for level in LEVELS:
         strongest = headline.strongest.get(level)
         said.append(_link(headline, level, strongest, limits) if strongest else _untested(headline, level))
+    said += [sentence for sentence in [no_room(headline.text_share, hypothesis)] if sentence]
     if headline.order is not None and headline.order.p < WARN:
         said.append(order_warning(headline.order, title))
     said.append(contrast_note(a, b, headline.tokens))

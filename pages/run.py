@@ -1,11 +1,13 @@
 """Choose what to run, see the exact prompt before it runs, run A, B or both, and watch the queue."""
 
+from typing import get_args
+
 import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
-from iclviz.spec import DEFAULT_POOLINGS, POOLINGS
+from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
 from iclviz.ui import choice, controls, examples, jobs, loading, own_tasks, task_options
 from iclviz.ui.conditions import Condition, conditions
@@ -95,6 +97,16 @@ with st.expander("Task options and prompt style"):
         required=True,
         help="plain: the bare text; chat: one user message in the model's chat template; preset: the model's default.",
     )
+    choice.bound(
+        st.segmented_control,
+        "First token",
+        "first_token",
+        get_args(FirstToken),
+        required=True,
+        help="The first token collects attention, whatever it is. start: it is a start token, or a line break, apart "
+        "from all content; as is: nothing is put before a plain prompt.",
+    )
+    task_options.template_form()
     choice.bound(
         st.multiselect,
         "Further embeddings",

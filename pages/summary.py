@@ -52,7 +52,8 @@ DEEPER = {
 def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
     """The headline in sentences, behaviour first and large."""
     hypothesis, label = (of.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
-    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b, setting(of, chosen.a, chosen.b))
+    said = setting(of, chosen.a, chosen.b)
+    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b, said, hypothesis)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
         st.markdown(f"#### {as_text(verdict)}")

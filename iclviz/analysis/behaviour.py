@@ -5,9 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.resolution import NATS
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
+
+LOGPROB, MARGIN = "answer_logprob", "logprob_margin"
+"""Scores that need no parsing; the first rises with the format too, the second is against other answers'."""
+
+PREFERRED = "prefers_right"
+"""Whether the margin is above zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +52,13 @@ def coarsest_groups(recording: Recording) -> Array | None:
     return min(recording.groups.values(), key=lambda groups: len(np.unique(groups)))
 
 
+def score_resolution(recording: Recording, score: str) -> float:
+    """The least difference of a score that its numbers hold: of log-probabilities that of the model's arithmetic."""
+    return NATS[recording.spec.dtype or "float32"] if score in (LOGPROB, MARGIN) else 0.0
+
+
 def score_of(recording: Recording, score: str) -> Array:
-    """(n,) a score of each item.
+    """(n,) a score of each item; which answer is preferred is one half where nothing tells them apart.
 
     Raises
     ------
@@ -54,7 +66,11 @@ def score_of(recording: Recording, score: str) -> Array:
     """
     if score not in recording.scores:
         raise unknown(AnalysisError, "score", score, list(recording.scores))
-    return np.asarray(recording.scores[score], dtype=float)
+    values = np.asarray(recording.scores[score], dtype=float)
+    if score == PREFERRED and MARGIN in recording.scores:
+        margin = np.asarray(recording.scores[MARGIN], dtype=float)
+        return np.where(np.abs(margin) <= score_resolution(recording, MARGIN), 0.5, values)
+    return values
 
 
 def score_summary(

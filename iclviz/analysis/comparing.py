@@ -15,6 +15,7 @@ The bootstrap of pairs is conservative where neither side has structure. A layer
 resample (layer 0 of the queries' mean) has no p and stays out of the correction.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,10 @@ from scipy.stats import norm, t
 from iclviz.analysis.correlations import Method, align, pairs_of
 from iclviz.analysis.paired import PairedTest, two_sided
 from iclviz.analysis.resampling import resamples
+from iclviz.analysis.resolution import held
 from iclviz.analysis.rsa import check_fit
 from iclviz.analysis.statistics import (
+    SIGNIFICANT,
     benjamini_hochberg,
     bootstrap_weights,
     holm,
@@ -115,6 +118,15 @@ def inverted(estimate: Array, samples: Array) -> tuple[Array, Array, Array]:
     return p, corrected, fdr
 
 
+def _inverted_interval(samples: Array) -> tuple[Array, Array]:
+    """The central 95 % of resamples (B, K): it leaves 0 out exactly where `inverted` gives p < 0.05."""
+    place = math.ceil(SIGNIFICANT / 2 * (1 + len(samples))) - 2
+    if place < 0 or not np.isfinite(samples).all():
+        return percentile_interval(samples)
+    ordered = np.sort(samples, axis=0)
+    return ordered[place], ordered[-1 - place]
+
+
 def _spread(samples: Array) -> Array:
     """(K,) the standard deviation of resamples (B, K), 0 where there are none."""
     known = np.isfinite(samples).any(axis=0) if len(samples) else np.zeros(samples.shape[1], dtype=bool)
@@ -140,7 +152,7 @@ def seeds_error(estimates: Array, of_groups: Array, n_units: int) -> tuple[Array
 
 def _stack(rsms: Array, n: int) -> Array:
     """(S, K, n, n) RSMs of one seed or several."""
-    rsms = np.asarray(rsms, dtype=float)
+    rsms = held(rsms)
     stacked = rsms[None] if rsms.ndim == 3 else rsms
     if stacked.ndim != 4 or stacked.shape[2:] != (n, n):
         raise AnalysisError(
@@ -273,7 +285,7 @@ def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.rand
     reason, absent = no_p_reason(codes), np.full(estimates.shape[1], np.nan)
     if n_seeds == 1:
         wide = estimate + student_stretch(n_units) * (samples[0] - estimate)
-        low, high = percentile_interval(wide)
+        low, high = _inverted_interval(wide)
         p, corrected, fdr = (absent, absent, absent) if reason else inverted(estimate, wide)
     else:
         error, degrees = seeds_error(estimates, _spread(samples.mean(axis=0)), n_units)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.rounding import only_rounding
+from iclviz.analysis.resolution import only_rounding
 from iclviz.analysis.rsa import Metric, rsm
 from iclviz.analysis.statistics import (
     PValues,
@@ -67,7 +67,7 @@ def joint_rsms(composite: Array, simple: Array, metric: Metric = "cosine") -> Ar
     ------
     AnalysisError: shapes do not fit, or an unknown metric.
     """
-    sides = [np.asarray(side, dtype=np.float64) for side in (composite, simple)]
+    sides = [np.asarray(side) for side in (composite, simple)]
     if sides[0].shape != sides[1].shape or sides[0].ndim != 3:
         raise AnalysisError(
             f"Composite and simple embeddings have shapes {sides[0].shape} and {sides[1].shape}.",
@@ -79,7 +79,8 @@ def joint_rsms(composite: Array, simple: Array, metric: Metric = "cosine") -> Ar
 
 
 def _own_mean_removed(x: Array) -> Array:
-    return np.full(x.shape, np.nan) if only_rounding(x) else x - x.mean(axis=0)
+    wide = x.astype(np.float64)
+    return np.full(x.shape, np.nan) if only_rounding(x) else wide - wide.mean(axis=0)
 
 
 def composite_to_simple(

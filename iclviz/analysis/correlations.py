@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from iclviz.analysis.rounding import SAME_PAIRS
+from iclviz.analysis.resolution import SAME_PAIRS
 from iclviz.recording import Array
 
 Method = Literal["spearman", "pearson", "tau-a", "rho-a"]

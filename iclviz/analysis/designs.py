@@ -12,6 +12,8 @@ only what is left alike:
 4. Items trade places within a block and cell. Where each block holds every cell once, nothing could: then a group's
    values move as a whole to other groups of the same make-up, cell by cell. Where hardly two groups have the same
    make-up, what factors leave of items trades places within blocks (Freedman and Lane 1983).
+5. Items that are copies of one *unit* (one word, asked twice) are alike in measure and score: they count as one, whose
+   values are their means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +24,14 @@ import numpy as np
 from scipy.linalg import orth
 from scipy.stats import rankdata
 
-from iclviz.analysis.statistics import permutations, unit_codes
+from iclviz.analysis.statistics import permutations, quotient, unit_codes
+from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
 _VARIES = 1e-9
+
+UNIT = "unit"
+"""The factor whose levels are units: what several items are copies of, such as one word that is asked about twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class Design:
         AnalysisError: there is not one group for each item.
         """
         codes = unit_codes(groups, n)
-        values = [np.asarray(factor) for factor in (factors or {}).values()]
+        values = [np.asarray(factor) for name, factor in (factors or {}).items() if name != UNIT]
         numbers = [value.astype(float) for value in values if value.dtype.kind == "f"]
         names = [unit_codes(value, n) for value in values if value.dtype.kind != "f"]
         nested = [name for name in names if _is_nested(name, codes)]
@@ -174,6 +180,46 @@ class Design:
             for source in np.unique(moved[:, group]):
                 places[np.ix_(moved[:, group] == source, rows)] = self.members[source]
         return places
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What n items are copies of: (n,) the number of each item's unit, from 0."""
+
+    codes: Array
+
+    @classmethod
+    def of(cls, factors: Mapping[str, Array] | None, groups: Array, n: int) -> "Units | None":
+        """The units that factors, name -> (n,), tell of items in groups (n,); None where every item is its own.
+
+        Raises
+        ------
+        AnalysisError: a unit has items in two groups.
+        """
+        if UNIT not in (factors or {}):
+            return None
+        codes = unit_codes((factors or {})[UNIT], n)
+        if not _is_nested(codes, groups):
+            raise AnalysisError("A unit has items in two groups.", "Give all copies of one thing the same group.")
+        return cls(codes) if int(codes.max(initial=-1)) + 1 < n else None
+
+    @property
+    def firsts(self) -> Array:
+        """(U,) the place of each unit's first item."""
+        return np.asarray(np.unique(self.codes, return_index=True)[1])
+
+    def means(self, values: Array) -> Array:
+        """(..., U) of values (..., n), NaN left out."""
+        one_hot, known = np.eye(len(self.firsts))[self.codes], np.isfinite(values)
+        return quotient(np.where(known, values, 0.0) @ one_hot, known @ one_hot)
+
+    def factor(self, values: Array) -> Array:
+        """(U,) a factor's levels: of numbers the mean, of names all that the unit's items have."""
+        values = np.asarray(values)
+        if values.dtype.kind == "f":
+            return self.means(values)
+        of_units = [sorted(set(values[self.codes == code].astype(str))) for code in range(len(self.firsts))]
+        return np.array([" + ".join(names) for names in of_units])
 
 
 def group_means(values: Array, codes: Array) -> Array:

@@ -4,19 +4,20 @@ Where a document is there with an injected and with a harmless text, its effect 
 two. Each pair counts once; what pairs share (a wording) is what is independent of each other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.behaviour import score_of
+from iclviz.analysis.behaviour import score_of, score_resolution
 from iclviz.analysis.comparing import Change, paired_over_seeds
-from iclviz.analysis.measures import Measuring, measure_of
+from iclviz.analysis.measures import Measuring, held_values
 from iclviz.analysis.paired import paired_test
-from iclviz.analysis.pairs import Comparison, check_layers
+from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.resolution import settled
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
-from iclviz.recording import Array, Recording
+from iclviz.recording import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,9 @@ def score_effect(comparison: Comparison, contrast: Contrast, score: str) -> Effe
     ------
     AnalysisError: a recording has no such score, or the items no such factors.
     """
-    return _effect(comparison, contrast, lambda recording, items: score_of(recording, score)[items, None])
+    least = np.array(max(score_resolution(one, score) for pair in comparison.pairs for one in pair))
+    a, b = comparison.values(lambda recording, items: score_of(recording, score)[items, None])
+    return _effect(comparison, contrast, (a, least), (b, least))
 
 
 def measure_effect(
@@ -94,16 +97,16 @@ def measure_effect(
     ------
     AnalysisError: an unknown measure, hypothesis or label, or the items have no such factors.
     """
-    check_layers(comparison)
-    return _effect(comparison, contrast, lambda recording, items: measure_of(recording, measure, measuring, items))
+    return _effect(comparison, contrast, *held_values(comparison, measure, measuring))
 
 
-def _effect(comparison: Comparison, contrast: Contrast, of: Callable[[Recording, Array], Array]) -> Effect:
-    """On what the common items of a recording have, (m, K): `of` it and their places (m,)."""
+def _effect(comparison: Comparison, contrast: Contrast, of_a: tuple[Array, Array], of_b: tuple[Array, Array]) -> Effect:
+    """On what the common items have in A and in B, (S, m, K), each with the least difference that it holds."""
     pairs = pairs_of(comparison.factors, contrast)
     groups = None if comparison.groups is None else comparison.groups[pairs.level]
-    a, b = (pairs.difference(values) for values in comparison.values(of))
-    return Effect(_tested(a, groups), _tested(b, groups), _tested(b - a, groups), len(pairs.level))
+    a, b = (settled(pairs.difference(values), least) for values, least in (of_a, of_b))
+    change = settled(b - a, np.hypot(of_a[1], of_b[1]))
+    return Effect(_tested(a, groups), _tested(b, groups), _tested(change, groups), len(pairs.level))
 
 
 def _tested(values: Array, groups: Array | None) -> Change:

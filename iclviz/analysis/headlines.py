@@ -15,13 +15,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.behaviour import LOGPROB, MARGIN
 from iclviz.analysis.comparing import Change
 from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
-from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change
-from iclviz.analysis.of_pairs import covariates, score_change, score_difference, score_level, score_mean
+from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change, tied_change
+from iclviz.analysis.of_pairs import (
+    covariates,
+    score_change,
+    score_difference,
+    score_level,
+    score_mean,
+    tied_score_change,
+)
+from iclviz.analysis.of_recording import text_share
 from iclviz.analysis.order import OrderEffect, recording_order
 from iclviz.analysis.pairs import Comparison, compare
+from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import MeanInterval, holm
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
@@ -31,9 +41,6 @@ PRIMARY = Measuring(rows="last")
 """Attention is that of the last prompt token, the same text in A and B. Response tokens attend to copies of themselves,
 so their ratio goes with the answer by construction.
 """
-
-LOGPROB, MARGIN = "answer_logprob", "logprob_margin"
-"""Scores that need no parsing; the first rises with the format too, the second is against other answers'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +79,8 @@ class Headline:
     contrast: the effect that the task is about, or None; effect: it on the main score in A and B, and its change.
     by_level: level of the contrast's factor -> the main score there.
     family: "score", "margin", "link" -> p corrected by Holm's method over those that were tested.
+    text_share: how far the prompts' text alone is aligned with the hypothesis, see `room`; the larger of A and B. Where
+        it leaves no room, alignment has no link.
     tokens: mean prompt tokens in A and in B.
     order: how the main score goes with the order of items, of the side where it does most; None without an order.
     parsed_change: the same over items parsed on both sides; None where there are none, or all are.
@@ -95,6 +104,7 @@ class Headline:
     effect: Effect | None
     by_level: Mapping[str, LevelScore]
     family: Mapping[str, float]
+    text_share: float
     tokens: tuple[float, float]
     order: OrderEffect | None
     parsed_change: Change | None
@@ -161,6 +171,7 @@ def headline(
         effect=effect,
         by_level=score_by_level(comparison, contrast, score) if contrast else {},
         family=_family(change, margin, strongest),
+        text_share=_text_share(comparison, measuring or PRIMARY),
         tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
         order=_order(comparison, score),
         parsed_change=None if contrast else parsed,
@@ -180,7 +191,8 @@ def headline(
 def _links(
     comparison: Comparison, score: str, how: Measuring, n_permutations: int, n_bootstrap: int, seed: int
 ) -> dict[Level, dict[str, Link]]:
-    changes, scores, given = _changes(comparison, how), score_change(comparison, score), covariates(comparison, score)
+    changes, scores = _changes(comparison, how), tied_score_change(comparison, score)
+    given = covariates(comparison, score)
     return {
         level: linked(
             changes,
@@ -206,6 +218,14 @@ def _family(change: Change, margin: Change | None, strongest: Mapping[Level, "St
         found["link"] = min(one.p for one in strongest.values())
     tested = {name: p for name, p in found.items() if np.isfinite(p)}
     return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True)) if tested else {}
+
+
+def _text_share(comparison: Comparison, how: Measuring) -> float:
+    hypothesis, _ = how.of(comparison.first)
+    if not hypothesis:
+        return float("nan")
+    shares = [text_share(one, hypothesis, how.pooling, how.metric) for one in comparison.pairs[0]]
+    return max((share for share in shares if np.isfinite(share)), default=float("nan"))
 
 
 def _n_scored(comparison: Comparison, score: str) -> int:
@@ -243,8 +263,9 @@ def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
     irrelevant text shown.
     """
     hypothesis, label = how.of(comparison.first)
-    there = {"alignment": bool(hypothesis), "probe": bool(label), "attention_ratio": True}
-    changes = {name: measure_change(comparison, name, how) for name in MEASURES if there[name]}
+    has_room = bool(hypothesis) and not _text_share(comparison, how) >= NEARLY_ALL
+    there = {"alignment": has_room, "probe": bool(label), "attention_ratio": True}
+    changes = {name: tied_change(comparison, name, how) for name in MEASURES if there[name]}
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 

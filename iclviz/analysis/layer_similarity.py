@@ -8,7 +8,7 @@ is near 1 where there are more dimensions than items; the unbiased one is near 0
 import numpy as np
 
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
-from iclviz.analysis.rounding import only_rounding
+from iclviz.analysis.resolution import held, only_rounding
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
 
@@ -35,8 +35,8 @@ def second_order(rsms: Array, others: Array | None = None, method: Method = "spe
     """
     if method not in CORRELATIONS:
         raise unknown(AnalysisError, "method", method, list(CORRELATIONS))
-    rsms = np.asarray(rsms, dtype=float)
-    others = rsms if others is None else np.asarray(others, dtype=float)
+    rsms = held(rsms)
+    others = rsms if others is None else held(others)
     if rsms.ndim != 3 or others.ndim != 3 or rsms.shape[1:] != others.shape[1:] or rsms.shape[1] != rsms.shape[2]:
         raise AnalysisError(
             f"RSMs of shapes {rsms.shape} and {others.shape} are not over the same items.",
@@ -47,11 +47,10 @@ def second_order(rsms: Array, others: Array | None = None, method: Method = "spe
 
 def _u_centred(x: Array) -> Array:
     """The U-centred inner products (n, n) of embeddings (n, d), diagonal zero; NaN where all items are the same."""
-    x = np.asarray(x, dtype=np.float64)
-    n = len(x)
-    if not np.isfinite(x).all() or only_rounding(x):
+    n, wide = len(x), np.asarray(x, dtype=np.float64)
+    if not np.isfinite(wide).all() or only_rounding(x):
         return np.full((n, n), np.nan)
-    centred = x - x.mean(axis=0)
+    centred = wide - wide.mean(axis=0)
     gram = centred @ centred.T
     np.fill_diagonal(gram, 0.0)
     rows = gram.sum(axis=1) / (n - 2)

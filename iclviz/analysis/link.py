@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iclviz.analysis.comparing import over_seeds
-from iclviz.analysis.designs import Design, basis, group_means, kinds, without
+from iclviz.analysis.designs import Design, Units, basis, group_means, kinds, without
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import (
@@ -32,6 +32,7 @@ from iclviz.analysis.statistics import (
     percentile_interval,
     permutations,
     too_few,
+    unit_codes,
 )
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
@@ -40,6 +41,7 @@ Level = Literal["within", "between"]
 LEVELS: tuple[Level, ...] = ("within", "between")
 
 _LEAST = 1e-9
+_DIGITS = 12
 _LEAST_SHARE = 0.5
 """A layer in which fewer items have a change is left out; in the others an item without one is."""
 
@@ -55,10 +57,12 @@ class Link:
     p, p_corrected, p_fdr: two-sided; alone, corrected over layers and over all measures that were tested with it, by
         Benjamini-Hochberg over the same.
     partial, partial_p, partial_p_corrected: the same correlation given the covariates, and its p alone and corrected.
-    n: items; n_units: groups; n_seeds: demonstration seeds; n_permutations: permutations used.
+    n: items, copies of one unit counted once; n_units: groups; n_seeds: demonstration seeds.
+    n_permutations: permutations used.
     n_tests: correlations over which `p_corrected` is corrected.
     moved: what was permuted: "items within groups", "groups' contrasts" or "groups".
     reason: why there is no p, or None.
+    same: whether nearly all items have the same change of the measure, so that there is no link to be found.
     """
 
     level: Level
@@ -78,6 +82,7 @@ class Link:
     n_tests: int
     moved: str
     reason: str | None
+    same: Array
 
 
 def _prepared(values: Array, design: Design, level: Level) -> Array:
@@ -85,8 +90,25 @@ def _prepared(values: Array, design: Design, level: Level) -> Array:
     (..., G) less what the groups' shares of the factors explain.
     """
     if level == "between":
-        return design.without_factors(rankdata(group_means(values, design.groups), axis=-1), within=False)
+        return design.without_factors(rankdata(_means(values, design), axis=-1), within=False)
     return design.without_factors(rankdata(values, axis=-1), within=True)
+
+
+def _means(values: Array, design: Design) -> Array:
+    """(..., G) means of groups; those of equal values are equal."""
+    means = group_means(values, design.groups)
+    scale = np.abs(means).max(axis=-1, keepdims=True, initial=0.0)
+    return np.asarray(np.round(means / np.where(scale > 0, scale, 1.0), _DIGITS) * scale)
+
+
+def _few_change(values: Array, design: Design, level: Level) -> Array:
+    """(K,) whether nearly all items, or groups, have the same value in columns (S, K, m), whatever the seed: fewer than
+    8 and than half of them have another.
+    """
+    compared = _means(values, design) if level == "between" else values
+    n = compared.shape[-1]
+    others = [[n - np.unique(column, return_counts=True)[1].max(initial=0) for column in seed] for seed in compared]
+    return np.asarray(np.max(others, axis=0) < min(MIN_UNITS, n / 2))
 
 
 def _correlations(x: Array, y: Array) -> Array:
@@ -109,7 +131,7 @@ def _moves(y: Array, design: Design, level: Level, n_permutations: int, rng: np.
     """How scores y (S, n) may be rearranged if nothing goes with them."""
     if level == "between":
         reason = no_p_reason(design.groups)
-        alike, strata = kinds(group_means(y, design.groups)), np.zeros(design.n_groups, dtype=int)
+        alike, strata = kinds(_means(y, design)), np.zeros(design.n_groups, dtype=int)
         places = permutations(alike, strata, 0 if reason else n_permutations, rng)
         return _Moves(places, "groups", reason)
     if design.moves_items(y, MIN_UNITS):
@@ -149,7 +171,8 @@ def linked(
     changes: measure -> (n, K) its change of each item and layer, or (S, n, K) over demonstration seeds.
     score_change: (n,) or (S, n).
     groups: (n,) what is independent of each other; None = single items, which have a link between groups only.
-    factors: name -> (n,) what the design makes different between the items of a group, see `designs`.
+    factors: name -> (n,) what the design makes different between the items of a group, see `designs`; items of one
+        "unit" count as one.
     covariates: name -> (n,) or (S, n), for the partial correlation.
     seed: draws permutations and resamples.
 
@@ -164,16 +187,22 @@ def linked(
     y = np.atleast_2d(np.asarray(score_change, dtype=float))
     x = {name: _per_seed(name, change, y.shape) for name, change in changes.items()}
     beside = [np.broadcast_to(np.atleast_2d(values), y.shape).astype(float) for values in (covariates or {}).values()]
-    joined = np.concatenate(list(x.values()), axis=2)
-    layers = np.isfinite(joined).all(axis=0).mean(axis=0) >= _LEAST_SHARE
-    items = np.isfinite(y).all(axis=0) & np.isfinite(joined[:, :, layers]).all(axis=(0, 2))
+    joined = np.concatenate(list(x.values()), axis=2).swapaxes(1, 2)
+    codes, factors = unit_codes(groups, y.shape[1]), dict(factors or {})
+    units = Units.of(factors, codes, y.shape[1])
+    if units:
+        joined, y, beside = units.means(joined), units.means(y), [units.means(values) for values in beside]
+        codes, factors = codes[units.firsts], {name: units.factor(factor) for name, factor in factors.items()}
+    layers = np.isfinite(joined).all(axis=0).mean(axis=1) >= _LEAST_SHARE
+    items = np.isfinite(y).all(axis=0) & np.isfinite(joined[:, layers]).all(axis=(0, 1))
     items &= np.all([np.isfinite(values).all(axis=0) for values in beside], axis=0) if beside else True
-    design = Design.of(y.shape[1], groups, factors).take(np.flatnonzero(items))
-    data = _Data(
-        joined[:, items][:, :, layers].swapaxes(1, 2), y[:, items], [v[:, items] for v in beside], design, level
-    )
+    design = Design.of(y.shape[1], codes, factors).take(np.flatnonzero(items))
+    same = np.zeros(len(layers), dtype=bool)
+    same[layers] = items.any() and _few_change(joined[:, layers][:, :, items], design, level)
+    layers &= ~same
+    data = _Data(joined[:, layers][:, :, items], y[:, items], [v[:, items] for v in beside], design, level)
     columns = _link(data, n_permutations, n_bootstrap, seed)
-    return _by_measure(columns, data, layers, {name: change.shape[2] for name, change in x.items()})
+    return _by_measure(columns, data, layers, same, {name: change.shape[2] for name, change in x.items()})
 
 
 def _per_seed(name: str, change: Array, shape: tuple[int, ...]) -> Array:
@@ -298,7 +327,9 @@ def _without_covariates(data: _Data, x: Array, y: Array, moves: _Moves) -> dict[
     return _tested(left_x, left_y, removed, moves)
 
 
-def _by_measure(columns: _Columns, data: _Data, layers: Array, widths: Mapping[str, int]) -> dict[str, Link]:
+def _by_measure(
+    columns: _Columns, data: _Data, layers: Array, same: Array, widths: Mapping[str, int]
+) -> dict[str, Link]:
     """Each measure's part of the columns, layers that were left out filled with NaN."""
     wide = {name: np.full(len(layers), np.nan) for name in columns.arrays}
     for name, values in columns.arrays.items():
@@ -309,6 +340,7 @@ def _by_measure(columns: _Columns, data: _Data, layers: Array, widths: Mapping[s
         links[measure] = Link(
             level=data.level,
             **own,
+            same=same[start : start + width],
             n=data.y.shape[1],
             n_units=data.design.n_groups,
             n_seeds=len(data.y),

@@ -1,6 +1,6 @@
 """What a model's inside is measured by, item by item: own alignment, held-out probe evidence, log attention ratio."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,12 +8,16 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
-from iclviz.analysis.of_recording import held_out_probe, probed_labels, recording_rsms, said_by
+from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms, said_by
 from iclviz.analysis.pairs import Comparison, check_layers
-from iclviz.analysis.rsa import Metric, item_alignment
+from iclviz.analysis.resolution import NATS, TIMES, UNITS, resolution, settled, tied
+from iclviz.analysis.rsa import Metric, item_alignment, rsms
 from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
+
+_SUMS = 1e-9
+"""What sums in float64 leave of equal values."""
 
 Measure = Literal["alignment", "probe", "attention_ratio"]
 
@@ -51,6 +55,11 @@ def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Arr
     return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
 
 
+def log_ratio_resolution(recordings: Iterable[Recording]) -> float:
+    """The least difference that log attention ratios of all of these hold."""
+    return max(NATS[recording.spec.dtype or "float32"] for recording in recordings)
+
+
 def _item_alignment(recording: Recording, how: Measuring, items: Array) -> Array:
     hypothesis, _ = how.of(recording)
     said = said_by(recording, hypothesis)
@@ -76,6 +85,29 @@ items of a recording, probes of these alone, so that those of two recordings hav
 """
 
 
+def _alignment_resolution(recording: Recording, how: Measuring, items: Array, value: Array) -> Array:
+    hypothesis, _ = how.of(recording)
+    said, x = said_by(recording, hypothesis), embeddings(recording, how.pooling)
+    return resolution(lambda moved: item_alignment(rsms(moved, how.metric), said)[items], x)
+
+
+def _evidence_resolution(recording: Recording, how: Measuring, items: Array, value: Array) -> Array:
+    unit = UNITS[str(embeddings(recording, how.pooling).dtype)]
+    return np.asarray(TIMES * unit * np.sqrt(mean_of_known(value**2)))
+
+
+def _log_ratio_resolution(recording: Recording, how: Measuring, items: Array, value: Array) -> Array:
+    return np.full(value.shape[1], log_ratio_resolution([recording]))
+
+
+RESOLUTIONS: Mapping[str, Callable[[Recording, Measuring, Array, Array], Array]] = {
+    "alignment": _alignment_resolution,
+    "probe": _evidence_resolution,
+    "attention_ratio": _log_ratio_resolution,
+}
+"""Measure -> the least difference that it holds in each layer (K,), from its value (m, K)."""
+
+
 def first_layer(measure: str) -> int:
     """The number of a measure's first column: attention belongs to blocks, which count from 1."""
     return 1 if measure == "attention_ratio" else 0
@@ -94,14 +126,45 @@ def measure_of(recording: Recording, measure: str, measuring: Measuring | None, 
 
 
 def measure_change(comparison: Comparison, measure: str, measuring: Measuring | None = None) -> Array:
-    """(S, m, K) B minus A of a measure of each item in each layer.
+    """(S, m, K) B minus A of a measure of each item in each layer, 0 where its numbers hold no difference.
+
+    Raises
+    ------
+    AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
+    """
+    return settled(*_change(comparison, measure, measuring))
+
+
+def tied_change(comparison: Comparison, measure: str, measuring: Measuring | None = None) -> Array:
+    """The same, items whose changes differ by less than that being ties: what ranks may be taken of."""
+    change, least = _change(comparison, measure, measuring)
+    return tied(settled(change, least).swapaxes(1, 2), least[:, 0]).swapaxes(1, 2)
+
+
+def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
+    """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
+    (a, least_a), (b, least_b) = held_values(comparison, measure, measuring)
+    return b - a, np.hypot(least_a, least_b) + _SUMS
+
+
+def held_values(
+    comparison: Comparison, measure: str, measuring: Measuring | None = None
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """In A and in B: a measure of each item and layer, (S, m, K), and the least difference that it holds, (S, 1, K).
 
     Raises
     ------
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
     check_layers(comparison)
-    return comparison.change(lambda recording, items: measure_of(recording, measure, measuring, items))
+    how = measuring or Measuring()
+
+    def of(recording: Recording, items: Array) -> Array:
+        value = measure_of(recording, measure, how, items)
+        return np.vstack([value, RESOLUTIONS[measure](recording, how, items, value)])
+
+    a, b = comparison.values(of)
+    return (a[:, :-1], a[:, -1:]), (b[:, :-1], b[:, -1:])
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from iclviz.analysis.behaviour import coarsest_groups, score_of
+from iclviz.analysis.behaviour import coarsest_groups, score_of, score_resolution
 from iclviz.analysis.comparing import Change, Difference, alignment_difference, paired_over_seeds, seeds_p
 from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.measures import MEASURES, Measure, Measuring, measure_change, ratio_of
+from iclviz.analysis.measures import MEASURES, Measure, Measuring, log_ratio_resolution, ratio_of, tied_change
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, embeddings, held_out_probe, recording_rsms, said_by
 from iclviz.analysis.paired import PairedTest, paired_test, standardised_p
 from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
 from iclviz.analysis.probing.swapping import Swapped, swapped
+from iclviz.analysis.resolution import same_layers, settled, tied
 from iclviz.analysis.rsa import Metric
 from iclviz.analysis.statistics import MeanInterval, mean_interval, unit_codes
 from iclviz.errors import AnalysisError
@@ -74,13 +75,23 @@ def score_level(comparison: Comparison, side: int, score: str) -> Change | MeanI
 
 
 def score_change(comparison: Comparison, score: str) -> Array:
-    """(S, m) B minus A of a score, NaN where an item has none.
+    """(S, m) B minus A of a score, NaN where an item has none, 0 where its numbers hold no difference.
 
     Raises
     ------
     AnalysisError: a recording has no such score.
     """
-    return comparison.change(lambda recording, items: score_of(recording, score)[items])
+    change = comparison.change(lambda recording, items: score_of(recording, score)[items])
+    return settled(change, _least(comparison, score))
+
+
+def tied_score_change(comparison: Comparison, score: str) -> Array:
+    """The same, items whose changes differ by less than that being ties: what ranks may be taken of."""
+    return tied(score_change(comparison, score), _least(comparison, score))
+
+
+def _least(comparison: Comparison, score: str) -> float:
+    return max(score_resolution(one, score) for pair in comparison.pairs for one in pair)
 
 
 def alignment_change(
@@ -101,7 +112,16 @@ def alignment_change(
         different = {id(one): one for one in comparison.side(side)}
         return np.stack([_rsms(one, comparison.items(one), pooling, metric) for one in different.values()])
 
-    return alignment_difference(stacks(0), stacks(1), said[np.ix_(items, items)], comparison.groups, method=method)
+    before, after = stacks(0), stacks(1)
+    same = _same_layers(comparison, pooling)
+    after[:, same] = before[:, same] = before[:1, same]
+    return alignment_difference(before, after, said[np.ix_(items, items)], comparison.groups, method=method)
+
+
+def _same_layers(comparison: Comparison, pooling: str) -> Array:
+    """(K,) whether rounding alone tells B from A in a layer, whatever the demonstration seed."""
+    pairs = [[embeddings(one, pooling)[comparison.items(one)] for one in pair] for pair in comparison.pairs]
+    return np.asarray(np.all([same_layers(a, b) for a, b in pairs], axis=0))
 
 
 def _rsms(recording: Recording, items: Array, pooling: str, metric: Metric) -> Array:
@@ -119,7 +139,10 @@ def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None,
     check_layers(comparison)
     how = measuring or Measuring()
 
-    change = comparison.change(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
+    change = settled(
+        comparison.change(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items]),
+        log_ratio_resolution(one for pair in comparison.pairs for one in pair),
+    )
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)
@@ -147,12 +170,14 @@ def probe_change(
     """
     check_layers(comparison)
     change = comparison.change(lambda recording, items: held_out_probe(recording, label, pooling, items).group_values)
+    same = _same_layers(comparison, pooling)
+    change[:, :, same] = np.where(np.isfinite(change[:, :, same]), 0.0, np.nan)
     folds = unit_codes(comparison.of_items(comparison.first.groups[label]), change.shape[1])
     labelled = np.flatnonzero(np.isfinite(change).any(axis=(0, 2)))
     firsts = labelled[np.unique(folds[labelled], return_index=True)[1]]
     units = None if comparison.groups is None else comparison.groups[firsts]
     test = _tested(comparison, change[:, firsts], units)
-    swaps = [_swapped(comparison, pair, label, pooling, n_permutations) for pair in comparison.pairs]
+    swaps = [_swapped(comparison, pair, label, pooling, same, n_permutations) for pair in comparison.pairs]
     if swaps[0].reason:
         absent = np.full(change.shape[2], np.nan)
         return replace(test, p=absent, p_corrected=absent, p_fdr=absent, reason=swaps[0].reason)
@@ -162,9 +187,11 @@ def probe_change(
 
 
 def _swapped(
-    comparison: Comparison, pair: tuple[Recording, Recording], label: str, pooling: str, n_permutations: int
-) -> Swapped:
+    comparison: Comparison, pair: tuple[Recording, Recording], label: str, pooling: str, same: Array,
+    n_permutations: int,
+) -> Swapped:  # fmt: skip
     a, b = (embeddings(one, pooling)[comparison.items(one)] for one in pair)
+    b[:, same] = a[:, same]
     first = comparison.first
     labels, folds = (comparison.of_items(values[label]) for values in (first.labels, first.groups))
     assert labels is not None
@@ -228,8 +255,8 @@ def links(
     AnalysisError: an unknown measure, score, hypothesis or label.
     """
     return linked(
-        {measure: measure_change(comparison, measure, measuring) for measure in measures},
-        score_change(comparison, score),
+        {measure: tied_change(comparison, measure, measuring) for measure in measures},
+        tied_score_change(comparison, score),
         comparison.groups,
         level=level,
         factors=comparison.factors,

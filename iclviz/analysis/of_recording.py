@@ -22,8 +22,9 @@ from iclviz.analysis.attention import (
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.probing import Probe, probe
-from iclviz.analysis.rounding import missing_layers
-from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, rsms
+from iclviz.analysis.resolution import missing_layers
+from iclviz.analysis.room import share_of_largest
+from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, rsm, rsms
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
 
@@ -47,7 +48,7 @@ def demonstration_scope(recordings: Iterable[Recording]) -> str:
 
 
 def embeddings(recording: Recording, pooling: str) -> Array:
-    """(n, L + 1, d) float32 embeddings of a pooling.
+    """(n, L + 1, d) embeddings of a pooling, in the type that keeps them, float16 or float32.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def embeddings(recording: Recording, pooling: str) -> Array:
     """
     if pooling not in recording.embeddings:
         raise unknown(AnalysisError, "pooling of this recording", pooling, list(recording.embeddings))
-    return np.asarray(recording.embeddings[pooling], dtype=np.float32)
+    return np.asarray(recording.embeddings[pooling])
 
 
 def said_by(recording: Recording, hypothesis: str) -> Array:
@@ -108,7 +109,21 @@ def recording_alignment(
         n_permutations=n_permutations,
     )
     exact = missing_layers(x)
-    return replace(test, missing={layer: exact.get(layer, why) for layer, why in test.missing.items()})
+    return replace(
+        test,
+        missing={layer: exact.get(layer, why) for layer, why in test.missing.items()},
+        text_share=share_of_largest(matrices[0], said, method),
+    )
+
+
+def text_share(recording: Recording, hypothesis: str, pooling: str, metric: Metric = "cosine") -> float:
+    """How far the prompts' text alone, layer 0, is aligned with a hypothesis, as a share of the largest alignment.
+
+    Raises
+    ------
+    AnalysisError: no such hypothesis or pooling.
+    """
+    return share_of_largest(rsm(embeddings(recording, pooling)[:, 0], metric), said_by(recording, hypothesis))
 
 
 def probed_labels(recording: Recording) -> list[str]:

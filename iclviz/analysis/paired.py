@@ -3,7 +3,9 @@
 If A and B do not differ, the two values of a group's items could as well have come the other way round. So each group's
 differences keep or change their sign, all together; a flip is shared by all columns (layers, heads), and each column's
 statistic is the mean over its own standard error, so that the maximum over columns is fair to each. All flips are used
-where they are few. p is two-sided, (1 + b) / (1 + B); the interval resamples groups.
+where they are few. p is two-sided, (1 + b) / (1 + B). The interval comes from the same flips: as many standard errors
+on either side as the statistic would have to reach, so that it leaves 0 out exactly where p < 0.05. Where there is no
+p, groups are resampled.
 """
 
 import math
@@ -15,6 +17,7 @@ import numpy as np
 
 from iclviz.analysis.statistics import (
     MIN_UNITS,
+    SIGNIFICANT,
     benjamini_hochberg,
     mean_samples,
     no_p_reason,
@@ -36,7 +39,8 @@ class PairedTest:
 
     Attributes
     ----------
-    estimate, low, high: the mean over items that have a difference, and its 95 % bootstrap interval over groups.
+    estimate, low, high: the mean over items that have a difference, and its 95 % interval: that of the flips, or, where
+        there is no p, of resampled groups.
     p, p_corrected, p_fdr: two-sided; alone, by the maximum over all columns, by Benjamini-Hochberg. NaN where no item
         differs at all, or fewer than 8 groups have a difference.
     n: items that have a difference.
@@ -63,14 +67,16 @@ def flips(n_units: int, n_permutations: int, rng: np.random.Generator) -> Array:
     return rng.choice((1.0, -1.0), size=(n_permutations, n_units))
 
 
-def _studentised(signs: Array, sums: Array, counts: Array) -> Array:
-    """(B, K) the mean of flipped differences over its standard error, from sums and counts (U, K) of each group."""
+def _studentised(signs: Array, sums: Array, counts: Array) -> tuple[Array, Array]:
+    """(B, K) the mean of flipped differences over its standard error, and that error, from sums and counts (U, K) of
+    each group.
+    """
     total = counts.sum(axis=0)
     mean = (signs @ sums) / total
     spread = (sums**2).sum(axis=0) - 2 * mean * (signs @ (sums * counts)) + mean**2 * (counts**2).sum(axis=0)
     floor = _ROUNDING**2 * (sums**2).sum(axis=0)
     error = np.sqrt(np.maximum(spread, floor)) / total
-    return np.asarray(np.divide(mean, error, out=np.full(mean.shape, np.nan), where=error > 0))
+    return np.asarray(np.divide(mean, error, out=np.full(mean.shape, np.nan), where=error > 0)), error
 
 
 def paired_test(
@@ -100,13 +106,16 @@ def paired_test(
     n_units = int(codes.max(initial=-1)) + 1
     sums, counts = unit_totals(values, codes, n_units)
     flipping, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
-    weights = unit_weights(n_units, n_bootstrap, resampling)
-    low, high = percentile_interval(mean_samples(sums, counts, weights))
+    estimate = quotient(sums.sum(axis=0), counts.sum(axis=0).astype(float))
     reason = no_p_reason(codes)
     signs = np.empty((0, n_units)) if reason else flips(n_units, n_permutations, flipping)
-    p, corrected, fdr = _p_values(signs, sums, counts, reason)
+    p, corrected, fdr, half = _p_values(signs, sums, counts, reason)
+    weights = unit_weights(n_units, n_bootstrap, resampling)
+    low, high = _within_units(estimate, half, sums, counts)
+    resampled = percentile_interval(mean_samples(sums, counts, weights))
+    low, high = (np.where(np.isnan(half), *bounds) for bounds in zip(resampled, (low, high), strict=True))
     return PairedTest(
-        estimate=quotient(sums.sum(axis=0), counts.sum(axis=0).astype(float)).reshape(shape),
+        estimate=estimate.reshape(shape),
         low=low.reshape(shape),
         high=high.reshape(shape),
         p=p.reshape(shape),
@@ -119,17 +128,34 @@ def paired_test(
     )
 
 
-def _p_values(signs: Array, sums: Array, counts: Array, reason: str | None) -> tuple[Array, Array, Array]:
-    p, corrected, fdr = (np.full(sums.shape[1], np.nan) for _ in range(3))
+def _within_units(estimate: Array, half: Array, sums: Array, counts: Array) -> tuple[Array, Array]:
+    """An interval's bounds, none beyond the range of the groups' own means."""
+    means = quotient(sums, counts.astype(float))
+    least, most = (extreme.reduce(means, initial=np.nan) for extreme in (np.fmin, np.fmax))
+    return np.maximum(estimate - half, least), np.minimum(estimate + half, most)
+
+
+def _p_values(signs: Array, sums: Array, counts: Array, reason: str | None) -> tuple[Array, Array, Array, Array]:
+    """P alone, corrected and for the FDR, and half the interval (K,)."""
+    p, corrected, fdr, half = (np.full(sums.shape[1], np.nan) for _ in range(4))
     tested = (np.abs(sums).max(axis=0, initial=0.0) > 0) & (np.count_nonzero(counts, axis=0) >= MIN_UNITS)
     if reason or not tested.any():
-        return p, corrected, fdr
+        return p, corrected, fdr, half
     sums, counts = sums[:, tested], counts[:, tested]
-    observed = np.abs(_studentised(np.ones((1, len(sums))), sums, counts)[0])
-    null = np.abs(_studentised(signs, sums, counts))
-    p[tested], corrected[tested] = two_sided(observed, null)
+    (observed,), (error,) = _studentised(np.ones((1, len(sums))), sums, counts)
+    null = np.abs(_studentised(signs, sums, counts)[0])
+    p[tested], corrected[tested] = two_sided(np.abs(observed), null)
     fdr[tested] = benjamini_hochberg(p[tested])
-    return p, corrected, fdr
+    half[tested] = error * _critical(null)
+    return p, corrected, fdr, half
+
+
+def _critical(null: Array) -> Array:
+    """(K,) what a statistic has to exceed for p < 0.05 by its null (B, K); NaN where B is too small for any."""
+    place = math.ceil(SIGNIFICANT * (1 + len(null))) - 2
+    if place < 0:
+        return np.full(null.shape[1], np.nan)
+    return np.asarray(np.sort(np.where(np.isnan(null), np.inf, null), axis=0)[-1 - place])
 
 
 def standardised_p(observed: Array, null: Array) -> tuple[Array, Array, Array]:

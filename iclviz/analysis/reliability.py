@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
+from iclviz.analysis.resolution import held
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array
 
@@ -73,7 +74,7 @@ def noise_ceiling(rsms: Array, method: Method = "spearman") -> NoiseCeiling:
     """
     if method not in CORRELATIONS:
         raise unknown(AnalysisError, "method", method, list(CORRELATIONS))
-    rsms = np.asarray(rsms, dtype=float)
+    rsms = held(rsms)
     if rsms.ndim not in (3, 4) or rsms.shape[-1] != rsms.shape[-2]:
         raise AnalysisError(
             f"A noise ceiling is made from (seeds, items, items), not from shape {rsms.shape}.",

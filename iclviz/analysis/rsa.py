@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from iclviz.analysis.arrangements import Arrangement, arrangement
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, comparable, pairs_of
 from iclviz.analysis.resampling import resamples
-from iclviz.analysis.rounding import only_rounding
+from iclviz.analysis.resolution import held, only_rounding, resolution, tied
 from iclviz.analysis.statistics import (
     PValues,
     mean_of_known,
@@ -58,6 +58,8 @@ class AlignmentTest:
     method: the correlation.
     reason: why there is no p, or None.
     missing: layer -> why it has no value.
+    text_share: layer 0's alignment as a share of the largest possible, where layer 0 is that of a model: from `room`'s
+        bound on, the hypothesis holds by the prompts' text alone. NaN where there is none.
     """
 
     estimate: Array
@@ -74,6 +76,7 @@ class AlignmentTest:
     method: Method
     reason: str | None
     missing: Mapping[int, str]
+    text_share: float = float("nan")
 
 
 def _cosine(x: Array) -> Array:
@@ -130,7 +133,7 @@ def rsm(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: 
     """
     if metric not in METRICS:
         raise unknown(AnalysisError, "metric", metric, list(METRICS))
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(x)
     if x.ndim != 2 or not x.size:
         raise AnalysisError(
             f"An RSM is made from (items, dimensions), not from shape {x.shape}.", "Choose one layer of some items."
@@ -139,16 +142,34 @@ def rsm(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: 
         return np.full((len(x), len(x)), np.nan)
     if drop_largest:
         keep = x.shape[1] - int(np.ceil(drop_largest * x.shape[1]))
-        x = x[:, np.sort(np.argsort(x.var(axis=0), kind="stable")[:keep])]
+        x = x[:, np.sort(np.argsort(x.var(axis=0, dtype=np.float64), kind="stable")[:keep])]
+    wide = x.astype(np.float64)
     if only_rounding(x):
-        x = np.tile(x.mean(axis=0), (len(x), 1))
-    return METRICS[metric](_centred(x, axis=0) if center else x)
+        wide = np.tile(wide.mean(axis=0), (len(x), 1))
+    return METRICS[metric](_centred(wide, axis=0) if center else wide)
 
 
 def rsms(x: Array, metric: Metric = "cosine", center: bool = True, drop_largest: float = 0.0) -> Array:
-    """The RSM of every layer, (L + 1, n, n) float32, of embeddings (n, L + 1, d)."""
-    layers = (rsm(x[:, layer], metric, center, drop_largest) for layer in range(x.shape[1]))
-    return np.stack([layer.astype(np.float32) for layer in layers])
+    """The RSM of every layer, (L + 1, n, n) float32, of embeddings (n, L + 1, d) in the type that keeps them.
+
+    Pairs that the rounding of float16 or float32 may have told apart are ties, see `resolution`.
+    """
+    return np.stack([_tied_rsm(x[:, layer], metric, center, drop_largest) for layer in range(x.shape[1])])
+
+
+def _tied_rsm(x: Array, metric: Metric, center: bool, drop_largest: float) -> Array:
+    """The RSM of a layer x (n, d), those pairs being ties which rounding x in its type may have told apart."""
+    matrix = rsm(x, metric, center, drop_largest)
+    if x.dtype == np.float64 or np.isnan(matrix).all():
+        return matrix.astype(np.float32)
+    rows, columns = np.triu_indices(len(matrix), 1)
+
+    def pairs(moved: Array) -> Array:
+        return rsm(moved, metric, center, drop_largest)[rows, columns, None]
+
+    values = matrix[rows, columns]
+    matrix[rows, columns] = matrix[columns, rows] = tied(values, resolution(pairs, x)[0])
+    return matrix.astype(np.float32)
 
 
 def check_fit(matrices: Array, hypothesis: Array, method: str) -> None:
@@ -169,7 +190,7 @@ def check_fit(matrices: Array, hypothesis: Array, method: str) -> None:
 
 def alignment(rsm: Array, hypothesis: Array, method: Method = "spearman") -> float:
     """The correlation of an RSM (n, n) with a hypothesis (n, n) over pairs of items; NaN where one is constant."""
-    rsm, hypothesis = np.asarray(rsm, dtype=float), np.asarray(hypothesis, dtype=float)
+    rsm, hypothesis = held(rsm), np.asarray(hypothesis, dtype=float)
     check_fit(rsm, hypothesis, method)
     return float(align(pairs_of(rsm)[None], pairs_of(hypothesis)[None], method)[0, 0])
 
@@ -187,7 +208,7 @@ def item_alignment(rsms: Array, hypothesis: Array, method: Method = "spearman") 
     ------
     AnalysisError: shapes do not fit, or the method is unknown.
     """
-    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
     check_fit(similarities, said, method)
     others = ~np.eye(len(said), dtype=bool)
     rows = [align(similarities[:, i, others[i]], said[None, i, others[i]], method)[0] for i in range(len(said))]
@@ -233,7 +254,7 @@ def alignment_test(
     ------
     AnalysisError: shapes do not fit, the method is unknown, or there are fewer than 3 items.
     """
-    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
     check_fit(similarities, said, method)
     if len(said) < MIN_ITEMS:
         raise AnalysisError(

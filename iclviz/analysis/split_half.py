@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.correlations import Method, align, pairs_of
+from iclviz.analysis.resolution import held
 from iclviz.analysis.rsa import AlignmentTest, alignment_test, check_fit
 from iclviz.analysis.statistics import unit_codes
 from iclviz.errors import AnalysisError
@@ -58,7 +59,7 @@ def best_layer(
     ------
     AnalysisError: shapes do not fit, fewer than 4 groups, or no layer has an alignment in the first half.
     """
-    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
     check_fit(similarities, said, method)
     codes = unit_codes(groups, len(said))
     n_groups = int(codes.max()) + 1

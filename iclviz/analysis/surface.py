@@ -22,7 +22,7 @@ from scipy.linalg import orth
 from scipy.stats import rankdata
 
 from iclviz.analysis.correlations import align, is_constant, pairs_of
-from iclviz.analysis.rounding import SAME_PAIRS
+from iclviz.analysis.resolution import SAME_PAIRS, held
 from iclviz.analysis.rsa import check_fit, rsm
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording
@@ -133,7 +133,7 @@ def surface_control(rsms: Array, hypothesis: Array, surfaces: Mapping[str, Array
     ------
     AnalysisError: shapes do not fit.
     """
-    similarities, said = np.asarray(rsms, dtype=float), np.asarray(hypothesis, dtype=float)
+    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
     check_fit(similarities, said, "spearman")
     for name, matrix in surfaces.items():
         if np.shape(matrix) != said.shape:

@@ -26,7 +26,7 @@ def _how(change: Change) -> str:
     if isinstance(change, PairedTest):
         return f"sign flips of {wording.groups(change.n_units)} ({change.n_permutations:,} of them)"
     seeds = f" and {change.n_seeds} demonstration seeds" if change.n_seeds > 1 else ""
-    return f"inverting the interval from resampling {change.n_units:,} independent units (groups or items){seeds}"
+    return f"inverting the interval from resampling {wording.groups(change.n_units)}{seeds}"
 
 
 @named("change-by-layer")

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.statistics import MIN_UNITS
 
 Result = TypeVar("Result")
 
@@ -35,8 +36,9 @@ def inner(title: str) -> str:
 
 
 def groups(n_units: int) -> str:
-    """The independent units of a statistic."""
-    return f"{n_units:,} independent groups of items"
+    """The independent units of a statistic, and whether they are too few."""
+    few = "" if n_units >= MIN_UNITS else ", too few to rely on"
+    return f"{n_units:,} independent groups of items{few}"
 
 
 def without_values(conditions: Mapping[str, AlignmentTest | Probe]) -> str:

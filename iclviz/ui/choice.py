@@ -9,13 +9,23 @@ latest run": a link must mean the same tomorrow.
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL, model_title
-from iclviz.spec import DEFAULT_POOLINGS, MOST_ATTENTION_ITEMS, POOLINGS, Demonstrations, RunSpec, canonical_json
+from iclviz.spec import (
+    DEFAULT_POOLINGS,
+    MOST_ATTENTION_ITEMS,
+    POOLINGS,
+    TEMPLATE,
+    Demonstrations,
+    FirstToken,
+    RunSpec,
+    canonical_json,
+    template_options,
+)
 from iclviz.tasks import KINDS, all_tasks, task
 from iclviz.ui.plain import as_text
 
@@ -101,6 +111,8 @@ DEFAULTS: dict[str, Any] = {
     "equivalence_bound": 0.1,
     "against": "",
     "alike": "rsa",
+    "first_token": "start",
+    "template": {},
 }
 """Every choice that a link carries, under its URL name. An empty text is the task's primary analysis, or all heads."""
 
@@ -133,6 +145,10 @@ def _options(text: str) -> dict[str, dict[str, Any]]:
     for name, values in given.items():
         known[name].resolve_options(values, "plain")
     return {name: dict(values) for name, values in given.items()}
+
+
+def _template(text: str) -> dict[str, Any]:
+    return dict(template_options(json.loads(text)))
 
 
 def _poolings(text: str) -> list[str]:
@@ -184,6 +200,8 @@ READERS: dict[str, Callable[[str], Any]] = {
     "style": _one_of(lambda: ("preset", "plain", "chat")),
     "options": _options,
     "poolings": _poolings,
+    "first_token": _one_of(lambda: get_args(FirstToken)),
+    "template": _template,
     "attention_items": _places,
     "layer": _whole(0, 1000),
     "item": _whole(0, MOST_ITEMS),
@@ -309,8 +327,6 @@ def choose_run(side: str, spec: RunSpec) -> None:
     """Choose a resolved spec as A or B; its items, task options and prompt style become those of both."""
     shown, of = spec.demonstrations, task(spec.task)
     defaults = of.resolve_options({}, spec.prompt_style or "plain")
-    given, usual = (json.loads(canonical_json(values)) for values in (spec.task_options, defaults))
-    options = {name: value for name, value in given.items() if value != usual[name]}
     choose(
         {
             f"{side}_model": spec.model,
@@ -322,11 +338,19 @@ def choose_run(side: str, spec: RunSpec) -> None:
             "items": spec.n_items,
             "items_seed": spec.seed,
             "style": spec.prompt_style or "preset",
-            "options": {**choices()["options"], spec.task: options},
+            "options": {**choices()["options"], spec.task: _beyond(spec.task_options, defaults)},
             "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
             "attention_items": list(spec.attention_items),
+            "first_token": spec.first_token or DEFAULTS["first_token"],
+            "template": _beyond(spec.template, TEMPLATE),
         }
     )
+
+
+def _beyond(given: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not at their defaults, as JSON gives them back."""
+    plain, defaults = (json.loads(canonical_json(values)) for values in (given, usual))
+    return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
 
 
 def choice() -> Choice:
@@ -348,6 +372,8 @@ def _spec(side: str) -> RunSpec:
         prompt_style=None if style == "preset" else style,
         poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
         attention_items=kept_places(),
+        first_token=None if state["first_token"] == DEFAULTS["first_token"] else state["first_token"],
+        template=state["template"],
     )
 
 

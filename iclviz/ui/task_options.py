@@ -1,11 +1,13 @@
-"""A form of a task's options, its controls built from what the task declares."""
+"""Forms of a task's options, their controls built from what the task declares, and of what a chat template reads."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from iclviz.errors import UserError
+from iclviz.errors import SpecError, UserError
+from iclviz.spec import canonical_json, template_options
 from iclviz.tasks import Option, task
 from iclviz.ui.choice import choices, choose
 from iclviz.ui.plain import lines_as_text
@@ -77,3 +79,29 @@ def form(name: str) -> None:
     changed = {option.name: values[option.name] for option in of.options if values[option.name] != option.default}
     choose({"options": {**choices()["options"], name: changed}})
     st.rerun()
+
+
+def template_form() -> None:
+    """What chat templates read besides the message, typed as JSON; what can be used goes into the link."""
+    kept = choices()["template"]
+    typed = st.text_input(
+        "What the chat template reads besides the message",
+        canonical_json(kept) if kept else "",
+        placeholder='{"enable_thinking": true}',
+        help='Names and values in JSON, for prompt style chat alone. "date" is the day that it takes for today.',
+    )
+    try:
+        given = dict(template_options(_read_json(typed)))
+    except SpecError as error:
+        st.error(lines_as_text(str(error)))
+        return
+    if given != kept:
+        choose({"template": given})
+        st.rerun()
+
+
+def _read_json(typed: str) -> Any:
+    try:
+        return json.loads(typed or "{}")
+    except ValueError as error:
+        raise SpecError(f"{typed} is no JSON ({error}).", 'Write it like {"enable_thinking": true}.') from error

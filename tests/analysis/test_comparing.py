@@ -137,3 +137,14 @@ def test_one_group_alone_has_an_estimate_and_no_interval(seeds):
     assert np.isfinite(found.estimate).all()
     assert np.isnan(found.low).all()
     assert "too few groups" in found.reason
+
+
+def test_for_one_seed_the_interval_leaves_zero_out_exactly_where_p_is_small():
+    rng = np.random.default_rng(0)
+    groups, decided = np.arange(12).repeat(2), []
+    for number in range(40):
+        change = rng.normal(size=(24, 1)) + 0.6
+        test = paired_over_seeds(change[None], groups, n_bootstrap=1000, seed=number)
+        decided.append(test.p[0] < 0.05)
+        assert decided[-1] == bool(test.low[0] > 0 or test.high[0] < 0)
+    assert 0 < np.mean(decided) < 1

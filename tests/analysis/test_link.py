@@ -141,3 +141,43 @@ def test_the_same_seed_gives_the_same_bytes():
 
 def test_without_any_measure_there_is_no_link():
     assert linked({}, np.arange(8.0)) == {}
+
+
+@pytest.mark.parametrize("level", ["within", "between"])
+def test_a_measure_of_which_nearly_all_items_change_alike_is_not_tested(level):
+    rng = np.random.default_rng(0)
+    change = np.zeros((48, 2))
+    change[5, 0] = 1.0
+    change[:, 1] = rng.normal(size=48)
+    link = linked({"m": change}, rng.normal(size=48), GROUPS, level=level, n_permutations=19, n_bootstrap=9)["m"]
+    assert link.same.tolist() == [True, False]
+    assert np.isnan(link.estimate).tolist() == [True, False]
+    assert link.n_tests == 1
+
+
+def test_equal_values_have_equal_means_however_large_their_groups():
+    groups = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, *np.arange(2, 18)])
+    x = np.concatenate([np.full(10, 0.1), np.random.default_rng(0).normal(size=16)])
+    together = linked({"m": x[:, None]}, x, groups, level="between", n_permutations=9, n_bootstrap=0)["m"]
+    assert together.estimate[0] == pytest.approx(1)
+    firsts = np.unique(groups, return_index=True)[1]
+    alone = linked({"m": x[firsts, None]}, x[firsts], None, level="between", n_permutations=9, n_bootstrap=0)["m"]
+    assert alone.estimate[0] == pytest.approx(together.estimate[0])
+
+
+def test_copies_of_one_unit_count_as_one():
+    rng = np.random.default_rng(0)
+    units = np.arange(48).repeat(2)
+    groups = np.arange(12).repeat(8)
+    x, y = rng.normal(size=(96, 1)), rng.normal(size=96)
+    copied = linked({"m": x}, y, groups, factors={"unit": units}, n_permutations=199, n_bootstrap=50)["m"]
+    means = [values.reshape(48, 2).mean(axis=1) for values in (x, y)]
+    single = linked({"m": means[0][:, None]}, means[1], groups[::2], n_permutations=199, n_bootstrap=50)["m"]
+    assert (copied.n, copied.n_units) == (48, 12)
+    np.testing.assert_allclose(copied.p, single.p)
+    np.testing.assert_allclose(copied.estimate, single.estimate)
+
+
+def test_a_unit_lies_in_one_group():
+    with pytest.raises(AnalysisError, match="A unit has items in two groups"):
+        linked({"m": np.ones((4, 1))}, np.ones(4), [0, 0, 1, 1], factors={"unit": np.array(["a", "b", "a", "c"])})

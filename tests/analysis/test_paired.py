@@ -92,3 +92,27 @@ def test_the_same_seed_gives_the_same_bytes():
     for name, value in vars(first).items():
         if isinstance(value, np.ndarray):
             assert value.tobytes() == getattr(second, name).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["normal", "shares", "heavy", "unequal groups", "few groups"])
+def test_the_interval_leaves_zero_out_exactly_where_p_is_small(kind):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n, groups = (16, np.arange(8).repeat(2)) if kind == "few groups" else (48, np.arange(16).repeat(3))
+        values = rng.normal(size=n) + rng.normal(size=int(groups.max()) + 1)[groups]
+        if kind == "shares":
+            values = rng.integers(-1, 2, size=n).astype(float)
+        if kind == "heavy":
+            values = rng.standard_t(2, size=n)
+        if kind == "unequal groups":
+            groups = np.sort(rng.integers(12, size=n))
+        test = paired_test(values[:, None] + 0.4, groups, n_permutations=199, seed=int(rng.integers(1000)))
+        if np.isfinite(test.p[0]):
+            assert (test.p[0] < 0.05) == bool(test.low[0] > 0 or test.high[0] < 0)
+
+
+def test_without_a_p_the_interval_is_that_of_resampled_groups():
+    values = np.random.default_rng(0).normal(size=12)
+    test = paired_test(values[:, None], np.arange(4).repeat(3))
+    assert test.reason is not None
+    assert test.low[0] < test.estimate[0] < test.high[0]

@@ -127,7 +127,9 @@ def link(seed=0, n_layers=13, reason=None):
     one = changed(n_layers, seed=seed, reason=reason)
     rho = np.tanh(one.estimate)
     tests = (one.p, one.p, one.p, rho / 2, one.p, one.p)
-    return Link("within", rho, rho - 0.1, rho + 0.1, *tests, 24, 12, 1, 1000, 38, "items within groups", reason)
+    return Link(
+        "within", rho, rho - 0.1, rho + 0.1, *tests, 24, 12, 1, 1000, 38, "items within groups", reason, np.isnan(rho)
+    )
 
 
 def contrasts(seed=0):

@@ -209,6 +209,9 @@ def test_a_link_sets_every_choice_and_keeps_it(chosen):
         {"options": '{"linear_regression": 3}'},
         {"layer": "x"},
         {"style": "fancy"},
+        {"first_token": "none"},
+        {"template": "[1]"},
+        {"template": '{"messages": 1}'},
     ],
 )
 def test_nonsense_in_a_link_is_said_and_the_default_taken(parameters):
@@ -217,6 +220,32 @@ def test_nonsense_in_a_link_is_said_and_the_default_taken(parameters):
     assert next(iter(parameters)) in said(test)
     name = next(iter(parameters))
     assert test.session_state["choices"][name] == DEFAULTS[name]
+
+
+def test_first_token_and_template_are_chosen_and_kept_by_the_link(chosen):
+    test = opened("run", chosen)
+    widget(test.segmented_control, "First token").set_value("as is").run()
+    widget(test.text_input, "What the chat template reads besides the message").set_value(
+        '{"enable_thinking": true}'
+    ).run()
+    assert not test.exception
+    assert (test.session_state["choices"]["first_token"], test.session_state["choices"]["template"]) == (
+        "as is",
+        {"enable_thinking": True},
+    )
+    again = app(first_token="as is", template='{"enable_thinking":true}')
+    assert again.session_state["choices"]["template"] == {"enable_thinking": True}
+    pressed(test, "Run A")
+    (job,) = Queue(Store()).jobs()
+    assert job.spec.first_token == "as is"
+
+
+def test_a_template_that_is_no_json_is_one_sentence(chosen):
+    test = opened("run", chosen)
+    widget(test.text_input, "What the chat template reads besides the message").set_value("{thinking").run()
+    assert not test.exception
+    assert "{thinking is no JSON" in said(test)
+    assert test.session_state["choices"]["template"] == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from iclviz.analysis.probing.models import CLASSIFIER, REGRESSOR, Model
-from iclviz.analysis.rounding import missing_layers
+from iclviz.analysis.resolution import missing_layers
 from iclviz.analysis.statistics import unit_codes
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array

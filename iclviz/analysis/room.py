@@ -1,0 +1,32 @@
+"""Whether a hypothesis is met by the prompts' text alone, so that no layer and no demonstrations could add to it.
+
+Layer 0 knows words and no more. A hypothesis that is aligned there nearly as far as any RSM could be ("same question"
+over tokens of which the question is a part) leaves no room: alignment is at its ceiling in every layer, in A as in B.
+"""
+
+import numpy as np
+
+from iclviz.analysis.correlations import Method, align, pairs_of
+from iclviz.analysis.resolution import held
+from iclviz.recording import Array
+
+NEARLY_ALL = 0.95
+"""The share of the largest alignment from which layer 0 leaves no room."""
+
+
+def largest_alignment(hypothesis: Array, method: Method = "spearman") -> float:
+    """The alignment of an RSM without ties that orders all pairs as the hypothesis (n, n) does; less than 1 where that
+    has ties. NaN where it predicts the same of all pairs.
+    """
+    said = pairs_of(np.asarray(hypothesis, dtype=float))
+    ordered = np.full(len(said), np.nan)
+    known = np.flatnonzero(np.isfinite(said))
+    ordered[known[np.argsort(said[known], kind="stable")]] = np.arange(len(known), dtype=float)
+    return 1.0 if method == "pearson" else float(align(ordered[None], said[None], method)[0, 0])
+
+
+def share_of_largest(rsm: Array, hypothesis: Array, method: Method = "spearman") -> float:
+    """The alignment of an RSM (n, n) with a hypothesis (n, n) as a share of the largest; NaN where there is none."""
+    said = pairs_of(np.asarray(hypothesis, dtype=float))
+    aligned = float(align(pairs_of(held(rsm))[None], said[None], method)[0, 0])
+    return float(np.minimum(aligned / largest_alignment(hypothesis, method), 1.0))  # ties of the RSM may help it beyond
