@@ -33,7 +33,11 @@ from iclviz.analysis.measures import Measuring
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped
+from iclviz.analysis.resolution import NATS
+from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import p_values, unit_codes
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.statements import sentences
 from tests.analysis import generators as made
 from tests.analysis.generators import DESIGNS, Design
 
@@ -1183,6 +1187,104 @@ def probe_of_permuted_labels(rng: Generator, number: int, label: str, design: De
         return {"R2": score}
     few = label == "classes of groups" and len(design.sizes) < 32
     return {"few" if few else "accuracy": score - 1 / len(np.unique(y))}
+
+
+# --- What numbers hold, copies, one demonstration set
+
+
+@study("what rounding alone changes", {kept: {"kept": kept} for kept in ("float32", "float16", "bfloat16")})
+def rounding_changes_nothing(rng: Generator, number: int, kept: str) -> Outcomes:
+    """A and B are the same but for rounding: nothing may even be tested."""
+    design, least = DESIGNS["groups"], NATS[kept]
+    stored = "float16" if kept != "float32" else "float32"
+    x = made.embeddings(design, rng, 4, 24).astype(stored)
+    values, ratio, score = rng.normal(size=len(design.sizes))[design.codes], design.draw(rng, 3), design.draw(rng)
+    sides = []
+    for key in ("a", "b"):
+        moved = (x * (1 + 0.5 * np.finfo(stored).eps * rng.uniform(-1, 1, size=x.shape))).astype(stored)
+        noise = 0.3 * least * (rng.uniform(-1, 1, size=(2, len(score))) + (key == "b"))
+        one = made.synthetic_recording(
+            design, key, x, 0.5 * made.along_layers(ratio) + noise[0][:, None], score,
+            hypothesis=made.nearness(values), label=values,
+        )  # fmt: skip
+        one = replace(one, embeddings={"query_mean": moved}, spec=one.spec.with_(dtype=kept))
+        sides.append(replace(one, scores={"main": score + rng.normal(), "logprob_margin": score + noise[1]}))
+    how = Measuring(hypothesis="hypothesis", label="label")
+    comparison = analysis.compare(*sides)
+    found = analysis.headline(comparison, "logprob_margin", how, n_permutations=B, n_bootstrap=0, seed=number)
+    changed = analysis.alignment_change(comparison, "hypothesis")
+    return {"claims": bool(np.isfinite(changed.p).any() or any(np.isfinite(p) for p in found.family.values()))}
+
+
+COPIED = {"units told": True, "units taken for single items": False}
+
+
+def _of_copies(rng: Generator, *shape: int) -> Array:
+    """(48, ...) of 12 groups of 2 things, each asked about twice."""
+    parts = ((12, 4, 1.0), (24, 2, 1.0), (48, 1, 0.15))
+    return np.sum([size * np.repeat(rng.normal(size=(n, *shape)), times, axis=0) for n, times, size in parts], axis=0)
+
+
+COPY_GROUPS, COPY_UNITS = np.repeat(np.arange(12), 4), np.repeat(np.arange(24), 2)
+
+
+@study("link, each thing asked about twice", {name: {"told": told} for name, told in COPIED.items()})
+def link_of_copies(rng: Generator, number: int, told: bool) -> Outcomes:
+    changes, score = {name: _of_copies(rng, 4) for name in ("one", "two")}, _of_copies(rng)
+    found = analysis.linked(
+        changes, score, COPY_GROUPS, factors={"unit": COPY_UNITS} if told else None,
+        n_permutations=B, n_bootstrap=0, seed=number,
+    )  # fmt: skip
+    return (
+        _any_link(found) if told else {"limit": bool(min(np.nanmin(one.p_corrected) for one in found.values()) <= 0.05)}
+    )
+
+
+@study("alignment and probe, each thing asked about twice", {name: {"told": told} for name, told in COPIED.items()})
+def alignment_of_copies(rng: Generator, number: int, told: bool) -> Outcomes:
+    """A class of each of the two things of a group."""
+    x = np.stack([_of_copies(rng, 24) for _ in range(4)], axis=1)
+    classes, units = np.array(["first", "second"])[COPY_UNITS % 2], COPY_UNITS if told else None
+    same = np.equal.outer(classes, classes).astype(float)
+    aligned = analysis.alignment_test(
+        analysis.rsms(x), same, COPY_GROUPS, units=units, n_permutations=B, n_bootstrap=0, seed=number
+    )
+    read = analysis.probe(x, classes, COPY_GROUPS, copies=units, n_permutations=B, n_controls=0, seed=number)
+    both = min(np.nanmin(aligned.p_corrected), np.nanmin(read.p_corrected))
+    if not told:
+        return {"limit": bool(both <= 0.025)}
+    return {"p": bool(aligned.p[1] <= 0.05), "family": bool(both <= 0.025)}
+
+
+@study("a hypothesis that the text alone meets", {"no room": {"has_room": False}, "room": {"has_room": True}})
+def hypothesis_of_the_text(rng: Generator, number: int, has_room: bool) -> Outcomes:
+    design = DESIGNS["groups"]
+    words = 6 * design.by_group(rng, 24) + design.by_item(rng, 24)
+    shared = design.by_group(rng, 24) if has_room else words
+    x = np.stack([shared if layer else (design.by_item(rng, 24) if has_room else words) for layer in range(3)], axis=1)
+    same = np.equal.outer(design.codes, design.codes).astype(float)
+    one = made.synthetic_recording(design, "a", x, design.draw(rng, 3), design.draw(rng), hypothesis=same)
+    return {"true": (analysis.text_share(one, "hypothesis", "query_mean") >= NEARLY_ALL) != has_room}
+
+
+@study("one demonstration set moves all items alike", {"1 set": {"n_sets": 1}, "5 sets": {"n_sets": 5}})
+def sets_move_all_items(rng: Generator, number: int, n_sets: int) -> Outcomes:
+    """The right answer's log-probability rises by what each set does to all items; sets do nothing on average."""
+    design = DESIGNS["groups"]
+    before = design.draw(rng)
+
+    def side(key: str) -> Any:
+        one = made.synthetic_recording(design, key, made.embeddings(design, rng, 2, 24), design.draw(rng, 1), before)
+        moved = before + rng.normal() + 0.5 * design.by_item(rng)
+        return replace(one, scores={"main": before, "answer_logprob": moved})
+
+    found = analysis.headline(
+        analysis.compare([side(f"a{s}") for s in range(n_sets)], [side(f"b{s}") for s in range(n_sets)]), "main",
+        n_permutations=19, n_bootstrap=0, seed=number,
+    )  # fmt: skip
+    spec = RunSpec("model", "task")
+    said = " ".join(sentences(found, "Main score", spec, spec.with_(demonstrations=Demonstrations("correct", 2))))
+    return {"claims" if n_sets == 1 else "p": "too, changed" in said}
 
 
 # --- Running and writing

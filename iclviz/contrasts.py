@@ -1,6 +1,10 @@
-"""Effects within a condition: two levels of a design factor, on items that are otherwise the same."""
+"""Effects within a condition, two levels of a design factor on items that are otherwise the same; and copies."""
 
 from dataclasses import dataclass
+
+UNIT = "unit"
+"""The design factor whose levels are units: what several items are copies of, such as a word that is asked about twice.
+"""
 
 
 @dataclass(frozen=True)

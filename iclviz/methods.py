@@ -33,6 +33,8 @@ _UNITS = {
     "groups": "whole groups of items",
     "blocks": "whole groups among those of equal size",
     "items within groups": "items within their group",
+    "units within groups": "units (copies of one thing) within their group",
+    "items within units": "items within their unit",
 }
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -4,7 +4,7 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -429,6 +429,21 @@ def order_warning(order: OrderEffect, title: str) -> str:
     )
 
 
+NAMED_COPIES = 3
+"""How many pairs of copies a sentence names."""
+
+
+def copies_warning(copies: Sequence[tuple[str, str]]) -> str:
+    """What items that are nearly the same inside the model take from every claim."""
+    named = "; ".join(f"{one} and {other}" for one, other in copies[:NAMED_COPIES])
+    more = f"; and {len(copies) - NAMED_COPIES:,} more pairs" if len(copies) > NAMED_COPIES else ""
+    return (
+        f"Some items of one group are nearly the same inside the model ({named}{more}): each counts as an item of its "
+        "own, so links within groups can be found that are not there. Give the file a column “unit” that names what "
+        "rows are copies of."
+    )
+
+
 def _untested(headline: Headline, level: Level) -> str:
     links = headline.links[level].values()
     reasons = [link.reason for link in links if link.reason]
@@ -479,6 +494,8 @@ def sentences(
     said += [sentence for sentence in [no_room(headline.text_share, hypothesis)] if sentence]
     if headline.order is not None and headline.order.p < WARN:
         said.append(order_warning(headline.order, title))
+    if headline.copies:
+        said.append(copies_warning(headline.copies))
     said.append(contrast_note(a, b, headline.tokens))
     if headline.n_seeds < ENOUGH_SEEDS:
         said.append(f"A statement about in-context learning needs {ENOUGH_SEEDS} demonstration seeds or more.")

@@ -25,6 +25,7 @@ from iclviz.figures.surface import noise_ceiling, surface_control
 from iclviz.questions import analyses as questions
 from iclviz.recording import Array, Recording
 from iclviz.snippets import of_conditions
+from iclviz.statements import no_room
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot
@@ -366,6 +367,9 @@ with slot():
     tested = (view.hypothesis, view.pooling, view.metric, view.method, view.drop_largest)
     tests = answers({name: questions.alignment.of([one.key], *tested) for name, one in pairs.items()})
     show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
+    shares = [test.text_share for test in tests.values() if np.isfinite(test.text_share)]
+    if said := no_room(max(shares, default=np.nan), view.title):
+        st.info(as_text(said))
     few_dimensions(view)
 given = {"method": view.method} | ({"drop_largest": view.drop_largest} if view.drop_largest else {})
 how = (view.hypothesis, view.pooling, view.metric)

@@ -43,6 +43,7 @@ _HOMES = {
     ),
     "of_recording": (
         "recording_rsms",
+        "text_share",
         "recording_alignment",
         "recording_probe",
         "recording_log_ratio",

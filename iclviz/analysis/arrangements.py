@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from iclviz.analysis.statistics import permutations
+from iclviz.analysis.statistics import permutations, unit_codes
 from iclviz.recording import Array
 
 
@@ -74,12 +74,38 @@ def _group_matrix(hypothesis: Array, members: list[Array]) -> Array | None:
     return levels
 
 
-def arrangement(hypothesis: Array, codes: Array) -> Arrangement:
+def _within_groups(matrix: Array, codes: Array, units: Array) -> Arrangement:
+    """What trades places within groups: units among those of as many items; items within units where the hypothesis
+    tells copies of one unit apart.
+    """
+    members = [np.flatnonzero(units == unit) for unit in range(int(units.max()) + 1)]
+    here = np.arange(len(matrix))
+    if not all(_are_copies(matrix, rows) for rows in members):
+        return Arrangement("items within units", matrix, [here[[i]] for i in here], units, here, _n_several(units))
+    of_units = np.array([[codes[rows[0]], len(rows)] for rows in members])
+    strata = np.unique(of_units, axis=0, return_inverse=True)[1].ravel()
+    name = "items within groups" if len(members) == len(here) else "units within groups"
+    return Arrangement(name, matrix, members, strata, here, _n_several(of_units[:, 0]))
+
+
+def _are_copies(matrix: Array, rows: Array) -> bool:
+    """Whether a hypothesis says the same of these items, towards all others."""
+    others = np.setdiff1d(np.arange(len(matrix)), rows)
+    said = matrix[np.ix_(rows, others)]
+    return np.array_equal(said, np.broadcast_to(said[:1], said.shape), equal_nan=True)
+
+
+def _n_several(groups: Array) -> int:
+    """How many groups have more than one member."""
+    return int((np.bincount(unit_codes(groups, len(groups))) > 1).sum())
+
+
+def arrangement(hypothesis: Array, codes: Array, units: Array | None = None) -> Arrangement:
     """The unit that the hypothesis is about.
 
     Whole groups where the hypothesis is constant within and between groups; else whole groups among those of equal
     size, their items in order; else, where that changes nothing (every document has the same versions), items within
-    their group.
+    their group, or, where units (n,) tell which items are copies of one thing, units within their group.
     """
     n, n_groups = len(hypothesis), int(codes.max()) + 1
     here, items = np.arange(n), [np.array([item]) for item in range(n)]
@@ -95,4 +121,4 @@ def arrangement(hypothesis: Array, codes: Array) -> Arrangement:
     blocks = Arrangement("blocks", pairs_only, members, sizes, here, most_alike)
     if blocks.changes or most_alike == 1:
         return blocks
-    return Arrangement("items within groups", pairs_only, items, codes, here, int((sizes > 1).sum()))
+    return _within_groups(pairs_only, codes, here if units is None else unit_codes(units, n))

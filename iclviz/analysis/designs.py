@@ -25,13 +25,11 @@ from scipy.linalg import orth
 from scipy.stats import rankdata
 
 from iclviz.analysis.statistics import permutations, quotient, unit_codes
+from iclviz.contrasts import UNIT
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
 _VARIES = 1e-9
-
-UNIT = "unit"
-"""The factor whose levels are units: what several items are copies of, such as one word that is asked about twice."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ import numpy as np
 
 from iclviz.analysis.behaviour import LOGPROB, MARGIN
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.copies import near_copies
 from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change, tied_change
@@ -82,6 +83,7 @@ class Headline:
     text_share: how far the prompts' text alone is aligned with the hypothesis, see `room`; the larger of A and B. Where
         it leaves no room, alignment has no link.
     tokens: mean prompt tokens in A and in B.
+    copies: pairs of items of a group that the model hardly tells apart, where nothing says that they are copies.
     order: how the main score goes with the order of items, of the side where it does most; None without an order.
     parsed_change: the same over items parsed on both sides; None where there are none, or all are.
     n_parsed: how many items that are.
@@ -106,6 +108,7 @@ class Headline:
     family: Mapping[str, float]
     text_share: float
     tokens: tuple[float, float]
+    copies: tuple[tuple[str, str], ...]
     order: OrderEffect | None
     parsed_change: Change | None
     n_parsed: int
@@ -173,6 +176,7 @@ def headline(
         family=_family(change, margin, strongest),
         text_share=_text_share(comparison, measuring or PRIMARY),
         tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
+        copies=near_copies(comparison.first),
         order=_order(comparison, score),
         parsed_change=None if contrast else parsed,
         n_parsed=n_parsed,

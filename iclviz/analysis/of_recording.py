@@ -25,6 +25,7 @@ from iclviz.analysis.probing import Probe, probe
 from iclviz.analysis.resolution import missing_layers
 from iclviz.analysis.room import share_of_largest
 from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, rsm, rsms
+from iclviz.contrasts import UNIT
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
 
@@ -105,6 +106,7 @@ def recording_alignment(
         said,
         groups,
         independent=coarsest_groups(recording),
+        units=recording.factors.get(UNIT),
         method=method,
         n_permutations=n_permutations,
     )
@@ -164,6 +166,7 @@ def recording_probe(
         np.asarray(recording.labels[label])[kept],
         np.asarray(recording.groups[label])[kept],
         independent=None if independent is None else independent[kept],
+        copies=copies[kept] if (copies := recording.factors.get(UNIT)) is not None else None,
         n_permutations=n_permutations,
         strength=strength,
         dimensions=dimensions,

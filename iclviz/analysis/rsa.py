@@ -54,7 +54,8 @@ class AlignmentTest:
     n_permutations: permutations used: as asked, or all others than the observed one where there are fewer.
     n_bootstrap: resamples asked for.
     n_units: independent units, of the interval: groups, or items where no groups were given.
-    unit: what was permuted: "items", "groups", "blocks" (groups among those of equal size) or "items within groups".
+    unit: what was permuted: "items", "groups", "blocks" (groups among those of equal size), "items within groups",
+        "units within groups" or "items within units".
     method: the correlation.
     reason: why there is no p, or None.
     missing: layer -> why it has no value.
@@ -232,6 +233,7 @@ def alignment_test(
     groups: Array | Sequence[object] | None = None,
     *,
     independent: Array | Sequence[object] | None = None,
+    units: Array | Sequence[object] | None = None,
     method: Method = "spearman",
     n_permutations: int = 1000,
     n_bootstrap: int = 1000,
@@ -248,6 +250,7 @@ def alignment_test(
     groups: (n,) the unit of permutation; None = single items, which is right only for a hypothesis about group
         membership itself.
     independent: (n,) what is independent of each other, the unit of the interval; None = the groups.
+    units: (n,) what items of a group are copies of, which trades places as a whole; None = no item is a copy.
     seed: draws permutations and resamples.
 
     Raises
@@ -264,16 +267,16 @@ def alignment_test(
     x, h = pairs_of(similarities), pairs_of(said)
     permuting, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     estimate = align(x, h[None], method)[0]
-    units = arrangement(said, codes)
-    reason = too_few(units.n_units)
-    if not reason and not units.changes:
+    moving = arrangement(said, codes, None if units is None else np.asarray(units))
+    reason = too_few(moving.n_units)
+    if not reason and not moving.changes:
         reason = "every permutation of these units leaves the hypothesis as it is: no p is given"
-    places = units.places(0 if reason else n_permutations, permuting)
+    places = moving.places(0 if reason else n_permutations, permuting)
     resampled = codes if independent is None else unit_codes(independent, len(said))
     n_units = int(resampled.max()) + 1
     weights = unit_weights(n_units, n_bootstrap, resampling)
     low, high = percentile_interval(resamples(x, h, resampled, method, weights))
-    null = _null(x, units, method, places)
+    null = _null(x, moving, method, places)
     p = PValues.absent(len(x)) if reason else p_values(estimate, null)
     return AlignmentTest(
         estimate=estimate,
@@ -286,7 +289,7 @@ def alignment_test(
         n_permutations=len(places),
         n_bootstrap=n_bootstrap,
         n_units=n_units,
-        unit=units.unit,
+        unit=moving.unit,
         method=method,
         reason=reason,
         missing=dict.fromkeys(np.flatnonzero(np.isnan(estimate)).tolist(), _no_value(h)),

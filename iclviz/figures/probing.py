@@ -24,7 +24,13 @@ _INTERVALS = {
     "R2": "the jackknife's, leaving out each of {groups}",
 }
 _CHANCE_DASHES = ("dash", "dot")
-_PERMUTED = {"items": "between items", "groups": "between groups", "items within groups": "within groups"}
+_PERMUTED = {
+    "items": "between items",
+    "groups": "between groups",
+    "items within groups": "within groups",
+    "units within groups": "of units within groups",
+    "items within units": "within units",
+}
 
 
 @named("probe-by-layer")

@@ -14,6 +14,8 @@ _PERMUTED = {
     "groups": "whole groups",
     "blocks": "whole groups among those of equal size",
     "items within groups": "items within their groups",
+    "units within groups": "units (copies of one thing) within their groups",
+    "items within units": "items within their units",
 }
 
 METHODS = {

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from iclviz.contrasts import UNIT
 from iclviz.errors import SpecError
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations, PromptStyle
@@ -141,7 +142,7 @@ class OwnTask(Task):
                 "answer_words": np.array([float(len(row.answer.split())) for row in rows]),
                 "row": order.astype(float),
             },
-            factors={name: _factor([row.factors[name] for row in rows]) for name in self.file.factors},
+            factors={name: _factor([row.factors[name] for row in rows]) for name in self.file.factors} | _units(rows),
         )
 
     def examples(
@@ -236,6 +237,11 @@ def _factor(levels: Sequence[str | float]) -> Array:
     """(n,) levels as texts; numbers of many values stay numbers."""
     is_number = not isinstance(levels[0], str) and len(set(levels)) > MOST_LEVELS
     return np.array(levels, dtype=float) if is_number else np.array([str(level) for level in levels])
+
+
+def _units(rows: Sequence[Row]) -> dict[str, Array]:
+    """The factor of units, none where rows are no copies."""
+    return {} if rows[0].unit is None else {UNIT: np.array([str(row.unit) for row in rows])}
 
 
 def _groups(rows: Sequence[Row], label: str) -> Array:

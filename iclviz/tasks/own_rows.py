@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, Literal
 
+from iclviz.contrasts import UNIT
 from iclviz.errors import TaskFileError
 from iclviz.spans import Role, Segment
 from iclviz.spec import digest
@@ -79,6 +80,7 @@ class Row:
     labels: name -> text or number; a missing one is left out.
     factors: name of a design factor -> the row's level, text or number.
     group, groups: the row's group for every label, and by label; the latter counts first.
+    unit: what the row is a copy of, together with others: it stands for its group where no group is given.
     relevant, irrelevant: parts of the query.
     """
 
@@ -91,6 +93,7 @@ class Row:
     factors: Mapping[str, str | float] = field(default_factory=dict)
     group: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
     relevant: tuple[str, ...] = ()
     irrelevant: tuple[str, ...] = ()
     use: str = "query"
@@ -109,6 +112,7 @@ class Row:
             factors={name: _label(value) for name, value in values.get("factors", {}).items()},
             group=_words(values["group"]) if "group" in values else None,
             groups={name: _words(value) for name, value in values.get("groups", {}).items()},
+            unit=_words(values["unit"]) if "unit" in values else None,
             relevant=_parts(values.get("relevant", ())),
             irrelevant=_parts(values.get("irrelevant", ())),
             use=values.get("use", "query"),
@@ -129,12 +133,13 @@ class Row:
 
     def group_for(self, label: str) -> str | None:
         """The row's group for a label, None where the file gives none."""
-        return self.groups.get(label, self.group)
+        return self.groups.get(label, self.unit if self.group is None else self.group)
 
     @property
     def sources(self) -> set[tuple[str, str]]:
         """Everything that the row was made from: its groups with the labels that they are for."""
-        return {*self.groups.items(), *([("", self.group)] if self.group is not None else [])}
+        whole = [(name, value) for name, value in (("", self.group), ("unit", self.unit)) if value is not None]
+        return {*self.groups.items(), *whole}
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -313,8 +318,10 @@ class TaskFile:
 
     @cached_property
     def doubles(self) -> tuple[tuple[str, str], ...]:
-        """Ids of queries that are nearly the same text: statistics take for two what is one."""
-        return near_copies([(row.id, row.query) for row in self.queries])
+        """Ids of queries that are nearly the same text and of no common unit: statistics take for two what is one."""
+        unit = {row.id: row.unit for row in self.queries}
+        pairs = near_copies([(row.id, row.query) for row in self.queries])
+        return tuple((one, other) for one, other in pairs if unit[one] is None or unit[one] != unit[other])
 
     @cached_property
     def marked(self) -> tuple[Row, ...]:
@@ -352,6 +359,7 @@ def problems(rows: Numbered, order: Sequence[str], scoring: str | None) -> list[
         _taken_names,
         _groups_without_label,
         _missing_factors,
+        _wrong_units,
         _missing_groups,
         _labels_that_are_groups,
     )
@@ -443,6 +451,25 @@ def _missing_factors(rows: Numbered) -> Iterator[Problem]:
             elif len(kinds) > 1 and isinstance(row.factors[name], str):
                 value = shown(row.factors[name])
                 yield Problem(line, f"factor {name} = {value} is text, and others are numbers.", "Give one of both.")
+
+
+def _wrong_units(rows: Numbered) -> Iterator[Problem]:
+    """Every row that is asked has a unit, if any has, and rows of one unit have the same groups."""
+    asked = [(line, row) for line, row in rows if row.use == "query"]
+    for line, row in asked:
+        if UNIT in row.factors:
+            yield Problem(line, f"{UNIT} is no factor.", f"Name the column {UNIT}.")
+    if not any(row.unit is not None for _, row in asked):
+        return
+    first: dict[str, tuple[int, Row]] = {}
+    for line, row in asked:
+        if row.unit is None:
+            yield Problem(line, "the unit is missing, and other rows have one.", "Give every row its unit, or none.")
+            continue
+        where, other = first.setdefault(row.unit, (line, row))
+        if (row.group, dict(row.groups)) != (other.group, dict(other.groups)):
+            remedy = "Give all rows of a unit the same groups."
+            yield Problem(line, f"its unit {shown(row.unit)} is in another group in line {where}.", remedy)
 
 
 def _labels_that_are_groups(rows: Numbered) -> Iterator[Problem]:

@@ -260,6 +260,7 @@ COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "relevant": lambda cell: _values(cell),
     "irrelevant": lambda cell: _values(cell),
     "group": str.strip,
+    "unit": str.strip,
     "use": str.strip,
 }
 """Column of a CSV file -> how its cells are read."""

@@ -133,7 +133,7 @@ def copies(file: TaskFile) -> list[str]:
     more = f" and {len(file.doubles) - MOST_COPIES} more" if len(file.doubles) > MOST_COPIES else ""
     return [
         f"{len(file.doubles)} queries are nearly the text of another ({named}{more}): each counts as an item of its "
-        "own, so give such rows one group, or leave one out."
+        "own, so give such rows one unit, or leave one out."
     ]
 
 

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iclviz.errors import TaskFileError
 from iclviz.spans import Segment
 from iclviz.tasks.own_rows import LONGEST_ID, Row, default_id, form, hypothesis, is_number, label_kinds, number_in
+from iclviz.tasks.task_files import parse
 
 
 def row(query="A b c d e:", answer="f", **fields):
@@ -92,3 +94,27 @@ def test_labels_come_in_the_order_asked_for_then_as_they_occur():
     rows = [row(labels={"a": "x"}), row("B:", labels={"b": 1.0, "c": "y"})]
     assert list(label_kinds(rows, ["c", "nonsense"])) == ["c", "a", "b"]
     assert [hypothesis(*one) for one in label_kinds(rows).items()] == ["same_a", "b_similarity", "same_c"]
+
+
+def test_rows_of_one_unit_have_one_group_and_all_rows_a_unit(tmp_path):
+    def file(*rows):
+        lines = [f"Q{number}?,a{number},{group},{unit}" for number, (group, unit) in enumerate(rows)]
+        return "\n".join(["query,answer,group,unit", *lines]).encode()
+
+    parse(file(("g1", "u1"), ("g1", "u1"), ("g2", "u2"), ("g2", "u2")), "mine.csv")
+    with pytest.raises(TaskFileError, match="line 3: its unit 'u1' is in another group in line 2"):
+        parse(file(("g1", "u1"), ("g2", "u1")), "mine.csv")
+    with pytest.raises(TaskFileError, match="line 3: the unit is missing"):
+        parse(file(("g1", "u1"), ("g1", "")), "mine.csv")
+
+
+def test_without_a_group_the_unit_is_the_group():
+    file = parse(b"query,answer,unit\nQ1?,a,u\nQ2?,b,u\nQ3?,c,v\n", "mine.csv")
+    assert [row.group_for("answer") for row in file.rows] == ["u", "u", "v"]
+
+
+def test_queries_of_one_unit_are_told_of_as_no_doubles():
+    rows = [(f"What is the capital of {name} please tell me?", unit) for name, unit in (("Rome", "u"), ("rome", "u"))]
+    lines = [f"{query},x{place},{unit}" for place, (query, unit) in enumerate(rows)]
+    file = parse("\n".join(["query,answer,unit", *lines, "Other?,y,v"]).encode(), "mine.csv")
+    assert file.doubles == ()

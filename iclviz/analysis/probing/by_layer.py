@@ -24,6 +24,7 @@ def probe(
     groups: Array | Sequence[object] | None = None,
     *,
     independent: Array | Sequence[object] | None = None,
+    copies: Array | Sequence[object] | None = None,
     types: Array | Sequence[object] | None = None,
     strength: float | None = None,
     dimensions: int | None = None,
@@ -41,6 +42,7 @@ def probe(
         empty text "" are left out).
     groups: (n,) what folds keep whole; None = single items, right only where items share no text.
     independent: (n,) what is independent of each other, for the interval; None = the groups.
+    copies: (n,) what items of a group are copies of, for chance; None = no item is a copy.
     types: (n,) what a probe could memorise, such as the query's text, for selectivity; None = the groups.
     strength: of the L2 penalty, of a loss that is summed over items whose mean squared norm is 1; None = chosen among
         `STRENGTHS` by inner folds of each training fold.
@@ -67,7 +69,8 @@ def probe(
     answers, hat, jackknife = _held_out(label, products, codes, folds, settings)
     units = codes if independent is None else unit_codes(np.asarray(independent)[subject.known], len(codes))
     found = scores(label, answers, units, folds, jackknife)
-    null = chance(hat, label.values, codes, not label.classes, n_permutations, seed)
+    alike = None if copies is None else unit_codes(np.asarray(copies)[subject.known], len(codes))
+    null = chance(hat, label.values, codes, not label.classes, n_permutations, seed, alike)
     selective = selectivity(label, products, kinds, n_controls, settings)
     values = jackknife.values(null.observed if label.classes else found["score"])
     found["group_values"] = values[codes]

@@ -55,8 +55,14 @@ def r_squares(hat: Hat, labels: Array) -> Array:
     return np.stack([1 - ((around - labels @ layer.T) ** 2).sum(axis=1) / total for layer in hat.slopes], axis=1)
 
 
-def permuted_labels(y: Array, codes: Array, n_permutations: int, seed: int) -> tuple[Array, str, int]:
-    """Labels (B, n) permuted in their own unit, the unit's name, and how many units can move."""
+def permuted_labels(
+    y: Array, codes: Array, n_permutations: int, seed: int, copies: Array | None = None
+) -> tuple[Array, str, int]:
+    """Labels (B, n) permuted in their own unit, the unit's name, and how many units can move.
+
+    copies: (n,) the number of the thing that each item is a copy of; None = no item is one. Inside a group copies move
+        together, or, where the label tells them apart, trade places with each other.
+    """
     rng = np.random.default_rng(seed)
     n_groups = int(codes.max()) + 1
     values = np.unique(y, return_inverse=True)[1]
@@ -64,8 +70,19 @@ def permuted_labels(y: Array, codes: Array, n_permutations: int, seed: int) -> t
     if np.array_equal(values, values[first][codes]):
         moved = first[permutations(values[first], np.zeros(n_groups, dtype=int), n_permutations, rng)]
         return y[moved[:, codes]], "items" if n_groups == len(y) else "groups", n_groups
-    varied = sum(len(np.unique(values[codes == code])) > 1 for code in range(n_groups))
-    return y[permutations(values, codes, n_permutations, rng)], "items within groups", varied
+    if copies is None:
+        places = permutations(values, codes, n_permutations, rng)
+        return y[places], "items within groups", _n_varied(values, codes)
+    of_copies = np.unique(copies, return_index=True)[1]
+    if not np.array_equal(values, values[of_copies][copies]):
+        return y[permutations(values, copies, n_permutations, rng)], "items within units", _n_varied(values, copies)
+    moved = of_copies[permutations(values[of_copies], codes[of_copies], n_permutations, rng)]
+    return y[moved[:, copies]], "units within groups", _n_varied(values, codes)
+
+
+def _n_varied(values: Array, codes: Array) -> int:
+    """How many groups have items of different values."""
+    return sum(len(np.unique(values[codes == code])) > 1 for code in range(int(codes.max()) + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +97,11 @@ class Chance:
     reason: str | None
 
 
-def chance(hat: Hat, y: Array, codes: Array, is_number: bool, n_permutations: int, seed: int) -> Chance:
+def chance(
+    hat: Hat, y: Array, codes: Array, is_number: bool, n_permutations: int, seed: int, copies: Array | None = None
+) -> Chance:
     """What the least-squares probe reaches with labels y (n,) and with permuted ones."""
-    labels, unit, n_units = permuted_labels(y, codes, n_permutations, seed)
+    labels, unit, n_units = permuted_labels(y, codes, n_permutations, seed, copies)
     statistic = r_squares if is_number else balanced_accuracies
     step = max(1, _BLOCK // (len(y) * (1 if is_number else int(y.max()) + 1)))
     starts = steps(range(0, len(labels), step), "permuting labels")

@@ -32,7 +32,8 @@ class Probe:
     p, p_corrected, p_fdr: one-sided, of the least-squares probe; alone, by the maximum over layers, by
         Benjamini-Hochberg.
     n_permutations: permutations used; n_units: groups; n_folds: folds; n_classes: 0 for a number.
-    unit: what was permuted: "groups" or "items within groups" ("items" without groups).
+    unit: what was permuted: "groups", "items within groups" ("items" without groups), or, where items are copies,
+        "units within groups" or "items within units".
     reason: why values are missing in every layer, or None.
     missing: layer -> why it has no value.
     selectivity: score minus that of a control task, whose labels are random for each type of item, both on folds that
