@@ -8,9 +8,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
-from iclviz.analysis.of_recording import embeddings, held_out_probe, probed_labels, recording_rsms, said_by
+from iclviz.analysis.of_recording import embeddings, held_out_probe, probe_of, probed_labels, recording_rsms, said_by
 from iclviz.analysis.pairs import Comparison, check_layers
-from iclviz.analysis.resolution import NATS, TIMES, UNITS, resolution, settled, tied
+from iclviz.analysis.resolution import NATS, resolution, settled, tied
 from iclviz.analysis.rsa import Metric, item_alignment, rsms
 from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError, unknown
@@ -92,8 +92,12 @@ def _alignment_resolution(recording: Recording, how: Measuring, items: Array, va
 
 
 def _evidence_resolution(recording: Recording, how: Measuring, items: Array, value: Array) -> Array:
-    unit = UNITS[str(embeddings(recording, how.pooling).dtype)]
-    return np.asarray(TIMES * unit * np.sqrt(mean_of_known(value**2)))
+    _, label = how.of(recording)
+
+    def of(moved: Array) -> Array:
+        return probe_of(recording, label, moved, items).item_evidence
+
+    return resolution(of, embeddings(recording, how.pooling)[items], value)
 
 
 def _log_ratio_resolution(recording: Recording, how: Measuring, items: Array, value: Array) -> Array:

@@ -6,6 +6,7 @@ keep whole, and intervals resample the coarsest groups, which alone are independ
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -157,20 +158,30 @@ def recording_probe(
     ------
     AnalysisError: no such label or pooling.
     """
-    if label not in probed_labels(recording):
-        raise unknown(AnalysisError, "label to probe", label, probed_labels(recording))
     kept = np.arange(recording.n_items) if items is None else items
-    independent = coarsest_groups(recording)
-    return probe(
+    return _probe(
+        recording,
+        label,
         embeddings(recording, pooling)[kept],
-        np.asarray(recording.labels[label])[kept],
-        np.asarray(recording.groups[label])[kept],
-        independent=None if independent is None else independent[kept],
-        copies=copies[kept] if (copies := recording.factors.get(UNIT)) is not None else None,
+        kept,
         n_permutations=n_permutations,
         strength=strength,
         dimensions=dimensions,
         n_controls=n_controls,
+    )
+
+
+def _probe(recording: Recording, label: str, x: Array, kept: Array, **options: Any) -> Probe:
+    if label not in probed_labels(recording):
+        raise unknown(AnalysisError, "label to probe", label, probed_labels(recording))
+    independent = coarsest_groups(recording)
+    return probe(
+        x,
+        np.asarray(recording.labels[label])[kept],
+        np.asarray(recording.groups[label])[kept],
+        independent=None if independent is None else independent[kept],
+        copies=copies[kept] if (copies := recording.factors.get(UNIT)) is not None else None,
+        **options,
     )
 
 
@@ -191,8 +202,18 @@ def held_out_probe(recording: Recording, label: str, pooling: str, items: Array 
     places = np.arange(recording.n_items) if items is None else np.asarray(items)
     name = (label, pooling, places.tobytes())
     if name not in kept:
-        kept[name] = recording_probe(recording, label, pooling, n_permutations=0, n_controls=0, items=places)
+        kept[name] = probe_of(recording, label, embeddings(recording, pooling)[places], places)
     return kept[name]
+
+
+def probe_of(recording: Recording, label: str, x: Array, items: Array) -> Probe:
+    """The probe of a label without a test, made of other embeddings x (m, L + 1, d) of some items (m,).
+
+    Raises
+    ------
+    AnalysisError: no such label.
+    """
+    return _probe(recording, label, x, items, n_permutations=0, n_controls=0)
 
 
 def recording_log_ratio(

@@ -83,17 +83,18 @@ def missing_layers(x: Array) -> dict[int, str]:
     return reasons
 
 
-def resolution(of: Callable[[Array], Array], x: Array, seed: int = 0) -> Array:
+def resolution(of: Callable[[Array], Array], x: Array, value: Array | None = None, seed: int = 0) -> Array:
     """(K,) ten times what rounding x in its type moves a measure of it, in each column: root mean squared.
 
     Parameters
     ----------
     of: the measure of embeddings in float64, (..., K).
+    value: what it is of x, where that is known; None = it is made as well.
     seed: draws by how much of half a unit in the last place each number is moved.
     """
     wide = np.asarray(x, dtype=np.float64)
     by = np.random.default_rng(seed).uniform(-0.5, 0.5, size=wide.shape)
-    squares = (of(wide + by * _last_place(wide, _unit(x))) - of(wide)) ** 2
+    squares = (of(wide + by * _last_place(wide, _unit(x))) - (of(wide) if value is None else value)) ** 2
     known, rows = np.isfinite(squares), tuple(range(squares.ndim - 1))
     sums = np.where(known, squares, 0.0).sum(axis=rows)
     return np.asarray(TIMES * np.sqrt(sums / np.maximum(known.sum(axis=rows), 1)))
