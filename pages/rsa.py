@@ -11,6 +11,7 @@ from iclviz.analysis.item_maps import rescaled
 from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.analysis.rsa import METRICS
 from iclviz.errors import UserError
+from iclviz.figures import similarity
 from iclviz.figures.changes import change_by_layer, composite_to_simple
 from iclviz.figures.item_maps import item_map
 from iclviz.figures.matrices import second_order
@@ -48,9 +49,6 @@ VALUES = {"raw": "Similarities", "rank": "Ranks", "percentile": "Percentiles"}
 
 # How many layers are shown side by side.
 SIDE_BY_SIDE = 8
-
-# Bytes of the largest figure that holds all layers.
-MOST_PLAYED = 5 * 2**20
 
 SIMPLE = {"simple_same": "same name", "simple_other": "another name"}
 
@@ -157,7 +155,7 @@ def few_dimensions(view: View) -> None:
 def played(view: View, stacks: dict[str, Array], layer: int) -> None:
     """All layers as frames of one figure, where a browser can hold them."""
     size = sum(stack.nbytes for stack in stacks.values())
-    if size > MOST_PLAYED:
+    if size > similarity.MOST_PLAYED:
         st.info(f"All layers of A and B are {size / 2**20:.0f} MB, too much for one figure. Take fewer items.")
         return
     shown = {name: np.stack([view.shown(matrix) for matrix in stack]) for name, stack in stacks.items()}

@@ -16,6 +16,9 @@ _MOST_GROUP_LABELS = 12
 _COLUMNS = 4
 _SMALL = 210
 
+MOST_PLAYED = 5 * 2**20
+"""Bytes of the matrices in the largest figure of all layers that a browser plays."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Sorting:
