@@ -3,9 +3,9 @@
     python -m pip install cosmic-ray            once, beside the project's own environment
     python -m benchmarks.mutation --number 200  mutants of analyses, statements, methods, Python, jobs and store
 
-Every mutant of these modules is listed, and a sample is drawn by a fixed seed. Each is applied to a copy of the checkout,
-whose tests of that module are run, and, where those pass, the other tests of its package. What passes all of them has
-survived: it is printed with its difference, to be read by somebody who knows whether it matters.
+Every mutant of these modules is listed, and a sample is drawn by a fixed seed. Each is applied to a copy of the
+checkout, whose tests of that module are run, and, where those pass, the other tests of its package. What passes all of
+them has survived: it is printed with its difference, to be read by somebody who knows whether it matters.
 """
 
 import argparse
@@ -24,7 +24,8 @@ MUTATED = ("analysis", "statements.py", "methods.py", "api.py", "jobs", "store.p
 OPERATORS = (
     "core/ReplaceBinaryOperator", "core/ReplaceComparisonOperator", "core/ReplaceUnaryOperator", "core/AddNot",
     "core/ReplaceAndWithOr", "core/ReplaceOrWithAnd", "core/ReplaceTrueWithFalse", "core/ReplaceFalseWithTrue",
-    "core/NumberReplacer", "core/ReplaceBreakWithContinue", "core/ReplaceContinueWithBreak", "core/ZeroIterationForLoop",
+    "core/NumberReplacer", "core/ReplaceBreakWithContinue", "core/ReplaceContinueWithBreak",
+    "core/ZeroIterationForLoop",
 )  # fmt: skip
 CONFIG = """[cosmic-ray]
 module-path = {paths}
