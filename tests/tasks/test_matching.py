@@ -145,9 +145,10 @@ def test_of_two_answers_at_one_place_the_longer_is_given():
 
 @pytest.mark.parametrize(
     "text",
-    ["B", "b", " B ", "(B)", "[b]", "B.", "B:", "b)", "B, because", "**B**", "`B`", "“B”", "B. a dog", "B: a dog", "B) A dog",
-     "answer: B", "Answer: b.", "The answer is B", "the answer is B dog", "Option B is right", "option: B", "I think (B) a dog",
-     "It's B.", "I choose B!", "A dog, so B", "B is correct", "B - a dog", "not A but B", r"\boxed{B}", "答案是B。", "B：狗"],
+    ["B", "b", " B ", "(B)", "[b]", "B.", "B:", "b)", "B, because", "**B**", "`B`", "“B”", "B. a dog", "B: a dog",
+     "B) A dog", "answer: B", "Answer: b.", "The answer is B", "the answer is B dog", "Option B is right", "option: B",
+     "I think (B) a dog", "It's B.", "I choose B!", "A dog, so B", "B is correct", "B - a dog", "not A but B",
+     r"\boxed{B}", "答案是B。", "B：狗"],
 )  # fmt: skip
 def test_a_letter_is_read_where_it_is_written_as_a_choice(text):
     assert mention(text, ["B"]) is not None
