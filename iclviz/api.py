@@ -73,7 +73,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     UserError: one of the specs cannot be run.
     """
     store = Store()
-    asked = [resolve(spec, store.memo, store) for spec in specs]
+    asked = _resolved(specs, store, progress)
     missing = [resolved for resolved in asked if resolved.key not in store]
     if len(asked) > 1:
         for resolved in missing:
@@ -82,6 +82,19 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
         with showing(_title(group), progress) as report:
             _compute_or_wait(group, Queue(store), report)
     return [store.load(resolved.key) for resolved in asked]
+
+
+def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> list[Resolved]:
+    """Every spec resolved; where that reads large files of a model, a bar shows how far it is."""
+    with ExitStack() as shown:
+        bars: list[Report] = []
+
+        def tell(done: int, total: int) -> None:
+            if not bars:
+                bars.append(shown.enter_context(showing("checking", progress)))
+            bars[0](Progress.of_files(done, total))
+
+        return [resolve(spec, store.memo, tell) for spec in specs]
 
 
 def _by_model(asked: Iterable[Resolved]) -> list[list[Resolved]]:

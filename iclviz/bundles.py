@@ -26,9 +26,6 @@ from iclviz.disk import writing
 from iclviz.errors import StoreError, UserError
 from iclviz.formats import Format
 from iclviz.keys import Origin, key_of
-from iclviz.models.identity import identity
-from iclviz.models.locating import locate
-from iclviz.models.presets import PRESETS
 from iclviz.recorded import FILES, MANIFEST
 from iclviz.recording import Recording
 from iclviz.schemas import MisfitError, parsed
@@ -307,5 +304,3 @@ def origins(recording: Recording) -> Iterator[Origin]:
     commit = model.get("identity") if isinstance(model, dict) else None
     if isinstance(commit, str):
         yield Origin(of.identity, commit, False, numbers)
-    if (row := PRESETS.get(recording.spec.model)) is not None and row.local:
-        yield Origin(of.identity, identity(locate(row.name)), False, numbers)

@@ -149,12 +149,14 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one l
 
 def _runs_table(summaries: "Sequence[Summary]") -> Table:
     table = _table("key", "model", "task", "demonstrations", "items", "main score", "MB")
+    told = {True: " (told by a sample of its weights)", False: ""}
     for entry in summaries:
         shown, spec = entry.spec.demonstrations, entry.spec
         demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
         score = f"{entry.main_score} {entry.mean_score:.3f}"
         size = f"{entry.size / 1e6:.1f}"
-        table.add_row(entry.key[:12], spec.model, spec.task, demonstrations, str(spec.n_items), score, size)
+        model = f"{spec.model}{told[entry.by_sample]}"
+        table.add_row(entry.key[:12], model, spec.task, demonstrations, str(spec.n_items), score, size)
     return table
 
 

@@ -3,12 +3,16 @@
 What a key covers besides the spec is kept with the recording, so that whoever reads the files can make the key again.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from iclviz import schemas
 from iclviz.spec import PLACE_OPTIONS, RunSpec, digest
+
+SAMPLED = re.compile(r"[0-9a-f]{32}")
+"""Identities of local files from when a sample of the weights was read: other weights may have had the same."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Origin:
     model: str
     by_files: bool
     versions: Mapping[str, int]
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether a sample of the weights told the model's files, so that those of other weights may have this key."""
+        return SAMPLED.fullmatch(self.model) is not None
 
     def to_dict(self) -> dict[str, Any]:
         """The origin as plain JSON values."""
@@ -52,6 +61,13 @@ SCHEMA = schemas.fields(
         "versions": schemas.fields({name: schemas.whole(0, 2**31) for name in ("task", "prompts", "capture")}),
     }
 )
+
+
+def told_by_sample(origin: Origin | None, environment: Mapping[str, Any]) -> bool:
+    """`Origin.by_sample` of a recording; one without an origin is older, and told so unless its model has a commit."""
+    if origin is not None:
+        return origin.by_sample
+    return (environment.get("model") or {}).get("identity") is None
 
 
 def key_of(spec: RunSpec, origin: Origin) -> str:

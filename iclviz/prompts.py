@@ -8,6 +8,9 @@
 4. A prompt's first token takes 30 to 40 % of all attention whatever it says (a sink), so it belongs to no content:
    where the tokenizer adds none, a start token is put before a plain prompt, or a line break where the vocabulary has
    none.
+5. Where the tokens of one candidate answer begin those of another, the shorter could only win: it would be scored as
+   the beginning of both. There every candidate of the prompt has the token that begins what ends an answer: the line
+   break that follows a solved example, or in a chat what the template puts after an answer.
 
 Nothing here knows torch: any fast tokenizer of `transformers` will do.
 """
@@ -48,6 +51,7 @@ class Tokenizer(Protocol):
 
     chat_template: str | None
     bos_token: str | None
+    eos_token: str | None
     all_special_ids: list[int]
     all_special_tokens: list[str]
 
@@ -70,11 +74,13 @@ class Prompt:
     context: instruction and demonstrations.
     query: the item's own text, from the end of the demonstrations to the end of the prompt.
     candidates: answers whose log-probability is wanted, the right one first, each as it would follow the plain text.
+    ending: what follows an answer in plain text, as after a solved example.
     """
 
     context: tuple[Segment, ...]
     query: tuple[Segment, ...]
     candidates: tuple[str, ...] = ()
+    ending: str = NEUTRAL_LEAD
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -98,6 +104,7 @@ class RenderedPrompt:
     candidates: candidate answers as they would follow the text.
     adds_special: whether the tokenizer adds its own special tokens (it does in plain style; a template brings them).
     has_lead: whether the first token is kept apart from all content, whatever characters it holds.
+    ending: what follows an answer, and what may follow that: tokenizers cut line breaks by what comes after.
     """
 
     segments: tuple[Segment, ...]
@@ -105,6 +112,7 @@ class RenderedPrompt:
     candidates: tuple[str, ...]
     adds_special: bool
     has_lead: bool = False
+    ending: str = NEUTRAL_LEAD
 
     @property
     def text(self) -> str:
@@ -123,6 +131,7 @@ class TokenizedPrompt:
     spans: half-open token ranges; every token lies in exactly one.
     query_start: index of the query's first token.
     candidates: for each candidate the ids of prompt + candidate, tokenised as one text.
+    with_ends: whether the candidates' ids include the token that begins what ends an answer.
     """
 
     ids: list[int]
@@ -130,6 +139,7 @@ class TokenizedPrompt:
     spans: list[Span]
     query_start: int
     candidates: list[list[int]]
+    with_ends: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -166,13 +176,16 @@ def render(
         text = lead(tokenizer) if has_lead and tokenizer else ""
         opening = (Segment("special", text),) if text else ()
         segments = opening + context + query
-        return RenderedPrompt(segments, len(opening) + len(context), prompt.candidates, True, has_lead)
+        ending = prompt.ending + "".join(segment.text for segment in query)
+        return RenderedPrompt(segments, len(opening) + len(context), prompt.candidates, True, has_lead, ending)
     before, after = _chat_markup(prompt.text, tokenizer, template)
     opening = (Segment("special", before),) if before else ()
     closing = (Segment("special", after),) if after else ()
     candidates = tuple(candidate.lstrip() for candidate in prompt.candidates)
     segments = opening + context + query + closing
-    return RenderedPrompt(segments, len(opening) + len(context), candidates, False, has_lead)
+    assert tokenizer is not None  # else there was no markup
+    ending = turn_end(tokenizer, template) or tokenizer.eos_token or NEUTRAL_LEAD
+    return RenderedPrompt(segments, len(opening) + len(context), candidates, False, has_lead, ending)
 
 
 def lead(tokenizer: Tokenizer) -> str:
@@ -213,6 +226,19 @@ def _chat_markup(message: str, tokenizer: Tokenizer | None, template: Mapping[st
             "This model's chat template changes the text of a message, or shows it twice.", 'Take prompt_style="plain".'
         )
     return before, after
+
+
+def turn_end(tokenizer: Tokenizer, template: Mapping[str, Any] = TEMPLATE) -> str:
+    """What the chat template puts after an answer; "" where it has no place for one, or there is no template."""
+    if not tokenizer.chat_template:
+        return ""
+    stand_in = digest("an answer")
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": stand_in}]
+    try:
+        text = _from_template(turns, tokenizer, template, add_generation_prompt=False)
+    except ModelError:
+        return ""
+    return text.rpartition(stand_in)[2].lstrip(" ") if stand_in in text else ""
 
 
 def _from_template(
@@ -265,13 +291,28 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     if rendered.has_lead and (owners[1:] >= rendered.query_index).any():
         owners[0] = -1
     candidates = [_encode(whole + text, tokenizer, rendered.adds_special)[0] for text in rendered.candidates]
+    with_ends = any(_begins(*pair) for pair in pairwise(sorted(candidates)))
+    if with_ends:
+        candidates = [_with_end(whole + text, rendered, tokenizer) for text in rendered.candidates]
     return TokenizedPrompt(
         ids=ids,
         pieces=[whole[start:end] for start, end in zip(starts, ends, strict=True)],
         spans=_spans(owners, rendered.segments),
         query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
         candidates=candidates,
+        with_ends=with_ends,
     )
+
+
+def _begins(ids: list[int], other: list[int]) -> bool:
+    """Whether other tokens are these and more."""
+    return len(ids) < len(other) and other[: len(ids)] == ids
+
+
+def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> list[int]:
+    """The ids of a text and of the first token that holds something of what ends it."""
+    ids, ends, _ = _encode(text + rendered.ending, tokenizer, rendered.adds_special)
+    return ids[: int(np.searchsorted(ends, len(text), side="right")) + 1]
 
 
 def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer) -> int:

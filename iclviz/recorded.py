@@ -28,7 +28,7 @@ from iclviz.disk import checksum, settle_folder, write_atomically
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.keys import SCHEMA as ORIGIN_SCHEMA
-from iclviz.keys import Origin, key_of
+from iclviz.keys import Origin, key_of, told_by_sample
 from iclviz.recording import Recording
 from iclviz.schemas import MisfitError
 from iclviz.spans import ROLES, Span
@@ -75,17 +75,16 @@ CONTENT_SCHEMA = schemas.fields(
         "tokens": schemas.list_of(schemas.list_of(schemas.text(), MOST_TOKENS), MOST_ITEMS),
     }
 )
-SUMMARY_SCHEMA = schemas.fields(
-    {
-        "key": schemas.hexadecimal(32),
-        "spec": SPEC_SCHEMA,
-        "created": schemas.number(0, LAST_SECOND),
-        "size": schemas.whole(0, 2**62),
-        "n_layers": schemas.whole(1, MOST_LAYERS),
-        "main_score": schemas.text(1000),
-        "mean_score": schemas.number(missing=True),
-    }
-)
+_SUMMARY = {
+    "key": schemas.hexadecimal(32),
+    "spec": SPEC_SCHEMA,
+    "created": schemas.number(0, LAST_SECOND),
+    "size": schemas.whole(0, 2**62),
+    "n_layers": schemas.whole(1, MOST_LAYERS),
+    "main_score": schemas.text(1000),
+    "mean_score": schemas.number(missing=True),
+}
+SUMMARY_SCHEMA = schemas.fields({**_SUMMARY, "by_sample": schemas.flag})
 _WORD = schemas.maybe(schemas.text(1000))
 ENVIRONMENT_SCHEMA = schemas.fields(
     {},
@@ -102,7 +101,7 @@ RUN_SCHEMA = schemas.fields(
     {
         "timing": schemas.table_of(schemas.number(0)),
         "environment": ENVIRONMENT_SCHEMA,
-        "summary": SUMMARY_SCHEMA,
+        "summary": schemas.fields(_SUMMARY),
     },
     {"origin": schemas.maybe(ORIGIN_SCHEMA)},
 )
@@ -114,7 +113,10 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Safetens
 
 @dataclass(frozen=True)
 class Summary:
-    """What the index holds about a sealed recording: enough to list it."""
+    """What the index holds about a sealed recording: enough to list it.
+
+    by_sample: as of the recording; its files say it by their origin.
+    """
 
     key: str
     spec: RunSpec
@@ -123,6 +125,7 @@ class Summary:
     n_layers: int
     main_score: str
     mean_score: float
+    by_sample: bool
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain JSON values."""
@@ -228,7 +231,7 @@ def write(folder: Path, recording: Recording, main_score: str) -> Summary:
         "timing": dict(recording.timing),
         "environment": dict(recording.environment),
         "origin": recording.origin.to_dict() if recording.origin else None,
-        "summary": summary.to_dict(),
+        "summary": {name: value for name, value in summary.to_dict().items() if name in _SUMMARY},
     }
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
     _write_manifest(folder, FORMAT.today if recording.origin else 1)
@@ -284,6 +287,7 @@ def _summary(folder: Path, recording: Recording, main_score: str) -> Summary:
         n_layers=recording.n_layers,
         main_score=main_score,
         mean_score=float(np.mean(recording.scores[main_score])),
+        by_sample=recording.by_sample,
     )
 
 
@@ -346,7 +350,7 @@ def summary_in(folder: Path) -> Summary:
     try:
         checksums, _ = manifest_of(folder)
         _Checker(folder, checksums)(folder / RUN)
-        summary = Summary.from_dict(_run_in(folder)["summary"])
+        summary = _summary_of(_run_in(folder))
         if summary.key != folder.name:
             raise MisfitError(f"it is the recording {summary.key}")
     except UNREADABLE as error:
@@ -403,7 +407,7 @@ def check_whole(folder: Path, key: str) -> Recording:
     StoreError: the folder is not, whole and unharmed, that recording.
     """
     with _refusing_damage(key):
-        listed = Summary.from_dict(_run_in(folder)["summary"]).key
+        listed = _summary_of(_run_in(folder)).key
     if listed != key:
         raise StoreError(f"The recording in the folder {key} is {listed}.", "Give the folder back its name.")
     with _refusing_damage(key):
@@ -428,6 +432,14 @@ def _run_in(folder: Path) -> dict[str, Any]:
     run: dict[str, Any] = schemas.read_json(folder / RUN, MOST_BYTES[RUN])
     RUN_SCHEMA(run)
     return run
+
+
+def _summary_of(run: Mapping[str, Any]) -> Summary:
+    return Summary.from_dict({**run["summary"], "by_sample": told_by_sample(_origin_of(run), run["environment"])})
+
+
+def _origin_of(run: Mapping[str, Any]) -> Origin | None:
+    return Origin.from_dict(run["origin"]) if run.get("origin") else None
 
 
 def _read(folder: Path, key: str, check: _Checker) -> Recording:
@@ -456,7 +468,7 @@ def _read(folder: Path, key: str, check: _Checker) -> Recording:
         **{name: content[name] for name in TEXTS},
         timing=run["timing"],
         environment=run["environment"],
-        origin=Origin.from_dict(run["origin"]) if run.get("origin") else None,
+        origin=_origin_of(run),
         **tables,
     )
 

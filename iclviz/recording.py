@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from iclviz.keys import Origin
+from iclviz.keys import Origin, told_by_sample
 from iclviz.spans import Span
 from iclviz.spec import RunSpec
 
@@ -84,6 +84,13 @@ class Recording:
     def n_items(self) -> int:
         """Number of items."""
         return len(self.item_ids)
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether the key tells the model's files by a sample of the weights, as keys of local models once did: weights
+        that were changed by hand may have made this recording.
+        """
+        return told_by_sample(self.origin, self.environment)
 
     @cached_property
     def n_layers(self) -> int:

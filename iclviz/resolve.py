@@ -3,7 +3,7 @@
 Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from iclviz import versions
 from iclviz.errors import ModelError, SpecError
 from iclviz.keys import Origin, key_of
 from iclviz.models.devices import device_kind
-from iclviz.models.identity import identity
+from iclviz.models.identity import Tell, identity
 from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.options import check_options, check_trust
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
@@ -38,11 +38,11 @@ class Built:
     prompts: Sequence[Prompt]
 
 
-def resolve(spec: RunSpec, memo: Any = None, there: Container[str] = ()) -> Resolved:
+def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolved:
     """The run that a spec asks for.
 
     memo: remembers the identity of local files between calls.
-    there: keys of recordings, some perhaps made when the path of a local model was part of its key.
+    tell: told how far reading the model's files is, where they are large and not remembered.
 
     Raises
     ------
@@ -72,14 +72,8 @@ def resolve(spec: RunSpec, memo: Any = None, there: Container[str] = ()) -> Reso
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
-    origin = Origin(of.identity, identity(located, memo), local, numbers)
-    return Resolved(full, _key(full, origin, there), of, located, origin)
-
-
-def _key(spec: RunSpec, origin: Origin, there: Container[str]) -> str:
-    """The run's key; the one that a local model's path was part of where a recording has that."""
-    former = key_of(spec, replace(origin, by_files=False))
-    return former if former in there else key_of(spec, origin)
+    origin = Origin(of.identity, identity(located, memo, tell), local, numbers)
+    return Resolved(full, key_of(full, origin), of, located, origin)
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:

@@ -251,7 +251,9 @@ def kept_by_token(recording: Recording, place: int) -> Recording | None:
     for entry in loading.store().summaries():
         if place in entry.spec.attention_items and entry.spec.with_(attention_items=()) == plain:
             with suppress(StoreError):
-                return loading.recording(entry.key)
+                one = loading.recording(entry.key)
+                if one is not None and one.origin == recording.origin:
+                    return one
     return None
 
 

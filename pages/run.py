@@ -35,7 +35,7 @@ def preview(resolved: Resolved) -> None:
     try:
         trusted = bool(resolved.spec.model_options.get("trust_remote_code", False))
         limit = model_facts(resolved.located, trusted).context_length
-        tokenizer = loading.tokenizer(resolved.located)
+        tokenizer = loading.tokenizer(resolved)
         prompts = tokenized(resolved, built, tokenizer, limit)
     except UserError as error:
         st.warning(lines_as_text(str(error)))

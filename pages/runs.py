@@ -73,11 +73,17 @@ def show_as(sides: dict[str, str]) -> None:
         for side, key in sides.items():
             choose_run(side, loading.store().summary(key).spec)
         shown = {side: loading.resolved(choice().side(side)).key for side in sides}
+        sampled = [side.upper() for side, key in sides.items() if loading.store().summary(key).by_sample]
     except UserError as error:
         st.session_state["runs_problem"] = str(error)
         return
     other = [side.upper() for side, key in sides.items() if shown[side] != key]
-    if other:
+    if sampled:
+        st.session_state["runs_problem"] = (
+            f"{' and '.join(sampled)} cannot be shown so: a sample of the weights told the model, and now all of its "
+            "bytes do. Run it again; `iclviz.load` in Python still reads it, and so does “Compare as a set”."
+        )
+    elif other:
         st.session_state["runs_problem"] = (
             f"{' and '.join(other)} cannot be shown so. A and B share items, item seed, task options and prompt style, "
             "and pages do not choose a precision or a length of responses. `iclviz.load` in Python compares any runs."

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,6 +30,19 @@ def test_the_same_spec_again_is_answered_from_the_cache(model, monkeypatch):
 
 def test_defaults_and_their_written_values_have_one_key(model):
     assert iclviz.run(model, **SMALL).key == iclviz.run(model, **SMALL, prompt_style="plain", max_new_tokens=8).key
+
+
+def test_reading_large_files_of_a_model_shows_how_far_it_is(model, monkeypatch):
+    told = []
+
+    @contextmanager
+    def shown(title, wanted=None):
+        yield lambda progress: told.append(progress.stage)
+
+    monkeypatch.setattr("iclviz.models.identity.SHOWN_BYTES", 1)
+    monkeypatch.setattr("iclviz.api.showing", shown)
+    iclviz.run(model, **SMALL)
+    assert told[0].startswith("reading the model's files, ")
 
 
 def test_k_zero_and_no_demonstrations_have_one_key(model):

@@ -1,7 +1,10 @@
+import os
 import shutil
 from dataclasses import replace
 
-from iclviz.keys import key_of
+import pytest
+
+from iclviz.keys import Origin, key_of, told_by_sample
 from iclviz.resolve import resolve
 from iclviz.spec import RunSpec, digest
 
@@ -23,9 +26,30 @@ def test_a_local_model_is_told_by_its_files_wherever_they_lie(tiny_model, tmp_pa
     assert here.spec.model != there.spec.model
 
 
-def test_a_recording_made_when_a_path_was_part_of_its_key_is_still_found(tiny_model):
-    spec = RunSpec(str(tiny_model), "linear_regression")
-    now = resolve(spec)
-    former = key_of(now.spec, replace(now.origin, by_files=False))
-    assert former != now.key
-    assert resolve(spec, there=[former]).key == former
+def test_a_local_model_whose_weights_were_cut_in_place_is_another_run(tiny_model, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    spec, memo = RunSpec(str(model), "linear_regression"), {}
+    before = resolve(spec, memo).key
+    weights = model / "model.safetensors"
+    date = weights.stat().st_mtime_ns
+    with weights.open("r+b") as file:
+        file.seek(-64, 2)
+        file.write(bytes(64))
+    os.utime(weights, ns=(date, date))
+    assert resolve(spec, memo).key != before
+
+
+@pytest.mark.parametrize(
+    ("model", "environment", "sampled"),
+    [
+        ("0" * 32, {}, True),
+        (f"files-{'0' * 32}", {}, False),
+        ("c" * 40, {}, False),
+        (None, {"model": {"identity": None}}, True),
+        (None, {"model": {"identity": "c" * 40}}, False),
+        (None, {}, True),
+    ],
+)
+def test_a_recording_says_whether_a_sample_of_its_models_weights_told_it(model, environment, sampled):
+    origin = None if model is None else Origin("task", model, True, {})
+    assert told_by_sample(origin, environment) is sampled

@@ -126,6 +126,31 @@ def test_candidates_are_tokenised_as_one_text_with_the_prompt(tokenizer):
     assert tokenized.candidates == [tokenizer(EXAMPLE.text + text)["input_ids"] for text in EXAMPLE.candidates]
 
 
+def test_candidates_of_which_one_begins_another_have_what_ends_an_answer(tokenizer):
+    shown = f"Q: a b\nA: {EXAMPLE.candidates[0].strip()}\n\n"
+    texts = (" reading", " reading books", " cooking")
+    prompt = Prompt((Segment("demonstration", shown),), EXAMPLE.query, texts, "\n\n")
+    tokenized = tokenize(render(prompt, "plain"), tokenizer)
+    after_a_shown_answer = tokenizer(shown + EXAMPLE.query[0].text)["input_ids"]
+    end = after_a_shown_answer[len(tokenizer(shown.rstrip())["input_ids"])]
+    assert tokenized.with_ends
+    assert [ids[-1] for ids in tokenized.candidates] == [end] * 3
+    assert [ids[:-1] for ids in tokenized.candidates] == [tokenizer(prompt.text + text)["input_ids"] for text in texts]
+
+
+def test_in_a_chat_such_candidates_have_what_the_template_puts_after_an_answer(tokenizer):
+    chat = with_template(tokenizer)
+    prompt = Prompt((), EXAMPLE.query, (" reading books", " reading"))
+    tokenized = tokenize(render(prompt, "chat", chat), chat)
+    assert [chat.decode(ids).rpartition("<|assistant|>\n")[2] for ids in tokenized.candidates] == [
+        "reading books</s>", "reading</s>",
+    ]  # fmt: skip
+
+
+def test_other_candidates_are_scored_without_an_end(tokenizer):
+    assert not tokenize(render(EXAMPLE, "plain"), tokenizer).with_ends
+
+
 TEXTS = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
     ["", " ", "\n", "😀", "👩‍👩‍👧", "שלום", "مرحبا", "x = 3, y =", "é", "日本語"]
 )

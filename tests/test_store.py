@@ -336,3 +336,16 @@ assert recording.embeddings["mean"].shape == (2, 3, 4)
 assert not {{"torch", "transformers", "streamlit"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_recording_that_a_sample_of_weights_told_is_listed_as_such_also_from_older_rows(own_cache):
+    store = Store(own_cache)
+    sampled = recording("0" * 32)
+    store.save(sampled, "log_accuracy")
+    store.save(recording(), "log_accuracy")
+    assert {entry.key: entry.by_sample for entry in store.summaries()} == {sampled.key: True, KEY: False}
+    row = f"run:{sampled.key}"
+    store.index[row] = {name: value for name, value in store.index[row].items() if name != "by_sample"}
+    assert store.summary(sampled.key).by_sample
+    assert store.load(sampled.key).by_sample
+    assert "by_sample" not in json.loads((store.place(sampled.key) / "run.json").read_text())["summary"]

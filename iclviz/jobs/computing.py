@@ -19,7 +19,7 @@ from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import Reads, Trial, choose_way, trials
 from iclviz.capture.engine import Decoding, Engine, plan_prompts
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
-from iclviz.errors import Cancelled, UserError
+from iclviz.errors import Cancelled, ModelError, UserError
 from iclviz.jobs.sealing import RunningRun, versions
 from iclviz.jobs.table import Progress, Report
 from iclviz.models.configuration import model_facts
@@ -55,14 +55,22 @@ class ModelKeeper:
     def get(self, resolved: Resolved, memo: Any, reads: Reads = ()) -> ReadyModel:
         """The model of a run, loaded if it is not held, and the way that is exact for what runs read."""
         spec = resolved.spec
-        key = (identity(resolved.located, memo), spec.model, spec.dtype, str(spec.model_options))
+        key = (resolved.origin.model, spec.model, spec.dtype, str(spec.model_options))
         if self._loaded is None or key != self._key:
             self._loaded, self._key, self._ways = None, None, {}
             self._loaded, self._key = load(resolved.located, spec.dtype, spec.model_options, memo=memo), key
+        if identity(resolved.located, memo) != resolved.origin.model:
+            self._loaded, self._key = None, None
+            raise files_changed(spec.model)
         loaded, tried = self._loaded, trials(self._loaded.model.config, reads)
         if tried not in self._ways:
             self._ways[tried] = choose_way(loaded.model, loaded.facts.n_layers, loaded.device, tried)
         return ReadyModel(loaded, self._ways[tried])
+
+
+def files_changed(model: str) -> ModelError:
+    """The error of a run whose model's files are not those any more that it was asked for."""
+    return ModelError(f"The files of {model} changed since this run was asked for.", "Ask for it again.")
 
 
 def compute(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from iclviz.errors import Cancelled, UserError
-from iclviz.jobs.computing import ModelKeeper, compute_together
+from iclviz.jobs.computing import ModelKeeper, compute_together, files_changed
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, State
 from iclviz.recording import Recording
@@ -89,12 +89,12 @@ def _computed(
         queue.change(key, progress=progress)
         report(key, progress)
 
-    asked = [_resolved(job, queue) for job in jobs]
+    asked = [_resolved(job, queue, tell) for job in jobs]
     yield from compute_together(asked, queue.store, keeper, tell, _cancel_check(jobs, queue))
 
 
-def _resolved(job: Run, queue: Queue) -> Resolved:
-    resolved = resolve(job.spec, queue.store.memo, queue.store)
+def _resolved(job: Run, queue: Queue, tell: Callable[[str, Progress], None]) -> Resolved:
+    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)))
     _check_key(job, resolved)
     return resolved
 
@@ -102,7 +102,7 @@ def _resolved(job: Run, queue: Queue) -> Resolved:
 def _check_key(job: Run, resolved: Resolved) -> None:
     """The model's files may have changed between the asking and the running."""
     if resolved.key != job.key:
-        raise UserError(f"The files of {job.spec.model} changed since this run was asked for.", "Ask for it again.")
+        raise files_changed(job.spec.model)
 
 
 def _is_cancelled(key: str, queue: Queue) -> bool:

@@ -156,6 +156,7 @@ class RunningRun:
             "dtype": loaded.dtype,
             "attention": way,
             "plan": settings.to_dict(),
+            "candidates_with_ends": sum(prompt.with_ends for prompt in self.prompts),
             "together": (self.unfinished.plan() or {}).get("together", [self.resolved.key]),
             "model": {"identity": self.resolved.located.commit, "hub_id": self.resolved.located.hub_id},
             "layers": loaded.facts.n_layers,

@@ -72,6 +72,11 @@ class Progress:
     tokens_per_second: float | None = None
     seconds_left: float | None = None
 
+    @classmethod
+    def of_files(cls, done: int, total: int) -> "Progress":
+        """How far a model's files are read, all of which tell it from others; in bytes."""
+        return cls(f"reading the model's files, {done / 1e9:.1f} of {total / 1e9:.1f} GB")
+
 
 Report = Callable[[Progress], None]
 """Told how far a job is."""

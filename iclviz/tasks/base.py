@@ -373,7 +373,7 @@ class Task(ABC):
         opening = (Segment("instruction", instruction + "\n"),) if instruction else ()
         item = data.items[index]
         shown = self.demonstrations(data, index, demonstrations, options)
-        return Prompt(opening + shown, item.query, item.candidates)
+        return Prompt(opening + shown, item.query, item.candidates, self.example_end)
 
     def prompts(self, data: TaskData, demonstrations: Demonstrations, options: Mapping[str, Any]) -> list[Prompt]:
         """The prompt of every item."""

@@ -35,12 +35,13 @@ from iclviz.tasks.base import (
     sameness,
     similarity,
 )
-from iclviz.tasks.matching import declines, given, mention
+from iclviz.tasks.matching import Phrases, declines, given, mention
 from iclviz.tasks.own_rows import Row, TaskFile, form, has_words, hypothesis, number_in
 from iclviz.tasks.task_files import check_scoring
 
 SCORING: Mapping[str, str] = {
-    "words": "the answer's words stand in the response's first line, before those of any wrong candidate",
+    "words": "the answer's words stand in the response's first line, before those of any wrong candidate, and in no "
+    "longer answer of the file",
     "exact": "the first line is the answer, but for case and punctuation around its words",
     "number": "the first number of the first line is the answer",
 }
@@ -74,7 +75,7 @@ class OwnItem(Item):
 class OwnTask(Task):
     """Answer the queries of a file."""
 
-    version = 2
+    version = 3
     foreign_task = "linear_regression"
     lower_is_better = frozenset({"absolute_error"})
 
@@ -91,6 +92,7 @@ class OwnTask(Task):
         self.max_new_tokens = _max_new_tokens(file.rows)
         ways = "; ".join(f"{name}: {text}" for name, text in SCORING.items())
         self.options = (Option("scoring", "Right is", "choice", file.scoring, f"{ways}.", choices=tuple(SCORING)),)
+        self._known = Phrases(text for row in file.rows for text in (*row.right, *row.candidates))
         self._without_words = {row.answer for row in file.rows if not has_words(row.answer)}
         self._answers_decline = any(declines(spelling) for row in file.rows for spelling in row.right)
 
@@ -175,7 +177,10 @@ class OwnTask(Task):
         """The main score `right` is 1 or 0, and 0 for an unparseable response."""
         rows = [_own(item).row for item in data.items]
         is_right = _IS_RIGHT[options["scoring"]]
-        right = [value is not None and is_right(row, value) for row, value in zip(rows, answers.parsed, strict=True)]
+        right = [
+            value is not None and is_right(row, value, self._known)
+            for row, value in zip(rows, answers.parsed, strict=True)
+        ]
         scores: dict[str, Array] = {"right": np.array(right, dtype=float)}
         if options["scoring"] == "number":
             scores["absolute_error"] = np.array(list(map(_absolute_error, rows, answers.parsed)))
@@ -371,15 +376,16 @@ _KINDS: Mapping[str, _Way] = {
 }
 
 
-def _has_words(row: Row, value: str) -> bool:
-    return given(value, {"right": row.right, **{f"wrong {text}": (text,) for text in row.candidates}}) == "right"
+def _has_words(row: Row, value: str, known: Phrases) -> bool:
+    wrong = {f"wrong {text}": (text,) for text in row.candidates}
+    return given(value, {"right": row.right, **wrong}, known) == "right"
 
 
-def _is_the_answer(row: Row, value: str) -> bool:
+def _is_the_answer(row: Row, value: str, known: Phrases) -> bool:
     return form(value) in {form(spelling) for spelling in row.right}
 
 
-def _is_the_number(row: Row, value: str) -> bool:
+def _is_the_number(row: Row, value: str, known: Phrases) -> bool:
     number = number_in(value)
     right = [number_in(spelling) for spelling in row.right]
     return number is not None and any(one is not None and math.isclose(number, one, abs_tol=1e-9) for one in right)
@@ -391,9 +397,9 @@ def _absolute_error(row: Row, value: str | None) -> float:
     return math.nan if number is None or right is None else abs(number - right)
 
 
-_IS_RIGHT: Mapping[str, Callable[[Row, str], bool]] = {
+_IS_RIGHT: Mapping[str, Callable[[Row, str, Phrases], bool]] = {
     "words": _has_words,
     "exact": _is_the_answer,
     "number": _is_the_number,
 }
-"""Way of scoring -> whether a parsed response is right."""
+"""Way of scoring -> whether a parsed response is right; told which answers the file knows."""

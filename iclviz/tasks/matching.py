@@ -3,24 +3,38 @@
 1. Text and phrases are brought to one form: words and numbers between single blanks, in lower case, digits of any
    script as 0-9, numbers written out without marks between groups and exponents. Punctuation around words and currency
    signs go; what tells words apart stays: a number's sign, point, colon and fraction, the signs of C++, C#, A+, A-,
-   .NET and x^2, and symbols such as < and ♥ as words of their own.
-2. A phrase is mentioned where its words stand whole and in order, articles aside, and are not denied ("not X").
-3. Of several answers the one mentioned first is the one given; of two at the same place, the longer.
+   .NET and x^2, and symbols such as < and ♥ as words of their own. In scripts that leave no blanks between words every
+   character is a word, with the signs that belong to it.
+2. A phrase is mentioned where its words stand whole and in order, articles aside, and are not denied ("not X"); a
+   single letter where it is written as a choice is (`lettering`).
+3. Where a longer phrase that is known stands, the shorter ones in it are not mentioned: "New York" says no "York".
+4. Of several answers the one mentioned first is the one given; of two at the same place, the longer.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from iclviz.tasks.lettering import with_choices_alone
 from iclviz.tasks.numbers import GROUPED, MOST_DIGITS, POWER, TEN_TO, digits_alone, exponent
+from iclviz.tasks.spelling import visible
 
 ARTICLES = ("a", "an", "the")
 READ = frozenset(".:-/^#*+♯♭")
 """Characters besides letters and numbers that `WORD` reads."""
-VARIANTS = frozenset(map(chr, range(0xFE00, 0xFE10)))
-"""Unseen characters that choose a look, such as an emoji's."""
+UNSPACED = (
+    "\u0e00-\u0fff"  # Thai, Lao, Tibetan
+    "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese and what else Myanmar writes
+    "\u1780-\u17ff"  # Khmer
+    "\u1950-\u19df\u1a20-\u1aaf\uaa80-\uaadf"  # Tai
+    "\u1b00-\u1b7f\ua980-\ua9df"  # Balinese, Javanese
+)
+"""Scripts besides those of wide characters that leave no blanks between words."""
+
+RUN = re.compile(f"[{UNSPACED}]+")
 MARKS = str.maketrans({"−": "-", "–": "-", "’": "'", "٫": ".", "٬": ","})
 """Marks of typography and other scripts -> those that numbers and words are read with."""
 
@@ -68,11 +82,12 @@ class Mention:
 
 def normalise(text: str) -> str:
     """The one form in which texts and phrases are compared; see the module's text."""
-    text = "".join(_ascii_digit(character) for character in unicodedata.normalize("NFC", text))
+    text = "".join(_ascii_digit(character) for character in visible(text))
     text = EMPHASIS.sub(r"\2", SHELL.sub(r"\1", SHELL.sub(r"\1", text.translate(MARKS))))
     text = TEN.sub(lambda power: _digits("1", exponent(power[0])) or power[0], NUMBER.sub(_written_out, text))
     text = EXPONENT.sub(r"^\1", text).replace("n't", " not").replace("N'T", " NOT")
-    words = WORD.finditer(re.sub("-¤", "-", "".join(map(_readable, text))).replace("¤", " "))
+    text = RUN.sub(_characters_apart, "".join(map(_readable, text)))
+    words = WORD.finditer(re.sub("-¤", "-", text).replace("¤", " "))
     return " ".join(_plain_number(word.group()) if word["number"] else word.group() for word in words).casefold()
 
 
@@ -81,27 +96,73 @@ def declines(text: str) -> bool:
     return REFUSAL.match(normalise(text)) is not None
 
 
-def mention(text: str, spellings: Sequence[str]) -> Mention | None:
-    """The first mention of any spelling of a phrase in a text, None where there is none that is not denied."""
-    normal = normalise(text)
-    found = [_find(normal, normalise(spelling).split()) for spelling in spellings]
-    return min((place for place in found if place), key=_first_and_longest, default=None)
+class Phrases:
+    """Phrases that may stand in a text, found without looking for each."""
+
+    def __init__(self, phrases: Iterable[str] = ()) -> None:
+        self._by_first: dict[str, list[list[str]]] = defaultdict(list)
+        for form in dict.fromkeys(map(normalise, phrases)):
+            if content := _content(form):
+                self._by_first[content[0]].append(content)
+
+    def places(self, normal: str) -> list[Mention]:
+        """Where any of them stands in a normalised text, denied or not."""
+        words = dict.fromkeys(normal.split())
+        return [place for word in words for content in self._by_first.get(word, ()) for place in _all(normal, content)]
 
 
-def given(text: str, answers: Mapping[str, Sequence[str]]) -> str | None:
+NOTHING_ELSE = Phrases()
+
+
+def mention(text: str, spellings: Sequence[str], known: Phrases = NOTHING_ELSE) -> Mention | None:
+    """The first mention of any spelling of a phrase in a text, None where there is none that is not denied.
+
+    known: phrases that mention nothing of what stands in them.
+    """
+    phrases = [_content(normalise(spelling)) for spelling in spellings]
+    letters = [phrase for phrase in phrases if _is_letter(phrase)]
+    found = _said(normalise(text), [phrase for phrase in phrases if phrase not in letters], known)
+    if letters:
+        found += _said(normalise(with_choices_alone(visible(text))), letters, known)
+    return min(found, key=_first_and_longest, default=None)
+
+
+def _said(normal: str, phrases: Sequence[list[str]], known: Phrases) -> list[Mention]:
+    """Where phrases stand in a normalised text that are neither denied nor a part of what is known."""
+    longer = known.places(normal)
+    return [
+        place
+        for phrase in phrases
+        for place in _all(normal, phrase)
+        if not DENIAL.search(normal, 0, place.start) and not any(_lies_in(place, other) for other in longer)
+    ]
+
+
+def given(text: str, answers: Mapping[str, Sequence[str]], known: Phrases = NOTHING_ELSE) -> str | None:
     """Which of several answers a text gives.
 
     Parameters
     ----------
     answers: name of an answer -> its spellings.
+    known: as of `mention`.
     """
-    places = {name: mention(text, spellings) for name, spellings in answers.items()}
+    places = {name: mention(text, spellings, known) for name, spellings in answers.items()}
     found = {name: place for name, place in places.items() if place}
     return min(found, key=lambda name: _first_and_longest(found[name]), default=None)
 
 
 def _first_and_longest(place: Mention) -> tuple[int, int]:
     return place.start, -place.end
+
+
+def _lies_in(place: Mention, other: Mention) -> bool:
+    """Whether a mention is a part of another, longer one."""
+    return other.start <= place.start and place.end <= other.end and place != other
+
+
+def _is_letter(content: list[str]) -> bool:
+    """Whether a phrase is one letter of a script with capitals, as choices are named."""
+    return len(content) == 1 and len(content[0]) == 1 and content[0].upper() != content[0].lower()
 
 
 def _ascii_digit(character: str) -> str:
@@ -120,8 +181,13 @@ def _readable(character: str) -> str:
     if category == "Sc":
         return "¤"
     if category[0] in "LMN" or character in READ:
-        return "" if character in VARIANTS else character
+        return character
     return f" {character} " if category[0] == "S" else " "
+
+
+def _characters_apart(run: re.Match[str]) -> str:
+    """Every letter of a script without blanks as a word, with the signs that follow it."""
+    return f" {''.join(one if unicodedata.category(one)[0] == 'M' else f' {one}' for one in run[0])} "
 
 
 def _written_out(found: re.Match[str]) -> str:
@@ -147,13 +213,14 @@ def _plain_number(number: str) -> str:
     return f"{whole}.{decimals}" if decimals else whole
 
 
-def _find(text: str, words: list[str]) -> Mention | None:
+def _content(normal: str) -> list[str]:
+    """The words of a normalised phrase by which it is looked for."""
+    words = normal.split()
     # An answer may itself be an article, such as the letter A of a multiple choice, or end with it, as vitamin A.
-    content = [word for word in words[:-1] if word not in ARTICLES] + words[-1:]
-    if not content:
-        return None
-    pattern = rf"(?<!\S){f' {ARTICLE}'.join(map(re.escape, content))}(?!\S)"
-    for found in re.finditer(pattern, text):
-        if not DENIAL.search(text, 0, found.start()):
-            return Mention(found.start(), found.end())
-    return None
+    return [word for word in words[:-1] if word not in ARTICLES] + words[-1:]
+
+
+def _all(normal: str, content: list[str]) -> Iterator[Mention]:
+    if content:
+        pattern = rf"(?<!\S){f' {ARTICLE}'.join(map(re.escape, content))}(?!\S)"
+        yield from (Mention(found.start(), found.end()) for found in re.finditer(pattern, normal))

@@ -125,7 +125,8 @@ def runs_like(recording: Recording, wanted: Callable[[Demonstrations], bool]) ->
     for entry in loading.store().summaries():
         shown = entry.spec.demonstrations
         alike = shown not in found and wanted(shown) and entry.spec.with_(demonstrations=spec.demonstrations) == spec
-        if alike and (one := loading.recording(entry.key)):
+        # A spec names a model's folder, and an origin what lay in it.
+        if alike and (one := loading.recording(entry.key)) and one.origin == recording.origin:
             found[shown] = one
     return found
 

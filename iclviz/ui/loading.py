@@ -16,6 +16,7 @@ from iclviz.resolve import Resolved, resolve
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.choice import is_only_linked
+from iclviz.ui.plain import as_text
 
 RESOLVE_SECONDS = 30
 """How long a resolved spec is believed: a model's files may change, and a hub id costs a question to the hub."""
@@ -46,15 +47,35 @@ def queue() -> Queue:
     return _queue(str(cache_folder()))
 
 
+@dataclass
+class _Slot:
+    """A resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
+
+    resolved: Resolved | None = None
+    problem: str = ""
+
+
 # No copy of a task of ten thousand rows on every rerun, which would also have to work out its rows' order again.
 @st.cache_resource(show_spinner=False, ttl=RESOLVE_SECONDS, max_entries=256)
-def _resolved(spec_json: str, _spec: RunSpec, folder: str) -> tuple[Resolved | None, str]:
-    """The resolved spec, or why there is none: errors are remembered too, so a hub is not asked on every rerun."""
+def _slot(spec_json: str, folder: str) -> _Slot:
+    return _Slot()
+
+
+def _fill(slot: _Slot, spec: RunSpec) -> None:
+    """Resolve a spec; where large files of its model were not read yet, a bar shows how far that is."""
+    bars: list[Any] = []
+
+    def tell(done: int, total: int) -> None:
+        said = f"Reading every byte of {as_text(spec.model)}, once: {done / 1e9:.1f} of {total / 1e9:.1f} GB"
+        bars[:] = bars or [st.progress(0.0)]
+        bars[0].progress(done / total, text=said)
+
     try:
-        resolved = resolve(_spec, _store(folder).memo, _store(folder))
+        slot.resolved = resolve(spec, store().memo, tell)
     except UserError as error:
-        return None, str(error)
-    return resolved, ""
+        slot.problem = str(error)
+    for bar in bars:
+        bar.empty()
 
 
 def is_here(model: str) -> bool:
@@ -79,10 +100,12 @@ def resolved(spec: RunSpec) -> Resolved:
             "If you know it, click “Use this model” in the sidebar; until then no file is read and no hub is asked.",
         )
     spec = spec.with_(model_options={})
-    found, problem = _resolved(canonical_json(spec.to_dict()), spec, str(cache_folder()))
-    if found is None:
-        raise UserError(problem)
-    return found
+    slot = _slot(canonical_json(spec.to_dict()), str(cache_folder()))
+    if slot.resolved is None and not slot.problem:
+        _fill(slot, spec)
+    if slot.resolved is None:
+        raise UserError(slot.problem)
+    return slot.resolved
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -124,15 +147,15 @@ def found(spec: RunSpec) -> Found:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _tokenizer(name: str, path: str, _located: LocatedModel) -> Any:
+def _tokenizer(name: str, files: str, _located: LocatedModel) -> Any:
     return load_tokenizer(_located, store().memo)
 
 
-def tokenizer(located: LocatedModel) -> Any:
-    """A model's tokenizer, without torch.
+def tokenizer(resolved: Resolved) -> Any:
+    """A model's tokenizer, without torch; read again where the model's files changed.
 
     Raises
     ------
     ModelError: it is not on this disk yet.
     """
-    return _tokenizer(located.name, str(located.path), located)
+    return _tokenizer(resolved.located.name, resolved.origin.model, resolved.located)

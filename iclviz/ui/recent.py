@@ -3,6 +3,7 @@
 import streamlit as st
 
 from iclviz.errors import UserError
+from iclviz.recorded import Summary
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
 from iclviz.ui.choice import SIDES, choice, choose_run, describe
@@ -14,12 +15,18 @@ Pair = tuple[RunSpec, RunSpec]
 
 
 def recorded_pairs() -> list[Pair]:
-    """Runs that differ in their demonstrations alone, the fewest and the most of each kind of run, newest first."""
+    """Runs that differ in their demonstrations alone, the fewest and the most of each kind of run, newest first; none
+    that a sample of weights tells, which no choice finds.
+    """
     alike: dict[RunSpec, list[RunSpec]] = {}
-    for entry in loading.store().summaries():
+    for entry in _found_by_choice():
         alike.setdefault(entry.spec.with_(demonstrations=Demonstrations()), []).append(entry.spec)
     several = [sorted(specs, key=_order) for specs in alike.values() if len(specs) > 1]
     return [(specs[0], specs[-1]) for specs in several]
+
+
+def _found_by_choice() -> list[Summary]:
+    return [entry for entry in loading.store().summaries() if not entry.by_sample]
 
 
 def _order(spec: RunSpec) -> tuple[int, bool, int]:
@@ -32,7 +39,7 @@ def show_newest() -> None:
     longer than a first page may.
     """
     pairs = recorded_pairs()
-    here = {_essence(entry.spec) for entry in loading.store().summaries()}
+    here = {_essence(entry.spec) for entry in _found_by_choice()}
     if pairs and any(_essence(choice().side(side)) not in here for side in SIDES):
         show_pair(*pairs[0])
 

@@ -38,6 +38,10 @@ COLUMNS = {
     "tags": st.column_config.ListColumn("Tags"),
     "note": st.column_config.TextColumn("Note"),
     "model": st.column_config.TextColumn("Model"),
+    "told": st.column_config.TextColumn(
+        "Model told by",
+        help="A sample: an older key, which weights changed by hand may share. Run it again.",
+    ),
     "key": st.column_config.TextColumn("Key", width="small"),
 }
 """Column -> how Streamlit shows it."""
@@ -73,7 +77,7 @@ def ailing() -> list[Ailing]:
 
 
 def _job(job: Run) -> dict[str, Any]:
-    return {"state": job.state, "name": "", "tags": [], "note": "", **_of_spec(job.spec, job.key)}
+    return {"state": job.state, "name": "", "told": "", "tags": [], "note": "", **_of_spec(job.spec, job.key)}
 
 
 def _recorded(entry: Summary) -> dict[str, Any]:
@@ -81,6 +85,7 @@ def _recorded(entry: Summary) -> dict[str, Any]:
     return {
         "state": "recorded",
         **_of_spec(entry.spec, entry.key),
+        "told": "a sample of its weights" if entry.by_sample else "",
         "name": said.name,
         "tags": list(said.tags),
         "note": said.note,

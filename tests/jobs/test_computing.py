@@ -1,7 +1,10 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 
-from iclviz.errors import Cancelled, SpecError, UserError
+from iclviz.errors import Cancelled, ModelError, SpecError, UserError
 from iclviz.jobs import computing, sealing
 from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together
 from iclviz.jobs.local import compute_jobs
@@ -349,3 +352,35 @@ def test_a_recording_says_which_runs_it_was_planned_with(tiny_model):
     together = iclviz.sweep(specs[:2])
     assert alone.environment["together"] == [alone.key]
     assert all(one.environment["together"] == sorted(one.key for one in together) for one in together)
+
+
+@pytest.fixture
+def own_model(tiny_model, tmp_path):
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def cut_head(model):
+    """Set the last rows of the head to zero in place, and give the file its former date back."""
+    weights = model / "model.safetensors"
+    date = weights.stat().st_mtime_ns
+    with weights.open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(bytes(4096))
+    os.utime(weights, ns=(date, date))
+
+
+def test_a_model_that_was_cut_in_place_is_loaded_anew(store, keeper, spec, own_model):
+    asked = spec.with_(model=str(own_model))
+    before = compute(resolve(asked, store.memo), store, keeper)
+    cut_head(own_model)
+    resolved = resolve(asked, store.memo)
+    assert resolved.key not in store
+    after = compute(resolved, store, keeper)
+    assert not np.allclose(before.embeddings["mean"], after.embeddings["mean"])
+
+
+def test_a_run_asked_for_before_its_model_was_cut_is_refused(store, keeper, spec, own_model):
+    resolved = resolve(spec.with_(model=str(own_model)), store.memo)
+    cut_head(own_model)
+    with pytest.raises(ModelError, match="changed since this run was asked for"):
+        compute(resolved, store, keeper)

@@ -1,5 +1,10 @@
+import shutil
+
 import pytest
 
+from iclviz.spec import Demonstrations
+from iclviz.store import Store
+from iclviz.ui.comparing import runs_like
 from tests.pages.conftest import charts, labels, opened, pressed, record, said, waiting, widget, with_model
 
 FIGURES = 5
@@ -124,3 +129,18 @@ def test_without_runs_chosen_the_page_says_what_to_do(chosen):
     test = opened("compare", {**chosen, "vary": "runs"})
     assert "Choose the runs to compare" in said(test)
     assert "Run both" not in labels(test)
+
+
+def test_runs_of_a_folder_whose_weights_were_changed_since_are_not_joined(chosen, tiny_model, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    record(with_model(chosen, model), "ab")
+    before, like = Store().summaries()
+    assert set(runs_like(Store().load(before.key), lambda shown: True)) == {
+        entry.spec.demonstrations for entry in (before, like)
+    }
+    with (model / "model.safetensors").open("r+b") as weights:
+        weights.seek(-64, 2)
+        weights.write(bytes(64))
+    record(with_model({**chosen, "a_k": 3}, model), "a")
+    after = Store().summaries()[0]
+    assert set(runs_like(Store().load(after.key), lambda shown: True)) == {Demonstrations("correct", 3)}

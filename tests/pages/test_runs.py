@@ -1,13 +1,18 @@
+from dataclasses import replace
+from unittest.mock import Mock
+
 import pytest
 
 from iclviz.curating import annotation, discard, discarded
 from iclviz.errors import StoreError
 from iclviz.jobs.queue import Queue
+from iclviz.keys import key_of
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 from iclviz.ui import runs_table
 from iclviz.ui.choice import as_text
+from iclviz.ui.recent import recorded_pairs
 from tests.pages.conftest import labels, opened, pressed, record, said, widget
 
 
@@ -168,3 +173,25 @@ def test_tags_are_found_one_by_one():
     assert runs_table.values_of(rows, "tags") == ["old", "pilot"]
     assert list(runs_table.filtered(rows, "", {"tags": ["old"]}).index) == [0]
     assert list(runs_table.filtered(rows, "", {"task": ["b"], "tags": []}).index) == [1, 2]
+
+
+def test_a_run_that_a_sample_of_weights_told_says_so_and_is_no_choice(table, chosen):
+    table()
+    store = Store()
+    (newest, _) = keys()
+    now = store.load(newest)
+    origin = replace(now.origin, model="0" * 32)
+    store.save(replace(now, origin=origin, key=key_of(now.spec, origin)), store.summary(newest).main_score)
+    store.delete(newest)
+    test = table(0)
+    assert list(test.dataframe[0].value["told"]) == ["a sample of its weights", ""]
+    assert "now all of its bytes do" in said(pressed(test, "Show as A"))
+    assert not recorded_pairs()
+
+
+def test_a_page_that_reads_large_files_of_a_model_shows_how_far_it_is(chosen, monkeypatch):
+    told = []
+    monkeypatch.setattr("iclviz.models.identity.SHOWN_BYTES", 1)
+    monkeypatch.setattr("streamlit.progress", lambda value: Mock(progress=lambda share, text: told.append(text)))
+    assert not opened("run", chosen).exception
+    assert "Reading every byte of" in told[0]

@@ -194,6 +194,21 @@ def test_words_are_right_where_they_come_before_a_wrong_candidate():
     assert said["logprob_margin"] == [0] * 4
 
 
+def test_an_answer_that_stands_in_a_longer_one_of_another_row_is_not_said_with_it():
+    rows = numbered(4)
+    for row, answer in zip(rows, ("York", "New York", "obeyed", "not obeyed"), strict=True):
+        row["answer"] = answer
+    assert scores(own(*rows), "New York", "New York", "not obeyed", "not obeyed")["right"] == [0, 1, 0, 1]
+    assert scores(own(*rows), "York.", "York", "obeyed", "obeyed")["right"] == [1, 0, 1, 0]
+
+
+def test_letters_are_answers_where_they_are_written_as_choices():
+    of = own(*numbered(4, answer="A", candidates=["B", "I"]))
+    assert scores(of, "A dog", "(A) a dog", "I think A.", "answer: A")["right"] == [0, 1, 1, 1]
+    other = own(*numbered(3, answer="I", candidates=["A"]))
+    assert scores(other, "I think so", "I. A dog", "A dog, answer: I")["right"] == [0, 1, 1]
+
+
 def test_exact_answers_are_the_whole_line():
     of = own(*numbered(3, answer="New York"), scoring="exact")
     assert scores(of, " new york.", "It is New York", "New York\nis")["right"] == [1, 0, 1]

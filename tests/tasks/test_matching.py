@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from iclviz.tasks.matching import given, mention, normalise
+from iclviz.tasks.matching import Phrases, given, mention, normalise
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,10 @@ from iclviz.tasks.matching import given, mention, normalise
         ("Cafe\u0301", "café"),
         ("zero\u200bwidth", "zerowidth"),
         ("Straße", "strasse"),
+        ("แมวกินปลา", "แ ม ว กิ น ป ล า"),
+        ("ຄົນ, ខ្មែរ a", "ຄົ ນ ខ្ មែ រ a"),
+        ("မြန်မာ", "မြ န် မာ"),
+        ("soft\u00adhyphen \ufeffand ❤\ufe0f", "softhyphen and ❤"),
         ("C++, C# (C), F#.", "c++ c# c f#"),
         ("A+ A- A* A, **A** *A*", "a+ a- a* a a a"),
         ("C++17 and .NET or Node.js", "c++17 and .net or node.js"),
@@ -69,6 +73,11 @@ def test_one_form_for_texts_and_phrases(text, expected):
         ("I would say A, because", "A"),
         ("not guilty", "not guilty"),
         ("not Monday; Monday week", "Monday"),
+        ("คำตอบคือแมวครับ", "แมว"),
+        ("ຄໍາຕອບແມ່ນແມວ", "ແມວ"),
+        ("ចម្លើយគឺឆ្មា។", "ឆ្មា"),
+        ("အဖြေကကြောင်ပါ", "ကြောင်"),
+        ("ཞི་མི་རེད།", "ཞི་མི"),
     ],
 )
 def test_a_phrase_is_found_as_whole_words(text, phrase):
@@ -100,6 +109,7 @@ def test_a_phrase_is_found_as_whole_words(text, phrase):
         ("1/2", "1"),
         ("Vitamin C", "Vitamin A"),
         ("Plan B", "Plan A"),
+        ("น้ำ", "น"),
     ],
 )
 def test_parts_of_words_other_numbers_and_denied_phrases_are_no_mention(text, phrase):
@@ -131,3 +141,73 @@ def test_of_two_answers_at_one_place_the_longer_is_given():
     answers = {"short": ["New"], "long": ["New York"], "end": ["York"]}
     assert given("New York", answers) == "long"
     assert given("York", answers) == "end"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["B", "b", " B ", "(B)", "[b]", "B.", "B:", "b)", "B, because", "**B**", "`B`", "“B”", "B. a dog", "B: a dog",
+     "B) A dog", "answer: B", "Answer: b.", "The answer is B", "the answer is B dog", "Option B is right", "option: B",
+     "I think (B) a dog", "It's B.", "I choose B!", "A dog, so B", "B is correct", "B - a dog", "not A but B",
+     r"\boxed{B}", "答案是B。", "B：狗"],
+)  # fmt: skip
+def test_a_letter_is_read_where_it_is_written_as_a_choice(text):
+    assert mention(text, ["B"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("A dog", "A"),
+        ("It is a dog.", "A"),
+        ("answer: A dog", "A"),
+        ("The answer is a dog", "A"),
+        ("I think so", "I"),
+        ("I, however, do", "I"),
+        ("It is I.", "I"),
+        ("I'm sure", "I"),
+        ("Anna's", "S"),
+        ("isn't", "T"),
+        ("the U.S. and the U.K.", "S"),
+        ("at 5 p.m.", "M"),
+        ("Plan B", "B"),
+        ("vitamin C.", "C"),
+        ("e.g. this", "E"),
+        ("y después", "Y"),
+        ("not B", "B"),
+        ("A+", "A"),
+        ("B-side", "B"),
+    ],
+)
+def test_letters_of_a_sentence_are_no_choices(text, letter):
+    assert mention(text, [letter]) is None
+
+
+def test_the_first_choice_is_the_one_given_and_the_article_is_none():
+    letters = {letter: [letter] for letter in "ABCDI"}
+    assert given("A dog is what I see: (C)", letters) == "C"
+    assert given("A or B", letters) == "A"
+    assert given("It isn't A. I say B.", letters) == "B"
+    assert given("I. Paris", letters) == "I"
+    assert given("A dog", letters) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase", "is_said"),
+    [
+        ("New York", "York", False),
+        ("not New York but York", "York", True),
+        ("York, not New York", "York", True),
+        ("not New York", "York", False),
+        ("not obeyed", "obeyed", False),
+        ("it was obeyed", "obeyed", True),
+        ("not obeyed", "not obeyed", True),
+        ("東京都です", "京都", False),
+        ("京都です", "京都", True),
+        ("the blue of the whale", "blue", True),
+        ("a blue whale", "blue", False),
+        ("a Blue, a whale", "whale", False),
+    ],
+)
+def test_what_stands_in_a_longer_answer_that_is_known_is_not_said(text, phrase, is_said):
+    known = Phrases(["New York", "York", "obeyed", "not obeyed", "東京都", "京都", "blue", "the blue whale", "whale"])
+    assert (mention(text, [phrase], known) is not None) is is_said
