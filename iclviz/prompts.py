@@ -274,9 +274,9 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     )
 
 
-def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer) -> int:
-    """How many tokens a prompt has, without their spans."""
-    return len(_encode(rendered.text, tokenizer, rendered.adds_special)[0])
+def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer, followed_by: str = "") -> int:
+    """How many tokens a prompt has with a text that follows it, without their spans."""
+    return len(_encode(rendered.text + followed_by, tokenizer, rendered.adds_special)[0])
 
 
 def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
