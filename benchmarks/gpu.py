@@ -39,7 +39,7 @@ def prompts_of(loaded: LoadedModel, n_items: int) -> list[TokenizedPrompt]:
 
 
 def engine_of(loaded: LoadedModel) -> Engine:
-    way = choose_way(loaded.model, loaded.facts.n_layers, loaded.device)
+    way = choose_way(loaded.model, loaded.facts.n_layers, loaded.device).way
     return Engine(loaded.model, way, loaded.facts.n_layers, loaded.device)
 
 

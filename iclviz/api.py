@@ -12,7 +12,7 @@ from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, resolve
+from iclviz.resolve import Resolved, build, check_before, resolve
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
 from iclviz.terminal import showing
@@ -75,6 +75,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     store = Store()
     asked = _resolved(specs, store, progress)
     missing = [resolved for resolved in asked if resolved.key not in store]
+    check_before(missing, store.memo)
     if len(asked) > 1:
         for resolved in missing:
             build(resolved)

@@ -315,9 +315,9 @@ def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> list
     return ids[: int(np.searchsorted(ends, len(text), side="right")) + 1]
 
 
-def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer) -> int:
-    """How many tokens a prompt has, without their spans."""
-    return len(_encode(rendered.text, tokenizer, rendered.adds_special)[0])
+def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer, followed_by: str = "") -> int:
+    """How many tokens a prompt has with a text that follows it, without their spans."""
+    return len(_encode(rendered.text + followed_by, tokenizer, rendered.adds_special)[0])
 
 
 def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> tuple[list[int], NDArray[Any], NDArray[Any]]:

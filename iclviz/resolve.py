@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from iclviz import versions
-from iclviz.errors import ModelError, SpecError
+from iclviz.errors import ModelError
 from iclviz.keys import Origin, key_of
+from iclviz.limits import check_longest, check_possible, check_prompts
+from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import Tell, identity
 from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.options import check_options, check_trust
-from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
-from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec
+from iclviz.models.tokenizing import load_tokenizer
+from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
+from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, RunSpec
 from iclviz.tasks import Task, TaskData, task
 
 
@@ -103,56 +106,45 @@ def rendered(resolved: Resolved, prompts: Sequence[Prompt], tokenizer: Tokenizer
 
 
 def tokenized(
-    resolved: Resolved, built: Built, tokenizer: Tokenizer, context_length: int | None
+    resolved: Resolved, built: Built, tokenizer: Tokenizer, facts: ModelFacts | None
 ) -> list[TokenizedPrompt]:
     """The run's prompts as token ids and spans, checked against what the model can read.
 
     Raises
     ------
-    SpecError: the longest prompt and its response do not fit the model's context; says what does.
+    SpecError: the longest prompt with its response or a candidate does not fit the model's context, and what does; or
+        a token that the model does not know.
     """
     texts = rendered(resolved, built.prompts, tokenizer)
-    by_length = sorted(range(len(texts)), key=lambda index: -len(texts[index].text))
-    tokens = count_tokens(texts[by_length[0]], tokenizer)
-    _check_length(resolved, built, by_length[0], tokens, tokenizer, context_length)
+    check_longest(resolved, built.data, texts, tokenizer, facts)
     prompts = [tokenize(text, tokenizer) for text in texts]
-    longest = max(range(len(prompts)), key=lambda index: len(prompts[index]))
-    _check_length(resolved, built, longest, len(prompts[longest]), tokenizer, context_length)
+    check_prompts(resolved, built.data, prompts, tokenizer, facts)
     return prompts
 
 
-def _check_length(
-    resolved: Resolved, built: Built, index: int, tokens: int, tokenizer: Tokenizer, context_length: int | None
-) -> None:
-    """Refuse a run whose item `index` with so many prompt tokens does not fit."""
-    spec, response = resolved.spec, resolved.spec.max_new_tokens or 0
-    if context_length is None or tokens + response <= context_length:
-        return
-    k = spec.demonstrations.k
-    problem = f"k = {k} needs {tokens + response:,} tokens; {spec.model} reads {context_length:,}."
-    fits = _largest_k(resolved, built.data, index, tokenizer, context_length)
-    if fits >= 0 and tokens > response:
-        raise SpecError(problem, f"Take k <= {fits}.")
-    asked = f"A prompt of {tokens:,} tokens and {response:,} new ones"
-    problem = f"{asked} are more than {spec.model} reads: {context_length:,}."
-    fewer = context_length - tokens
-    raise SpecError(problem, f"Take max_new_tokens <= {fewer}." if fewer > 0 else "Take shorter items.")
+def check_before(asked: Sequence[Resolved], memo: Any = None) -> None:
+    """Refuse runs that cannot be, before their prompts or jobs are made.
+
+    memo: remembers the identity of local files between calls.
+
+    Raises
+    ------
+    SpecError: a task has not so many items or demonstrations, or they do not fit the model; says what does.
+    """
+    known: dict[str, tuple[Tokenizer | None, ModelFacts | None]] = {}
+    for resolved in asked:
+        if resolved.spec.model not in known:
+            known[resolved.spec.model] = _tokenizer_and_facts(resolved, memo)
+        check_possible(resolved, *known[resolved.spec.model])
 
 
-def _largest_k(resolved: Resolved, data: TaskData, index: int, tokenizer: Tokenizer, limit: int) -> int:
-    """The largest k whose prompt of one item fits, -1 if none; by bisection, since nested sets grow with k."""
-    spec = resolved.spec
-
-    def needs(k: int) -> int:
-        shown = replace(spec.demonstrations, k=k) if k else Demonstrations("none", 0)
-        prompt = resolved.task.prompt(data, index, shown, spec.task_options)
-        return count_tokens(rendered(resolved, [prompt], tokenizer)[0], tokenizer) + (spec.max_new_tokens or 0)
-
-    low, high = -1, spec.demonstrations.k
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if needs(middle) <= limit else (low, middle)
-    return low
+def _tokenizer_and_facts(resolved: Resolved, memo: Any) -> tuple[Tokenizer | None, ModelFacts | None]:
+    """Those of a model that is ready on this disk; why another is not is said when its run comes to it."""
+    try:
+        facts = model_facts(resolved.located, bool(resolved.spec.model_options.get("trust_remote_code", False)))
+        return load_tokenizer(resolved.located, memo), facts
+    except ModelError:
+        return None, None
 
 
 def check_model_ready(resolved: Resolved) -> None:

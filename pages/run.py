@@ -5,7 +5,6 @@ from typing import get_args
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.models.configuration import model_facts
 from iclviz.resolve import Resolved, build, rendered, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
@@ -28,29 +27,28 @@ def state_line(condition: Condition) -> None:
 
 def preview(resolved: Resolved) -> None:
     """The exact prompt of one item, with its size."""
+    loading.check(resolved)
     built = build(resolved)
     number = min(choice.choices()["item"], len(built.data.items) - 1)
     item = built.data.items[number]
     needs_template = resolved.spec.prompt_style == "chat"
     try:
-        trusted = bool(resolved.spec.model_options.get("trust_remote_code", False))
-        limit = model_facts(resolved.located, trusted).context_length
+        facts = loading.facts(resolved)
         tokenizer = loading.tokenizer(resolved)
-        prompts = tokenized(resolved, built, tokenizer, limit)
+        prompts = tokenized(resolved, built, tokenizer, facts)
     except UserError as error:
         st.warning(lines_as_text(str(error)))
         if needs_template:
             return
         tokenizer, prompts = None, None
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
-    facts = [f"expected answer **{as_text(item.answer)}**"]
+    said = [f"expected answer **{as_text(item.answer)}**"]
     if prompts:
         total = sum(len(prompt) for prompt in prompts)
-        facts.append(
-            f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit"
-        )
-        facts.append(f"{total:,} tokens in all {len(prompts)} prompts")
-    st.caption(" · ".join(facts))
+        limit = facts.context_length
+        said.append(f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit")
+        said.append(f"{total:,} tokens in all {len(prompts)} prompts")
+    st.caption(" · ".join(said))
 
 
 found = conditions()

@@ -8,16 +8,20 @@ and behind it, and with responses that cross it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from iclviz.capture.attention import Way, eagerly
+from iclviz.capture.budget import free_memory
 from iclviz.capture.engine import Array, Decoding, Engine
 from iclviz.capture.plan import PlanSettings
-from iclviz.errors import ModelError
+from iclviz.errors import ModelError, UserError
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import ROLES, Span
 
@@ -28,6 +32,13 @@ WAYS: tuple[Way, ...] = ("interface", "eager", "alone")
 RESPONSE_TOKENS = 3
 MOST_BYTES = 2**31
 """Of full attention matrices that are made to compare with."""
+
+FLOAT64_TOLERANCE = 1e-6
+FREE_SHARE = 0.8
+"""Share of the free memory that a copy of the weights in float64 may take."""
+
+MOST_SUM = 1.1
+"""More than a row of attention sums to in any dtype."""
 
 _BORDER = re.compile(r"window|chunk|original_max_position")
 _SWITCH = "original_max_position"
@@ -47,6 +58,14 @@ class Trial:
     prompts: tuple[int, int]
     border: int = 0
     crosses: bool = False
+
+    def within(self, positions: int | None) -> "Trial":
+        """The same with prompts so much shorter that they and their responses fit the positions; None: no limit."""
+        excess = self.prompts[0] + RESPONSE_TOKENS - (positions or 2**62)
+        if excess <= 0:
+            return self
+        longer, shorter = (max(1, length - excess) for length in self.prompts)
+        return replace(self, shared=min(self.shared, shorter - 1), prompts=(longer, shorter))
 
 
 USUAL = Trial(6, (13, 9))
@@ -95,13 +114,25 @@ def _at_border(at: int, reads: list[tuple[int, int]]) -> Iterator[Trial]:
         yield Trial(USUAL.shared, (at, at - 1), at, crosses=True)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A way that is exact, and the largest difference of mass from full matrices that its trials had by rounding; None
+    where no matrices could be made.
+    """
+
+    way: Way
+    difference: float | None
+
+
 def choose_way(
     model: Any, n_layers: int, device: torch.device | None = None, tried: tuple[Trial, ...] = (USUAL,)
-) -> Way:
+) -> Chosen:
     """The first way whose rows equal those of full attention matrices in every trial: the registered function, else
     eager decoding, else each prompt alone.
 
-    Matrices that would take too much room are not made; where positions are scaled anew, prompts are then read alone.
+    Weights can make rounding so large that two exact ways differ by more than the tolerance of their dtype. Where none
+    is within it, they are compared in float64, which rounding cannot tell apart. Matrices that would take too much room
+    are not made; where positions are scaled anew, prompts are then read alone.
 
     Parameters
     ----------
@@ -111,38 +142,122 @@ def choose_way(
     ------
     ModelError: none does, or there are no such matrices: blocks without attention, or numbers that are none.
     """
-    device = device or model.get_input_embeddings().weight.device
-    ways = list(WAYS)
-    for trial in tried:
-        if not _is_too_large(model, n_layers, trial):
-            ways = _exact(model, n_layers, device, trial, ways)
-        elif borders(model.config).get(trial.border):
-            ways = [] if trial.crosses else [way for way in ways if way == "alone"]
-            if not ways:
-                raise _inexact(model, trial, [])
-    return ways[0]
+    ways, differences = list(WAYS), dict[Way, float]()
+    with _in_words(model):
+        device = device or model.get_input_embeddings().weight.device
+        for trial in (one.within(_positions(model)) for one in tried):
+            if not _is_too_large(model, n_layers, trial):
+                found = _differences(model, n_layers, device, trial, ways, TOLERANCES.get(model.dtype, 1e-2))
+                ways = found.exact or _exact_in_float64(model, n_layers, device, trial, found)
+                differences[ways[0]] = max(found.of[ways[0]], differences.get(ways[0], 0.0))
+            elif borders(model.config).get(trial.border):
+                ways = [] if trial.crosses else [way for way in ways if way == "alone"]
+                if not ways:
+                    raise _inexact(model, trial)
+    return Chosen(ways[0], differences.get(ways[0]))
 
 
-def _exact(model: Any, n_layers: int, device: torch.device, trial: Trial, ways: list[Way]) -> list[Way]:
-    """The first way that a trial finds exact, with those that come after it."""
+@contextmanager
+def _in_words(model: Any) -> Iterator[None]:
+    """Whatever a model does that no way of recording can take becomes one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ModelError(
+            f"{type(model).__name__} does not run as it has to for its attention to be recorded ({reason}).",
+            "Take another model, or another release of transformers.",
+        ) from error
+
+
+def _positions(model: Any) -> int | None:
+    named = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return named if isinstance(named, int) and named > 0 else None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Ways that were tried in turn, and those from the first exact one on; none where none was.
+
+    Attributes
+    ----------
+    of: way -> largest difference of mass from full matrices; infinite where the model does not run this way.
+    """
+
+    of: Mapping[Way, float]
+    exact: list[Way]
+
+
+def _differences(
+    model: Any, n_layers: int, device: torch.device, trial: Trial, ways: list[Way], tolerance: float
+) -> _Found:
+    """The ways of a trial, up to the first one within the tolerance."""
     vocabulary = model.get_input_embeddings().weight.shape[0]
     texts = [_text(length, trial.shared, vocabulary) for length in trial.prompts]
     expected = [_rows_of_matrices(model, ids, trial.shared, n_layers, device) for ids in texts]
-    found = []
+    found: dict[Way, float] = {}
     for place, way in enumerate(ways):
-        difference = _difference(Engine(model, way, n_layers, device), texts, trial.shared, expected)
-        if difference <= TOLERANCES.get(model.dtype, 1e-2):
-            return ways[place:]
-        found.append(f"{way}: {difference:.1g}" if np.isfinite(difference) else f"{way}: it does not run so")
-    raise _inexact(model, trial, found)
+        found[way] = _difference(Engine(model, way, n_layers, device), texts, trial.shared, expected)
+        if found[way] <= tolerance:
+            return _Found(found, ways[place:])
+    return _Found(found, [])
 
 
-def _inexact(model: Any, trial: Trial, found: list[str]) -> ModelError:
-    name, said = type(model).__name__, f" ({', '.join(found)})" if found else ""
+def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Trial, found: _Found) -> list[Way]:
+    """The ways from the first one that runs and is exact in float64: what differs in the model's dtype is rounding.
+
+    Raises
+    ------
+    ModelError: there is none, or no room to compare in float64.
+    """
+    running = [way for way in found.of if np.isfinite(found.of[way])]
+    if not running:
+        raise _inexact(model, trial, found.of)
+    if not _has_room_in_float64(model, device):
+        raise _inexact(model, trial, found.of, "there is no room to compare in float64 whether that is rounding")
+    with _Float64():
+        wide = _differences(deepcopy(model).double(), n_layers, device, trial, running, FLOAT64_TOLERANCE)
+    if not wide.exact:
+        raise _inexact(model, trial, found.of)
+    return wide.exact
+
+
+def _has_room_in_float64(model: Any, device: torch.device) -> bool:
+    """Whether a copy of plain weights on one device fits there."""
+    weights = list(model.parameters())
+    is_plain = all(weight.device == weights[0].device and weight.is_floating_point() for weight in weights)
+    return is_plain and 8 * sum(weight.numel() for weight in weights) <= FREE_SHARE * free_memory(device)
+
+
+class _Float64(TorchFunctionMode):  # type: ignore[misc]
+    """Whatever is asked for in float32 inside is made in float64: norms, softmax and positions too."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function is torch.Tensor.float:
+            function = torch.Tensor.double
+        wide = [torch.float64 if value is torch.float32 else value for value in args]
+        named = {name: torch.float64 if value is torch.float32 else value for name, value in (kwargs or {}).items()}
+        return function(*wide, **named)
+
+
+def _inexact(model: Any, trial: Trial, found: Mapping[Way, float] | None = None, beside: str = "") -> ModelError:
+    """The error of a model of which no way is exact; found: what each way differed by; beside: what is not known."""
+    ways = [
+        f"{way}: {difference:.1g}" if np.isfinite(difference) else f"{way}: it does not run so"
+        for way, difference in (found or {}).items()
+    ]
+    told = [*ways, beside] if beside else ways
+    name, said = type(model).__name__, f" ({', '.join(told)})" if told else ""
     if not trial.border:
         return ModelError(
             f"The attention of {name} cannot be recorded exactly; its rows differ from its full matrices{said}.",
-            "Take a model of another architecture.",
+            "Take the dtype float32, or a machine with more memory."
+            if beside
+            else "Take a model of another architecture.",
         )
     where = "responses that cross" if trial.crosses else "prompts longer than"
     return ModelError(
@@ -178,7 +293,7 @@ def _difference(engine: Engine, texts: list[list[int]], n_shared: int, expected:
     settings = PlanSettings(token_budget=max(256, sum(map(len, texts))), threads=1, pass_tokens=0)
     try:
         captured = engine.capture(prompts, ["last"], Decoding(RESPONSE_TOKENS, forced=forced), settings)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+    except Exception:  # each architecture fails in its own way
         return float("inf")
     rows = [np.concatenate([last[None], own]) for last, own in zip(captured.last_row, captured.rows, strict=True)]
     return max(float(np.abs(a - b).max()) for a, b in zip(rows, expected, strict=True))
@@ -188,15 +303,14 @@ def _rows_of_matrices(model: Any, ids: list[int], n_shared: int, n_layers: int, 
     """(rows, L, H, S) of the last prompt token and the response, from one eager pass with full attention matrices."""
     with eagerly(model), torch.inference_mode():
         output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
-    square = (len(ids), len(ids))  # blocks of another kind may give what is no matrix over tokens
     given = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
-    layers = [layer for layer in given if tuple(layer.shape[-2:]) == square]
+    layers = [layer[0].float().cpu().numpy() for layer in given if _is_attention(layer, len(ids))]
     if len(layers) != n_layers:
         raise ModelError(
             f"{type(model).__name__} has attention in {len(layers)} of its {n_layers} blocks, and all are needed.",
             "Take a model of another architecture.",
         )
-    attention = np.stack([layer[0].float().cpu().numpy() for layer in layers])
+    attention = np.stack(layers)
     _check_numbers(model, attention, output.logits)
     if np.triu(attention, 1).any():
         raise ModelError(
@@ -208,6 +322,13 @@ def _rows_of_matrices(model: Any, ids: list[int], n_shared: int, n_layers: int, 
     mass = np.stack([attention[..., slice(*places.get(role, (0, 0)))].sum(-1) for role in ROLES], axis=-1)
     mass[..., ROLES.index("special")] += 1 - attention.sum(-1)
     return mass.transpose(2, 0, 1, 3)[length - 1 :]
+
+
+def _is_attention(layer: torch.Tensor, n_tokens: int) -> bool:
+    """Whether a block gives attention over tokens (1, H, T, T): those of another kind give states of theirs."""
+    if layer.dim() != 4 or tuple(layer.shape[-2:]) != (n_tokens, n_tokens):
+        return False
+    return not bool((layer < 0).any() or (layer.float().sum(-1) > MOST_SUM).any())
 
 
 def _check_numbers(model: Any, attention: Array, logits: torch.Tensor) -> None:

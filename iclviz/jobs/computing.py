@@ -16,12 +16,13 @@ import torch
 
 from iclviz.capture.attention import Way
 from iclviz.capture.budget import token_budget
-from iclviz.capture.choosing import Reads, Trial, choose_way, trials
+from iclviz.capture.choosing import Chosen, Reads, Trial, choose_way, trials
 from iclviz.capture.engine import Decoding, Engine, plan_prompts
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.errors import Cancelled, ModelError, UserError
 from iclviz.jobs.sealing import RunningRun, versions
 from iclviz.jobs.table import Progress, Report
+from iclviz.limits import check_possible
 from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
 from iclviz.models.loading import LoadedModel, load, ready_tokenizer
@@ -34,10 +35,11 @@ from iclviz.unfinished import Unfinished
 
 @dataclass(frozen=True)
 class ReadyModel:
-    """A loaded model and the way its attention is recorded."""
+    """A loaded model, the way its attention is recorded, and how far that was from full matrices when it was tried."""
 
     loaded: LoadedModel
     way: Way
+    difference: float | None
 
     def engine(self) -> Engine:
         """An engine over the model."""
@@ -50,7 +52,7 @@ class ModelKeeper:
     def __init__(self) -> None:
         self._key: Any = None
         self._loaded: LoadedModel | None = None
-        self._ways: dict[tuple[Trial, ...], Way] = {}
+        self._ways: dict[tuple[Trial, ...], Chosen] = {}
 
     def get(self, resolved: Resolved, memo: Any, reads: Reads = ()) -> ReadyModel:
         """The model of a run, loaded if it is not held, and the way that is exact for what runs read."""
@@ -65,7 +67,7 @@ class ModelKeeper:
         loaded, tried = self._loaded, trials(self._loaded.model.config, reads)
         if tried not in self._ways:
             self._ways[tried] = choose_way(loaded.model, loaded.facts.n_layers, loaded.device, tried)
-        return ReadyModel(loaded, self._ways[tried])
+        return ReadyModel(loaded, self._ways[tried].way, self._ways[tried].difference)
 
 
 def files_changed(model: str) -> ModelError:
@@ -115,13 +117,14 @@ def compute_together(
             raise Cancelled
 
     tell("building the prompts")
-    built = [build(each) for each in asked]
     located = download(asked[0].located)
     asked = [replace(each, located=located) for each in asked]
     trusted = bool(asked[0].spec.model_options.get("trust_remote_code", False))
-    tokenizer = ready_tokenizer(located, store.memo, trusted)
-    limit = model_facts(located, trusted).context_length
-    prompts = [tokenized(each, its, tokenizer, limit) for each, its in zip(asked, built, strict=True)]
+    tokenizer, facts = ready_tokenizer(located, store.memo, trusted), model_facts(located, trusted)
+    for each in asked:
+        check_possible(each, tokenizer, facts)
+    built = [build(each) for each in asked]
+    prompts = [tokenized(each, its, tokenizer, facts) for each, its in zip(asked, built, strict=True)]
     tell("loading the model")
     reads = [
         (len(prompt), each.spec.max_new_tokens or 1) for each, its in zip(asked, prompts, strict=True) for prompt in its
@@ -139,7 +142,7 @@ def compute_together(
         resolved = run.resolved
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
-        store.save(run.recording(ready.way, settings, seconds), resolved.task.primary.score)
+        store.save(run.recording(ready.way, ready.difference, settings, seconds), resolved.task.primary.score)
         yield resolved.key, store.load(resolved.key)
 
 

@@ -77,8 +77,10 @@ class RunningRun:
         text, pieces = self._response(item, response_ids)
         return tokens_until(pieces, self.resolved.task.parse(text).end)
 
-    def recording(self, way: str, settings: PlanSettings, seconds: Mapping[str, float]) -> Recording:
-        """All pieces joined, in the order of the items."""
+    def recording(
+        self, way: str, difference: float | None, settings: PlanSettings, seconds: Mapping[str, float]
+    ) -> Recording:
+        """All pieces joined, in the order of the items; difference: of the way from full matrices when it was tried."""
         arrays, response_ids, logprobs, stages = self._joined()
         written = [self._response(index, ids) for index, ids in enumerate(response_ids)]
         spans = [
@@ -124,7 +126,7 @@ class RunningRun:
             token_attention=tokens["token_attention"],
             token_attention_last=tokens["token_attention_last"],
             timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
-            environment=self._environment(way, settings),
+            environment=self._environment(way, difference, settings),
         )
 
     def _joined(self) -> tuple[dict[str, Array], list[list[int]], Array, dict[str, float]]:
@@ -146,7 +148,7 @@ class RunningRun:
     def _tokens(self, response_ids: list[list[int]]) -> int:
         return sum(len(prompt) for prompt in self.prompts) + sum(len(ids) for ids in response_ids)
 
-    def _environment(self, way: str, settings: PlanSettings) -> dict[str, Any]:
+    def _environment(self, way: str, difference: float | None, settings: PlanSettings) -> dict[str, Any]:
         loaded = self.loaded
         on_gpu = loaded.device.type == "cuda"
         return {
@@ -155,6 +157,7 @@ class RunningRun:
             "device_name": torch.cuda.get_device_name(loaded.device) if on_gpu else platform.machine(),
             "dtype": loaded.dtype,
             "attention": way,
+            "attention_difference": difference,
             "plan": settings.to_dict(),
             "candidates_with_ends": sum(prompt.with_ends for prompt in self.prompts),
             "together": (self.unfinished.plan() or {}).get("together", [self.resolved.key]),

@@ -300,6 +300,15 @@ class Task(ABC):
         return demonstrations.canonical()
 
     @abstractmethod
+    def check_items(self, n_items: int, options: Mapping[str, Any]) -> None:
+        """Refuse more items than the options allow, before any is made; `data` asks too.
+
+        Raises
+        ------
+        SpecError: so, and how many there are.
+        """
+
+    @abstractmethod
     def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
         """The items and all that is known about them.
 

@@ -119,14 +119,19 @@ class OwnTask(Task):
         check_scoring(self.file, options["scoring"])
         return options
 
-    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
-        """The first rows of the file's query rows in seeded order."""
+    def check_items(self, n_items: int, options: Mapping[str, Any]) -> None:
+        """Every query row is asked once at most."""
         queries = self.file.queries
         if n_items > len(queries):
             raise SpecError(
                 f"n_items = {n_items}, and {self.title} has {len(queries)} query rows.",
                 f"Take n_items <= {len(queries)}.",
             )
+
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """The first rows of the file's query rows in seeded order."""
+        self.check_items(n_items, options)
+        queries = self.file.queries
         order = generator("own items", seed).permutation(len(queries))[:n_items]
         rows = [queries[index] for index in order]
         pool = Pool(_showable(self.file, rows))

@@ -5,6 +5,7 @@ was done to its answer; with a distractor line, each is paired with a point of a
 seeded order, so that length and distance are equal. k counts the points of the queried line.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,15 +162,20 @@ class LinearRegression(Task):
         ),
     )
 
-    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
-        """Items spread evenly over the lines of the grid, in an order in which every few hold all slopes."""
-        lines = _grid(options, seed)
-        most = len(lines) * (options["x_max"] + 1)
+    def check_items(self, n_items: int, options: Mapping[str, Any]) -> None:
+        """Every x of every line is asked once at most."""
+        lines = len(options["slopes"]) * len(options["intercepts"])
+        most = lines * (options["x_max"] + 1)
         if n_items > most:
             raise SpecError(
-                f"n_items = {n_items} is more than the {most} queries of {len(lines)} lines.",
+                f"n_items = {n_items} is more than the {most} queries of {lines} lines.",
                 f"Take n_items <= {most}, or more lines or a larger x_max.",
             )
+
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """Items spread evenly over the lines of the grid, in an order in which every few hold all slopes."""
+        self.check_items(n_items, options)
+        lines = _grid(options, seed)
         items = _items(lines, n_items, seed, options)
         own = np.array([str(item.own) for item in items])
         slopes = np.array([item.own.slope for item in items])
@@ -235,6 +241,8 @@ class LinearRegression(Task):
         if found is None:
             return Parsed(None, len(response))
         value = _value(found)
+        if not math.isfinite(value):  # 10^400 is an answer that no float holds
+            return Parsed(None, len(response))
         return Parsed(repr(int(value) if value.is_integer() else value), found.end())
 
     def score(

@@ -133,14 +133,18 @@ class PromptInjection(Task):
         ),
     )
 
-    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
-        """Triplets of documents; any run of them mixes kinds of document, kinds of attack and places."""
+    def check_items(self, n_items: int, options: Mapping[str, Any]) -> None:
+        """Every document has its versions."""
         most = len(VERSIONS) * len(QUERY_DOCUMENTS)
         if n_items > most:
             raise SpecError(
                 f"n_items = {n_items} is more than the {len(VERSIONS)} versions of {len(QUERY_DOCUMENTS)} documents.",
                 f"Take n_items <= {most}.",
             )
+
+    def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
+        """Triplets of documents; any run of them mixes kinds of document, kinds of attack and places."""
+        self.check_items(n_items, options)
         placements = _placements(seed, options)
         items = [_item(placement, version) for placement in placements for version in VERSIONS][:n_items]
         inserted = [item.version != "clean" for item in items]

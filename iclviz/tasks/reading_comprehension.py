@@ -147,8 +147,27 @@ class ReadingComprehension(Task):
         Option("activities", "Activities", "integer", 8, "Activities that queries are about.", 2, MOST_NAMES),
     )
 
+    def check_items(self, n_items: int, options: Mapping[str, Any]) -> None:
+        """Sets of statements have names and activities enough, and no two sets are the same."""
+        size, names, activities = options["statements"], options["names"], options["activities"]
+        if size > min(names, activities):
+            raise SpecError(
+                f"{size} statements need as many different names and activities, and there are "
+                f"{min(names, activities)}.",
+                f"Take statements <= {min(names, activities)}, or more names and activities.",
+            )
+        n_sets = _n_sets(n_items, options)
+        # A quarter of all sets, so that drawing sets that differ stays quick.
+        most = perm(names, size) * perm(activities, size) // 4
+        if n_sets > most:
+            raise SpecError(
+                f"n_items = {n_items} needs {n_sets} sets of statements, and there are {most}.",
+                f"Take n_items <= {most * len(_positions(options))}, or more names and activities.",
+            )
+
     def data(self, n_items: int, seed: int, options: Mapping[str, Any]) -> TaskData:
         """Sets of statements, each asked about its names; names and activities used equally often."""
+        self.check_items(n_items, options)
         sets = _sets(n_items, seed, options)
         positions = _positions(options)
         build = _item if options["prompts"] == "composite" else _simple_item
@@ -212,22 +231,14 @@ def _positions(options: Mapping[str, Any]) -> list[int]:
     return {"balanced": list(range(last + 1)), "first": [0], "last": [last]}[options["position"]]
 
 
+def _n_sets(n_items: int, options: Mapping[str, Any]) -> int:
+    return -(-n_items // len(_positions(options)))
+
+
 def _sets(n_items: int, seed: int, options: Mapping[str, Any]) -> list[tuple[Statement, ...]]:
     """Different sets of statements, names and activities of each set distinct, all used about equally often."""
     size, names, activities = options["statements"], options["names"], options["activities"]
-    if size > min(names, activities):
-        raise SpecError(
-            f"{size} statements need as many different names and activities, and there are {min(names, activities)}.",
-            f"Take statements <= {min(names, activities)}, or more names and activities.",
-        )
-    n_sets = -(-n_items // len(_positions(options)))
-    # A quarter of all sets, so that drawing sets that differ stays quick.
-    most = perm(names, size) * perm(activities, size) // 4
-    if n_sets > most:
-        raise SpecError(
-            f"n_items = {n_items} needs {n_sets} sets of statements, and there are {most}.",
-            f"Take n_items <= {most * len(_positions(options))}, or more names and activities.",
-        )
+    n_sets = _n_sets(n_items, options)
     rng = generator("sets", seed)
     chosen_names = _balanced_rows(n_sets, size, names, rng)
     chosen_activities = _balanced_rows(n_sets, size, activities, rng)

@@ -14,10 +14,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from iclviz.disk import write_atomically, writing
@@ -231,15 +233,31 @@ def _read_lines(text: str, file_name: str) -> Parts:
     return Parts({}, rows)
 
 
+_CELLS = Lock()
+"""One file at a time: the longest cell is a setting of the whole process."""
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """Cells as long as a file may be, instead of 131,072 characters; the setting is put back."""
+    with _CELLS:
+        before = csv.field_size_limit(MOST_BYTES)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
 def _read_csv(text: str, file_name: str) -> Parts:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:
-        for cells in reader:
-            if cells:
-                rows.append((line, cells))
-            line = reader.line_num + 1
+        with _cells_of_any_length():
+            for cells in reader:
+                if cells:
+                    rows.append((line, cells))
+                line = reader.line_num + 1
     except csv.Error as error:
         raise refusal(file_name, [Problem(line, f"this is not CSV ({error}).", "Mend the row's quotes.")]) from error
     header_line, header = rows[0]

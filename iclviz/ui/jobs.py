@@ -33,6 +33,7 @@ def ask_for(runs: list[Resolved]) -> None:
         missing = [resolved for resolved in runs if resolved.key not in queue.store]
         for resolved in missing:
             check_model_ready(resolved)
+            loading.check(resolved)
         for resolved in missing:  # together, so that what their prompts share is read once
             queue.submit(resolved.spec, resolved.key, asker=asker())
         if missing:

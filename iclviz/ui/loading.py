@@ -5,8 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from iclviz.errors import UserError
+from iclviz.errors import ModelError, UserError
 from iclviz.jobs.queue import Queue
+from iclviz.limits import check_possible
+from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.locating import LocatedModel, on_disk
 from iclviz.models.presets import PRESETS
 from iclviz.models.tokenizing import load_tokenizer
@@ -159,3 +161,28 @@ def tokenizer(resolved: Resolved) -> Any:
     ModelError: it is not on this disk yet.
     """
     return _tokenizer(resolved.located.name, resolved.origin.model, resolved.located)
+
+
+def facts(of: Resolved) -> ModelFacts:
+    """The shape of a run's model.
+
+    Raises
+    ------
+    ModelError: the model is not on this disk, or its configuration does not tell its shape.
+    """
+    return model_facts(of.located, bool(of.spec.model_options.get("trust_remote_code", False)))
+
+
+def check(of: Resolved) -> None:
+    """Refuse a run that cannot be, before its prompts or a job are made.
+
+    Raises
+    ------
+    SpecError: the task has not so many items or demonstrations, or they do not fit the model; says what does.
+    """
+    known: tuple[Any, ModelFacts | None]
+    try:
+        known = tokenizer(of), facts(of)
+    except ModelError:  # not on this disk yet, or not ready
+        known = None, None
+    check_possible(of, *known)

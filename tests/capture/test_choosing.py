@@ -1,9 +1,18 @@
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel, MambaConfig, MambaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertLMHeadModel,
+    MambaConfig,
+    MambaForCausalLM,
+    RwkvConfig,
+    RwkvForCausalLM,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from iclviz.capture import choosing
+from iclviz.capture.attention import Kernel
 from iclviz.capture.choosing import borders, choose_way, trials
 from iclviz.errors import ModelError
 from tests.capture.models import LAYERS, SETTINGS, SHAPE, WINDOWS, tiny
@@ -13,7 +22,7 @@ SURE = {"falcon": "eager", "falcon_alibi": "alone", "bloom": "eager", "gptj": "e
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_fastest_exact_way_is_taken(name):
-    assert choose_way(tiny(name), LAYERS) == SURE.get(name, "interface")
+    assert choose_way(tiny(name), LAYERS).way == SURE.get(name, "interface")
 
 
 def test_a_registered_function_that_gives_other_rows_is_not_believed(monkeypatch):
@@ -21,7 +30,7 @@ def test_a_registered_function_that_gives_other_rows_is_not_believed(monkeypatch
         return torch.rand_like(scores)
 
     monkeypatch.setattr("iclviz.capture.attention.Kernel.weights", wrong)
-    assert choose_way(tiny("llama"), LAYERS) == "eager"
+    assert choose_way(tiny("llama"), LAYERS).way == "eager"
 
 
 def test_a_model_that_no_way_records_exactly_is_refused_with_what_each_way_gave(monkeypatch):
@@ -51,8 +60,8 @@ def longrope(switch):
 
 def test_beyond_a_switch_of_positions_prompts_are_read_alone():
     model = longrope(120)
-    assert choose_way(model, LAYERS, None, trials(model.config, [(60, 4)])) == "interface"
-    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4), (60, 4)])) == "alone"
+    assert choose_way(model, LAYERS, None, trials(model.config, [(60, 4)])).way == "interface"
+    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4), (60, 4)])).way == "alone"
 
 
 def test_responses_that_cross_a_switch_are_refused_with_a_sentence():
@@ -64,7 +73,7 @@ def test_responses_that_cross_a_switch_are_refused_with_a_sentence():
 def test_where_matrices_are_too_large_prompts_beyond_a_switch_are_read_alone(monkeypatch):
     monkeypatch.setattr(choosing, "MOST_BYTES", 0)
     model = longrope(120)
-    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4)])) == "alone"
+    assert choose_way(model, LAYERS, None, trials(model.config, [(140, 4)])).way == "alone"
     with pytest.raises(ModelError, match="responses that cross 120 tokens"):
         choose_way(model, LAYERS, None, trials(model.config, [(118, 8)]))
 
@@ -122,3 +131,75 @@ def test_a_dtype_that_the_weights_overflow_is_named_as_the_reason():
     choose_way(model, LAYERS)
     with pytest.raises(ModelError, match=r"no numbers in float16: its weights are too large.*Take the dtype float32"):
         choose_way(model.half(), LAYERS)
+
+
+def ill_conditioned(scale=40.0):
+    """A model of many blocks whose weights make of rounding in float32 a visible difference of attention."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["llama"](**{**SHAPE, "num_hidden_layers": 8})).eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(scale if weights.dim() > 1 else 1)
+    return model
+
+
+def test_exact_ways_that_rounding_alone_keeps_apart_are_compared_in_float64():
+    model = ill_conditioned()
+    found = choose_way(model, 8)
+    assert found.way == "interface"
+    assert choosing.TOLERANCES[torch.float32] < found.difference < 0.01
+    assert model.dtype == torch.float32
+    assert choose_way(tiny("llama"), LAYERS).difference < 1e-5
+
+
+def test_another_computation_is_no_rounding_whatever_the_weights(monkeypatch):
+    exact = Kernel.weights
+
+    def wrong(self, scores, mask):
+        return exact(self, scores * 1.01, mask)
+
+    monkeypatch.setattr("iclviz.capture.attention.Kernel.weights", wrong)
+    assert choose_way(ill_conditioned(), 8).way == "eager"
+
+
+def test_where_float64_has_no_room_the_refusal_says_that_it_may_be_rounding(monkeypatch):
+    monkeypatch.setattr(choosing, "free_memory", lambda device: 0)
+    with pytest.raises(ModelError, match="there is no room to compare in float64 whether that is rounding"):
+        choose_way(ill_conditioned(), 8)
+
+
+@pytest.mark.parametrize("positions", [6, 9, 15])
+def test_a_model_of_few_positions_is_tried_within_them(positions):
+    settings = {**SETTINGS["gpt2"], "n_positions": positions}
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["gpt2"](**settings)).eval()
+    assert choose_way(model, LAYERS).way == "interface"
+
+
+def test_a_window_near_the_end_of_the_positions_is_tried_within_them():
+    model = AutoModelForCausalLM.from_config(
+        CONFIG_MAPPING["gpt_neo"](
+            vocab_size=200, hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=40, window_size=32,
+            attention_types=[[["global", "local"], 1]],
+        )
+    ).eval()  # fmt: skip
+    assert choose_way(model, 2, None, trials(model.config, [(36, 4)])).way in choosing.WAYS
+
+
+def test_whatever_a_model_raises_when_it_is_tried_is_one_sentence():
+    model = tiny("llama")
+
+    def broken(*given):
+        raise ZeroDivisionError("of its own")
+
+    model.model.layers[1].register_forward_pre_hook(broken)
+    with pytest.raises(ModelError, match=r"LlamaForCausalLM does not run as it has to.*ZeroDivisionError: of its own"):
+        choose_way(model, LAYERS)
+
+
+def test_states_of_a_recurrent_model_are_not_taken_for_attention():
+    """Its states are as many numbers wide as the text that it is tried on is long."""
+    width = max(choosing.USUAL.prompts) + choosing.RESPONSE_TOKENS
+    config = RwkvConfig(vocab_size=100, hidden_size=width, attention_hidden_size=width, num_hidden_layers=2)
+    with pytest.raises(ModelError, match="RwkvForCausalLM has attention in 0 of its 2 blocks"):
+        choose_way(RwkvForCausalLM(config).eval(), 2)

@@ -30,7 +30,7 @@ def test_a_model_split_over_memory_and_disk_records_what_the_whole_one_does(mode
     forced = [[5, 9, 3], [7], [3, 4]]
     results = []
     for loaded in (whole, split):
-        assert choose_way(loaded.model, layers, loaded.device) == "interface"
+        assert choose_way(loaded.model, layers, loaded.device).way == "interface"
         engine = Engine(loaded.model, "interface", layers, loaded.device)
         results.append(
             engine.capture(prompts, POOLINGS, Decoding(4, forced=forced), PlanSettings(4096, 1, pass_tokens=0))

@@ -500,3 +500,14 @@ def test_a_click_lets_a_model_of_a_link_be_looked_for(chosen, monkeypatch):
     assert "org/private" not in looked_for
     pressed(test, "Use this model")
     assert "org/private" in looked_for
+
+
+def test_a_run_that_cannot_be_is_refused_on_the_page_and_makes_no_job(chosen):
+    many = {**chosen, "b_task": "reading_comprehension", "b_k": 1_000_000}
+    test = opened("run", many)
+    assert not test.exception
+    assert "k = 1,000,000 needs more than" in said(test)
+    assert "Take k " in said(test)
+    test = pressed(test, "Run both")
+    assert "Take k " in said(test)
+    assert waiting() == []

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shutil
@@ -71,6 +72,13 @@ def test_what_is_kept_reads_as_the_same_task(ending):
     again = parse(written(file), "elsewhere.json")
     assert again.content == file.content
     assert again.task_name == file.task_name
+
+
+def test_a_cell_is_read_up_to_the_limit_of_the_file_and_the_setting_is_put_back():
+    long = "word " * 60_000
+    before = csv.field_size_limit()
+    assert parse(f'query,answer\n"{long}",a\n1 ->,b\n'.encode(), "own.csv").rows[0].query == long
+    assert csv.field_size_limit() == before < len(long)
 
 
 def test_a_csv_file_gives_every_field():
