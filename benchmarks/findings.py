@@ -178,7 +178,7 @@ def comparison_section(
     yield from (f"- {sentence}" for sentence in said)
     yield ""
     yield from changes_table(of, comparison, measuring)
-    limits = scope(found, a.demonstrations, b.demonstrations)
+    limits = scope(found.n_seeds, a.demonstrations, b.demonstrations)
     stem = f"{study.task}-{'-'.join(f'{kind}{k}' for kind, k in pair)}"
     for name, figure in figures(of, comparison, found, limits).items():
         path = folder / f"{stem}-{name}.png"

@@ -25,6 +25,8 @@ from iclviz.spec import Demonstrations, RunSpec
 ENOUGH_SEEDS = 5
 """Demonstration seeds from which a statement is about in-context learning and not about these sets."""
 
+SAME = "is the same in A and B: no item differs by more than its numbers hold"
+
 WITHOUT = "without demonstrations"
 
 MEASURE_TITLES = {
@@ -77,12 +79,12 @@ def probe_change_title(recording: Recording, label: str, title: str) -> str:
     return f"held-out balanced accuracy of the least-squares probe of “{title}”"
 
 
-def scope(headline: Headline, a: Demonstrations, b: Demonstrations) -> str:
-    """What every statement is limited to."""
+def scope(n_seeds: int, a: Demonstrations, b: Demonstrations) -> str:
+    """What every statement about A and B over so many demonstration seeds is limited to."""
     shows_nothing = not any(one.canonical().k for one in (a, b))
-    if shows_nothing and headline.n_seeds < ENOUGH_SEEDS:
+    if shows_nothing and n_seeds < ENOUGH_SEEDS:
         return WITHOUT
-    return seeds_scope(headline.n_seeds) if headline.n_seeds > 1 else "for this demonstration set"
+    return seeds_scope(n_seeds) if n_seeds > 1 else "for this demonstration set"
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,15 @@ def _is_untested(change: Change) -> bool:
     return math.isnan(float(change.p[0]))
 
 
-def change_sentence(change: Change, title: str, n_items: int, better: str) -> str:
-    """The difference of one score between A and B, over the items that have it in both; which way is better."""
+def change_sentence(change: Change, title: str, n_items: int, better: str, limits: str) -> str:
+    """The difference of one score between A and B, over the items that have it in both; which way is better.
+
+    limits: what it is limited to, see `scope`.
+    """
     why = f" ({change.reason})" if change.reason else ""
     return (
         f"B minus A of “{title}” ({better} is better) on the {n_items} items that have it in both: {_facts(change)} in "
-        f"{change.n_units} independent groups{why}."
+        f"{change.n_units} independent groups{why}, {limits}."
     )
 
 
@@ -211,6 +216,8 @@ def _verdict(headline: Headline, setting: Setting) -> str:
         return f"A and B are not comparable ({setting.floor})"
     if change.reason:
         return f"Whether {what[0].lower()}{what[1:].rstrip(',')} improved cannot be tested ({change.reason})"
+    if _is_untested(change):
+        return f"{what} is the same in A and B"
     if improved(headline):
         return f"{what} improved{_reservation(headline, read, setting)}"
     if headline.p("score") < SIGNIFICANT:
@@ -280,11 +287,11 @@ def _effects(effect: Effect, title: str) -> str:
     return f"The effect, {title}, is {of_sides}"
 
 
-def effect_sentence(effect: Effect, contrast: str, title: str) -> str:
-    """An effect within a condition on a score, in A, in B and how far it changed."""
+def effect_sentence(effect: Effect, contrast: str, title: str, limits: str) -> str:
+    """An effect within a condition on a score, in A, in B and how far it changed; limits: see `scope`."""
     return (
         f"{_effects(effect, contrast)}; B minus A of it, on “{title}”: {_facts(effect.change)}, over {effect.n} pairs "
-        f"of items in {effect.change.n_units} independent groups."
+        f"of items in {effect.change.n_units} independent groups, {limits}."
     )
 
 
@@ -355,7 +362,7 @@ def _logprob_tested(change: Change, limits: str) -> str:
 
 def _changed(change: Change) -> str:
     if _is_untested(change):
-        return f"was not tested ({change.reason or 'nothing differs'})"
+        return f"was not tested ({change.reason})" if change.reason else SAME
     return "changed" if float(change.p[0]) < SIGNIFICANT else "was not found to change"
 
 
@@ -412,7 +419,9 @@ def equivalence_sentence(change: Change, title: str, bound: float) -> str:
     found = equivalence(change, bound)
     low, high, p = (float(values[0]) for values in (found.low, found.high, found.p))
     if math.isnan(p):
-        return f"Whether “{title}” is the same in A and B cannot be tested: {change.reason or 'nothing differs'}."
+        if not change.reason:
+            return f"“{title}” {SAME}."
+        return f"Whether “{title}” is the same in A and B cannot be tested: {change.reason}."
     verdict = "is the same in A and B" if p < SIGNIFICANT else "was not shown to be the same in A and B"
     return (
         f"“{title}” {verdict} within ±{bound:g} (two one-sided tests, {p_value(p)}; 90 % interval of the difference "
@@ -481,7 +490,7 @@ def sentences(
     setting: what the task says of its score; None = nothing.
     hypothesis: the primary hypothesis's title.
     """
-    limits = scope(headline, a.demonstrations, b.demonstrations)
+    limits = scope(headline.n_seeds, a.demonstrations, b.demonstrations)
     said = [_behaviour(headline, title, setting or Setting(), limits)]
     if headline.effect is not None:
         said.append(_levels(headline))

@@ -10,6 +10,7 @@ from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
 from iclviz.snippets import of_conditions
 from iclviz.statements import change_sentence, effect_sentence, level_rows
+from iclviz.statements import scope as limits_of
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.asking import answer, slot
@@ -69,7 +70,8 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     def sentence(comparison: Comparison) -> str:
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
         change, n_items = analyses.score_change(keys, score, comparison)
-        return as_text(change_sentence(change, of.titles[score], n_items, of.better(score)))
+        limits = limits_of(comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
+        return as_text(change_sentence(change, of.titles[score], n_items, of.better(score), limits))
 
     if chosen.comparison.n_seeds == 1:
         st.markdown(sentence(chosen.comparison))
@@ -93,7 +95,8 @@ def by_level(recordings: dict[str, Recording], score: str, of: Task) -> None:
     levels, effect = answer(questions.score_levels.of(chosen.key, of.contrast, score))
     st.markdown(f"**By {of.contrast.factor}**")
     st.table(level_rows(levels))
-    st.markdown(as_text(effect_sentence(effect, of.contrast.title, of.titles[score])))
+    limits = limits_of(chosen.comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
+    st.markdown(as_text(effect_sentence(effect, of.contrast.title, of.titles[score], limits)))
 
 
 pairs = recorded()

@@ -8,12 +8,14 @@ import numpy as np
 import streamlit as st
 
 from iclviz.analysis.attention import LogRatioSummary
-from iclviz.analysis.behaviour import ScoreSummary
+from iclviz.analysis.behaviour import ScoreSummary, n_independent
 from iclviz.analysis.measures import Measuring
 from iclviz.analysis.of_recording import demonstration_scope, is_number, probed_labels
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import METRICS, AlignmentTest, Metric
 from iclviz.analysis.seeds import OverSeeds, over_seeds
+from iclviz.analysis.statistics import MIN_UNITS
+from iclviz.figures import wording
 from iclviz.figures.probing import MEASURES
 from iclviz.figures.sets import measure_of_set, score_of_set
 from iclviz.figures.similarity import similarity_by_condition
@@ -58,7 +60,13 @@ class View:
 
     @property
     def scope(self) -> str:
-        """What statements are limited to."""
+        """What statements are limited to, and whether their intervals rest on too few groups."""
+        n_units = n_independent(self.first)
+        few = f". Intervals rest on {wording.groups(n_units)}" if n_units < MIN_UNITS else ""
+        return f"{self._of_sets}{few}"
+
+    @property
+    def _of_sets(self) -> str:
         counts = sorted(len(runs) for runs in self.runs.values() if draws(runs[0].spec))
         if not counts or counts[-1] == 1:
             return demonstration_scope(self.firsts.values())

@@ -225,7 +225,7 @@ def page(chosen: Compared) -> None:
     of = task(chosen.a.task)
     measuring = primary_measuring(of, chosen.comparison.first)
     found = answer(summary_question(chosen))
-    limits = scope(found, chosen.a.demonstrations, chosen.b.demonstrations)
+    limits = scope(found.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
     statement(chosen, found, of, measuring)
     deeper()
     seeds_button(chosen)

@@ -50,7 +50,7 @@ def test_few_seeds_ask_for_more_and_five_do_not(made):  # noqa: F811
     assert "needs 5 demonstration seeds" in said(made(0), made(1))[-1]
     sides = [[made(seed) for seed in range(5)], [made(10 + seed, GAIN) for seed in range(5)]]
     found = headline(compare(*sides), "main", n_permutations=99)
-    assert scope(found, A.demonstrations, B.demonstrations).startswith("over 5 demonstration seeds")
+    assert scope(found.n_seeds, A.demonstrations, B.demonstrations).startswith("over 5 demonstration seeds")
     assert "needs 5" not in " ".join(sentences(found, "Main score", A, B))
 
 
@@ -86,7 +86,7 @@ def test_a_contrast_that_differs_in_more_than_demonstrations_is_not_called_one_o
 
 def test_without_demonstrations_nothing_is_limited_to_a_set(made):  # noqa: F811
     found = headline(compare(made(0), made(1)), "main", n_permutations=19)
-    assert scope(found, Demonstrations("none", 0), Demonstrations("correct", 0)) == "without demonstrations"
+    assert scope(found.n_seeds, Demonstrations("none", 0), Demonstrations("correct", 0)) == "without demonstrations"
 
 
 def test_p_values_are_written_as_papers_do():
@@ -101,9 +101,9 @@ def test_p_values_are_written_as_papers_do():
 
 def test_a_single_difference_is_said_with_its_uncertainty(made):  # noqa: F811
     change = score_difference(compare(made(0), made(1, GAIN)), "main")
-    said = change_sentence(change, "Main score", 32, "higher")
+    said = change_sentence(change, "Main score", 32, "higher", "for this demonstration set")
     assert said.startswith("B minus A of “Main score” (higher is better) on the 32 items that have it in both: ")
-    assert said.endswith("in 16 independent groups.")
+    assert said.endswith("in 16 independent groups, for this demonstration set.")
 
 
 def test_an_improvement_that_only_format_explains_says_so_first(made):  # noqa: F811
@@ -166,7 +166,7 @@ def test_log_probabilities_closer_than_the_arithmetic_holds_are_the_same(made): 
         for seed in (0, 1)
     ]  # fmt: skip
     line = next(line for line in said(*sides) if line.startswith("The right answer's log-probability"))
-    assert "it was not tested (nothing differs)" in line
+    assert "it is the same in A and B: no item differs by more than its numbers hold" in line
 
 
 def test_a_share_is_rounded_to_all_or_nothing_only_where_it_is(made):  # noqa: F811

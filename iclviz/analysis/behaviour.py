@@ -52,6 +52,12 @@ def coarsest_groups(recording: Recording) -> Array | None:
     return min(recording.groups.values(), key=lambda groups: len(np.unique(groups)))
 
 
+def n_independent(recording: Recording) -> int:
+    """How many independent groups of items there are."""
+    groups = coarsest_groups(recording)
+    return recording.n_items if groups is None else len(np.unique(groups))
+
+
 def score_resolution(recording: Recording, score: str) -> float:
     """The least difference of a score that its numbers hold: of log-probabilities that of the model's arithmetic."""
     return NATS[recording.spec.dtype or "float32"] if score in (LOGPROB, MARGIN) else 0.0

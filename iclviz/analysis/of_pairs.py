@@ -231,7 +231,8 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     if len(every) < 2 or not len(kept):
         raise AnalysisError("No group asks about each of its pieces of text once.", "Take balanced positions.")
     ratio = ratio_of(recording, replace(how, per="mass"), by_head)
-    return paired_test((ratio / (1 + ratio) - 1 / len(every))[kept], groups[kept])
+    share = ratio / (1 + ratio) - 1 / len(every)
+    return paired_test(settled(share, log_ratio_resolution([recording]) / 4)[kept], groups[kept])
 
 
 def links(
