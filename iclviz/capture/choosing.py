@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from iclviz.capture.attention import Way, eagerly
 from iclviz.capture.budget import free_memory
 from iclviz.capture.engine import Array, Decoding, Engine
+from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.errors import ModelError, UserError
 from iclviz.prompts import TokenizedPrompt
@@ -333,12 +334,5 @@ def _is_attention(layer: torch.Tensor, n_tokens: int) -> bool:
 
 def _check_numbers(model: Any, attention: Array, logits: torch.Tensor) -> None:
     """Refuse a model whose weights, or whose dtype, make its attention or its logits something else than numbers."""
-    if np.isfinite(attention).all() and not logits.isnan().any():
-        return
-    dtype = str(model.dtype).removeprefix("torch.")
-    if dtype == "float32":
-        problem, remedy = "its weights are damaged.", "Fetch or save the model again."
-    else:
-        problem = "its weights are too large for this dtype, or damaged."
-        remedy = "Take the dtype float32; where that does not help, fetch or save the model again."
-    raise ModelError(f"{type(model).__name__} computes no numbers in {dtype}: {problem}", remedy)
+    if not np.isfinite(attention).all() or bool((logits.isnan() | logits.isposinf()).any()):
+        raise no_numbers(type(model).__name__, str(model.dtype).removeprefix("torch."))
