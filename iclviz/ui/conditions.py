@@ -70,7 +70,17 @@ def recorded() -> dict[str, Recording]:
     if not ready:
         show_recent()
         st.stop()
+    for label, recording in ready.items():
+        if problem := _overflowed(recording.key, recording):
+            st.warning(f"{as_text(label)}: {problem}")
     return ready
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _overflowed(key: str, _recording: Recording) -> str:
+    from iclviz.analysis.numbers import overflowed  # not above: analyses would hold up the very first page
+
+    return overflowed(_recording)
 
 
 def _header(found: list[Condition]) -> None:
