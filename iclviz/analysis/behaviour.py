@@ -54,7 +54,8 @@ def score_of(recording: Recording, score: str) -> Array:
     """
     if score not in recording.scores:
         raise unknown(AnalysisError, "score", score, list(recording.scores))
-    return np.asarray(recording.scores[score], dtype=float)
+    values = np.asarray(recording.scores[score], dtype=float)
+    return np.where(np.isinf(values), np.nan, values)  # as earlier versions kept answers that no float holds
 
 
 def score_summary(

@@ -71,16 +71,16 @@ def recorded() -> dict[str, Recording]:
         show_recent()
         st.stop()
     for label, recording in ready.items():
-        if problem := _overflowed(recording.key, recording):
-            st.warning(f"{as_text(label)}: {problem}")
+        for problem in _not_numbers(recording.key, recording):
+            st.warning(f"{as_text(label)}: {as_text(problem)}")
     return ready
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def _overflowed(key: str, _recording: Recording) -> str:
-    from iclviz.analysis.numbers import overflowed  # not above: analyses would hold up the very first page
+def _not_numbers(key: str, _recording: Recording) -> list[str]:
+    from iclviz.analysis.numbers import not_numbers  # not above: analyses would hold up the very first page
 
-    return overflowed(_recording)
+    return not_numbers(_recording)
 
 
 def _header(found: list[Condition]) -> None:
