@@ -106,12 +106,19 @@ def view_of(pairs: dict[str, Recording]) -> View:
 
 
 def missing(view: View) -> None:
-    """Why ratios are missing, with how many."""
+    """Why ratios are missing, with how many, and how many are bounds."""
     reasons = answers({label: questions.missing.of([one.key], view.how) for label, one in view.pairs.items()})
+    bounds = answers({label: questions.bounded.of([one.key], view.how) for label, one in view.pairs.items()})
     for label, one in view.pairs.items():
+        total = one.n_items * one.n_layers
         for reason, count in reasons[label].items():
-            total = one.n_items * one.n_layers
             st.info(f"{as_text(label)}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
+        if count := bounds[label]:
+            st.info(
+                f"{as_text(label)}: in {count:,} of {total:,} ratios ({count / total:.0%}) attention to one text is "
+                "below what float32 holds. It counts as the smallest number that float32 has, so these ratios are at "
+                "least, or at most, what is shown."
+            )
 
 
 def sinks(view: View) -> None:

@@ -78,6 +78,16 @@ def tiny_model(tmp_path_factory, tokenizer) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory) -> dict[str, Path]:
+    """Name -> folder of each model that is built by hand; `tests.oracles.planted` says what is known of them."""
+    from tests.oracles import planted
+
+    folder = tmp_path_factory.mktemp("planted")
+    made = (planted.induction_gpt2, planted.induction_llama, planted.direction_gpt2, planted.constant_gpt2)
+    return {make.__name__: make(folder / make.__name__) for make in made}
+
+
 @pytest.fixture
 def few_and_many(tiny_model):
     """Linear regression of twelve items with 2 and with 4 demonstrations, recorded in the test's cache."""

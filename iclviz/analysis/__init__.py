@@ -11,6 +11,8 @@ _HOMES = {
         "attention_ratio",
         "attention_ratio_by_head",
         "attention_on_text",
+        "bounded_ratios",
+        "bounded_ratios_by_head",
         "log_ratio_summary",
         "missing_reasons",
         "role_shares",

@@ -4,9 +4,10 @@ For response tokens r, spans s (relevant) and t (irrelevant) and post-softmax at
 
     A(r, s, t) = mean_{i in r} mean_{j in s} a[i, j] / mean_{i in r} mean_{j in t} a[i, j]
 
-per item, layer and head; heads are joined after the averages over tokens. A span of no tokens, or one that gets no
-attention (a sliding window that does not reach it), gives NaN, never 0 or infinity. Statistics belong on log A, whose
-zero is no null: nearness alone moves it, so compare conditions.
+per item, layer and head; heads are joined after the averages over tokens. A span of no tokens, or one that the block's
+window does not reach, gives NaN, never 0 or infinity. A span that is reached and has no mass has less than float32
+holds: it counts as the smallest number that float32 has, so that A is at least, or at most, what is given; with two
+such spans it is NaN. Statistics belong on log A, whose zero is no null: nearness alone moves it, so compare conditions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from iclviz.analysis.reach import reached
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
@@ -27,6 +29,10 @@ Heads = Literal["mean", "max"]
 By = Literal["role", "token"]
 
 
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+"""The smallest positive number of float32, which stands for attention that is less."""
+
+
 @dataclass(frozen=True, eq=False)
 class LogRatioSummary:
     """Mean log attention ratio of each layer with its 95 % interval; arrays (L,), natural logarithm.
@@ -35,6 +41,8 @@ class LogRatioSummary:
     ----------
     mean, low, high: over the items that have a ratio.
     n: (L,) items that have one.
+    n_bounded: (L,) items of these whose ratio is at least or at most what is given, since attention to one of the
+        spans is below what float32 holds.
     n_units: groups that were resampled.
     """
 
@@ -42,6 +50,7 @@ class LogRatioSummary:
     low: Array
     high: Array
     n: Array
+    n_bounded: Array
     n_units: int
 
 
@@ -107,41 +116,110 @@ def _rows(recording: Recording, rows: str) -> dict[str, Array]:
     return _ROWS[rows](recording)
 
 
-def _mass(recording: Recording, role: str, rows: str) -> Array:
-    """(n, L, H) attention mass on a role's tokens, NaN where an item has none of them or none is reached."""
-    masses = _rows(recording, rows)
-    if role not in masses:
-        raise unknown(AnalysisError, "role", role, [known for known in ROLES if known in masses])
-    mass = masses[role].astype(np.float64)
-    present = np.asarray(recording.span_lengths[role])[:, None, None] > 0
-    return np.where(present & (mass > 0), mass, np.nan)
+@dataclass(frozen=True, eq=False)
+class _Role:
+    """The attention to one role's tokens.
+
+    Attributes
+    ----------
+    mass: (n, L, H) as recorded; 0 is less than float32 holds, or not reached.
+    present: (n,) items that have such tokens.
+    reached: (n, L) blocks that can look at one of them.
+    """
+
+    mass: Array
+    present: Array
+    reached: Array
+
+    @classmethod
+    def of(cls, recording: Recording, role: str, rows: str) -> "_Role":
+        """That of a recording.
+
+        Raises
+        ------
+        AnalysisError: no such role.
+        """
+        masses = _rows(recording, rows)
+        if role not in masses:
+            raise unknown(AnalysisError, "role", role, [known for known in ROLES if known in masses])
+        mass = masses[role].astype(np.float64)
+        present = np.asarray(recording.span_lengths[role]) > 0
+        return cls(mass, present, reached(recording, role, rows, mass))
+
+    def held(self, joined: Array) -> Array:
+        """Masses (n, L, X) made of these, at least the smallest that float32 holds; NaN where there can be none."""
+        could_be = (self.present[:, None] & self.reached)[:, :, None]
+        return np.where(could_be, np.where(joined == 0, SMALLEST, joined), np.nan)
 
 
 def _lengths(recording: Recording, role: str, per: str) -> Array:
-    """(n, 1) what a role's mass is divided by."""
+    """(n, 1, 1) what a role's mass is divided by."""
     lengths = {"token": np.asarray(recording.span_lengths[role], dtype=float), "mass": np.ones(recording.n_items)}
     if per not in lengths:
         raise unknown(AnalysisError, "per", per, list(lengths))
-    return lengths[per][:, None]
+    return lengths[per][:, None, None]
 
 
 def _mean_of_masses(over: Array, under: Array) -> tuple[Array, Array]:
-    # A head whose window misses a span adds nothing to the mean; only where every head does is there no ratio.
-    above, below = (
-        np.where((mass > 0).any(axis=2), np.nansum(mass, axis=2) / mass.shape[2], np.nan) for mass in (over, under)
-    )
-    return above, below
+    return over.mean(axis=2, keepdims=True), under.mean(axis=2, keepdims=True)
 
 
 def _head_of_most_mass(over: Array, under: Array) -> tuple[Array, Array]:
-    most = np.argmax(np.nan_to_num(over) + np.nan_to_num(under), axis=2)[:, :, None]
-    return np.take_along_axis(over, most, axis=2)[:, :, 0], np.take_along_axis(under, most, axis=2)[:, :, 0]
+    most = np.argmax(over + under, axis=2)[:, :, None]
+    return np.take_along_axis(over, most, axis=2), np.take_along_axis(under, most, axis=2)
+
+
+def _each_head(over: Array, under: Array) -> tuple[Array, Array]:
+    return over, under
 
 
 _HEADS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
     "mean": _mean_of_masses,
     "max": _head_of_most_mass,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Both sides of the fraction line, (n, L, X) for X heads, or 1 where they are joined.
+
+    Attributes
+    ----------
+    over, under: the roles.
+    above, below: their masses, NaN where there can be none.
+    is_below: where both have less than float32 holds.
+    bounded: where one of them has.
+    """
+
+    over: _Role
+    under: _Role
+    above: Array
+    below: Array
+    is_below: Array
+    bounded: Array
+
+    @classmethod
+    def of(
+        cls,
+        recording: Recording,
+        over: str,
+        under: str,
+        rows: str,
+        join: Callable[[Array, Array], tuple[Array, Array]],
+    ) -> "_Sides":
+        """Those of a recording, heads joined in one way or not."""
+        roles = _Role.of(recording, over, rows), _Role.of(recording, under, rows)
+        joined = join(roles[0].mass, roles[1].mass)
+        above, below = (role.held(mass) for role, mass in zip(roles, joined, strict=True))
+        counted = np.isfinite(above) & np.isfinite(below)
+        no_mass = joined[0] == 0, joined[1] == 0
+        both = counted & no_mass[0] & no_mass[1]
+        return cls(*roles, above, below, both, counted & (no_mass[0] ^ no_mass[1]))
+
+    def ratio(self, recording: Recording, over: str, under: str, per: str) -> Array:
+        """(n, L, X) the ratio, of masses or of masses over numbers of tokens."""
+        above, below = self.above / _lengths(recording, over, per), self.below / _lengths(recording, under, per)
+        return np.where(self.is_below, np.nan, above / below)
 
 
 def attention_ratio(
@@ -167,10 +245,13 @@ def attention_ratio(
     ------
     AnalysisError: an unknown role or option.
     """
+    return _sides(recording, over, under, heads, rows).ratio(recording, over, under, per)[:, :, 0]
+
+
+def _sides(recording: Recording, over: str, under: str, heads: str, rows: str) -> _Sides:
     if heads not in _HEADS:
         raise unknown(AnalysisError, "heads", heads, list(_HEADS))
-    above, below = _HEADS[heads](_mass(recording, over, rows), _mass(recording, under, rows))
-    return np.asarray((above / _lengths(recording, over, per)) / (below / _lengths(recording, under, per)))
+    return _Sides.of(recording, over, under, rows, _HEADS[heads])
 
 
 def attention_ratio_by_head(
@@ -181,8 +262,25 @@ def attention_ratio_by_head(
     per: Per = "token",
 ) -> Array:
     """The attention ratio of each item, layer and head, (n, L, H); options as for `attention_ratio`."""
-    above = _mass(recording, over, rows) / _lengths(recording, over, per)[:, :, None]
-    return np.asarray(above / (_mass(recording, under, rows) / _lengths(recording, under, per)[:, :, None]))
+    return _Sides.of(recording, over, under, rows, _each_head).ratio(recording, over, under, per)
+
+
+def bounded_ratios(
+    recording: Recording,
+    over: str = "relevant",
+    under: str = "irrelevant",
+    heads: Heads = "mean",
+    rows: Rows = "response",
+) -> Array:
+    """(n, L) where `attention_ratio` is only a bound: attention to one of the spans is below what float32 holds."""
+    return _sides(recording, over, under, heads, rows).bounded[:, :, 0]
+
+
+def bounded_ratios_by_head(
+    recording: Recording, over: str = "relevant", under: str = "irrelevant", rows: Rows = "response"
+) -> Array:
+    """(n, L, H) the same of `attention_ratio_by_head`."""
+    return _Sides.of(recording, over, under, rows, _each_head).bounded
 
 
 def missing_reasons(
@@ -193,24 +291,39 @@ def missing_reasons(
     rows: Rows = "response",
 ) -> dict[str, int]:
     """Why values of `attention_ratio` are missing: reason -> number of (item, layer) values, n * L of them in all."""
-    missing = np.isnan(attention_ratio(recording, over, under, heads, rows))
-    reached = np.isfinite(attention_ratio(recording, over, under, "mean", rows))
+    sides = _sides(recording, over, under, heads, rows)
+    missing = np.isnan(sides.ratio(recording, over, under, "mass")[:, :, 0])
+    why = {
+        f"the prompt has no {name} tokens": ~role.present[:, None]
+        for name, role in ((over, sides.over), (under, sides.under))
+    }
+    why |= {
+        "the recorded attention is no number": np.isnan(sides.over.mass + sides.under.mass).any(axis=2),
+        "the block's attention does not reach one of the texts": ~(sides.over.reached & sides.under.reached),
+        "attention to both texts is below what float32 holds": sides.is_below[:, :, 0],
+    }
     reasons: dict[str, int] = {}
-    for role in dict.fromkeys((over, under)):
-        empty = (np.asarray(recording.span_lengths[role]) == 0)[:, None]
-        reasons[f"the prompt has no {role} tokens"] = int((missing & empty).sum())
-        missing &= ~empty
-    reasons["no attention reaches one of the spans"] = int((missing & ~reached).sum())
-    reasons["the strongest head reaches only one of the spans"] = int((missing & reached).sum())
+    for reason, there in why.items():
+        reasons[reason] = int((missing & there).sum())
+        missing = missing & ~there
     return {reason: count for reason, count in reasons.items() if count}
 
 
 def log_ratio_summary(
-    ratio: Array, groups: Array | Sequence[object] | None = None, *, n_bootstrap: int = 1000, seed: int = 0
+    ratio: Array,
+    groups: Array | Sequence[object] | None = None,
+    *,
+    bounded: Array | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
 ) -> LogRatioSummary:
-    """Mean log A of each layer over items (n, L), with the interval from resampling groups."""
+    """Mean log A of each layer over items (n, L), with the interval from resampling groups.
+
+    bounded: (n, L) where a ratio is only a bound; None is nowhere.
+    """
     summary = mean_interval(np.log(ratio), groups, n_bootstrap=n_bootstrap, seed=seed)
-    return LogRatioSummary(summary.mean, summary.low, summary.high, summary.n, summary.n_units)
+    n_bounded = np.zeros_like(summary.n) if bounded is None else bounded.sum(axis=0)
+    return LogRatioSummary(summary.mean, summary.low, summary.high, summary.n, n_bounded, summary.n_units)
 
 
 def role_split(recording: Recording, rows: Rows = "response") -> dict[str, Array]:

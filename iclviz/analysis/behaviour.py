@@ -73,6 +73,7 @@ def score_of(recording: Recording, score: str) -> Array:
     if score not in recording.scores:
         raise unknown(AnalysisError, "score", score, list(recording.scores))
     values = np.asarray(recording.scores[score], dtype=float)
+    values = np.where(np.isinf(values), np.nan, values)  # as earlier versions kept answers that no float holds
     if score == PREFERRED and MARGIN in recording.scores:
         margin = np.asarray(recording.scores[MARGIN], dtype=float)
         return np.where(np.abs(margin) <= score_resolution(recording, MARGIN), 0.5, values)

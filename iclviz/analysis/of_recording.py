@@ -18,6 +18,8 @@ from iclviz.analysis.attention import (
     Rows,
     attention_ratio,
     attention_ratio_by_head,
+    bounded_ratios,
+    bounded_ratios_by_head,
     log_ratio_summary,
 )
 from iclviz.analysis.behaviour import coarsest_groups
@@ -226,7 +228,8 @@ def recording_log_ratio(
 ) -> LogRatioSummary:
     """Mean log attention ratio of each layer, (L,); options as for `attention_ratio`."""
     ratio = attention_ratio(recording, over, under, heads, rows, per)
-    return log_ratio_summary(ratio, coarsest_groups(recording))
+    bounded = bounded_ratios(recording, over, under, heads, rows)
+    return log_ratio_summary(ratio, coarsest_groups(recording), bounded=bounded)
 
 
 def recording_log_ratio_by_head(
@@ -237,4 +240,6 @@ def recording_log_ratio_by_head(
     per: Per = "token",
 ) -> LogRatioSummary:
     """The same for each layer and head, (L, H)."""
-    return log_ratio_summary(attention_ratio_by_head(recording, over, under, rows, per), coarsest_groups(recording))
+    ratio = attention_ratio_by_head(recording, over, under, rows, per)
+    bounded = bounded_ratios_by_head(recording, over, under, rows)
+    return log_ratio_summary(ratio, coarsest_groups(recording), bounded=bounded)

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from iclviz.capture.attention import Way, eagerly
 from iclviz.capture.budget import free_memory
 from iclviz.capture.engine import Array, Decoding, Engine
+from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.errors import ModelError, UserError
 from iclviz.prompts import TokenizedPrompt
@@ -87,8 +88,9 @@ def borders(config: Any) -> dict[int, bool]:
     for name, value in _numbers(text.to_dict()):
         if _BORDER.search(name):
             found[value] = found.get(value, False) or _SWITCH in name
-    if any(kind == "dynamic" for name, kind in _entries(text.to_dict()) if name in ("rope_type", "type")):
-        found[int(text.max_position_embeddings)] = True
+    is_dynamic = any(kind == "dynamic" for name, kind in _entries(text.to_dict()) if name in ("rope_type", "type"))
+    if is_dynamic and (positions := _positions(config)):
+        found[positions] = True
     # Those of a few tokens are crossed by every trial.
     return {at: is_switch for at, is_switch in found.items() if at > max(USUAL.prompts) + RESPONSE_TOKENS}
 
@@ -145,7 +147,7 @@ def choose_way(
     ways, differences = list(WAYS), dict[Way, float]()
     with _in_words(model):
         device = device or model.get_input_embeddings().weight.device
-        for trial in (one.within(_positions(model)) for one in tried):
+        for trial in (one.within(_positions(model.config)) for one in tried):
             if not _is_too_large(model, n_layers, trial):
                 found = _differences(model, n_layers, device, trial, ways, TOLERANCES.get(model.dtype, 1e-2))
                 ways = found.exact or _exact_in_float64(model, n_layers, device, trial, found)
@@ -165,15 +167,20 @@ def _in_words(model: Any) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ModelError(
-            f"{type(model).__name__} does not run as it has to for its attention to be recorded ({reason}).",
+            f"{type(model).__name__} does not run as it has to for its attention to be recorded ({_said(error)}).",
             "Take another model, or another release of transformers.",
         ) from error
 
 
-def _positions(model: Any) -> int | None:
-    named = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+def _said(error: Exception) -> str:
+    """An error's kind and words, as far as a sentence holds them."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _positions(config: Any) -> int | None:
+    """The positions that a configuration names, None where there is no end of them."""
+    named = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return named if isinstance(named, int) and named > 0 else None
 
 
@@ -184,10 +191,12 @@ class _Found:
     Attributes
     ----------
     of: way -> largest difference of mass from full matrices; infinite where the model does not run this way.
+    reason: what the model said where it did not run.
     """
 
     of: Mapping[Way, float]
     exact: list[Way]
+    reason: str = ""
 
 
 def _differences(
@@ -198,11 +207,16 @@ def _differences(
     texts = [_text(length, trial.shared, vocabulary) for length in trial.prompts]
     expected = [_rows_of_matrices(model, ids, trial.shared, n_layers, device) for ids in texts]
     found: dict[Way, float] = {}
+    reason = ""
     for place, way in enumerate(ways):
-        found[way] = _difference(Engine(model, way, n_layers, device), texts, trial.shared, expected)
+        engine = Engine(model, way, n_layers, device)
+        try:
+            found[way] = _difference(engine, texts, trial.shared, expected)
+        except Exception as error:  # each architecture fails in its own way
+            found[way], reason = float("inf"), _said(error)
         if found[way] <= tolerance:
             return _Found(found, ways[place:])
-    return _Found(found, [])
+    return _Found(found, [], reason)
 
 
 def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Trial, found: _Found) -> list[Way]:
@@ -214,7 +228,11 @@ def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Tr
     """
     running = [way for way in found.of if np.isfinite(found.of[way])]
     if not running:
-        raise _inexact(model, trial, found.of)
+        raise ModelError(
+            f"{type(model).__name__} runs in none of the ways in which its attention could be recorded "
+            f"({found.reason}).",
+            "Take a model of another architecture.",
+        )
     if not _has_room_in_float64(model, device):
         raise _inexact(model, trial, found.of, "there is no room to compare in float64 whether that is rounding")
     with _Float64():
@@ -283,7 +301,7 @@ def _text(length: int, n_shared: int, vocabulary: int) -> list[int]:
 
 
 def _difference(engine: Engine, texts: list[list[int]], n_shared: int, expected: list[Array]) -> float:
-    """The largest of rows of one way and of full matrices; infinite where the model does not run this way."""
+    """The largest of rows of one way and of full matrices."""
     prompts, forced = [], []
     for ids in texts:
         length = len(ids) - RESPONSE_TOKENS
@@ -291,10 +309,7 @@ def _difference(engine: Engine, texts: list[list[int]], n_shared: int, expected:
         prompts.append(TokenizedPrompt(ids[:length], [""] * length, spans, n_shared, []))
         forced.append(ids[length:])
     settings = PlanSettings(token_budget=max(256, sum(map(len, texts))), threads=1, pass_tokens=0)
-    try:
-        captured = engine.capture(prompts, ["last"], Decoding(RESPONSE_TOKENS, forced=forced), settings)
-    except Exception:  # each architecture fails in its own way
-        return float("inf")
+    captured = engine.capture(prompts, ["last"], Decoding(RESPONSE_TOKENS, forced=forced), settings)
     rows = [np.concatenate([last[None], own]) for last, own in zip(captured.last_row, captured.rows, strict=True)]
     return max(float(np.abs(a - b).max()) for a, b in zip(rows, expected, strict=True))
 
@@ -333,12 +348,5 @@ def _is_attention(layer: torch.Tensor, n_tokens: int) -> bool:
 
 def _check_numbers(model: Any, attention: Array, logits: torch.Tensor) -> None:
     """Refuse a model whose weights, or whose dtype, make its attention or its logits something else than numbers."""
-    if np.isfinite(attention).all() and not logits.isnan().any():
-        return
-    dtype = str(model.dtype).removeprefix("torch.")
-    if dtype == "float32":
-        problem, remedy = "its weights are damaged.", "Fetch or save the model again."
-    else:
-        problem = "its weights are too large for this dtype, or damaged."
-        remedy = "Take the dtype float32; where that does not help, fetch or save the model again."
-    raise ModelError(f"{type(model).__name__} computes no numbers in {dtype}: {problem}", remedy)
+    if not np.isfinite(attention).all() or bool((logits.isnan() | logits.isposinf()).any()):
+        raise no_numbers(type(model).__name__, str(model.dtype).removeprefix("torch."))

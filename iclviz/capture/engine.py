@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from iclviz.capture.attention import RoleMass, RowSink, TokenRows, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
+from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
 from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks, role_numbers
 from iclviz.capture.prefixes import common_prefix
@@ -128,6 +129,7 @@ class Engine:
         Raises
         ------
         Cancelled: `should_stop` said so, between two forward passes.
+        NoNumberError: what would be recorded of a prompt is no number.
         """
         walk = _Walk(self, prompts, poolings, decoding, should_stop, recording, on_read, by_token)
         for group in plan:
@@ -262,9 +264,9 @@ class _Walk:
 
     def _pass(self, rows: Sequence[Row], held: _Held) -> _Held:
         width = max(len(row) for row in rows)
-        ids = np.zeros((len(rows), width), dtype=int)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = self.prompts[row.prompts[0]].ids[row.start : row.end]
+        # Padding repeats a row's last token, at whose position it is read: it is no other state that could overflow.
+        texts = [self.prompts[row.prompts[0]].ids[row.start : row.end] for row in rows]
+        ids = np.array([text + text[-1:] * (width - len(text)) for text in texts])
         columns = _Columns(self.engine, [row.way[:-1] for row in rows], held, width)
         columns.add([len(row) for row in rows], width)
         masks = [
@@ -274,6 +276,7 @@ class _Walk:
         on_device = torch.from_numpy(ids).to(self.engine.device)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
             pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device, n_logits=0))
+        self.check_states(pooled, [row.prompts[0] for row in rows])
         self.on_read(sum(len(row) for row in rows))
         stretch = columns.cache.stretch([len(row) for row in rows])
         return {row: _Read(stretch, pooled, number) for number, row in enumerate(rows)}
@@ -312,6 +315,17 @@ class _Walk:
         with pools.reading(self.engine.blocks):
             output = work()
         return pools.pooled(), output
+
+    def check_states(self, pooled: Pooled | None, prompts: Sequence[int]) -> None:
+        """Refuse states that are no numbers; prompts: one of each row's.
+
+        Raises
+        ------
+        NoNumberError: some are.
+        """
+        if pooled is not None and (found := pooled.no_number()):
+            layer, row = found
+            raise NoNumberError(prompts[row], f"a state of layer {layer} of {self.engine.n_layers}")
 
     def masks(self, index: int) -> dict[str, Array]:
         """Pooling -> (T,) boolean of one prompt."""
@@ -400,7 +414,7 @@ class _Ends:
             logits = self._last_prompt_token()
             while waiting:
                 self.walk.check()
-                chosen = logits.argmax(-1).tolist()
+                chosen = self._largest(logits, waiting)
                 fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
                 for row in sorted(waiting):
                     responses[row].append(fed[row])
@@ -408,6 +422,34 @@ class _Ends:
                 self._grow()
                 logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None], is_last=not waiting)
         return responses
+
+    def _largest(self, logits: torch.Tensor, waiting: set[int]) -> list[int]:
+        """The tokens of the largest logits (B, V); NaN is larger than any number.
+
+        Raises
+        ------
+        NoNumberError: in a row that still waits it is none.
+        """
+        largest = logits.argmax(-1)
+        is_number = logits.gather(-1, largest[:, None])[:, 0].isfinite()
+        chosen: list[int] = torch.where(is_number, largest, -1).tolist()
+        for row in waiting:
+            if chosen[row] < 0:
+                self._check_attention(row, len(self._mass.steps))
+                raise NoNumberError(self.indices[row], "the logits")
+        return [max(token, 0) for token in chosen]
+
+    def _check_attention(self, row: int, n_steps: int) -> None:
+        """Refuse a row whose attention is no number in one of its first steps.
+
+        Raises
+        ------
+        NoNumberError: it is, and in which block first.
+        """
+        wrong = [(~step[row].isfinite()).any(-1).any(-1) for step in self._mass.steps[:n_steps]]
+        if wrong and len(blocks := torch.stack(wrong).any(0).nonzero()):
+            what = f"the attention of block {int(blocks[0, 0]) + 1} of {self.engine.n_layers}"
+            raise NoNumberError(self.indices[row], what)
 
     def _next_token(self, row: int, chosen: int, response: list[int]) -> int:
         forced = self.walk.decoding.forced
@@ -420,6 +462,7 @@ class _Ends:
         ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
         masks = [{(index, name): mask[-1:] for name, mask in self.walk.masks(index).items()} for index in self.indices]
         self._last, logits = self.walk.pooling(masks, 1, lambda: self._step(ids))
+        self.walk.check_states(self._last, self.indices)
         return logits
 
     def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
@@ -460,9 +503,13 @@ class _Ends:
         """(B, L, H, S) of the last prompt tokens, and for each prompt the rows of its response."""
         if not self.walk.recording:
             return np.empty((len(responses), 0)), [np.empty(0)] * len(responses)
-        steps = torch.stack(self._mass.steps).numpy()
-        rows = [steps[1 : len(response) + 1, row] for row, response in enumerate(responses)]
-        return steps[0], rows
+        steps = torch.stack(self._mass.steps)
+        if not steps.isfinite().all():
+            for row, response in enumerate(responses):
+                self._check_attention(row, len(response) + 1)
+        masses = steps.numpy()
+        rows = [masses[1 : len(response) + 1, row] for row, response in enumerate(responses)]
+        return masses[0], rows
 
     def token_rows(self, responses: list[list[int]]) -> dict[int, Array]:
         """Chosen prompt -> (1 + tokens of the response, L, H, T)."""
@@ -501,10 +548,12 @@ class _Ends:
         with attention_way(self.engine.model, self.engine.way, decoding=False):
             logits = self.columns.forward(ids, n_logits=width).logits
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
-        return [
-            float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan")
-            for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
-        ]
+        found = []
+        for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True)):
+            found.append(float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan"))
+            if same and not np.isfinite(found[-1]):
+                raise NoNumberError(self.indices[row], f"the log-probability of candidate {number + 1}")
+        return found
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

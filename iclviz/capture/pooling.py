@@ -53,6 +53,14 @@ class Pooled:
     sums: torch.Tensor
     highest: torch.Tensor
 
+    def no_number(self) -> tuple[int, int] | None:
+        """Layer and row of the first state that is no number, None where all are numbers.
+
+        The empty mask multiplies every state of its row by 0, whose sum is 0 unless one is NaN or infinite.
+        """
+        wrong = (~self.sums[:, :, 0].isfinite().all(-1)).nonzero()
+        return (int(wrong[0, 0]), int(wrong[0, 1])) if len(wrong) else None
+
     def of(self, prompts: Sequence[int], pooling: str) -> torch.Tensor:
         """(L + 1, n, d) sums or maxima of that pooling over the prompts' tokens in these rows."""
         rows, masks = zip(*(self.numbers.get((prompt, pooling), (0, 0)) for prompt in prompts), strict=True)

@@ -58,9 +58,10 @@ def attention_ratio_by_layer(
                 marker={"color": colour},
                 error_y=layers.bar_interval(summary.mean, summary.low, summary.high, width=2),
                 customdata=np.column_stack([summary.low, summary.high, summary.n]),
+                hovertext=_bounds(summary),
                 meta={"columns": ["low", "high", "items"]},
                 hovertemplate="log ratio %{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
-                "%{customdata[2]} items",
+                "%{customdata[2]} items%{hovertext}",
             )
             for label, summary, colour in theme.coloured(conditions)
         ]
@@ -71,7 +72,7 @@ def attention_ratio_by_layer(
         f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
         f"{JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
         f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
-        f"conditions.{wording.sentence(demonstrations)}"
+        f"conditions.{_bounded(conditions)}{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
@@ -80,6 +81,27 @@ def attention_ratio_by_layer(
         caption,
         hovermode="x unified",
         showlegend=True,
+    )
+
+
+def _bounds(summary: LogRatioSummary) -> Array:
+    """What hovering says of each value of which some items' ratios are bounds."""
+    said = [
+        f"; {few} of {n} items below what float32 holds: at least so far from 0" if few else ""
+        for few, n in zip(summary.n_bounded.ravel(), summary.n.ravel(), strict=True)
+    ]
+    return np.array(said, dtype=object).reshape(summary.n.shape)
+
+
+def _bounded(conditions: Mapping[str, LogRatioSummary]) -> str:
+    """A last sentence where ratios are bounds, and of how many."""
+    counts = {label: int(summary.n_bounded.sum()) for label, summary in conditions.items()}
+    if not any(counts.values()):
+        return ""
+    said = wording.each(counts, lambda count: f"{count:,}")
+    return (
+        f" In {said} of the items' ratios attention to one text is below what float32 holds and counts as the smallest "
+        "number that it has: they are at least so far from zero."
     )
 
 
@@ -116,12 +138,14 @@ def attention_ratio_by_head(
             z=summary.mean,
             name=label,
             coloraxis="coloraxis",
+            hovertext=_bounds(summary),
             meta={"columns": [_RATIO]},
-            hovertemplate="block %{y}, head %{x}: log ratio %{z:.3f}<extra>%{fullData.name}</extra>",
+            hovertemplate="block %{y}, head %{x}: log ratio %{z:.3f}%{hovertext}<extra>%{fullData.name}</extra>",
             row=1,
             col=column,
         )
-    means = np.concatenate([summary.mean.ravel() for summary in conditions.values()])
+    # A bound of one head would take the colour of all others.
+    means = np.concatenate([summary.mean[summary.n_bounded == 0] for summary in conditions.values()])
     most = float(np.nanmax(np.abs(means))) if np.isfinite(means).any() else 1.0
     figure.update_xaxes(title="Head (number)", tickformat="d", showgrid=False)
     figure.update_yaxes(tickformat="d", showgrid=False)
@@ -137,8 +161,8 @@ def attention_ratio_by_head(
     )
     caption = (
         f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
-        "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; heads that "
-        f"do not reach both spans are left empty.{wording.sentence(demonstrations)}"
+        "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; blocks "
+        f"that do not reach both texts are left empty.{_bounded(conditions)}{wording.sentence(demonstrations)}"
     )
     subtitle = f"Attention of {OF[rows]}, mean over items"
     return theme.finish(figure, f"Attention to {over} over {under} text by head", subtitle, caption)

@@ -17,7 +17,8 @@ import torch
 from iclviz.capture.attention import Way
 from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import Chosen, Reads, Trial, choose_way, trials
-from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.engine import Captured, Decoding, Engine, plan_prompts
+from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.errors import Cancelled, ModelError, UserError
 from iclviz.jobs.sealing import RunningRun, versions
@@ -175,8 +176,11 @@ def _captured(
             if not run.is_complete:
                 report(run.resolved.key, meter.progress(run))
 
-    captures = ready.engine().captures(
-        prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read, by_token=by_token
+    captures = _named(
+        ready.engine().captures(
+            prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read, by_token=by_token
+        ),
+        owners,
     )
     with _threads(settings.threads), ThreadPoolExecutor(1) as writer:
         kept: list[Future[None]] = []
@@ -196,6 +200,21 @@ def _captured(
             yield from ended
         for last in kept:
             last.result()
+
+
+def _named(captures: Iterator[Captured], owners: Sequence[tuple[RunningRun, int]]) -> Iterator[Captured]:
+    """The batches; a number that is none is told with its item, before its batch is kept.
+
+    Raises
+    ------
+    ModelError: there is one.
+    """
+    try:
+        yield from captures
+    except NoNumberError as error:
+        run, item = owners[error.prompt]
+        where = f"item {run.built.data.items[item].id!r}, {error.what}"
+        raise no_numbers(run.resolved.spec.model, run.loaded.dtype, where) from error
 
 
 def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:

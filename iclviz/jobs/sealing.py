@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from iclviz.capture.engine import Captured
+from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.models.loading import LoadedModel
+from iclviz.models.reach import reach_of
 from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
 from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Array, Recording
@@ -110,7 +112,7 @@ class RunningRun:
             spans=spans,
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
-            scores=resolved.task.score(data, Answers(responses, parsed, logprobs), *condition),
+            scores=self._scores(Answers(responses, parsed, logprobs)),
             groups=data.groups,
             covariates={
                 **data.covariates,
@@ -128,6 +130,17 @@ class RunningRun:
             timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
             environment=self._environment(way, difference, settings),
         )
+
+    def _scores(self, answers: Answers) -> dict[str, Array]:
+        """What the task says of the answers: finite, or NaN where there is nothing to say, but for the main one."""
+        resolved, data = self.resolved, self.built.data
+        scores = resolved.task.score(data, answers, resolved.spec.demonstrations, resolved.spec.task_options)
+        for name, values in scores.items():
+            wrong = ~np.isfinite(values) if name == resolved.task.primary.score else np.isinf(values)
+            if wrong.any():
+                where = f"item {data.items[int(np.argmax(wrong))].id!r}, the score {name}"
+                raise no_numbers(resolved.spec.model, self.loaded.dtype, where)
+        return scores
 
     def _joined(self) -> tuple[dict[str, Array], list[list[int]], Array, dict[str, float]]:
         pieces = self.unfinished.pieces()
@@ -163,6 +176,7 @@ class RunningRun:
             "together": (self.unfinished.plan() or {}).get("together", [self.resolved.key]),
             "model": {"identity": self.resolved.located.commit, "hub_id": self.resolved.located.hub_id},
             "layers": loaded.facts.n_layers,
+            "reach": reach_of(loaded.model.config, loaded.facts.n_layers),
         }
 
 

@@ -16,6 +16,7 @@ from iclviz.analysis.attention import (
     TextAttention,
     attention_on_text,
     attention_ratio,
+    bounded_ratios,
     missing_reasons,
     role_shares,
     role_split,
@@ -174,6 +175,13 @@ def relevance(recordings: Recordings, measuring: Measuring, by_head: bool) -> Pa
 def missing(recordings: Recordings, measuring: Measuring) -> Mapping[str, int]:
     """Why attention ratios are missing, with how many."""
     return missing_reasons(recordings[0], measuring.over, measuring.under, measuring.heads, measuring.rows)
+
+
+@analysis
+def bounded(recordings: Recordings, measuring: Measuring) -> int:
+    """How many attention ratios are only bounds."""
+    how = (measuring.over, measuring.under, measuring.heads, measuring.rows)
+    return int(bounded_ratios(recordings[0], *how).sum())
 
 
 @analysis

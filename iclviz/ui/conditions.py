@@ -70,7 +70,17 @@ def recorded() -> dict[str, Recording]:
     if not ready:
         show_recent()
         st.stop()
+    for label, recording in ready.items():
+        for problem in _not_numbers(recording.key, recording):
+            st.warning(f"{as_text(label)}: {as_text(problem)}")
     return ready
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _not_numbers(key: str, _recording: Recording) -> list[str]:
+    from iclviz.analysis.numbers import not_numbers  # not above: analyses would hold up the very first page
+
+    return not_numbers(_recording)
 
 
 def _header(found: list[Condition]) -> None:

@@ -5,6 +5,8 @@ from iclviz.analysis import (
     attention_on_text,
     attention_ratio,
     attention_ratio_by_head,
+    bounded_ratios,
+    bounded_ratios_by_head,
     log_ratio_summary,
     missing_reasons,
     role_shares,
@@ -78,37 +80,82 @@ def test_what_has_no_ratio_is_nan_with_a_reason_and_never_zero_or_infinite(recor
         assert (ratio[np.isfinite(ratio)] > 0).all()
     assert missing_reasons(record) == {
         "the prompt has no irrelevant tokens": 2,
-        "no attention reaches one of the spans": 2,
+        "the block's attention does not reach one of the texts": 2,
     }
     assert missing_reasons(recording(4, attention=masses())) == {}
 
 
-def test_a_strongest_head_that_misses_a_span_is_named_as_the_reason(recording):
-    """Another head reaches both spans, so attention does reach them."""
+def test_attention_below_what_float32_holds_is_a_bound_and_no_missing_value(recording):
+    """The most selective head of all looks at one text alone; its mass on the other is rounded to 0."""
+    mass, length = masses(), lengths(relevant=3, irrelevant=2)
+    mass["irrelevant"][0, 0, 1] = 0
+    mass["relevant"][1, 1, 2] = 0
+    record = recording(4, attention=mass, span_lengths=length)
+    ratio = attention_ratio_by_head(record)
+    least = float(np.nextafter(np.float32(0), np.float32(1)))
+    assert ratio[0, 0, 1] == pytest.approx(float(mass["relevant"][0, 0, 1]) / 3 / (least / 2))
+    assert ratio[1, 1, 2] == pytest.approx(least / 3 / (float(mass["irrelevant"][1, 1, 2]) / 2))
+    assert np.log(ratio[0, 0, 1]) > 90
+    assert np.log(ratio[1, 1, 2]) < -90
+    assert np.argwhere(bounded_ratios_by_head(record)).tolist() == [[0, 0, 1], [1, 1, 2]]
+    assert not bounded_ratios(record).any()
+    assert missing_reasons(record) == {}
+
+
+def test_a_mass_below_float32_in_both_texts_has_no_ratio_and_says_why(recording):
     mass = masses()
     mass["relevant"][0, 0], mass["irrelevant"][0, 0] = [0.6, 0.1, 0.1], [0.0, 0.1, 0.1]
-    mass["irrelevant"][1, 1] = 0
-    record = recording(4, attention=mass)
-    assert np.isfinite(attention_ratio(record)[0, 0])
-    assert np.isnan(attention_ratio(record, heads="max")[0, 0])
-    assert missing_reasons(record, heads="max") == {
-        "the strongest head reaches only one of the spans": 1,
-        "no attention reaches one of the spans": 1,
-    }
-    assert missing_reasons(record) == {"no attention reaches one of the spans": 1}
+    mass["relevant"][1, 1, 0] = mass["irrelevant"][1, 1, 0] = 0
+    mass["relevant"][2, 0] = mass["irrelevant"][2, 0] = 0
+    spans = [[Span("relevant", 0, 1), Span("irrelevant", 1, 2), Span("response", 2, 3)]] * 4
+    known = recording(4, attention=mass, spans=spans, prompt_ids=[[1, 2]] * 4, environment={"reach": [{}, {}]})
+    by_head = attention_ratio_by_head(known)
+    assert np.isnan([by_head[1, 1, 0], *by_head[2, 0]]).all()
+    assert np.isfinite(attention_ratio(known)[1, 1])
+    assert missing_reasons(known) == {"attention to both texts is below what float32 holds": 1}
+    assert np.log(attention_ratio(known, heads="max")[0, 0]) > 90
+    assert np.argwhere(bounded_ratios(known, heads="max")).tolist() == [[0, 0]]
 
 
-def test_a_head_whose_window_misses_a_span_adds_nothing_to_the_mean(recording):
+def test_one_text_below_float32_in_every_head_is_a_bound_where_the_block_is_known_to_reach_it(recording):
+    """Of an old recording nothing says that it is reached."""
+    mass = masses()
+    mass["irrelevant"][0, 1] = 0
+    old = recording(4, attention=mass)
+    assert np.isnan(attention_ratio(old)[0, 1])
+    assert missing_reasons(old) == {"the block's attention does not reach one of the texts": 1}
+    spans = [[Span("irrelevant", 0, 2), Span("relevant", 2, 4), Span("response", 4, 5)]] * 4
+    new = {"spans": spans, "prompt_ids": [[1, 2, 3, 4]] * 4}
+    reaching = recording(4, attention=mass, environment={"reach": [{}, {"window": 4}]}, **new)
+    assert np.log(attention_ratio(reaching)[0, 1]) > 90
+    assert bounded_ratios(reaching).sum() == 1
+    windowed = recording(4, attention=mass, environment={"reach": [{}, {"window": 3}]}, **new)
+    assert np.isnan(attention_ratio(windowed)[:, 1]).all()
+    assert missing_reasons(windowed) == {"the block's attention does not reach one of the texts": 4}
+
+
+def test_attention_that_is_no_number_is_missing_and_says_so(recording):
+    mass = masses()
+    for of_role in mass.values():
+        of_role[3, 1] = np.nan
+    record = recording(4, attention=mass, attention_last=masses(seed=1))
+    for heads in ("mean", "max"):
+        assert np.argwhere(np.isnan(attention_ratio(record, heads=heads))).tolist() == [[3, 1]]
+    assert missing_reasons(record) == {"the recorded attention is no number": 1}
+
+
+def test_a_head_without_mass_on_a_text_adds_nothing_to_the_mean(recording):
     mass = masses()
     mass["irrelevant"][..., 0] = 0
     record = recording(4, attention=mass)
     assert np.allclose(attention_ratio(record), mass["relevant"].mean(axis=2) / mass["irrelevant"].mean(axis=2))
-    assert np.isnan(attention_ratio_by_head(record)[..., 0]).all()
+    assert bounded_ratios_by_head(record)[..., 0].all()
 
 
 def test_log_ratios_are_averaged_and_resampled_by_group(recording):
     ratio = np.exp(np.array([[1.0, np.nan], [3.0, np.nan], [2.0, 0.5]]))
-    summary = log_ratio_summary(ratio, ["a", "a", "b"])
+    summary = log_ratio_summary(ratio, ["a", "a", "b"], bounded=np.isnan(ratio))
+    assert summary.n_bounded.tolist() == [0, 2]
     assert np.allclose(summary.mean, [2.0, 0.5])
     assert summary.n.tolist() == [3, 1]
     assert summary.n_units == 2

@@ -203,3 +203,9 @@ def test_states_of_a_recurrent_model_are_not_taken_for_attention():
     config = RwkvConfig(vocab_size=100, hidden_size=width, attention_hidden_size=width, num_hidden_layers=2)
     with pytest.raises(ModelError, match="RwkvForCausalLM has attention in 0 of its 2 blocks"):
         choose_way(RwkvForCausalLM(config).eval(), 2)
+
+
+def test_a_model_that_runs_in_none_of_the_ways_says_what_it_said():
+    config = CONFIG_MAPPING["openai-gpt"](vocab_size=100, n_embd=32, n_layer=2, n_head=4)
+    with pytest.raises(ModelError, match=r"OpenAIGPTLMHeadModel runs in none of the ways .*\(\w+Error: .+\)"):
+        choose_way(AutoModelForCausalLM.from_config(config).eval(), 2)

@@ -81,7 +81,7 @@ def probe_result(peak=0.5, n_layers=13, **fields):
 
 def log_ratio(*shape, seed=0, shift=0.5):
     mean = np.random.default_rng(seed).normal(shift, 0.5, size=shape)
-    return LogRatioSummary(mean, mean - 0.2, mean + 0.2, np.full(shape, 24), 8)
+    return LogRatioSummary(mean, mean - 0.2, mean + 0.2, np.full(shape, 24), np.zeros(shape, dtype=int), 8)
 
 
 def similarities(n=24, seed=0):

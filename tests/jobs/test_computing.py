@@ -384,3 +384,41 @@ def test_a_run_asked_for_before_its_model_was_cut_is_refused(store, keeper, spec
     cut_head(own_model)
     with pytest.raises(ModelError, match="changed since this run was asked for"):
         compute(resolved, store, keeper)
+
+
+@pytest.fixture
+def overflowing(tiny_model, tmp_path):
+    """The tiny model with an embedding, of a token of a prompt, that float16 does not hold; and the token's text."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(tiny_model)
+    text = " Mary"
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer(text)["input_ids"][-1], 0] = 1e5
+    model.save_pretrained(tmp_path / "overflowing")
+    tokenizer.save_pretrained(tmp_path / "overflowing")
+    return str(tmp_path / "overflowing")
+
+
+def test_a_dtype_that_overflows_at_a_token_of_the_task_is_named_before_anything_is_sealed(store, overflowing):
+    spec = RunSpec(overflowing, "reading_comprehension", Demonstrations("none"), 16, dtype="float16")
+    with pytest.raises(ModelError, match=r"no numbers in float16.*item '.*Mary.*', a state of layer 0 of 3.*bfloat16"):
+        compute(resolve(spec), store, ModelKeeper())
+    assert store.summaries() == []
+    assert compute(resolve(spec.with_(dtype="float32")), store, ModelKeeper()).n_items == 16
+
+
+def test_a_score_that_is_none_is_named_with_its_item(store, keeper, spec, monkeypatch):
+    from iclviz.tasks.linear_regression import LinearRegression
+
+    score = LinearRegression.score
+
+    def infinite(self, data, *given):
+        scores = score(self, data, *given)
+        scores["absolute_error"][3] = np.inf
+        return scores
+
+    monkeypatch.setattr(LinearRegression, "score", infinite)
+    with pytest.raises(ModelError, match=r"item '.*', the score absolute_error"):
+        compute(resolve(spec), store, keeper)
