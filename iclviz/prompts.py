@@ -17,7 +17,7 @@ Nothing here knows torch: any fast tokenizer of `transformers` will do.
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +54,7 @@ class Tokenizer(Protocol):
     eos_token: str | None
     all_special_ids: list[int]
     all_special_tokens: list[str]
+    added_tokens_decoder: Mapping[int, Any]
 
     def __call__(self, text: str, **options: Any) -> Any:
         """Tokenise a text."""
@@ -372,25 +373,66 @@ def _spans(owners: NDArray[Any], segments: tuple[Segment, ...]) -> list[Span]:
     ]
 
 
-def response_pieces(prompt_ids: Sequence[int], response_ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
-    """The text that each response token adds, "" for special tokens; the pieces join to the response.
+def special_tokens(tokenizer: Tokenizer) -> dict[int, str]:
+    """Every special token with its text, also those that the tokenizer names for nothing."""
+    added = {number: str(token.content) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)) | added
 
-    A character that several tokens make together belongs to the token that completes it.
+
+def turn_end_tokens(tokenizer: Tokenizer) -> frozenset[int]:
+    """The special token with which the chat template ends an answer, if it does so with one."""
+    ids = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
+    return frozenset(ids[:1]) & special_tokens(tokenizer).keys()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A response.
+
+    Attributes
+    ----------
+    pieces: the text that each token adds, which join to the response; "" for an end token.
+    readable: the response with blanks in place of special tokens, of the same length: they part words, and say nothing.
     """
-    special = set(tokenizer.all_special_ids)
-    context = [token for token in prompt_ids[-CONTEXT_TOKENS:] if token not in special]
 
-    def text(ids: list[int]) -> str:
-        return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    pieces: list[str]
+    readable: str
 
-    written = text(context)
-    pieces = []
-    for position in range(1, len(response_ids) + 1):
-        so_far = text(context + list(response_ids[:position]))
-        unfinished = so_far.endswith("\ufffd") and position < len(response_ids)
-        pieces.append("" if unfinished else so_far[len(written) :])
-        written = written if unfinished else so_far
-    return pieces
+    @property
+    def text(self) -> str:
+        """The response as it is shown."""
+        return "".join(self.pieces)
+
+
+class ResponseReader:
+    """The text of response tokens."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: Collection[int] = ()) -> None:
+        """ends: tokens that end a response and have no text; other special tokens are shown."""
+        self._tokenizer = tokenizer
+        self._special = special_tokens(tokenizer) | dict.fromkeys(ends, "")
+
+    def read(self, prompt_ids: Sequence[int], response_ids: Sequence[int]) -> Written:
+        """The response to a prompt.
+
+        A character that several tokens make together belongs to the token that completes it.
+        """
+        plain = [token for token in prompt_ids[-CONTEXT_TOKENS:] if token not in self._special]
+        written = self._text(plain)
+        pieces, readable = [], []
+        for position, token in enumerate(response_ids, start=1):
+            mark = self._special.get(token)
+            plain += [token] if mark is None else []
+            so_far = self._text(plain)
+            unfinished = position < len(response_ids) and so_far.endswith("\ufffd")
+            said = "" if unfinished else so_far[len(written) :]
+            written = written if unfinished else so_far
+            pieces.append(said + (mark or ""))
+            readable.append(said + " " * len(mark or ""))
+        return Written(pieces, "".join(readable))
+
+    def _text(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def tokens_until(pieces: Sequence[str], end: int) -> int:

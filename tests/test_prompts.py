@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 
 from iclviz.errors import ModelError
-from iclviz.prompts import Prompt, render, response_pieces, tokenize, tokens_until
+from iclviz.prompts import Prompt, ResponseReader, render, tokenize, tokens_until, turn_end_tokens
 from iclviz.spans import ROLES, Segment
 from tests.conftest import byte_level_tokenizer
 
@@ -173,15 +173,43 @@ def test_any_text_keeps_tokens_and_roles_consistent(tokenizer, texts):
 def test_response_pieces_join_to_the_response(tokenizer, prompt, response):
     prompt, response = prompt.encode("utf-8", "ignore").decode(), response.encode("utf-8", "ignore").decode()
     ids = tokenizer(response)["input_ids"]
-    pieces = response_pieces(tokenizer(prompt)["input_ids"], ids, tokenizer)
+    pieces = ResponseReader(tokenizer).read(tokenizer(prompt)["input_ids"], ids).pieces
     assert len(pieces) == len(ids)
-    expected = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    expected = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     assert "".join(pieces) == expected
 
 
 def test_an_end_token_has_no_text(tokenizer):
     ids = tokenizer(" reading")["input_ids"] + [tokenizer.eos_token_id]
-    assert response_pieces([5, 6], ids, tokenizer)[-1] == ""
+    response = ResponseReader(tokenizer, [tokenizer.eos_token_id]).read([5, 6], ids)
+    assert response.pieces[-1] == ""
+    assert response.text == response.readable == " reading"
+
+
+def unnamed_special(one):
+    """A special token of the vocabulary that the tokenizer names for nothing."""
+    one.backend_tokenizer.add_special_tokens(["<|x|>"])
+    return one
+
+
+@pytest.mark.parametrize(
+    "made", [lambda: with_specials("<|x|>"), lambda: unnamed_special(with_specials())], ids=["named", "unnamed"]
+)
+def test_other_special_tokens_are_shown_and_part_words(made):
+    one = made()
+    (mark,) = one("<|x|>")["input_ids"]
+    ids = [*one("Paris")["input_ids"], mark, *one("London é")["input_ids"][:-1], mark]
+    response = ResponseReader(one, [one.convert_tokens_to_ids("</s>")]).read(one("A:")["input_ids"], ids)
+    assert response.text == "Paris<|x|>London \ufffd<|x|>"
+    assert response.readable == "Paris     London \ufffd     "
+    assert len(response.pieces) == len(ids)
+
+
+def test_the_token_that_a_template_puts_after_an_answer_ends_a_turn(tokenizer):
+    chat = with_template(tokenizer)
+    assert turn_end_tokens(chat) == {chat.eos_token_id}
+    assert turn_end_tokens(with_template(tokenizer, TEMPLATE.replace("</s>", ""))) == frozenset()
+    assert turn_end_tokens(tokenizer) == frozenset()
 
 
 @pytest.mark.parametrize(("end", "tokens"), [(0, 1), (1, 1), (2, 1), (3, 2), (5, 3), (9, 3)])

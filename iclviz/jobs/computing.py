@@ -28,6 +28,7 @@ from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
 from iclviz.models.loading import LoadedModel, load, ready_tokenizer
 from iclviz.models.locating import download
+from iclviz.prompts import ResponseReader, turn_end_tokens
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, tokenized
 from iclviz.store import Store
@@ -134,8 +135,9 @@ def compute_together(
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
     settings = _settings(unfinished, ready, [each.key for each in asked])
+    reader = ResponseReader(ready.loaded.tokenizer, end_tokens(ready.loaded))
     runs = [
-        RunningRun(each, its, texts, ready.loaded, left)
+        RunningRun(each, its, texts, ready.loaded, left, reader)
         for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
     ]
     tell("running")
@@ -262,10 +264,10 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The tokens that end a response, from the model's generation settings and its tokenizer."""
+    """The tokens that end a response, from the model's generation settings, its tokenizer and its chat template."""
     settings = getattr(loaded.model, "generation_config", None)
     named = [getattr(settings, "eos_token_id", None), loaded.tokenizer.eos_token_id]
-    return frozenset(
+    return turn_end_tokens(loaded.tokenizer) | frozenset(
         int(token) for entry in named if entry is not None for token in (entry if isinstance(entry, list) else [entry])
     )
 

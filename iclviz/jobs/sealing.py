@@ -13,7 +13,7 @@ from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
-from iclviz.prompts import TokenizedPrompt, response_pieces, tokens_until
+from iclviz.prompts import ResponseReader, TokenizedPrompt, Written, tokens_until
 from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
@@ -34,9 +34,10 @@ class RunningRun:
         prompts: list[TokenizedPrompt],
         loaded: LoadedModel,
         unfinished: Unfinished,
+        reader: ResponseReader,
     ) -> None:
         self.resolved, self.built, self.prompts, self.loaded = resolved, built, prompts, loaded
-        self.unfinished = unfinished
+        self.unfinished, self.reader = unfinished, reader
         self.done = {item for _, facts in unfinished.pieces() for item in facts["items"]}
 
     @property
@@ -46,11 +47,10 @@ class RunningRun:
 
     def is_finished(self, index: int, response_ids: list[int]) -> bool:
         """Whether the task needs no more of a response."""
-        return self.resolved.task.is_finished(self._response(index, response_ids)[0])
+        return self.resolved.task.is_finished(self._response(index, response_ids).readable)
 
-    def _response(self, index: int, response_ids: list[int]) -> tuple[str, list[str]]:
-        pieces = response_pieces(self.prompts[index].ids, response_ids, self.loaded.tokenizer)
-        return "".join(pieces), pieces
+    def _response(self, index: int, response_ids: list[int]) -> Written:
+        return self.reader.read(self.prompts[index].ids, response_ids)
 
     def keeping(self, captured: Captured, places: Mapping[int, int], share: float) -> Callable[[], None]:
         """A function that stores the run's share of a captured batch, its response rows averaged up to the end of each
@@ -76,8 +76,8 @@ class RunningRun:
 
     def _answer_rows(self, item: int, response_ids: list[int]) -> int:
         """How many response tokens there are up to the end of the parsed answer."""
-        text, pieces = self._response(item, response_ids)
-        return tokens_until(pieces, self.resolved.task.parse(text).end)
+        response = self._response(item, response_ids)
+        return tokens_until(response.pieces, self.resolved.task.parse(response.readable).end)
 
     def recording(
         self, way: str, difference: float | None, settings: PlanSettings, seconds: Mapping[str, float]
@@ -90,8 +90,8 @@ class RunningRun:
             for prompt, ids in zip(self.prompts, response_ids, strict=True)
         ]
         resolved, data = self.resolved, self.built.data
-        responses = [text for text, _ in written]
-        parsed = [resolved.task.parse(text).value for text in responses]
+        readable = [response.readable for response in written]
+        parsed = [resolved.task.parse(text).value for text in readable]
         condition = (resolved.spec.demonstrations, resolved.spec.task_options)
         lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
         embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
@@ -103,16 +103,16 @@ class RunningRun:
             origin=resolved.origin,
             item_ids=[item.id for item in data.items],
             prompts=["".join(prompt.pieces) for prompt in self.prompts],
-            responses=responses,
+            responses=[response.text for response in written],
             answers=[item.answer for item in data.items],
             parsed=parsed,
             prompt_ids=[prompt.ids for prompt in self.prompts],
             response_ids=response_ids,
-            tokens=[prompt.pieces + pieces for prompt, (_, pieces) in zip(self.prompts, written, strict=True)],
+            tokens=[prompt.pieces + response.pieces for prompt, response in zip(self.prompts, written, strict=True)],
             spans=spans,
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
-            scores=self._scores(Answers(responses, parsed, logprobs)),
+            scores=self._scores(Answers(readable, parsed, logprobs)),
             groups=data.groups,
             covariates={
                 **data.covariates,

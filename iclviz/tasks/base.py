@@ -209,7 +209,7 @@ class Answers:
 
     Attributes
     ----------
-    responses: n texts as generated.
+    responses: n texts as generated, with blanks in place of special tokens.
     parsed: n values that `parse` found in them, None where unparseable.
     logprobs: (n, C) log-probability of each candidate answer, NaN where an item has fewer.
     """

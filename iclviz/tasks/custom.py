@@ -37,6 +37,7 @@ from iclviz.tasks.base import (
 )
 from iclviz.tasks.matching import Phrases, declines, given, mention
 from iclviz.tasks.own_rows import Row, TaskFile, form, has_words, hypothesis, number_in
+from iclviz.tasks.spelling import alike
 from iclviz.tasks.task_files import check_scoring
 
 SCORING: Mapping[str, str] = {
@@ -137,7 +138,7 @@ class OwnTask(Task):
         pool = Pool(_showable(self.file, rows))
         items = [OwnItem(row.id, row.segments, row.answer, _candidates(row), row, pool) for row in rows]
         labels = {name: _label(rows, name, kind) for name, kind in self.file.labels.items()}
-        labels = labels or {"answer": np.array([row.answer for row in rows])}
+        labels = labels or {"answer": np.array([self.file.spellings.spell("answer", row.answer) for row in rows])}
         groups = {name: _groups(rows, name) for name in self.labels}
         return TaskData(
             items=items,
@@ -351,7 +352,7 @@ def _in_its_text(row: Row) -> str:
 
 def _random(rows: Sequence[Row], arranged: _Arranged, seed: int) -> list[str]:
     """Answers drawn at random from all that rows of the pool have, the right one among them."""
-    answers = list(dict.fromkeys(row.answer for row in (*arranged.rows, *arranged.donors)))
+    answers = list({alike(row.answer): row.answer for row in (*arranged.rows, *arranged.donors)}.values())
     rng = generator("own random", seed)
     return [answers[int(rng.integers(len(answers)))] for _ in rows]
 

@@ -3,12 +3,15 @@
 Rows come as tables that fit `own_task.schema.json`. What a schema cannot say is checked here: that relevant and
 irrelevant text stands in the query once, that no row repeats another, that a label is of one kind, that groups can be
 held out, that answers can be scored.
+
+Texts that look alike are one (`spelling`): two spellings of a group, a label's value, a level or an answer count as the
+one that stands first, are named, and are shown as they were written.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, Literal
@@ -19,6 +22,7 @@ from iclviz.spans import Role, Segment
 from iclviz.spec import digest
 from iclviz.tasks.doubles import near_copies
 from iclviz.tasks.matching import normalise
+from iclviz.tasks.spelling import alike
 
 LabelKind = Literal["text", "number"]
 Scoring = Literal["words", "exact", "number"]
@@ -142,6 +146,35 @@ class Row:
         return {*self.groups.items(), *whole}
 
     @property
+    def named(self) -> Iterator[tuple[str, str]]:
+        """The row's texts that name something, each with what it names."""
+        yield from (("group", group) for group in (self.group, *self.groups.values()) if group is not None)
+        yield from (("unit", unit) for unit in (self.unit,) if unit is not None)
+        for kind, table in (("label", self.labels), ("factor", self.factors)):
+            yield from ((f"{kind} {name}", value) for name, value in table.items() if isinstance(value, str))
+        yield from (("answer", text) for text in (*self.right, *self.candidates))
+
+    def respelled(self, spell: Callable[[str, str], str]) -> "Row":
+        """The row with its groups, labels and factors as `spell` writes them, told what they name; the text that the
+        model reads stays.
+        """
+
+        def table(kind: str, values: Mapping[str, Any], by_name: bool = True) -> dict[str, Any]:
+            return {
+                name: spell(f"{kind} {name}" if by_name else kind, value) if isinstance(value, str) else value
+                for name, value in values.items()
+            }
+
+        return replace(
+            self,
+            group=None if self.group is None else spell("group", self.group),
+            groups=table("group", self.groups, by_name=False),
+            unit=None if self.unit is None else spell("unit", self.unit),
+            labels=table("label", self.labels),
+            factors=table("factor", self.factors),
+        )
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The query, cut at the borders of its relevant and irrelevant parts."""
         pieces, end = [], 0
@@ -163,10 +196,15 @@ class Row:
         yield from _misplaced(self.query, [("irrelevant", text) for text in self.irrelevant])
         if all(self.query.count(text) for text in (*self.relevant, *self.irrelevant)):
             yield from _overlapping(self)
+        for kind, text in (("id", self.id), ("query", self.query), *self.named):
+            if not alike(text):
+                yield f"{kind} = {text!a} has no character that can be seen.", "Write one, or leave it out."
         forms = {form(spelling) for spelling in self.right}
-        for candidate in self.candidates:
+        for place, candidate in enumerate(self.candidates):
             if form(candidate) in forms:
                 yield f"candidates = {shown(candidate)} is the right answer.", "Give wrong answers as candidates."
+            elif form(candidate) in map(form, self.candidates[:place]):
+                yield f"candidates = {shown(candidate)} stands there twice.", "Give it once."
 
 
 def _words(value: Any) -> str:
@@ -177,7 +215,7 @@ def _words(value: Any) -> str:
 
 def _label(value: Any) -> str | float:
     if value is None or isinstance(value, str):
-        return (value or "").strip()
+        return (value or "").strip() if alike(value or "") else ""
     return float(value)
 
 
@@ -226,7 +264,7 @@ def has_words(text: str) -> bool:
 
 def form(answer: str) -> str:
     """The form in which answers are compared; one of punctuation alone is compared as it is."""
-    return normalise(answer) or answer.strip()
+    return normalise(answer) or alike(answer)
 
 
 def number_in(text: str) -> float | None:
@@ -263,6 +301,38 @@ def default_scoring(rows: Iterable[Row]) -> Scoring:
     if all(map(is_number, spellings)):
         return "number"
     return "words" if all(map(has_words, spellings)) else "exact"
+
+
+@dataclass(frozen=True)
+class TwoSpellings:
+    """Two texts that look alike: what they name, and the ids of the rows that write them so."""
+
+    kind: str
+    first: str
+    other: str
+    rows: tuple[str, str]
+
+    def __str__(self) -> str:
+        places = " and ".join(map(shown, self.rows)) if self.rows[0] != self.rows[1] else shown(self.rows[0])
+        return f"{self.kind} {self.first!r} is written in two ways that look alike, in {places}: both are one."
+
+
+class Spellings:
+    """The texts of rows that name something, by how they look."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._first: dict[tuple[str, str], tuple[str, str]] = {}
+        found: dict[tuple[str, str], TwoSpellings] = {}
+        for row in rows:
+            for kind, text in row.named:
+                first, where = self._first.setdefault((kind, alike(text)), (text, row.id))
+                if first != text:
+                    found.setdefault((kind, text), TwoSpellings(kind, first, text, (where, row.id)))
+        self.twice = tuple(found.values())
+
+    def spell(self, kind: str, text: str) -> str:
+        """The text as it is written first."""
+        return self._first[kind, alike(text)][0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,9 +377,18 @@ class TaskFile:
         return f"{self.name}@{self.digest}"
 
     @cached_property
+    def spellings(self) -> Spellings:
+        """How what rows name is written."""
+        return Spellings(self.rows)
+
+    @cached_property
+    def _one_spelling(self) -> tuple[Row, ...]:
+        return tuple(row.respelled(self.spellings.spell) for row in self.rows)
+
+    @cached_property
     def queries(self) -> tuple[Row, ...]:
-        """Rows that can be asked."""
-        return tuple(row for row in self.rows if row.use == "query")
+        """Rows that can be asked, what looks alike in one spelling."""
+        return tuple(row for row in self._one_spelling if row.use == "query")
 
     @cached_property
     def factors(self) -> tuple[str, ...]:
@@ -325,8 +404,8 @@ class TaskFile:
 
     @cached_property
     def marked(self) -> tuple[Row, ...]:
-        """Rows that are only for demonstrations."""
-        return tuple(row for row in self.rows if row.use == "demonstration")
+        """Rows that are only for demonstrations, what looks alike in one spelling."""
+        return tuple(row for row in self._one_spelling if row.use == "demonstration")
 
 
 Numbered = Sequence[tuple[int, Row]]
@@ -353,8 +432,11 @@ def problems(rows: Numbered, order: Sequence[str], scoring: str | None) -> list[
 
     order: labels that the file lists; scoring: how the file wants to be scored, None where it does not say.
     """
+    spell = Spellings(row for _, row in rows).spell
+    rows = [(line, row.respelled(spell)) for line, row in rows]
     checks: tuple[Callable[[Numbered], Iterator[Problem]], ...] = (
         _repeated,
+        _names_alike,
         _mixed_labels,
         _taken_names,
         _groups_without_label,
@@ -373,8 +455,8 @@ def problems(rows: Numbered, order: Sequence[str], scoring: str | None) -> list[
 
 def _repeated(rows: Numbered) -> Iterator[Problem]:
     tables: tuple[tuple[str, Callable[[Row], str]], ...] = (
-        ("id", lambda row: row.id),
-        ("query", lambda row: " ".join(row.query.split())),
+        ("id", lambda row: alike(row.id)),
+        ("query", lambda row: alike(row.query)),
     )
     seen: dict[tuple[str, str], int] = {}
     for line, row in rows:
@@ -386,6 +468,24 @@ def _repeated(rows: Numbered) -> Iterator[Problem]:
             yield Problem(line, f"{name} = {value} stands in line {first} too.", f"Give every row its own {name}.")
         for place in places.values():
             seen.setdefault(place, line)
+
+
+def _names_alike(rows: Numbered) -> Iterator[Problem]:
+    """Names of labels and factors that differ in blanks alone."""
+    first: dict[tuple[str, str], str] = {}
+    for line, row in rows:
+        for kind, table in (("label", {**row.labels, **row.groups}), ("factor", row.factors)):
+            for name in table:
+                known = first.setdefault((kind, without_blanks(name)), name)
+                if known != name:
+                    first[kind, without_blanks(name)] = name  # each spelling is told once
+                    text = f"the {kind}s {known!r} and {name!r} differ in blanks alone."
+                    yield Problem(line, text, "Give both one name.")
+
+
+def without_blanks(name: str) -> str:
+    """A name by which it is told whether two differ in more than blanks."""
+    return "".join(name.split())
 
 
 def _mixed_labels(rows: Numbered) -> Iterator[Problem]:
@@ -466,10 +566,16 @@ def _wrong_units(rows: Numbered) -> Iterator[Problem]:
         if row.unit is None:
             yield Problem(line, "the unit is missing, and other rows have one.", "Give every row its unit, or none.")
             continue
-        where, other = first.setdefault(row.unit, (line, row))
-        if (row.group, dict(row.groups)) != (other.group, dict(other.groups)):
+        where, other = first.setdefault(alike(row.unit), (line, row))
+        if _groups_of(row) != _groups_of(other):
             remedy = "Give all rows of a unit the same groups."
             yield Problem(line, f"its unit {shown(row.unit)} is in another group in line {where}.", remedy)
+
+
+def _groups_of(row: Row) -> dict[str, str]:
+    """The row's groups by label, "" for the one of every label, as they are compared."""
+    whole = {} if row.group is None else {"": row.group}
+    return {name: alike(group) for name, group in {**whole, **row.groups}.items()}
 
 
 def _labels_that_are_groups(rows: Numbered) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ VIRAMA = 9
 
 def visible(text: str) -> str:
     """The text composed, without characters that nobody sees."""
-    return unicodedata.normalize("NFC", INVISIBLE.sub(_seen, text))
+    return text if text.isascii() else unicodedata.normalize("NFC", INVISIBLE.sub(_seen, text))
 
 
 def alike(text: str) -> str:

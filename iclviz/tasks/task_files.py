@@ -11,6 +11,7 @@
 import csv
 import io
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ from iclviz.schemas import MisfitError
 from iclviz.spec import canonical_json, digest
 from iclviz.tasks.own_rows import (
     DIGEST_DIGITS,
+    MOST_PROBLEMS,
     SCORING_REMEDY,
     Problem,
     Row,
@@ -39,8 +41,12 @@ from iclviz.tasks.own_rows import (
     problems,
     refusal,
     shown,
+    without_blanks,
     wrong_scoring,
 )
+from iclviz.tasks.spelling import alike, visible
+
+log = logging.getLogger(__name__)
 
 FORMAT = Format("task file")
 HEAD_END = b',\n"items": [\n'
@@ -261,7 +267,7 @@ def _read_csv(text: str, file_name: str) -> Parts:
     except csv.Error as error:
         raise refusal(file_name, [Problem(line, f"this is not CSV ({error}).", "Mend the row's quotes.")]) from error
     header_line, header = rows[0]
-    columns = [cell.strip() for cell in header]
+    columns = list(map(_column, header))
     wrong = list(_wrong_columns(columns, header_line)) or list(_wrong_lengths(rows[1:], len(columns)))
     if wrong:
         raise refusal(file_name, wrong)
@@ -279,7 +285,7 @@ COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "irrelevant": lambda cell: _values(cell),
     "group": str.strip,
     "unit": str.strip,
-    "use": str.strip,
+    "use": alike,
 }
 """Column of a CSV file -> how its cells are read."""
 
@@ -290,17 +296,24 @@ NAMED_COLUMNS = ", ".join([*COLUMNS, *(f"{name}:NAME" for name in TABLE_COLUMNS)
 
 
 def _values(cell: str) -> list[str]:
-    return [value.strip() for value in cell.split(BETWEEN_VALUES) if value.strip()]
+    return [value.strip() for value in cell.split(BETWEEN_VALUES) if alike(value)]
+
+
+def _column(cell: str) -> str:
+    kind, colon, name = alike(cell).partition(":")
+    return f"{kind.strip()}{colon}{name.strip()}"
 
 
 def _wrong_columns(columns: list[str], line: int) -> Iterator[Problem]:
-    for column, count in Counter(columns).items():
+    counts = Counter(map(without_blanks, columns))
+    for column in dict.fromkeys(columns):
+        count = counts[without_blanks(column)]
         kind, colon, name = column.partition(":")
         if column not in COLUMNS and not (colon and kind in TABLE_COLUMNS and name.strip()):
             hint = "Put commas between the columns." if len(columns) == 1 else f"Known: {NAMED_COLUMNS}."
             yield Problem(line, f"unknown column {shown(column)}.", hint)
         elif count > 1:
-            yield Problem(line, f"the column {column} is there {count} times.", "Give it once.")
+            yield Problem(line, f"the column {column} is there {count} times, blanks aside.", "Give it once.")
     for column in ("query", "answer"):
         if column not in columns:
             yield Problem(
@@ -324,20 +337,20 @@ def _numeric_labels(columns: list[str], rows: list[list[str]]) -> set[int]:
 
 
 def _is_number(cell: str) -> bool:
-    return CSV_NUMBER.fullmatch(cell.strip()) is not None and abs(float(cell)) < float("inf")
+    return CSV_NUMBER.fullmatch(alike(cell)) is not None and abs(float(alike(cell))) < float("inf")
 
 
 def _row_of_cells(columns: list[str], cells: list[str], numeric: set[int]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for place, (column, cell) in enumerate(zip(columns, cells, strict=True)):
-        if not cell.strip():
+        if not alike(cell):
             continue
         if column in COLUMNS:
             row[column] = COLUMNS[column](cell)
             continue
         kind, _, name = column.partition(":")
-        value = float(cell) if place in numeric and _is_number(cell) else cell.strip()
-        row.setdefault(TABLE_COLUMNS[kind], {})[name.strip()] = value
+        value = float(alike(cell)) if place in numeric and _is_number(cell) else cell.strip()
+        row.setdefault(TABLE_COLUMNS[kind], {})[name] = value
     return row
 
 
@@ -361,7 +374,7 @@ def _validator(part: str | None = None) -> Any:
 
 
 def _checked(parts: Parts, file_name: str) -> TaskFile:
-    parts = Parts(_current(parts.head, file_name), parts.rows)
+    parts = Parts(_order_seen(_current(parts.head, file_name)), [(line, _names_seen(row)) for line, row in parts.rows])
     wrong = [Problem(1, *said) for said in _misfits({"items": [], **parts.head}, None)]
     for line, values in parts.rows:
         wrong += [Problem(line, *said) for said in _misfits(values, "row")]
@@ -383,6 +396,27 @@ def _checked(parts: Parts, file_name: str) -> TaskFile:
         labels=label_kinds(only_rows, order),
         rows=only_rows,
     )
+
+
+def _order_seen(head: dict[str, Any]) -> dict[str, Any]:
+    """A head whose labels are named without characters that nobody sees."""
+    if not isinstance(names := head.get("labels"), list):
+        return head
+    return {**head, "labels": [visible(name) if isinstance(name, str) else name for name in names]}
+
+
+def _names_seen(values: Any) -> Any:
+    """A row whose labels, groups and factors have names without characters that nobody sees; as it is where two of one
+    table would be one.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    tables = {
+        field: {visible(name): value for name, value in values[field].items()}
+        for field in TABLE_COLUMNS.values()
+        if isinstance(values.get(field), Mapping)
+    }
+    return {**values, **{field: table for field, table in tables.items() if len(table) == len(values[field])}}
 
 
 def _current(head: Mapping[str, Any], file_name: str) -> dict[str, Any]:
@@ -555,7 +589,9 @@ def find(name: str) -> TaskFile | None:
 
 
 def _keeping(file: TaskFile) -> TaskFile:
-    """The task as it is kept."""
+    """The task as it is kept; what its reader should know of it is said in the log, which is standard error."""
+    for two in file.spellings.twice[:MOST_PROBLEMS]:
+        log.warning("%s: %s", file.name, two)
     return read(keep(file))
 
 

@@ -119,6 +119,7 @@ def summary(file: TaskFile) -> list[str]:
         f"{grouped} queries have groups." if grouped else "No groups: every query is a unit of its own.",
         f"{relevant} queries have relevant text, {irrelevant} have irrelevant text.",
         *copies(file),
+        *map(str, file.spellings.twice[:MOST_COPIES]),
     ]
 
 

@@ -1,12 +1,16 @@
+import copy
+import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from iclviz.capture.engine import Decoding
 from iclviz.errors import Cancelled, ModelError, SpecError, UserError
 from iclviz.jobs import computing, sealing
-from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together
+from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together, end_tokens
 from iclviz.jobs.local import compute_jobs
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
@@ -422,3 +426,27 @@ def test_a_score_that_is_none_is_named_with_its_item(store, keeper, spec, monkey
     monkeypatch.setattr(LinearRegression, "score", infinite)
     with pytest.raises(ModelError, match=r"item '.*', the score absolute_error"):
         compute(resolve(spec), store, keeper)
+
+
+def test_the_token_that_ends_a_turn_ends_a_response(keeper, spec, store):
+    loaded = keeper.get(resolve(spec), store.memo).loaded
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|done|>"]})
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}<|done|>\n{% endfor %}"
+    ends = end_tokens(replace(loaded, tokenizer=tokenizer))
+    assert ends == {loaded.tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|done|>")}
+
+
+def test_a_special_token_that_ends_no_turn_is_shown_and_parts_words(keeper, store, tiny_model, tmp_path, monkeypatch):
+    rows = [{"query": f"Q{i}:", "answer": "Rome" if i else "Paris", "candidates": ["ParisLondon"]} for i in range(4)]
+    (tmp_path / "own.json").write_text(json.dumps(rows))
+    shown = Demonstrations("none", 0)
+    resolved = resolve(RunSpec(str(tiny_model), str(tmp_path / "own.json"), shown, n_items=4, max_new_tokens=6))
+    tokenizer = keeper.get(resolved, store.memo).loaded.tokenizer
+    mark, first, second = (tokenizer(text)["input_ids"] for text in ("<s>", "Paris", "London\n"))
+    ids = [*mark, *first, *mark, *second]
+    monkeypatch.setattr(computing, "Decoding", lambda *how: Decoding(*how, [ids] * 4))
+    recording = compute(resolved, store, keeper)
+    assert set(recording.responses) == {"<s>Paris<s>London\n"}
+    assert set(recording.parsed) == {"Paris   London"}
+    assert recording.scores["right"].sum() == 1

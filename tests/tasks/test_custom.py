@@ -129,6 +129,44 @@ def test_no_row_of_an_asked_rows_group_is_shown():
         shown(of, "correct", 8 - 2 * len(asked) + 1)
 
 
+LOOKING_ALIKE = ("caf\u00e9 1", "cafe\u0301 1", "caf\u00e9\u00a01", "\ufeffcaf\u00e9 1\u200b")
+
+
+def test_groups_labels_and_factors_that_look_alike_are_one_in_the_spelling_that_stands_first():
+    rows = [
+        {**row, "labels": {"k": LOOKING_ALIKE[i % 4], "l": "xy"[i % 2]}, "group": f"{LOOKING_ALIKE[i % 4]} {i // 4}",
+         "factors": {"place": LOOKING_ALIKE[i % 4]}, "answer": LOOKING_ALIKE[i % 4]}
+        for i, row in enumerate(numbered(8))
+    ]  # fmt: skip
+    made, _ = data(own(*rows), 8)
+    assert set(made.labels["k"]) == set(made.factors["place"]) == {LOOKING_ALIKE[0]}
+    assert set(made.groups["k"]) == {f"{LOOKING_ALIKE[0]} 0", f"{LOOKING_ALIKE[0]} 1"}
+    assert {item.answer for item in made.items} == {answer.strip() for answer in LOOKING_ALIKE}
+    bare = own(*({name: value for name, value in row.items() if name in ("query", "answer")} for row in rows))
+    assert set(data(bare, 8)[0].labels["answer"]) == {LOOKING_ALIKE[0]}
+
+
+def test_no_row_of_an_asked_rows_group_is_shown_however_its_name_is_spelled():
+    of = own(*({**row, "group": f"{LOOKING_ALIKE[i % 4]} {i // 4}"} for i, row in enumerate(numbered(8))))
+    made, _ = data(of, 1)
+    asked = int(made.items[0].id.split()[1].rstrip(":")) // 4
+    assert {int(text.split()[1].rstrip(":")) // 4 for text in shown(of, "correct", 4, 1)} == {1 - asked}
+    with pytest.raises(SpecError, match="none of its groups, is shown"):
+        shown(of, "correct", 5, 1)
+
+
+def test_what_is_shown_and_asked_is_spelled_as_it_is_written():
+    of = own(*({**row, "answer": LOOKING_ALIKE[i % 4]} for i, row in enumerate(numbered(8))))
+    answers = {text.partition(": ")[2].rstrip("\n") for text in shown(of, "correct", 7, 1)}
+    assert answers == {answer.strip() for answer in LOOKING_ALIKE}
+
+
+@pytest.mark.parametrize("scoring", ["words", "exact"])
+def test_answers_are_read_in_any_spelling(scoring):
+    of = own(*numbered(4, answer=LOOKING_ALIKE[0], candidates=["tea"]), scoring=scoring)
+    assert scores(of, *LOOKING_ALIKE)["right"] == [1, 1, 1, 1]
+
+
 def test_shuffled_answers_come_from_rows_that_are_never_shown_and_are_never_right():
     of = own(*({**row, "accepted": [f"a {(i + 1) % 12}"]} for i, row in enumerate(numbered(12))))
     for seed in range(20):

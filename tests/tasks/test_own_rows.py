@@ -118,3 +118,10 @@ def test_queries_of_one_unit_are_told_of_as_no_doubles():
     lines = [f"{query},x{place},{unit}" for place, (query, unit) in enumerate(rows)]
     file = parse("\n".join(["query,answer,unit", *lines, "Other?,y,v"]).encode(), "mine.csv")
     assert file.doubles == ()
+
+
+def test_units_that_look_alike_are_one():
+    nfd = "Cafe\u0301"
+    file = parse(f"query,answer,group,unit\nQ1?,a,g,Café\nQ2?,b,g,{nfd}\nQ3?,c,g,other\n".encode(), "mine.csv")
+    assert [row.unit for row in file.queries] == ["Café", "Café", "other"]
+    assert "unit 'Café' is written in two ways" in str(file.spellings.twice[0])

@@ -133,6 +133,11 @@ def test_the_way_of_scoring_follows_from_the_answers(answers, scoring):
         ({"relevant": "a dog", "irrelevant": "dog?"}, "irrelevant = 'dog\\?' overlaps with 'a dog'"),
         ({"relevant": ["a dog", "a dog"]}, "overlaps"),
         ({"candidates": ["ANIMAL!"]}, "candidates = 'ANIMAL!' is the right answer"),
+        ({"candidates": ["cafe\u0301", "x", "caf\u00e9"]}, "candidates = 'café' stands there twice. Give it once"),
+        ({"id": "\u200b"}, r"id = '\\u200b' has no character that can be seen"),
+        ({"answer": "\ufeff"}, r"answer = '\\ufeff' has no character that can be seen"),
+        ({"query": OAK["query"].replace(" ", "\u00a0") + "\u200b"}, "query = .* stands in line 1 too"),
+        ({"labels": {"my kind": "a", "my  kind": "b"}}, "the labels 'my kind' and 'my  kind' differ in blanks alone"),
         ({"query": OAK["query"] + " "}, "query = .* stands in line 1 too. Give every row its own query"),
         ({"id": OAK["query"]}, "id = .* stands in line 1 too. Give every row its own id"),
         ({"labels": {"right": "x"}}, "the name of the label right is taken"),
@@ -207,6 +212,14 @@ def test_the_first_mistakes_are_told_and_how_many_more():
         (b"query;answer\na;b", "a.csv", "Put commas between the columns"),
         (b"query,answer,answer\na,b,b", "a.csv", "the column answer is there 2 times"),
         (b"question,answer\na,b", "a.csv", "the column query is missing"),
+        (b"query,answer,label:a b,label:ab\na,b,c,d", "a.csv", "the column label:a b is there 2 times, blanks aside"),
+        (b"query,answer,label:a b,label: a  b\na,b,c,d", "a.csv", "the column label:a b is there 2 times"),
+        (b"query,answer,group:a,group :a\na,b,c,d", "a.csv", "the column group:a is there 2 times"),
+        (
+            "query,answer,factor:é,factor:e\u0301\u200b\na,b,c,d".encode(),
+            "a.csv",
+            "the column factor:é is there 2 times",
+        ),
         (b'query,answer\n"a,b', "a.csv", "line 2: this is not CSV"),
         (b"query,answer,label:\na,b,c", "a.csv", "unknown column 'label:'"),
         (b'query,answer\n"two\nlines",a\n,b', "a.csv", "line 4: query is missing"),
@@ -360,3 +373,19 @@ def test_a_row_without_its_level_of_a_factor_is_named():
     text = "query,answer,factor:place\nq a,x,1\nq b,y,\n"
     with pytest.raises(TaskFileError, match="line 3: the factor place is missing"):
         parse(text.encode(), "own.csv")
+
+
+def test_names_of_columns_and_labels_are_read_as_they_look():
+    csv = parse("query,answer,\ufefflabel: cafe\u0301\na,b,1\nc,d,2\u200b\n".encode(), "mine.csv")
+    assert csv.labels == {"caf\u00e9": "number"}
+    rows = [{**row, "labels": {name: "x"}} for row, name in ((DOG, "cafe\u0301"), (OAK, "caf\u00e9\u200b"))]
+    assert parse(as_json(*rows, labels=["cafe\u0301"]), "mine.json").labels == {"caf\u00e9": "text"}
+
+
+def test_two_spellings_are_named_with_both_rows_when_the_file_is_read(tmp_path, caplog):
+    path = tmp_path / "mine.json"
+    rows = [{**DOG, "id": "1", "group": "cafe\u0301"}, {**OAK, "id": "2", "group": "caf\u00e9"}]
+    path.write_bytes(as_json(*rows))
+    assert len(read(path).spellings.twice) == 1
+    task(str(path))
+    assert "group 'cafe\u0301' is written in two ways that look alike, in '1' and '2'" in caplog.text
