@@ -1,14 +1,15 @@
 from collections import Counter
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import processors
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from iclviz.errors import ModelError
 from iclviz.prompts import Prompt, ResponseReader, render, tokenize, tokens_until, turn_end_tokens
 from iclviz.spans import ROLES, Segment
-from tests.conftest import byte_level_tokenizer
+from tests.conftest import byte_level_tokenizer, corpus
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}</s>\n{% endfor %}"
@@ -313,3 +314,75 @@ def test_what_stands_before_is_the_same_for_all_conditions():
     without = Prompt((), EXAMPLE.query)
     first = [tokenize(render(prompt, "plain", one), one).ids[0] for prompt in (EXAMPLE, without)]
     assert first[0] == first[1]
+
+
+@cache
+def of_kind(kind):
+    return KINDS_OF_TOKENIZERS[kind]()
+
+
+def trained(model, trainer, pre, normalizer=None):
+    from transformers import PreTrainedTokenizerFast
+
+    one = Tokenizer(model)
+    one.pre_tokenizer, one.normalizer = pre, normalizer
+    texts = ["A dog is on a mat. é 5 中 x B! Answer: a cat, the end.", *corpus()[:8]] * 3
+    one.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=one, unk_token="<unk>", bos_token="<s>")
+
+
+SPECIALS = ["<unk>", "<s>"]
+ONE_BLANK = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " ")])
+UNIGRAM = {"vocab_size": 200, "special_tokens": SPECIALS, "unk_token": "<unk>"}
+KINDS_OF_TOKENIZERS = {
+    "byte level": lambda: with_specials(bos_token="<s>"),
+    "metaspace": lambda: trained(
+        models.BPE(unk_token="<unk>"), trainers.BpeTrainer(special_tokens=SPECIALS), pre_tokenizers.Metaspace()
+    ),
+    "metaspace of one blank": lambda: trained(
+        models.BPE(unk_token="<unk>"),
+        trainers.BpeTrainer(special_tokens=SPECIALS),
+        pre_tokenizers.Metaspace(),
+        ONE_BLANK,
+    ),
+    "unigram of one blank": lambda: trained(
+        models.Unigram(), trainers.UnigramTrainer(**UNIGRAM), pre_tokenizers.Metaspace(), ONE_BLANK
+    ),
+    "no blanks": lambda: trained(
+        models.WordPiece(unk_token="<unk>"),
+        trainers.WordPieceTrainer(special_tokens=SPECIALS),
+        pre_tokenizers.BertPreTokenizer(),
+        normalizers.BertNormalizer(),
+    ),
+    "split at blanks": lambda: trained(
+        models.WordLevel(unk_token="<unk>"),
+        trainers.WordLevelTrainer(special_tokens=SPECIALS),
+        pre_tokenizers.WhitespaceSplit(),
+    ),
+    "a blank before": lambda: trained(
+        models.BPE(unk_token="<unk>"),
+        trainers.BpeTrainer(special_tokens=SPECIALS),
+        pre_tokenizers.ByteLevel(add_prefix_space=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TOKENIZERS)
+@pytest.mark.parametrize("before", ["\n", "\n\n", " ", "  \n \n  "])
+@pytest.mark.parametrize("query", ["A dog:", "5 x:", "é a:", "B! a:", "中 x:", " A dog:"])
+@pytest.mark.parametrize("first_token", ["start", "as is"])
+def test_a_query_begins_with_its_first_word_whatever_becomes_of_the_blanks_before_it(kind, before, query, first_token):
+    one = of_kind(kind)
+    prompt = Prompt(
+        (Segment("demonstration", f"a cat, the end.{before}"),),
+        (Segment("relevant", query), Segment("question", " the end")),
+    )
+    rendered = render(prompt, "plain", one, first_token)
+    tokenized = tokenize(rendered, one)
+    offsets = one(rendered.text, return_offsets_mapping=True)["offset_mapping"]
+    place = rendered.text.index(query) + len(query) - len(query.lstrip())
+    (first,) = [token for token, (start, end) in enumerate(offsets) if start <= place < end][:1]
+    assert tokenized.roles()[first] == "relevant"
+    between = [rendered.text[start:end].strip() for start, end in offsets[tokenized.query_start : first]]
+    assert tokenized.query_start <= first
+    assert not any(between)
