@@ -7,7 +7,15 @@ from typing import Literal
 import numpy as np
 from scipy.stats import spearmanr
 
-from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
+from iclviz.analysis.attention import (
+    Heads,
+    Per,
+    Rows,
+    attention_ratio,
+    attention_ratio_by_head,
+    bounded_ratios,
+    bounded_ratios_by_head,
+)
 from iclviz.analysis.of_recording import held_out_probe, probed_labels, recording_rsms, said_by
 from iclviz.analysis.pairs import Comparison, check_layers
 from iclviz.analysis.rsa import Metric, item_alignment
@@ -49,6 +57,24 @@ def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Arr
     if by_head:
         return attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
     return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
+
+
+def bounds_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+    """Where the attention ratio of an item is only a bound, (n, L), or (n, L, H) by head."""
+    if by_head:
+        return bounded_ratios_by_head(recording, how.over, how.under, how.rows)
+    return bounded_ratios(recording, how.over, how.under, how.heads, how.rows)
+
+
+def log_ratio_changes(comparison: Comparison, how: Measuring, by_head: bool = False) -> Array:
+    """(S, m, L), or (S, m, L, H) by head, B minus A of each item's log attention ratio.
+
+    NaN where both are bounds on the same side: their difference may be anything.
+    """
+    a, b = comparison.values(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
+    bounds = comparison.values(lambda recording, items: bounds_of(recording, how, by_head)[items])
+    alike = (bounds[0] > 0) & (bounds[1] > 0) & (np.sign(a) == np.sign(b))
+    return np.where(alike, np.nan, b - a)
 
 
 def _item_alignment(recording: Recording, how: Measuring, items: Array) -> Array:
@@ -101,6 +127,8 @@ def measure_change(comparison: Comparison, measure: str, measuring: Measuring | 
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
     check_layers(comparison)
+    if measure == "attention_ratio":
+        return log_ratio_changes(comparison, measuring or Measuring())
     return comparison.change(lambda recording, items: measure_of(recording, measure, measuring, items))
 
 

@@ -16,7 +16,7 @@ from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.measures import MEASURES, Measure, Measuring, measure_change, ratio_of
+from iclviz.analysis.measures import MEASURES, Measure, Measuring, log_ratio_changes, measure_change, ratio_of
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, embeddings, held_out_probe, recording_rsms, said_by
 from iclviz.analysis.paired import PairedTest, paired_test, standardised_p
 from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
@@ -117,9 +117,7 @@ def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None,
     AnalysisError: an unknown role or option, or models with different numbers of layers.
     """
     check_layers(comparison)
-    how = measuring or Measuring()
-
-    change = comparison.change(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
+    change = log_ratio_changes(comparison, measuring or Measuring(), by_head)
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)
