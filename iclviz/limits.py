@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iclviz.errors import SpecError
 from iclviz.models.configuration import ModelFacts
-from iclviz.prompts import RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render
+from iclviz.prompts import RenderedPrompt, TokenizedPrompt, Tokenizer, count_tokens, render, tokenize
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import Task, TaskData
 from iclviz.tasks.base import Item
@@ -63,7 +63,8 @@ def check_possible(resolved: "Resolved", tokenizer: Tokenizer | None, facts: Mod
 
     Raises
     ------
-    SpecError: the task has not so many items or demonstrations, or they do not fit; says what does.
+    SpecError: the task has not so many items or demonstrations, or they do not fit; says what does. Or the model does
+        not know a token.
     """
     spec, of = resolved.spec, resolved.task
     of.check_items(spec.n_items, spec.task_options)
@@ -76,8 +77,10 @@ def check_possible(resolved: "Resolved", tokenizer: Tokenizer | None, facts: Mod
             size = Size.of_rendered(text, tokenizer, spec.max_new_tokens or 1)
             _Room(resolved, data, tokenizer, facts).check(index, size, k)
         if k == most:
-            return
+            break
         k = most if most <= 4 * max(k, FIRST_K) else max(2 * k, FIRST_K)
+    if tokenizer is not None and facts is not None:
+        _check_known(spec.model, data.items[index].id, tokenize(text, tokenizer), tokenizer, facts.vocab)
 
 
 def _longest(data: TaskData, tokenizer: Tokenizer) -> int:

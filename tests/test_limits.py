@@ -131,10 +131,11 @@ def test_token_ids_beyond_the_embedding_are_named_with_their_item(tiny_model, tm
     small = changed_model(tiny_model, tmp_path / "small", vocab_size=270)
     resolved = resolve(RunSpec(str(small), "reading_comprehension", Demonstrations("none"), 8))
     built = build(resolved)
-    with pytest.raises(
-        SpecError, match=r"Item '.*' has the token '.*' with the id \d+, and .* below 270: the tokenizer"
-    ):
+    said = r"Item '.*' has the token '.*' with the id \d+, and .* below 270: the tokenizer"
+    with pytest.raises(SpecError, match=said):
         tokenized(resolved, built, load_tokenizer(resolved.located), model_facts(resolved.located))
+    with pytest.raises(SpecError, match=said):
+        iclviz.run(str(small), "reading_comprehension", Demonstrations("none"), 8)
 
 
 def test_tokens_that_no_run_can_hold_are_refused_where_a_model_reads_any_number(model, monkeypatch):

@@ -7,7 +7,15 @@ from typing import Literal
 import numpy as np
 from scipy.stats import spearmanr
 
-from iclviz.analysis.attention import Heads, Per, Rows, attention_ratio, attention_ratio_by_head
+from iclviz.analysis.attention import (
+    Heads,
+    Per,
+    Rows,
+    attention_ratio,
+    attention_ratio_by_head,
+    bounded_ratios,
+    bounded_ratios_by_head,
+)
 from iclviz.analysis.of_recording import embeddings, held_out_probe, probe_of, probed_labels, recording_rsms, said_by
 from iclviz.analysis.pairs import Comparison, check_layers
 from iclviz.analysis.resolution import NATS, resolution, settled, tied
@@ -58,6 +66,24 @@ def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Arr
 def log_ratio_resolution(recordings: Iterable[Recording]) -> float:
     """The least difference that log attention ratios of all of these hold."""
     return max(NATS[recording.spec.dtype or "float32"] for recording in recordings)
+
+
+def bounds_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+    """Where the attention ratio of an item is only a bound, (n, L), or (n, L, H) by head."""
+    if by_head:
+        return bounded_ratios_by_head(recording, how.over, how.under, how.rows)
+    return bounded_ratios(recording, how.over, how.under, how.heads, how.rows)
+
+
+def log_ratio_changes(comparison: Comparison, how: Measuring, by_head: bool = False) -> Array:
+    """(S, m, L), or (S, m, L, H) by head, B minus A of each item's log attention ratio.
+
+    NaN where both are bounds on the same side: their difference may be anything.
+    """
+    a, b = comparison.values(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
+    bounds = comparison.values(lambda recording, items: bounds_of(recording, how, by_head)[items])
+    alike = (bounds[0] > 0) & (bounds[1] > 0) & (np.sign(a) == np.sign(b))
+    return np.where(alike, np.nan, b - a)
 
 
 def _item_alignment(recording: Recording, how: Measuring, items: Array) -> Array:
@@ -148,7 +174,9 @@ def tied_change(comparison: Comparison, measure: str, measuring: Measuring | Non
 def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
     (a, least_a), (b, least_b) = held_values(comparison, measure, measuring)
-    return b - a, np.hypot(least_a, least_b) + _SUMS
+    is_ratio = measure == "attention_ratio"
+    change = log_ratio_changes(comparison, measuring or Measuring()) if is_ratio else b - a
+    return change, np.hypot(least_a, least_b) + _SUMS
 
 
 def held_values(

@@ -16,7 +16,15 @@ from iclviz.analysis.composite import CompositeToSimple, composite_to_simple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.joining import join
 from iclviz.analysis.link import Level, Link, linked
-from iclviz.analysis.measures import MEASURES, Measure, Measuring, log_ratio_resolution, ratio_of, tied_change
+from iclviz.analysis.measures import (
+    MEASURES,
+    Measure,
+    Measuring,
+    log_ratio_changes,
+    log_ratio_resolution,
+    ratio_of,
+    tied_change,
+)
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, embeddings, held_out_probe, recording_rsms, said_by
 from iclviz.analysis.paired import PairedTest, paired_test, standardised_p
 from iclviz.analysis.pairs import Comparison, Side, check_layers, compare
@@ -137,12 +145,8 @@ def log_ratio_change(comparison: Comparison, measuring: Measuring | None = None,
     AnalysisError: an unknown role or option, or models with different numbers of layers.
     """
     check_layers(comparison)
-    how = measuring or Measuring()
-
-    change = settled(
-        comparison.change(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items]),
-        log_ratio_resolution(one for pair in comparison.pairs for one in pair),
-    )
+    least = log_ratio_resolution(one for pair in comparison.pairs for one in pair)
+    change = settled(log_ratio_changes(comparison, measuring or Measuring(), by_head), least)
     shape = change.shape[2:]
     test = _tested(comparison, change.reshape(*change.shape[:2], -1), comparison.groups)
     return _reshaped(test, shape)

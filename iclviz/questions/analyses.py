@@ -16,7 +16,6 @@ from iclviz.analysis.attention import (
     TextAttention,
     attention_on_text,
     attention_ratio,
-    bounded_ratios,
     missing_reasons,
     role_shares,
     role_split,
@@ -27,7 +26,7 @@ from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.effects import Effect, measure_effect, score_effect
 from iclviz.analysis.headlines import Headline, LevelScore, headline, score_by_level
-from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, measure_change
+from iclviz.analysis.measures import ConditionPoints, Measuring, across_conditions, bounds_of, measure_change
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.pairs import Comparison, compare
 from iclviz.analysis.probing import Probe, Transfer, layer_transfer, probe_transfer
@@ -180,8 +179,7 @@ def missing(recordings: Recordings, measuring: Measuring) -> Mapping[str, int]:
 @analysis
 def bounded(recordings: Recordings, measuring: Measuring) -> int:
     """How many attention ratios are only bounds."""
-    how = (measuring.over, measuring.under, measuring.heads, measuring.rows)
-    return int(bounded_ratios(recordings[0], *how).sum())
+    return int(bounds_of(recordings[0], measuring).sum())
 
 
 @analysis

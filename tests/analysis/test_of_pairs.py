@@ -20,7 +20,7 @@ from iclviz.analysis import (
     relevance_test,
     score_difference,
 )
-from iclviz.analysis.measures import Measuring, tied_change
+from iclviz.analysis.measures import Measuring, log_ratio_changes, tied_change
 from iclviz.errors import AnalysisError
 from iclviz.spans import ROLES
 
@@ -267,3 +267,19 @@ def test_two_probes_are_made_of_the_items_that_both_have(made):
     of_a = recording_probe(a, "class", n_permutations=0, n_controls=0, items=np.arange(24)).item_evidence
     of_b = recording_probe(b, "class", n_permutations=0, n_controls=0).item_evidence
     np.testing.assert_allclose(change, of_b - of_a)
+
+
+def test_the_difference_of_two_bounds_on_one_side_is_none(made):
+    """Both are at least something: their difference may be anything. One bound beside a value leaves a bound."""
+    a, b = made(seed=1), made(seed=2)
+    for one, items in ((a, (0, 1)), (b, (0, 2))):
+        one.attention["irrelevant"][list(items), 1, 0] = 0
+        one.attention["relevant"][3, 1, 0] = 0
+    a.attention["irrelevant"][4, 1, 0] = b.attention["relevant"][4, 1, 0] = 0
+    change = log_ratio_changes(compare(a, b), Measuring(), by_head=True)[0, :, 1, 0]
+    assert np.isnan(change[[0, 3]]).all()
+    assert change[1] < -90
+    assert change[2] > 90
+    assert change[4] < -180
+    assert np.isfinite(change[5:]).all()
+    assert np.isfinite(log_ratio_changes(compare(a, b), Measuring())).all()

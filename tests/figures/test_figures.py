@@ -241,3 +241,16 @@ def test_captions_end_with_the_demonstration_sets_that_they_speak_of(name):
 def test_thirty_conditions_can_stand_side_by_side():
     many = {f"run {number}": split() for number in range(30)}
     assert len({trace.xaxis for trace in FIGURES["attention-split"](many).data}) == 30
+
+
+def test_bounds_are_told_by_hover_and_caption_and_take_no_colour_from_the_others():
+    summary = log_ratio(3, 4)
+    summary.mean[1, 2], summary.n_bounded[1, 2] = 95.0, 3
+    conditions = {A: summary, B: log_ratio(3, 4, seed=1)}
+    figure = FIGURES["attention-ratio-by-head"](conditions)
+    assert figure.layout.coloraxis.cmax < 5
+    said = np.asarray(figure.data[0].hovertext)
+    assert said[1, 2] == "; 3 of 24 items below what float32 holds: at least so far from 0"
+    assert (said != "").sum() == 1
+    assert f"In 3 ({A}), 0 ({B}) of the items' ratios" in caption("attention-ratio-by-head", conditions)
+    assert "below what float32" not in caption("attention-ratio-by-head", {B: log_ratio(3, 4, seed=1)})

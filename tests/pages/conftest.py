@@ -1,8 +1,10 @@
 """Pages run by Streamlit's own test harness, over runs of a tiny model."""
 
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -124,6 +126,17 @@ def record(chosen, sides="ab", seeds=None, **options):
                 chosen["items_seed"],
                 {**chosen["options"].get(name, {}), **options},
             )
+
+
+def sealed_again(entry, change):
+    """A recording of the cache with what `change` does to its tables, all of them in memory."""
+    store = Store()
+    recording = store.load(entry.key)
+    names = ("embeddings", "attention", "attention_last", "scores")
+    tables = {name: {one: np.array(values) for one, values in getattr(recording, name).items()} for name in names}
+    change(**tables)
+    store.delete(entry.key)
+    store.save(replace(recording, **tables), entry.main_score)
 
 
 def opened(page, chosen):

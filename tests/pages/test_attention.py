@@ -13,7 +13,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.ui import choice, selecting
 from tests.figures.samples import A, B, log_ratio
-from tests.pages.conftest import charts, labels, opened, pressed, record, said, widget
+from tests.pages.conftest import charts, labels, opened, pressed, record, said, sealed_again, widget
 from tests.pages.test_pages import app
 
 
@@ -206,3 +206,15 @@ def test_marks_for_clicks_are_on_the_page_alone(monkeypatch):
     assert len(figure.data) == 2
     assert not figure.layout.shapes
     assert saving.csv(figure) == before
+
+
+def test_ratios_that_are_bounds_are_counted_and_not_missing(chosen):
+    """Of one item every head of a block gives the irrelevant text less than float32 holds."""
+    choices = {**chosen, "options": {"linear_regression": {"distractor": True}}}
+    record(choices)
+    for entry in Store().summaries():
+        sealed_again(entry, lambda attention, **others: attention["irrelevant"].__setitem__((0, 1), 0))
+    test = opened("attention", choices)
+    assert not test.exception
+    assert "in 1 of 48 ratios (2%) attention to one text is below what float32 holds" in said(test)
+    assert "missing" not in said(test)

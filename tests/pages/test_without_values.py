@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import iclviz
 from iclviz.exporting import export
 from iclviz.store import Store
 from iclviz.tasks import task
-from tests.pages.conftest import opened, record, said, widget, with_model
+from tests.pages.conftest import opened, record, said, sealed_again, widget, with_model
 
 ROWS = range(28)
 
@@ -96,21 +95,15 @@ def test_a_bundle_leaves_out_what_has_no_value_and_says_why(name, chosen, long_m
     assert all(f"figures.{figure}(" not in script for figure in left_out)
 
 
-def spoiled(recording):
-    """The recording as an earlier version sealed it where a 16-bit dtype had overflowed in one item: states, attention
-    and a score that are no numbers.
+def spoil(embeddings, attention, attention_last, scores):
+    """What an earlier version sealed where a 16-bit dtype had overflowed in one item: states, attention and scores that
+    are no numbers.
     """
-    embeddings = {pooling: np.array(values) for pooling, values in recording.embeddings.items()}
-    attention = {role: np.array(mass) for role, mass in recording.attention.items()}
-    last = {role: np.array(mass) for role, mass in recording.attention_last.items()}
     for values in embeddings.values():
         values[3, 2] = np.inf
-    for mass in (*attention.values(), *last.values()):
+    for mass in (*attention.values(), *attention_last.values()):
         mass[3, 2] = np.nan
-    scores = {name: np.array(values) for name, values in recording.scores.items()}
-    scores["answer_logprob"][3] = np.nan
-    scores["absolute_error"][3] = np.inf
-    return replace(recording, embeddings=embeddings, attention=attention, attention_last=last, scores=scores)
+    scores["answer_logprob"][3], scores["absolute_error"][3] = np.nan, np.inf
 
 
 @pytest.mark.parametrize("sides", ["b", "ab"])
@@ -119,12 +112,9 @@ def test_numbers_that_are_none_in_an_old_recording_are_said_on_every_page(sides,
         {**chosen, "a_k": 1, "b_k": 2, "options": {"linear_regression": {"distractor": True}}}, long_model
     )
     record(choices)
-    store = Store()
-    for entry in store.summaries():
+    for entry in Store().summaries():
         if entry.spec.demonstrations.k == 2 or sides == "ab":
-            old = spoiled(store.load(entry.key))
-            store.delete(entry.key)
-            store.save(old, entry.main_score)
+            sealed_again(entry, spoil)
     for page in PAGES:
         test = opened(page, choices)
         assert not test.exception, page
