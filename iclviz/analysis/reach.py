@@ -24,12 +24,12 @@ def reached(recording: Recording, role: str, rows: str, mass: Array) -> Array:
     mass: (n, L, H) what was recorded.
     """
     looked_at = np.asarray(((mass > 0) | np.isnan(mass)).any(axis=2))
-    reach = recording.environment.get("reach")
-    if reach is None:
+    reach = recording.environment.get("reach") or ()
+    if len(reach) != mass.shape[1]:
         return looked_at
     looking = np.array([len(ids) for ids in recording.prompt_ids]) - (rows == "last")
     nearest = np.array([_nearest(recording, item, role, row) for item, row in enumerate(looking)])
-    return looked_at | np.column_stack([_reaches(one, looking, nearest) for one in reach])
+    return np.asarray(looked_at | np.column_stack([_reaches(one, looking, nearest) for one in reach]))
 
 
 def _nearest(recording: Recording, item: int, role: str, row: int) -> int:
