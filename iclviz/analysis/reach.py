@@ -1,7 +1,8 @@
 """Whether a block's attention reaches a span of text at all: where it does, no mass means less than float32 holds.
 
-A recording says how far each block reaches (`environment["reach"]`, as `iclviz.models.reach` makes it). Of one that
-does not, a span in which no head of the block has any mass counts as not reached.
+A recording says how far each block reaches (`environment["reach"]`, as `iclviz.models.reach` makes it), and what has
+mass is reached whatever it says. Of one that does not, a span in which no head of the block has any mass counts as not
+reached.
 """
 
 from collections.abc import Mapping
@@ -22,12 +23,13 @@ def reached(recording: Recording, role: str, rows: str, mass: Array) -> Array:
     rows: "response", of which the first reaches furthest back, or "last", the last prompt token's.
     mass: (n, L, H) what was recorded.
     """
-    reach = recording.environment.get("reach")
-    if reach is None:
-        return np.asarray((mass > 0).any(axis=2) | np.isnan(mass).any(axis=2))
+    looked_at = np.asarray(((mass > 0) | np.isnan(mass)).any(axis=2))
+    reach = recording.environment.get("reach") or ()
+    if len(reach) != mass.shape[1]:
+        return looked_at
     looking = np.array([len(ids) for ids in recording.prompt_ids]) - (rows == "last")
     nearest = np.array([_nearest(recording, item, role, row) for item, row in enumerate(looking)])
-    return np.column_stack([_reaches(one, looking, nearest) for one in reach])
+    return np.asarray(looked_at | np.column_stack([_reaches(one, looking, nearest) for one in reach]))
 
 
 def _nearest(recording: Recording, item: int, role: str, row: int) -> int:

@@ -71,13 +71,14 @@ def recorded() -> dict[str, Recording]:
         show_recent()
         st.stop()
     for label, recording in ready.items():
-        for problem in _not_numbers(recording.key, recording):
+        sealed = loading.store().summary(recording.key).created
+        for problem in _not_numbers(recording.key, sealed, recording):
             st.warning(f"{as_text(label)}: {as_text(problem)}")
     return ready
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def _not_numbers(key: str, _recording: Recording) -> list[str]:
+def _not_numbers(key: str, sealed: float, _recording: Recording) -> list[str]:
     from iclviz.analysis.numbers import not_numbers  # not above: analyses would hold up the very first page
 
     return not_numbers(_recording)

@@ -129,6 +129,7 @@ def test_one_text_below_float32_in_every_head_is_a_bound_where_the_block_is_know
     reaching = recording(4, attention=mass, environment={"reach": [{}, {"window": 4}]}, **new)
     assert np.log(attention_ratio(reaching)[0, 1]) > 90
     assert bounded_ratios(reaching).sum() == 1
+    mass["irrelevant"][:, 1] = 0
     windowed = recording(4, attention=mass, environment={"reach": [{}, {"window": 3}]}, **new)
     assert np.isnan(attention_ratio(windowed)[:, 1]).all()
     assert missing_reasons(windowed) == {"the block's attention does not reach one of the texts": 4}

@@ -76,6 +76,8 @@ def test_a_recording_holds_what_the_contract_says(store, keeper, spec):
     for table in (recording.labels, recording.scores, recording.groups, recording.covariates):
         assert all(values.shape == (n,) for values in table.values())
     assert recording.environment["attention"] == "interface"
+    assert recording.environment["attention_difference"] < 1e-5
+    assert recording.environment["reach"] == [{}] * layers
 
 
 def test_attention_is_averaged_up_to_the_end_of_the_parsed_answer(store, keeper, spec, monkeypatch):

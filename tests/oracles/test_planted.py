@@ -132,6 +132,22 @@ def test_the_class_that_was_read_is_said(classes):
     assert classes.attention_last["relevant"][:, READ_LAYER - 1, 0] == pytest.approx(np.ones(24))
 
 
+def test_a_demonstration_before_the_cue_takes_its_place(planted, tmp_path):
+    """The head looks at one position: the class of the first demonstration is said of every item, and no layer tells
+    the item's own.
+    """
+    path = task_file(cue_rows(), tmp_path, "cues")
+    shown = iclviz.run(str(planted["direction_gpt2"]), path, Demonstrations("correct", 1), 16, max_new_tokens=1)
+    first = shown.prompts[0].removeprefix("<s>").split()[0]
+    said = next(row["answer"] for row in cue_rows() if row["id"].startswith(first))
+    assert {response.strip() for response in shown.responses} == {said}
+    answers = {row["id"]: row["answer"] for row in cue_rows()}
+    assert shown.scores["right"].tolist() == [float(answers[item] == said) for item in shown.item_ids]
+    assert shown.attention_last["demonstration"][:, READ_LAYER - 1, 0] == pytest.approx(np.ones(16))
+    found = recording_probe(shown, "kind", "last", n_permutations=0, n_controls=0)
+    assert (found.score <= 0.65).all()
+
+
 def test_of_a_constant_model_nothing_can_be_read_and_everything_says_so(planted, tmp_path):
     path = task_file(cue_rows(), tmp_path, "cues")
     recorded = iclviz.run(str(planted["constant_gpt2"]), path, NONE, 24, max_new_tokens=1)
