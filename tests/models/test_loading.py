@@ -152,7 +152,7 @@ def test_unpacked_weights_belong_to_a_file_and_a_type_and_damaged_ones_are_made_
     load(located, device="cpu")
     assert load(located, "bfloat16", device="cpu").model.dtype == torch.bfloat16
     folders = sorted(converted.weights_folder().iterdir())
-    assert [folder.name.partition("-")[2] for folder in folders] == ["bfloat16", "float32"]
+    assert [folder.name.rpartition("-")[2] for folder in folders] == ["bfloat16", "float32"]
     weights = folders[1] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     assert load(located, device="cpu").facts.n_layers == 2
@@ -165,7 +165,7 @@ def test_the_longest_unused_make_room_and_what_is_larger_than_the_limit_is_not_k
     size = sum(file.stat().st_size for file in one.iterdir())
     monkeypatch.setattr(converted, "MOST_BYTES", int(1.2 * size))
     load(located, "bfloat16", device="cpu")
-    assert [folder.name.partition("-")[2] for folder in converted.weights_folder().iterdir()] == ["bfloat16"]
+    assert [folder.name.rpartition("-")[2] for folder in converted.weights_folder().iterdir()] == ["bfloat16"]
     monkeypatch.setattr(converted, "MOST_BYTES", 1)
     assert load(located, device="cpu").facts.n_layers == 2
     assert not [folder for folder in converted.weights_folder().iterdir() if folder.name.endswith("float32")]
