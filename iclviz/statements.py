@@ -312,7 +312,9 @@ def level_rows(levels: Mapping[str, LevelScore]) -> list[dict[str, str]]:
 def _share(rate: float) -> str:
     """A percentage; 0 % and 100 % are said of nothing but themselves."""
     rounded = f"{100 * rate:.0f} %"
-    return rounded if rate in (0.0, 1.0) or rounded not in ("0 %", "100 %") else f"{100 * rate:.1f} %"
+    if rate in (0.0, 1.0) or rounded not in ("0 %", "100 %"):
+        return rounded
+    return f"{min(max(100 * rate, 0.1), 99.9):.1f} %"
 
 
 def _parsing(headline: Headline) -> str:
@@ -335,7 +337,7 @@ def _logprob(headline: Headline, limits: str) -> str:
     if headline.n_seeds == 1 and limits != WITHOUT:
         said = (
             "The right answer's log-probability, which one demonstration set moves for all items alike so that one set "
-            f"is no test of it, is {_moved(change)} nats in B than in A"
+            f"is no test of it, is {_moved(change)} in B than in A"
         )
     else:
         said = _logprob_tested(change, limits)
@@ -350,7 +352,7 @@ def _logprob(headline: Headline, limits: str) -> str:
 
 def _moved(change: Change) -> str:
     estimate = float(change.estimate[0])
-    return f"{number(abs(estimate))} {'higher' if estimate > 0 else 'lower'}"
+    return f"{number(abs(estimate))} nats {'higher' if estimate > 0 else 'lower'}"
 
 
 def _logprob_tested(change: Change, limits: str) -> str:

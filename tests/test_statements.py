@@ -133,7 +133,7 @@ def test_the_log_probability_stands_beside_that_over_other_answers(made):  # noq
     ]  # fmt: skip
     line = next(line for line in said(*sides) if line.startswith("The right answer's log-probability"))
     assert "one demonstration set moves for all items alike so that one set is no test of it, is " in line
-    assert " nats in B than in A; over that of other answers" in line
+    assert "nats higher in B than in A; over that of other answers" in line
     assert "over that of other answers, which format does not raise, it was not found to change for this" in line
 
 

@@ -342,8 +342,9 @@ def _distractor(rows: Sequence[Row], arranged: _Arranged, seed: int) -> list[str
 
 
 def _in_its_text(row: Row) -> str:
+    known = Phrases((*row.right, *row.candidates))
     for candidate in row.candidates:
-        if mention(row.query, (candidate,)):
+        if mention(row.query, (candidate,), known):
             return candidate
     raise SpecError(
         f"No wrong candidate of {row.id!r} stands in its query.", "Give candidates from the text, or take shuffled."
