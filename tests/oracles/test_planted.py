@@ -5,9 +5,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 import iclviz
-from iclviz.analysis import attention_ratio_by_head, recording_alignment, recording_probe
+from iclviz.analysis import (
+    attention_ratio_by_head,
+    behaviour_link,
+    recording_alignment,
+    recording_probe,
+)
+from iclviz.analysis.measures import Measuring
 from iclviz.spans import ROLES
 from iclviz.spec import Demonstrations
 from tests.oracles.planted import (
@@ -102,6 +109,39 @@ def test_the_head_before_the_most_selective_one_of_all_is_a_bound(planted, tmp_p
     ratio = attention_ratio_by_head(recorded, "irrelevant", "relevant", rows="last")[:, 0, 0]
     assert (np.log(ratio) > 100).all()
     assert iclviz.analysis.bounded_ratios_by_head(recorded, "irrelevant", "relevant", rows="last")[:, 0, 0].all()
+
+
+def logprob(recording, item):
+    """The answer's log-probability by the induction head's weights."""
+    ids = recording.prompt_ids[item]
+    seen = Counter()
+    for token, weight in zip(ids, induction_weights(ids, len(ids) - 1).tolist(), strict=True):
+        seen[token] += LOGIT * weight
+    total = math.log(sum(math.exp(seen[number]) for number in range(len(WORDS))))
+    return seen[WORDS.index(recording.answers[item])] - total
+
+
+def log_ratio(recording, item, heads):
+    """The log attention ratio of the last prompt token over a block's heads, by their weights."""
+    end = len(recording.prompt_ids[item]) - 1
+    of_heads = [masses(recording, item, weights, end) for weights in heads]
+    return math.log(sum(one["relevant"] for one in of_heads) / sum(one["irrelevant"] for one in of_heads))
+
+
+@pytest.mark.parametrize("named", ["induction_gpt2", "induction_llama"])
+def test_a_demonstration_of_one_name_moves_attention_and_answers_as_the_head_does(recorded, heads):
+    """Who is shown dan finds him there: the head's weights, and so both changes of each item, are known."""
+    shown = Demonstrations("custom", 1, 0, ("dan green",))
+    b = iclviz.run(recorded.spec.model, recorded.spec.task, shown, 24, max_new_tokens=1)
+    how = Measuring(rows="last", per="mass")
+    link = behaviour_link(recorded, b, "attention_ratio", "answer_logprob", "between", measuring=how)
+    y = [logprob(b, item) - logprob(recorded, item) for item in range(24)]
+    for block, of_block in enumerate(heads):
+        x = [log_ratio(b, item, of_block) - log_ratio(recorded, item, of_block) for item in range(24)]
+        expected = spearmanr(np.round(x, 3), np.round(y, 3)).statistic if np.ptp(np.round(x, 3)) else np.nan
+        assert link.estimate[block] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert np.isfinite(link.estimate[1])
+    assert link.p_corrected[1] < 0.05
 
 
 @pytest.fixture
