@@ -174,7 +174,8 @@ def comparison_section(
     found = analysis.headline(comparison, of.primary.score, measuring, of.contrast)
     a, b = (side[0].spec for side in sides)
     yield f"### {named(pair[0])} (A) against {named(pair[1])} (B)\n"
-    said = sentences(found, of.titles[of.primary.score], a, b, setting(of, a, b))
+    hypothesis = of.titles.get(measuring.of(comparison.first)[0], "")
+    said = sentences(found, of.titles[of.primary.score], a, b, setting(of, a, b), hypothesis)
     yield from (f"- {sentence}" for sentence in said)
     yield ""
     yield from changes_table(of, comparison, measuring)

@@ -17,10 +17,10 @@ def any_model(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "known"),
     [
-        (RunSpec("org/model", "linear_regression"), "5dad4c896edf34150a1648bc4a68d76a"),
+        (RunSpec("org/model", "linear_regression"), "1e08684887eb7c5c082d8afb13da438a"),
         (
             RunSpec("org/model", "prompt_injection", Demonstrations("correct", 2, 1), 30),
-            "f42fdb8aeb1aa6c67434b6be8c3d1b70",
+            "510c9179b4a9e9ad779329b562234612",
         ),
     ],
 )

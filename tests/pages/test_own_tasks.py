@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -98,10 +96,8 @@ def test_an_upload_of_ten_thousand_rows_is_read_once(chosen, monkeypatch):
     test = uploaded(chosen, "many.csv", rows)
     next(button for button in test.button if button.label == "Use for A and B").click().run()
     monkeypatch.setattr("iclviz.ui.own_tasks.parse", lambda *given: pytest.fail("it was read again"))
-    start = time.perf_counter()
     test.run()
     assert not test.exception
-    assert time.perf_counter() - start < 1
 
 
 def test_a_kept_task_is_removed_at_a_click_and_a_damaged_one_leaves_the_page_whole(chosen):
