@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -452,3 +453,14 @@ def test_a_special_token_that_ends_no_turn_is_shown_and_parts_words(keeper, stor
     assert set(recording.responses) == {"<s>Paris<s>London\n"}
     assert set(recording.parsed) == {"Paris   London"}
     assert recording.scores["right"].sum() == 1
+
+
+def test_speed_and_the_time_left_are_of_tokens_that_were_read(monkeypatch):
+    now = iter([100.0, 104.0])
+    monkeypatch.setattr(computing.time, "perf_counter", lambda: next(now))
+    meter = computing._Meter(100)
+    meter.add(40)
+    progress = meter.progress(SimpleNamespace(done=[1, 2], prompts=[1, 2, 3]))
+    assert (progress.items_done, progress.items_total) == (2, 3)
+    assert progress.tokens_per_second == pytest.approx(10)
+    assert progress.seconds_left == pytest.approx(6)
