@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,8 @@ def test_seeds_are_counted(made):  # noqa: F811
     found = headline(compare(*sides), "main", **QUICK)
     assert found.n_seeds == 3
     assert found.links["within"]["alignment"].n_seeds == 3
+
+
+def test_the_lengths_of_prompts_are_told_of_a_and_of_b(made):  # noqa: F811
+    a, b = (replace(made(seed), prompt_ids=[[1] * size] * 32) for seed, size in ((0, 5), (1, 9)))
+    assert headline(compare(a, b), "main", **QUICK).tokens == (5, 9)

@@ -63,3 +63,11 @@ def test_the_map_keeps_what_is_alike_together(x, metric):
 
 def test_a_layer_in_which_all_items_are_the_same_has_no_map():
     assert np.isnan(item_map(np.full((4, 4), np.nan), "cosine").places).all()
+
+
+def test_directions_in_a_plane_lie_as_far_apart_as_they_do():
+    angles = np.array([0.1, 0.9, 2.0, 3.5, 5.0])
+    directions = np.column_stack([np.cos(angles), np.sin(angles)])
+    places = item_map(directions @ directions.T, "cosine").places
+    distances, expected = (np.linalg.norm(one[:, None] - one, axis=2) for one in (places, directions))
+    np.testing.assert_allclose(distances, expected, atol=1e-9)
