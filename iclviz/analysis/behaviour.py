@@ -58,9 +58,14 @@ def n_independent(recording: Recording) -> int:
     return recording.n_items if groups is None else len(np.unique(groups))
 
 
+def nats_held(recording: Recording) -> float:
+    """The least difference of two log-probabilities, or of log attention, that the model's arithmetic holds."""
+    return NATS[recording.spec.dtype or "float32"]
+
+
 def score_resolution(recording: Recording, score: str) -> float:
     """The least difference of a score that its numbers hold: of log-probabilities that of the model's arithmetic."""
-    return NATS[recording.spec.dtype or "float32"] if score in (LOGPROB, MARGIN) else 0.0
+    return nats_held(recording) if score in (LOGPROB, MARGIN) else 0.0
 
 
 def score_of(recording: Recording, score: str) -> Array:

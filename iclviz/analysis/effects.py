@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.behaviour import score_of, score_resolution
+from iclviz.analysis.behaviour import score_of
 from iclviz.analysis.comparing import Change, paired_over_seeds
 from iclviz.analysis.measures import Measuring, held_values
+from iclviz.analysis.of_pairs import least_score_change
 from iclviz.analysis.paired import paired_test
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.resolution import settled
@@ -83,7 +84,7 @@ def score_effect(comparison: Comparison, contrast: Contrast, score: str) -> Effe
     ------
     AnalysisError: a recording has no such score, or the items no such factors.
     """
-    least = np.array(max(score_resolution(one, score) for pair in comparison.pairs for one in pair))
+    least = np.array(least_score_change(comparison, score))
     a, b = comparison.values(lambda recording, items: score_of(recording, score)[items, None])
     return _effect(comparison, contrast, (a, least), (b, least))
 

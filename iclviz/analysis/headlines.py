@@ -159,7 +159,9 @@ def headline(
     effect = score_effect(comparison, contrast, score) if contrast else None
     change = effect.change if effect else score_difference(comparison, score)
     linked_items = comparison.only(pairs_of(comparison.factors, contrast).items) if contrast else comparison
-    by_level = _links(linked_items, score, measuring or PRIMARY, n_permutations, n_bootstrap, seed)
+    how = measuring or PRIMARY
+    of_text = _text_share(comparison, how)
+    by_level = _links(linked_items, score, how, not of_text >= NEARLY_ALL, n_permutations, n_bootstrap, seed)
     tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
     strongest = {level: found for level in tested if (found := _strongest(tested[level], len(tested)))}
     parsed, n_parsed = _parsed_change(comparison, score)
@@ -174,7 +176,7 @@ def headline(
         effect=effect,
         by_level=score_by_level(comparison, contrast, score) if contrast else {},
         family=_family(change, margin, strongest),
-        text_share=_text_share(comparison, measuring or PRIMARY),
+        text_share=of_text,
         tokens=(_tokens(comparison, 0), _tokens(comparison, 1)),
         copies=near_copies(comparison.first),
         order=_order(comparison, score),
@@ -193,9 +195,15 @@ def headline(
 
 
 def _links(
-    comparison: Comparison, score: str, how: Measuring, n_permutations: int, n_bootstrap: int, seed: int
+    comparison: Comparison,
+    score: str,
+    how: Measuring,
+    has_room: bool,
+    n_permutations: int,
+    n_bootstrap: int,
+    seed: int,
 ) -> dict[Level, dict[str, Link]]:
-    changes, scores = _changes(comparison, how), tied_score_change(comparison, score)
+    changes, scores = _changes(comparison, how, has_room), tied_score_change(comparison, score)
     given = covariates(comparison, score)
     return {
         level: linked(
@@ -262,13 +270,12 @@ def score_by_level(comparison: Comparison, contrast: Contrast, score: str) -> di
     return found
 
 
-def _changes(comparison: Comparison, how: Measuring) -> dict[str, Array]:
+def _changes(comparison: Comparison, how: Measuring, has_room: bool) -> dict[str, Array]:
     """Measure -> its change (S, m, K), of those that the recordings have a value of: no label may be probed, no
-    irrelevant text shown.
+    irrelevant text shown, no room left by the text alone.
     """
     hypothesis, label = how.of(comparison.first)
-    has_room = bool(hypothesis) and not _text_share(comparison, how) >= NEARLY_ALL
-    there = {"alignment": has_room, "probe": bool(label), "attention_ratio": True}
+    there = {"alignment": bool(hypothesis) and has_room, "probe": bool(label), "attention_ratio": True}
     changes = {name: tied_change(comparison, name, how) for name in MEASURES if there[name]}
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 

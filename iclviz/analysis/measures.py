@@ -16,9 +16,10 @@ from iclviz.analysis.attention import (
     bounded_ratios,
     bounded_ratios_by_head,
 )
+from iclviz.analysis.behaviour import nats_held
 from iclviz.analysis.of_recording import embeddings, held_out_probe, probe_of, probed_labels, recording_rsms, said_by
 from iclviz.analysis.pairs import Comparison, check_layers
-from iclviz.analysis.resolution import NATS, resolution, settled, tied
+from iclviz.analysis.resolution import resolution, settled, tied
 from iclviz.analysis.rsa import Metric, item_alignment, rsms
 from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError, unknown
@@ -65,7 +66,7 @@ def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Arr
 
 def log_ratio_resolution(recordings: Iterable[Recording]) -> float:
     """The least difference that log attention ratios of all of these hold."""
-    return max(NATS[recording.spec.dtype or "float32"] for recording in recordings)
+    return max(map(nats_held, recordings))
 
 
 def bounds_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
@@ -81,6 +82,11 @@ def log_ratio_changes(comparison: Comparison, how: Measuring, by_head: bool = Fa
     NaN where both are bounds on the same side: their difference may be anything.
     """
     a, b = comparison.values(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
+    return _but_of_bounds(comparison, how, by_head, a, b)
+
+
+def _but_of_bounds(comparison: Comparison, how: Measuring, by_head: bool, a: Array, b: Array) -> Array:
+    """B minus A of log attention ratios, NaN where both are bounds on the same side."""
     bounds = comparison.values(lambda recording, items: bounds_of(recording, how, by_head)[items])
     alike = (bounds[0] > 0) & (bounds[1] > 0) & (np.sign(a) == np.sign(b))
     return np.where(alike, np.nan, b - a)
@@ -175,7 +181,7 @@ def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
     (a, least_a), (b, least_b) = held_values(comparison, measure, measuring)
     is_ratio = measure == "attention_ratio"
-    change = log_ratio_changes(comparison, measuring or Measuring()) if is_ratio else b - a
+    change = _but_of_bounds(comparison, measuring or Measuring(), False, a, b) if is_ratio else b - a
     return change, np.hypot(least_a, least_b) + _SUMS
 
 

@@ -90,15 +90,16 @@ def score_change(comparison: Comparison, score: str) -> Array:
     AnalysisError: a recording has no such score.
     """
     change = comparison.change(lambda recording, items: score_of(recording, score)[items])
-    return settled(change, _least(comparison, score))
+    return settled(change, least_score_change(comparison, score))
 
 
 def tied_score_change(comparison: Comparison, score: str) -> Array:
     """The same, items whose changes differ by less than that being ties: what ranks may be taken of."""
-    return tied(score_change(comparison, score), _least(comparison, score))
+    return tied(score_change(comparison, score), least_score_change(comparison, score))
 
 
-def _least(comparison: Comparison, score: str) -> float:
+def least_score_change(comparison: Comparison, score: str) -> float:
+    """The least difference of a score that all of the recordings hold."""
     return max(score_resolution(one, score) for pair in comparison.pairs for one in pair)
 
 
