@@ -138,10 +138,20 @@ def check_before(asked: Sequence[Resolved], memo: Any = None) -> None:
         check_possible(resolved, *known[resolved.spec.model])
 
 
+def run_facts(resolved: Resolved) -> ModelFacts:
+    """The shape of a run's model.
+
+    Raises
+    ------
+    ModelError: the model is not on this disk, or its configuration does not tell its shape.
+    """
+    return model_facts(resolved.located, bool(resolved.spec.model_options.get("trust_remote_code", False)))
+
+
 def _tokenizer_and_facts(resolved: Resolved, memo: Any) -> tuple[Tokenizer | None, ModelFacts | None]:
     """Those of a model that is ready on this disk; why another is not is said when its run comes to it."""
     try:
-        facts = model_facts(resolved.located, bool(resolved.spec.model_options.get("trust_remote_code", False)))
+        facts = run_facts(resolved)
         return load_tokenizer(resolved.located, memo), facts
     except ModelError:
         return None, None

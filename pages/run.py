@@ -5,7 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.resolve import Resolved, build, rendered, tokenized
+from iclviz.resolve import Resolved, build, rendered, run_facts, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
 from iclviz.ui import choice, controls, examples, jobs, loading, own_tasks, task_options
@@ -33,7 +33,7 @@ def preview(resolved: Resolved) -> None:
     item = built.data.items[number]
     needs_template = resolved.spec.prompt_style == "chat"
     try:
-        facts = loading.facts(resolved)
+        facts = run_facts(resolved)
         tokenizer = loading.tokenizer(resolved)
         prompts = tokenized(resolved, built, tokenizer, facts)
     except UserError as error:

@@ -8,13 +8,13 @@ import streamlit as st
 from iclviz.errors import ModelError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.limits import check_possible
-from iclviz.models.configuration import ModelFacts, model_facts
+from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
 from iclviz.models.presets import PRESETS
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, resolve
+from iclviz.resolve import Resolved, resolve, run_facts
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.choice import is_only_linked
@@ -163,16 +163,6 @@ def tokenizer(resolved: Resolved) -> Any:
     return _tokenizer(resolved.located.name, resolved.origin.model, resolved.located)
 
 
-def facts(of: Resolved) -> ModelFacts:
-    """The shape of a run's model.
-
-    Raises
-    ------
-    ModelError: the model is not on this disk, or its configuration does not tell its shape.
-    """
-    return model_facts(of.located, bool(of.spec.model_options.get("trust_remote_code", False)))
-
-
 def check(of: Resolved) -> None:
     """Refuse a run that cannot be, before its prompts or a job are made.
 
@@ -182,7 +172,7 @@ def check(of: Resolved) -> None:
     """
     known: tuple[Any, ModelFacts | None]
     try:
-        known = tokenizer(of), facts(of)
+        known = tokenizer(of), run_facts(of)
     except ModelError:  # not on this disk yet, or not ready
         known = None, None
     check_possible(of, *known)
