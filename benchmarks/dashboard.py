@@ -31,8 +31,8 @@ from playwright.sync_api import sync_playwright
 import iclviz
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.recording import Recording
+from iclviz.reporting.figure_files import browser
 from iclviz.resolve import Resolved, resolve
-from iclviz.saving import browser
 from iclviz.spans import ROLES
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store

@@ -14,19 +14,20 @@ import numpy as np
 import plotly.graph_objects as go
 
 import iclviz
-from iclviz import analysis, saving
+from iclviz import analysis
 from iclviz.analysis.headlines import PRIMARY, Headline
 from iclviz.analysis.measures import Measuring, first_layer
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import FIGURES
-from iclviz.methods import methods
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring, setting
 from iclviz.recording import Recording
+from iclviz.reporting import figure_files
+from iclviz.reporting.methods import methods
+from iclviz.reporting.statements import MEASURE_TITLES, number, p_value, scope, sentences
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import MEASURE_TITLES, number, p_value, scope, sentences
 from iclviz.tasks import Task, task
 
 SEEDS = range(5)
@@ -183,7 +184,7 @@ def comparison_section(
     stem = f"{study.task}-{'-'.join(f'{kind}{k}' for kind, k in pair)}"
     for name, figure in figures(of, comparison, found, limits).items():
         path = folder / f"{stem}-{name}.png"
-        path.write_bytes(saving.image(figure, "png"))
+        path.write_bytes(figure_files.image(figure, "png"))
         yield f"![{figure.layout.title.text}](images/findings/{path.name})\n"
         yield f"*{figure.layout.meta['caption']}*\n"
 

@@ -33,7 +33,6 @@ import numpy as np
 
 import iclviz
 from iclviz import owner
-from iclviz.bundles import import_bundle
 from iclviz.curating import Annotation, annotate, annotation, annotation_problem
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
@@ -42,6 +41,7 @@ from iclviz.questions import analyses
 from iclviz.questions.answers import Answers
 from iclviz.recorded import check_lazy
 from iclviz.recording import Recording
+from iclviz.reporting.bundles import import_bundle
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store

@@ -36,8 +36,8 @@ from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.resolution import NATS
 from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import p_values, unit_codes
+from iclviz.reporting.statements import sentences
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import sentences
 from tests.analysis import generators as made
 from tests.analysis.generators import DESIGNS, Design
 

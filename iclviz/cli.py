@@ -186,7 +186,7 @@ def export(
     ] = False,
 ) -> None:
     """Write recordings, figures, tables, the methods paragraph and a script that draws the figures again."""
-    from iclviz.exporting import export as write
+    from iclviz.reporting.export import export as write
     from iclviz.terminal import showing
 
     if not to.strip():
@@ -217,7 +217,7 @@ def import_(
     only_plan: Annotated[bool, typer.Option("--plan", help="Only say what would be taken in.")] = False,
 ) -> None:
     """Take in folders or ZIP files that `iclviz export` wrote, after saying what that will do."""
-    from iclviz.bundles import import_bundle, plan_import
+    from iclviz.reporting.bundles import import_bundle, plan_import
     from iclviz.store import Store
 
     for place in [one.expanduser() for one in places]:
@@ -284,7 +284,7 @@ def methods(
 ) -> None:
     """Write the methods paragraph of exactly what was run."""
     from iclviz.api import load
-    from iclviz.methods import methods as write
+    from iclviz.reporting.methods import methods as write
 
     written = write([load(key) for key in keys])
     texts = {"markdown": written.markdown, "latex": written.latex, "bibtex": written.bibtex}

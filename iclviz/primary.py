@@ -5,8 +5,8 @@ from dataclasses import replace
 from iclviz.analysis.headlines import PRIMARY
 from iclviz.analysis.measures import Measuring
 from iclviz.recording import Recording
+from iclviz.reporting.statements import Setting
 from iclviz.spec import RunSpec
-from iclviz.statements import Setting
 from iclviz.tasks import Task
 
 

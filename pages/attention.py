@@ -26,7 +26,7 @@ from iclviz.figures.changes import change_by_head, change_by_layer
 from iclviz.figures.heads import attention_of_head, attention_on_text, reading
 from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
-from iclviz.snippets import of_conditions
+from iclviz.reporting.snippets import of_conditions
 from iclviz.spans import ROLES
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import answers, slot

@@ -8,9 +8,9 @@ from iclviz.analysis.pairs import Comparison, compare
 from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
 from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
-from iclviz.snippets import of_conditions
-from iclviz.statements import change_sentence, effect_sentence, level_rows
-from iclviz.statements import scope as limits_of
+from iclviz.reporting.snippets import of_conditions
+from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
+from iclviz.reporting.statements import scope as limits_of
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.asking import answer, slot

@@ -23,8 +23,8 @@ from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Array, Recording
+from iclviz.reporting.statements import seeds_scope
 from iclviz.spec import RunSpec
-from iclviz.statements import seeds_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot

@@ -13,8 +13,8 @@ from iclviz.figures.matrices import confusion, layer_transfer
 from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
 from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
-from iclviz.snippets import of_conditions
-from iclviz.statements import probe_change_title
+from iclviz.reporting.snippets import of_conditions
+from iclviz.reporting.statements import probe_change_title
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, answers, slot

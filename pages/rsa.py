@@ -25,8 +25,8 @@ from iclviz.figures.similarity import (
 from iclviz.figures.surface import noise_ceiling, surface_control
 from iclviz.questions import analyses as questions
 from iclviz.recording import Array, Recording
-from iclviz.snippets import of_conditions
-from iclviz.statements import no_room
+from iclviz.reporting.snippets import of_conditions
+from iclviz.reporting.statements import no_room
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, loading, options
 from iclviz.ui.asking import answer, answers, slot

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from iclviz.bundles import import_bundle, plan_import
 from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
 from iclviz.errors import UserError
+from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
 from iclviz.ui import loading, runs_table
 from iclviz.ui.choice import MOST_MEMBERS, choice, choose, choose_run

@@ -14,9 +14,9 @@ from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring, setting
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
-from iclviz.rebuilding import NO_MEASURE, TITLES, as_arguments
 from iclviz.recording import Recording
-from iclviz.statements import (
+from iclviz.reporting.recipes import NO_MEASURE, TITLES, as_arguments
+from iclviz.reporting.statements import (
     LEVEL_TITLES,
     MEASURE_TITLES,
     equivalence_sentence,

@@ -15,11 +15,11 @@ import pytest
 import iclviz
 from iclviz import analysis
 from iclviz.analysis.measures import Measuring
-from iclviz.bundles import import_bundle
 from iclviz.jobs.queue import Queue
-from iclviz.methods import methods
 from iclviz.primary import primary_measuring
 from iclviz.questions.codec import flattened
+from iclviz.reporting.bundles import import_bundle
+from iclviz.reporting.methods import methods
 from iclviz.store import Store
 from iclviz.tasks import task
 from iclviz.ui import choice

@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import iclviz
-from iclviz import analysis, saving
+from iclviz import analysis
 from iclviz.analysis.attention import largest_mass
 from iclviz.analysis.headlines import Headline, link_points
 from iclviz.analysis.item_maps import item_map
@@ -24,13 +24,14 @@ from iclviz.analysis.of_recording import embeddings
 from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.probing import STRENGTHS, Probe
 from iclviz.analysis.seeds import OverSeeds, over_seeds
-from iclviz.exporting import named
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
+from iclviz.reporting import figure_files
+from iclviz.reporting.export import named
+from iclviz.reporting.statements import MEASURE_TITLES
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import MEASURE_TITLES
 from iclviz.tasks import task
 
 FOLDER = Path("docs/images/figures")
@@ -307,7 +308,7 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
 
 def svg(figure: go.Figure) -> str:
     """The figure as SVG, without its random ids, so that a picture changes only with what it shows."""
-    text = saving.image(figure, "svg").decode()
+    text = figure_files.image(figure, "svg").decode()
     drawn = text.partition('id="defs-')[2].partition('"')[0]
     return re.sub(rf"\b(trace|[a-z]*cb)[0-9a-f]{{6}}(?=t|\b)|\b(defs-|topdefs-|clip|legend|g){drawn}", r"\1\2", text)
 

@@ -14,9 +14,9 @@ from iclviz.primary import primary_measuring
 from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Recording
+from iclviz.reporting.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import ENOUGH_SEEDS, seeds_scope
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import prepare, slot

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from iclviz.recording import Recording
-from iclviz.snippets import command_line, python
+from iclviz.reporting.snippets import command_line, python
 from iclviz.spec import RunSpec
 from iclviz.ui.choice import choice
 from iclviz.ui.comparing import Compared

@@ -11,9 +11,9 @@ from typing import Any, cast
 import plotly.graph_objects as go
 import streamlit as st
 
-from iclviz import saving
 from iclviz.errors import UserError
 from iclviz.figures import theme
+from iclviz.reporting import figure_files
 from iclviz.ui.plain import as_text
 
 HELP = {
@@ -26,11 +26,11 @@ HELP = {
 }
 """Kind of file -> what its button is for."""
 RESOLUTIONS: dict[bool, dict[int, str]] = {
-    False: {scale * saving.SCREEN_DPI: f"{scale}×" for scale in saving.SCREEN_SCALES},
-    True: {dpi: f"{dpi} dpi" for dpi in saving.PAPER_DPI},
+    False: {scale * figure_files.SCREEN_DPI: f"{scale}×" for scale in figure_files.SCREEN_SCALES},
+    True: {dpi: f"{dpi} dpi" for dpi in figure_files.PAPER_DPI},
 }
 """Whether it is for paper -> dots an inch of a PNG file -> what they are called."""
-DEFAULT_DPI = {False: 3 * saving.SCREEN_DPI, True: max(saving.PAPER_DPI)}
+DEFAULT_DPI = {False: 3 * figure_files.SCREEN_DPI, True: max(figure_files.PAPER_DPI)}
 DATA_ROWS_HEIGHT = 320
 
 
@@ -39,7 +39,7 @@ def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly
 
     draw: what draws it, called as `st.plotly_chart` with a copy that it may change.
     """
-    kind, caption = saving.name(figure), figure.layout.meta["caption"]
+    kind, caption = figure_files.name(figure), figure.layout.meta["caption"]
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
@@ -67,11 +67,11 @@ def _row(figure: go.Figure, name: str) -> None:
         with save:
             _buttons(figure, name)
     if shown:
-        st.dataframe(saving.frame(figure), hide_index=True, height=DATA_ROWS_HEIGHT, key=f"table-{name}")
+        st.dataframe(figure_files.frame(figure), hide_index=True, height=DATA_ROWS_HEIGHT, key=f"table-{name}")
 
 
 def _buttons(figure: go.Figure, name: str) -> None:
-    size = cast(saving.Size, _chosen_size(name))
+    size = cast(figure_files.Size, _chosen_size(name))
     on_paper = size != "screen"
     names = RESOLUTIONS[on_paper]
     dpi = st.segmented_control(
@@ -84,22 +84,22 @@ def _buttons(figure: go.Figure, name: str) -> None:
         help="Dots of a PNG file: times those of the screen, or an inch on paper. SVG and PDF are sharp at any.",
     )
     makers: dict[str, Callable[[], bytes]] = {
-        **{kind: partial(saving.image, figure, kind, size, dpi) for kind in saving.FORMATS},
-        **{kind: partial(make, figure) for kind, make in saving.DATA.items()},
+        **{kind: partial(figure_files.image, figure, kind, size, dpi) for kind in figure_files.FORMATS},
+        **{kind: partial(make, figure) for kind, make in figure_files.DATA.items()},
     }
-    missing = saving.browser() is None
+    missing = figure_files.browser() is None
     with st.container(horizontal=True, gap="small"):
         for kind, make in makers.items():
-            is_image = kind in saving.FORMATS
+            is_image = kind in figure_files.FORMATS
             st.download_button(
                 kind.capitalize() if kind == "parquet" else kind.upper(),
                 data=partial(_or_reason, make),
-                file_name=saving.file_name(name, kind, size),
-                mime=saving.TYPES[kind],
+                file_name=figure_files.file_name(name, kind, size),
+                mime=figure_files.TYPES[kind],
                 key=f"save-{name}-{kind}",
                 on_click="ignore",
                 disabled=missing and is_image,
-                help=saving.NO_BROWSER if missing and is_image else HELP[kind],
+                help=figure_files.NO_BROWSER if missing and is_image else HELP[kind],
             )
 
 
@@ -107,8 +107,8 @@ def _chosen_size(name: str) -> str:
     """The size for this figure; that of the figure before it is the default."""
     size = st.segmented_control(
         "Size",
-        saving.SIZES,
-        default=st.session_state.get("size of saved figures", saving.SIZES[0]),
+        figure_files.SIZES,
+        default=st.session_state.get("size of saved figures", figure_files.SIZES[0]),
         format_func=str.capitalize,
         required=True,
         key=f"size-{name}",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from iclviz.figures.wording import capital
-from iclviz.statements import pooling_title
+from iclviz.reporting.statements import pooling_title
 from iclviz.ui.choice import bound, keep_known
 from iclviz.ui.plain import as_text
 

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from iclviz.analysis.of_recording import PAGE_PERMUTATIONS
-from iclviz.methods import Resampling, methods
 from iclviz.recording import Recording
+from iclviz.reporting.methods import Resampling, methods
 from iclviz.ui.saving_comparison import comparison_button
 
 

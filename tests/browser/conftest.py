@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from iclviz.saving import browser as installed_browser
+from iclviz.reporting.figure_files import browser as installed_browser
 from tests.browser.dashboard import SIZE, run_demo, running
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"

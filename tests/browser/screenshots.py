@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from iclviz.saving import browser
+from iclviz.reporting.figure_files import browser
 from tests.browser.dashboard import LONGEST_RUN, SIZE, run_demo, running, settled
 
 PAGES = ("run", "summary", "compare", "prompts", "behaviour", "rsa", "probing", "attention")

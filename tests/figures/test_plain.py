@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from samples import DRAWN, score
 
-from iclviz import saving
 from iclviz.figures import FIGURES, score_by_condition, table
 from iclviz.figures.plain import as_written, in_pattern, read_back
+from iclviz.reporting import figure_files
 from iclviz.spans import ROLES
 
 MARKUP = '<b>x</b> <a href="http://example.org">y</a> &lt; &#65; %{y} </s>'
@@ -98,6 +98,6 @@ def test_long_words_along_an_axis_are_cut_and_leave_room():
 
 
 def test_an_image_shows_the_text_and_no_link():
-    drawn = saving.image(score_by_condition({f"A: {MARKUP[:50]}": score()}, score="Closeness"), "svg").decode()
+    drawn = figure_files.image(score_by_condition({f"A: {MARKUP[:50]}": score()}, score="Closeness"), "svg").decode()
     assert "<a " not in drawn
     assert MARKUP[:50] in unescape(re.sub(r"<[^>]*>", "", drawn))

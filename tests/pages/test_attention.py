@@ -7,9 +7,9 @@ import pytest
 import streamlit as st
 
 import iclviz
-from iclviz import saving
 from iclviz.figures.attention import attention_ratio_by_head
 from iclviz.jobs.queue import Queue
+from iclviz.reporting import figure_files
 from iclviz.store import Store
 from iclviz.ui import choice, selecting
 from tests.figures.samples import A, B, log_ratio
@@ -197,7 +197,7 @@ def test_marks_for_clicks_are_on_the_page_alone(monkeypatch):
     ratios = {A: log_ratio(12, 9), B: log_ratio(12, 9, seed=1)}
     ratios[A].mean[3, 4] = np.nan
     figure = attention_ratio_by_head(ratios)
-    before = saving.csv(figure)
+    before = figure_files.csv(figure)
     selecting.show_cells(figure, 3, 2)
     marks = [trace for trace in seen[0].data if trace.type == "scatter"]
     assert [len(trace.x) for trace in marks] == [12 * 9 - 1, 12 * 9]
@@ -205,7 +205,7 @@ def test_marks_for_clicks_are_on_the_page_alone(monkeypatch):
     assert len(seen[0].layout.shapes) == 2
     assert len(figure.data) == 2
     assert not figure.layout.shapes
-    assert saving.csv(figure) == before
+    assert figure_files.csv(figure) == before
 
 
 def test_ratios_that_are_bounds_are_counted_and_not_missing(chosen):

@@ -20,7 +20,7 @@ DRAWN = {
 def drawn(monkeypatch):
     """Every figure that a page draws, by name."""
     found = {}
-    monkeypatch.setattr("iclviz.ui.figure.saving.name", _keeping(found))
+    monkeypatch.setattr("iclviz.ui.figure.figure_files.name", _keeping(found))
     return found
 
 

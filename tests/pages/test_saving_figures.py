@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from iclviz import saving
+from iclviz.reporting import figure_files
 
 
 def page():
@@ -58,7 +58,7 @@ def test_the_size_changes_what_a_png_file_can_have(opened):
 
 
 def test_without_a_browser_images_are_disabled_and_say_why(monkeypatch):
-    monkeypatch.setattr(saving, "browser", lambda: None)
+    monkeypatch.setattr(figure_files, "browser", lambda: None)
     test = AppTest.from_function(page, default_timeout=60)
     test.session_state[f"save-{NAME}"] = True
     disabled = {button.label: button.help for button in buttons(test.run()) if button.disabled}
@@ -70,5 +70,5 @@ def test_the_numbers_are_shown_as_a_table(opened):
     opened.toggle[0].set_value(True).run()
     from samples import drawn
 
-    written = pd.read_csv(io.BytesIO(saving.csv(drawn("alignment-by-layer"))))
+    written = pd.read_csv(io.BytesIO(figure_files.csv(drawn("alignment-by-layer"))))
     assert len(opened.dataframe[0].value) == len(written)

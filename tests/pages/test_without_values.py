@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import iclviz
-from iclviz.exporting import export
+from iclviz.reporting.export import export
 from iclviz.store import Store
 from iclviz.tasks import task
 from tests.pages.conftest import opened, record, said, sealed_again, widget, with_model
@@ -76,7 +76,7 @@ def test_the_summary_of_answers_that_all_differ_says_that_nothing_has_a_value(ch
 
 @pytest.mark.parametrize("name", ["all answers differ", "relevant text alone"])
 def test_a_bundle_leaves_out_what_has_no_value_and_says_why(name, chosen, long_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("iclviz.saving.browser", lambda: None)
+    monkeypatch.setattr("iclviz.reporting.figure_files.browser", lambda: None)
     choices = chosen_task(name, chosen, long_model, tmp_path, 20)
     record(choices)
     keys = [iclviz.runs()[place].key for place in (0, 1)]

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 import iclviz
 from iclviz import analysis, figures
 from iclviz.cli import app
+from iclviz.reporting.snippets import command_line, of_conditions, python
 from iclviz.resolve import resolve
-from iclviz.snippets import command_line, of_conditions, python
 from iclviz.spec import Demonstrations, RunSpec
 
 

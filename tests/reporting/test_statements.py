@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import compare, headline, score_difference
+from iclviz.reporting.statements import Setting, change_sentence, contrast_note, p_value, scope, sentences
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.statements import Setting, change_sentence, contrast_note, p_value, scope, sentences
 from tests.analysis.conftest import recording  # noqa: F401
 from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import iclviz
-from iclviz import saving
-from iclviz.bundles import import_bundle
 from iclviz.errors import StoreError, UserError
-from iclviz.exporting import export, labelled
+from iclviz.reporting import figure_files
+from iclviz.reporting.bundles import import_bundle
+from iclviz.reporting.export import export, labelled
 from iclviz.spec import Demonstrations
 from iclviz.store import Store
 
@@ -31,7 +31,7 @@ def keys(tiny_model):
 
 @pytest.fixture
 def no_browser(monkeypatch):
-    monkeypatch.setattr(saving, "browser", lambda: None)
+    monkeypatch.setattr(figure_files, "browser", lambda: None)
 
 
 @pytest.mark.usefixtures("no_browser")
@@ -78,10 +78,10 @@ def test_an_image_is_made_where_there_is_a_browser(keys, tmp_path):
     from iclviz.figures import attention_split
 
     figure = attention_split({"A": iclviz.analysis.role_split(iclviz.load(keys[0]))})
-    assert saving.image(figure, "png").startswith(b"\x89PNG")
-    svg = saving.image(figure, "svg")
+    assert figure_files.image(figure, "png").startswith(b"\x89PNG")
+    svg = figure_files.image(figure, "svg")
     assert b"Where attention goes" in svg
-    assert saving.image(figure, "pdf").startswith(b"%PDF")
+    assert figure_files.image(figure, "pdf").startswith(b"%PDF")
 
 
 @pytest.mark.usefixtures("no_browser")
@@ -90,7 +90,7 @@ def test_without_a_browser_an_image_says_what_to_install(keys):
 
     figure = attention_split({"A": iclviz.analysis.role_split(iclviz.load(keys[0]))})
     with pytest.raises(UserError, match="apt install chromium"):
-        saving.image(figure, "png")
+        figure_files.image(figure, "png")
 
 
 @pytest.mark.usefixtures("no_browser")

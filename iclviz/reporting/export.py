@@ -20,15 +20,16 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from iclviz import __version__, saving
-from iclviz.bundles import FILE, FORMAT
+from iclviz import __version__
 from iclviz.disk import writing
 from iclviz.errors import AnalysisError, StoreError
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
-from iclviz.methods import methods
-from iclviz.rebuilding import Headline, Recipe, recipes, script
 from iclviz.recording import Recording
+from iclviz.reporting import figure_files
+from iclviz.reporting.bundles import FILE, FORMAT
+from iclviz.reporting.methods import methods
+from iclviz.reporting.recipes import Headline, Recipe, recipes, script
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
@@ -109,9 +110,9 @@ def _write_tables(recordings: Sequence[Recording], folder: Path, formulas: bool)
     for recording in recordings:
         rows = items(recording)
         # A bare carriage return in a response ends a row unless every text is quoted.
-        written = saving.as_csv(rows, formulas, quoting=csv.QUOTE_NONNUMERIC)
+        written = figure_files.as_csv(rows, formulas, quoting=csv.QUOTE_NONNUMERIC)
         (folder / f"{recording.key}.csv").write_bytes(written)
-        (folder / f"{recording.key}.parquet").write_bytes(saving.as_parquet(rows))
+        (folder / f"{recording.key}.parquet").write_bytes(figure_files.as_parquet(rows))
 
 
 def _write_tasks(names: Sequence[str], folder: Path) -> None:
@@ -142,14 +143,14 @@ def _write_figures(
 
 
 def _write_figure(figure: go.Figure, folder: Path, formulas: bool) -> None:
-    name = saving.name(figure)
-    for kind, make in saving.DATA.items():
-        made = saving.csv(figure, formulas) if kind == "csv" else make(figure)
-        (folder / saving.file_name(name, kind)).write_bytes(made)
-    if saving.browser() is not None:
-        for size in saving.SIZES:
-            for kind in saving.FORMATS:
-                (folder / saving.file_name(name, kind, size)).write_bytes(saving.image(figure, kind, size))
+    name = figure_files.name(figure)
+    for kind, make in figure_files.DATA.items():
+        made = figure_files.csv(figure, formulas) if kind == "csv" else make(figure)
+        (folder / figure_files.file_name(name, kind)).write_bytes(made)
+    if figure_files.browser() is not None:
+        for size in figure_files.SIZES:
+            for kind in figure_files.FORMATS:
+                (folder / figure_files.file_name(name, kind, size)).write_bytes(figure_files.image(figure, kind, size))
 
 
 def named(recording: Recording) -> str:

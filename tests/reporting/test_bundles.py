@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iclviz.bundles import import_bundle, plan_import
 from iclviz.curating import Annotation, annotate, annotation
 from iclviz.disk import checksum
 from iclviz.errors import StoreError
 from iclviz.formats import NewerError
 from iclviz.keys import Origin, key_of
+from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Store
 from iclviz.tasks import task
 from iclviz.versions import CAPTURE, PROMPTS
@@ -163,7 +163,7 @@ def deflated(path, name, zeros):
 
 def test_a_bundle_that_unpacks_to_far_more_than_it_is_is_refused(exported, store, monkeypatch):
     archive = deflated(_zipped(exported), f"{KEY}/tokens.safetensors", 20_000_000)
-    monkeypatch.setattr("iclviz.bundles.SMALL_BYTES", 10**6)
+    monkeypatch.setattr("iclviz.reporting.bundles.SMALL_BYTES", 10**6)
     with pytest.raises(StoreError, match="times its size"):
         import_bundle(store, Path(archive))
     assert not list(store.folder.glob(".importing-*"))
@@ -171,10 +171,10 @@ def test_a_bundle_that_unpacks_to_far_more_than_it_is_is_refused(exported, store
 
 def test_a_bundle_that_is_too_large_has_too_many_files_or_too_deep_folders_is_refused(exported, store, monkeypatch):
     archive = Path(_zipped(exported))
-    monkeypatch.setattr("iclviz.bundles.MOST_BYTES", 1000)
+    monkeypatch.setattr("iclviz.reporting.bundles.MOST_BYTES", 1000)
     with pytest.raises(StoreError, match="unpacks to"):
         import_bundle(store, archive)
-    monkeypatch.setattr("iclviz.bundles.MOST_FILES", 3)
+    monkeypatch.setattr("iclviz.reporting.bundles.MOST_FILES", 3)
     with pytest.raises(StoreError, match="files"):
         import_bundle(store, archive)
     monkeypatch.undo()

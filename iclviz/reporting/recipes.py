@@ -18,8 +18,8 @@ from iclviz.errors import AnalysisError
 from iclviz.figures.wording import capital
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
+from iclviz.reporting.statements import MEASURE_TITLES, seeds_scope
 from iclviz.spec import RunSpec
-from iclviz.statements import MEASURE_TITLES, seeds_scope
 from iclviz.tasks import Task, task
 
 

@@ -20,9 +20,9 @@ from iclviz.models.presets import PRESETS
 from iclviz.primary import primary_measuring
 from iclviz.recorded import without_folder
 from iclviz.recording import Recording
-from iclviz.references import bibliography
+from iclviz.reporting.references import bibliography
+from iclviz.reporting.statements import pooling_title
 from iclviz.spec import RunSpec
-from iclviz.statements import pooling_title
 from iclviz.tasks import Task, task
 
 CITATION = re.compile(r"\[@([^\]]+)\]")

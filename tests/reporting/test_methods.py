@@ -6,8 +6,8 @@ import pytest
 
 import iclviz
 from iclviz.errors import SpecError
-from iclviz.methods import Resampling, methods
-from iclviz.references import BIBTEX
+from iclviz.reporting.methods import Resampling, methods
+from iclviz.reporting.references import BIBTEX
 from iclviz.spec import Demonstrations
 
 

@@ -1,0 +1,1 @@
+"""What is written out for people: figures as files, recipes, bundles, snippets, methods, references, sentences."""
