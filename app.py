@@ -1,6 +1,4 @@
-"""The dashboard: page list, the sidebar's choice of A and B; everything else is in `pages/` and `iclviz/`."""
-
-from pathlib import Path
+"""The dashboard: its pages in sections, the sidebar's choice of A and B; all else is in `pages/` and `iclviz/`."""
 
 import streamlit as st
 
@@ -9,29 +7,15 @@ from iclviz.ui import choice, controls, loading, recent
 from iclviz.ui.asking import only_what_is_shown
 from iclviz.ui.login import ask_for_login
 from iclviz.ui.look import heading, set_look
+from iclviz.ui.page_files import SECTIONS, Page, pages
 from iclviz.ui.plain import lines_as_text
-
-PAGES = {
-    "Run": "play_circle",
-    "Runs": "table_rows",
-    "Summary": "summarize",
-    "Compare": "stacked_line_chart",
-    "Prompts": "article",
-    "Behaviour": "monitoring",
-    "RSA": "grid_on",
-    "Probing": "network_node",
-    "Attention": "visibility",
-    "Glossary": "menu_book",
-}
-
 
 FRONT = "iclviz"
 
 
-def page(title: str, icon: str) -> "st.Page":
-    """The page of a file in `pages/`."""
-    path = Path(__file__).parent / "pages" / f"{title.lower()}.py"
-    return st.Page(path, title=title, icon=f":material/{icon}:", url_path=title.lower())
+def navigable(page: Page) -> "st.Page":
+    """A page as the navigation takes it."""
+    return st.Page(page.path, title=page.title, icon=f":material/{page.icon}:", url_path=page.address)
 
 
 def front() -> None:
@@ -39,20 +23,28 @@ def front() -> None:
     is_used = bool(loading.store().summaries())
     if is_used and not st.query_params.to_dict():
         recent.show_newest()
-    st.switch_page(pages["Summary" if is_used else "Run"])
+    st.switch_page(shown["Summary" if is_used else "Run"])
 
 
 set_look()
 ask_for_login()
 choice.read_url()
-pages = {title: page(title, icon) for title, icon in PAGES.items()}
+found = {page.title: page for page in pages()}
+shown = {title: navigable(page) for title, page in found.items()}
+sections = {
+    words: [shown[title] for title, page in found.items() if page.section == name] for name, words in SECTIONS.items()
+}
 current = st.navigation(
-    [st.Page(front, title=FRONT, default=True, visibility="hidden"), *pages.values()], position="top"
+    {
+        "": [st.Page(front, title=FRONT, default=True, visibility="hidden")],
+        **{words: within for words, within in sections.items() if within},
+    },
+    position="top",
 )
 try:
     if current.title == FRONT:
         current.run()
-    heading(current.title)  # before what takes its time: the sidebar's look at the tasks, the page's own imports
+    heading(found[current.title])  # before what takes its time: the sidebar's look at the tasks, the page's imports
     controls.sidebar()
     choice.write_url()
     choice.say_refused()

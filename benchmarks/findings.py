@@ -15,18 +15,21 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis
+from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.headlines import PRIMARY, Headline
-from iclviz.analysis.measures import Measuring, first_layer
-from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.measure import Measuring
+from iclviz.analysis.measures import measure_named
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.wording import capital
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring, setting
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.methods import methods
-from iclviz.reporting.statements import MEASURE_TITLES, number, p_value, scope, sentences
+from iclviz.reporting.scope import scope
+from iclviz.reporting.statements import number, p_value, sentences
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import Task, task
 
@@ -214,9 +217,10 @@ def changes_table(of: Task, comparison: Comparison, measuring: Measuring) -> Ite
 
 def figures(of: Task, comparison: Comparison, found: Headline, limits: str) -> dict[str, go.Figure]:
     """The links within groups, and the change of the primary alignment."""
-    titles = {name: f"{MEASURE_TITLES[name][0].upper()}{MEASURE_TITLES[name][1:]}" for name in found.links["within"]}
-    links = {titles[name]: link for name, link in found.links["within"].items()}
-    firsts = {titles[name]: first_layer(name) for name in titles}
+    links = found.links["within"]
+    measures = {name: measure_named(name) for name in links}
+    titles = {name: capital(one.title) for name, one in measures.items()}
+    firsts = {name: one.first_layer for name, one in measures.items()}
     hypothesis = of.primary.hypothesis
     change = analysis.alignment_change(comparison, hypothesis, of.primary.pooling)
     measure = f"alignment with “{of.titles[hypothesis]}”"
@@ -225,7 +229,7 @@ def figures(of: Task, comparison: Comparison, found: Headline, limits: str) -> d
     of_ratio = "log attention ratio of the last prompt token"
     return {
         "attention": FIGURES["change-by-layer"]({"B − A": ratio}, measure=of_ratio, first=1, demonstrations=limits),
-        "links": FIGURES["link-by-layer"](links, score=score, first=firsts, demonstrations=limits),
+        "links": FIGURES["link-by-layer"](links, score=score, titles=titles, first=firsts, demonstrations=limits),
         "alignment": FIGURES["change-by-layer"]({"B − A": change}, measure=measure, demonstrations=limits),
     }
 

@@ -33,12 +33,12 @@ import numpy as np
 
 import iclviz
 from iclviz import owner
+from iclviz.answers import Answers
 from iclviz.curating import Annotation, annotate, annotation, annotation_problem
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.questions import analyses
-from iclviz.questions.answers import Answers
 from iclviz.recorded import check_lazy
 from iclviz.recording import Recording
 from iclviz.reporting.bundles import import_bundle

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from iclviz import analysis
-from iclviz.analysis.measures import Measuring
+from iclviz.analysis.measure import Measuring
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped

@@ -10,6 +10,11 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "app.py").is_file() else None
 
 
+def dashboard_folder() -> Path:
+    """Where `app.py` lies: the checkout, or inside the installed package."""
+    return checkout() or Path(__file__).parent / "dashboard"
+
+
 def user_folder() -> Path:
     """The user's own folder for models and recordings, `~/.cache/iclviz`."""
     return Path.home() / ".cache" / "iclviz"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from iclviz.analysis.headlines import PRIMARY
-from iclviz.analysis.measures import Measuring
+from iclviz.analysis.measure import Measuring
 from iclviz.recording import Recording
 from iclviz.reporting.statements import Setting
 from iclviz.spec import RunSpec
@@ -20,6 +20,13 @@ def primary_measuring(of: Task, recording: Recording) -> Measuring:
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else None
     label = primary.label if primary.label in recording.groups else None
     return replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=primary.pooling, metric=primary.metric)  # type: ignore[arg-type]
+
+
+def usual_measuring(of: Task, recording: Recording) -> Measuring:
+    """How pages measure a recording until something else is chosen: as the primary analysis, but the attention is that
+    of the response.
+    """
+    return replace(primary_measuring(of, recording), rows="response")
 
 
 def setting(of: Task, a: RunSpec, b: RunSpec) -> Setting:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from iclviz.addresses import check_open
@@ -25,7 +24,7 @@ from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.starting import Process, ensure_analyst, ensure_worker
 from iclviz.owner import owner
-from iclviz.places import checkout
+from iclviz.places import dashboard_folder
 from iclviz.store import Store
 
 READY_SECONDS = 60
@@ -58,11 +57,6 @@ class Stop:
     def ask(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         self.asked = True
-
-
-def dashboard_folder() -> Path:
-    """Where `app.py` lies: the checkout, or inside the installed package."""
-    return checkout() or Path(__file__).parent / "dashboard"
 
 
 def serve(host: str, port: int) -> int:

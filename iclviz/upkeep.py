@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from iclviz.answers import Answers
 from iclviz.curating import annotation_problem, discarded, forget_discarded
 from iclviz.disk import size_of
 from iclviz.errors import StoreError
 from iclviz.formats import NewerError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
-from iclviz.questions.answers import Answers
 from iclviz.rows import SET_ASIDE
 from iclviz.store import Ailing, Store
 from iclviz.tasks.task_files import kept

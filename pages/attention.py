@@ -4,41 +4,59 @@ one block or head by itself, over items and on the text of one.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
-from iclviz.analysis.attention import By, Heads, LogRatioSummary, Per, Rows, first_token_roles, largest_mass
-from iclviz.analysis.measures import Measuring
-from iclviz.analysis.of_recording import demonstration_scope
+from iclviz import analysis
+from iclviz.analysis.attention import By, first_token_roles, largest_mass
+from iclviz.analysis.measure import ROWS, Measuring
 from iclviz.errors import StoreError, UserError
-from iclviz.figures.attention import (
-    JOINED,
-    OF,
-    attention_ratio_by_head,
-    attention_ratio_by_layer,
-    attention_ratio_over_items,
-    attention_split,
-)
-from iclviz.figures.changes import change_by_head, change_by_layer
+from iclviz.figures.attention import attention_ratio_over_items
+from iclviz.figures.changes import change_by_head
 from iclviz.figures.heads import attention_of_head, attention_on_text, reading
-from iclviz.questions import analyses as questions
+from iclviz.primary import usual_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.snippets import of_conditions
-from iclviz.spans import ROLES
-from iclviz.ui import jobs, loading, options
-from iclviz.ui.asking import answers, slot
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.tasks import task
+from iclviz.ui import jobs, loading, measures, options
+from iclviz.ui.asking import answer, answers, slot
 from iclviz.ui.choice import bound, keep_known
-from iclviz.ui.comparing import compared, look_further, seeds_button
+from iclviz.ui.comparing import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
-from iclviz.ui.figure import show
+from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_attention
 from iclviz.ui.selecting import show_blocks, show_cells
+
+PAGE = {
+    "title": "Attention",
+    "icon": "visibility",
+    "section": "inside",
+    "order": 3,
+    "question": "Does attention go to the text that matters?",
+    "invitation": "Where attention goes",
+    "fields": {
+        "over": "relevant",
+        "under": "irrelevant",
+        "heads": "mean",
+        "rows": "response",
+        "per": "token",
+        "shown": "",
+        "layer": (15, 0, 1000),
+        "head": "",
+        "item": (0, 0, 4096),
+        "shaded": "role",
+        "sinks": False,
+        "section": "",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -51,64 +69,45 @@ class Place:
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: conditions by label, and how their ratio is made."""
+    """What the page shows: a measure of conditions, label -> recording."""
 
-    pairs: dict[str, Recording]
-    how: Measuring
+    shown: measures.Shown
+
+    @property
+    def pairs(self) -> Mapping[str, Recording]:
+        """The conditions by label."""
+        return self.shown.conditions
+
+    @property
+    def how(self) -> Measuring:
+        """How their ratio is made."""
+        return self.shown.how
 
     @property
     def scope(self) -> str:
         """What statements are limited to."""
-        return demonstration_scope(self.pairs.values())
-
-    @property
-    def measure(self) -> str:
-        """The measure's name in captions."""
-        counted = "" if self.how.per == "token" else ", all its text"
-        return (
-            f"log attention ratio of {self.how.over} over {self.how.under} text{counted}, of {OF[self.how.rows]}, "
-            f"{JOINED[self.how.heads]}"
-        )
+        return self.shown.demonstrations
 
     @property
     def roles(self) -> dict[str, Any]:
-        """What the figures of the ratio say of it."""
+        """Roles and rows, as analyses and figures of heads call them."""
         return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows, "per": self.how.per}
 
     @property
-    def joined(self) -> dict[str, Any]:
-        """The same of those in which heads are joined."""
-        return {**self.roles, "heads": self.how.heads}
+    def each(self) -> dict[str, tuple[str, ...]]:
+        """Each condition by itself, as recipes ask of it."""
+        return {label: (label,) for label in self.pairs}
 
-    def log_ratios(self, by_head: bool = False) -> dict[str, LogRatioSummary]:
-        """Each condition's mean log ratio, (L,) or (L, H)."""
-        of = questions.log_ratio_by_head if by_head else questions.log_ratio
-        return answers({label: of.of([one.key], self.how) for label, one in self.pairs.items()})
-
-
-def view_of(pairs: dict[str, Recording]) -> View:
-    """The page's controls."""
-    columns = st.columns(5)
-    with columns[0]:
-        over = options.select("over", "Attention to", ROLES, None, "relevant")
-    with columns[1]:
-        under = options.select("under", "Relative to", ROLES, None, "irrelevant")
-    with columns[2]:
-        names = {"mean": "Mean", "max": "Strongest"}
-        heads = cast(Heads, options.select("heads", "Heads", ["mean", "max"], names))
-    with columns[3]:
-        names = {"response": "Response", "last": "Prompt's end"}
-        rows = cast(Rows, options.select("rows", "Attention of", ["response", "last"], names))
-    with columns[4]:
-        names = {"token": "Per token", "mass": "All its text"}
-        per = cast(Per, options.select("per", "Counted", ["token", "mass"], names))
-    return View(pairs, Measuring(over=over, under=under, heads=heads, rows=rows, per=per))
+    def drawn(self, recipe: Recipe) -> go.Figure:
+        """The figure of a recipe of the conditions."""
+        return recipe.draw(answers(recipe.questions(self.pairs)), self.pairs)
 
 
 def missing(view: View) -> None:
     """Why ratios are missing, with how many, and how many are bounds."""
-    reasons = answers({label: questions.missing.of([one.key], view.how) for label, one in view.pairs.items()})
-    bounds = answers({label: questions.bounded.of([one.key], view.how) for label, one in view.pairs.items()})
+    ratio = (view.how.over, view.how.under, view.how.heads, view.how.rows)
+    reasons = answers({label: analysis.missing_reasons.of([one.key], *ratio) for label, one in view.pairs.items()})
+    bounds = answers({label: analysis.n_bounded_ratios.of([one.key], *ratio) for label, one in view.pairs.items()})
     for label, one in view.pairs.items():
         total = one.n_items * one.n_layers
         for reason, count in reasons[label].items():
@@ -123,7 +122,7 @@ def missing(view: View) -> None:
 
 def sinks(view: View) -> None:
     """How much attention the first token's role takes, and which of the ratio's roles hold that token."""
-    asked = {label: questions.split.of([one.key], view.how.rows) for label, one in view.pairs.items()}
+    asked = {label: analysis.role_split.of([one.key], view.how.rows) for label, one in view.pairs.items()}
     masses = {label: float(split["special"].mean()) for label, split in answers(asked).items()}
     taken = ", ".join(f"{mass:.0%} in {as_text(label.partition(':')[0])}" for label, mass in masses.items())
     st.caption(
@@ -149,69 +148,70 @@ def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
     block = show_layer_control(last, first=1)
-    found = answers({label: questions.log_ratio_of_items.of([one.key], view.how) for label, one in view.pairs.items()})
+    joined = {**view.roles, "heads": view.how.heads}
+    found = answers({label: analysis.log_attention_ratio.of([one.key], **joined) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
-    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **view.joined))
+    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **joined))
 
 
 def change(view: View) -> None:
     """B minus A, by block and by head, over all demonstration seeds that both have."""
-    chosen = compared(view.pairs)
-    if chosen is None:
-        return
-    found = answers(
-        {by_head: questions.log_ratio_change.of(chosen.key, view.how, by_head) for by_head in (False, True)}
-    )
-    show(change_by_layer({"B − A": found[False]}, measure=view.measure, first=1, demonstrations=chosen.scope))
-    show(change_by_head(found[True], measure=view.measure, demonstrations=chosen.scope))
-    seeds_button(chosen)
+    measures.show_change(view.shown)
+    chosen = compared(dict(view.pairs))
+    if chosen is not None:
+        subject = view.shown.measure.change_subject(view.shown.first, view.how, view.shown.of.titles)
+        found = answer(analysis.log_ratio_change.of(chosen.key, view.how, by_head=True))
+        show(change_by_head(found, measure=subject, demonstrations=chosen.scope))
 
 
 def relevance(view: View) -> None:
     """The same text when it is relevant against when it is not, in each condition."""
     for tab, (label, one) in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs.items(), strict=True):
         with tab, slot():
-            found = answers({deep: questions.relevance.of([one.key], view.how, deep) for deep in (False, True)})
-            said = {"versus": "relevant − chance", "demonstrations": demonstration_scope([one])}
-            measure = "share of attention to the same text"
-            show(change_by_layer({label: found[False]}, measure=measure, first=1, **said), name=label)
-            show(change_by_head(found[True], measure=measure, **said), name=label)
+            words = {
+                "measure": "share of attention to the same text",
+                "versus": "relevant − chance",
+                "demonstrations": demonstration_scope([one]),
+            }
+            for by_head, figure, further in ((False, "change_by_layer", {"first": 1}), (True, "change_by_head", {})):
+                given = {"measuring": view.how, "by_head": by_head}
+                recipe = Recipe(
+                    analysis.relevance_test, {label: (label,)}, figure, given, {**words, **further}, alone=by_head
+                )
+                show_recipe(recipe, view.pairs, name=label)
 
 
 def further(view: View) -> None:
     """The further analyses, one at a time."""
     sections: dict[str, Callable[[View], None]] = {
-        "B minus A": change,
-        "Over items": over_items,
+        name: lambda view, show=show: show(view.shown)  # type: ignore[misc]
+        for name, show in measures.SECTIONS.items()
     }
+    if view.shown.measure.first_layer:
+        sections |= {"B minus A": change, "Over items": over_items}
     if any("position" in one.groups for one in view.pairs.values()):
         sections["Relevant against not"] = relevance
     look_further(sections, view)
 
 
 def by_block(view: View, at: Place) -> None:
-    """The ratio by block."""
-    show_blocks(attention_ratio_by_layer(view.log_ratios(), demonstrations=view.scope, **view.joined), at.block)
-
-
-def copied(view: View) -> None:
-    """The page's main figure, to copy."""
-    how = view.joined
-    copy_as(view.pairs, of_conditions("ratios", "recording_log_ratio", (), how, "attention_ratio_by_layer", how))
+    """The measure by block."""
+    show_blocks(view.drawn(view.shown.recipe), at.block)
 
 
 def by_head(view: View, at: Place) -> None:
     """The ratio by block and head."""
-    found = view.log_ratios(by_head=True)
-    figure = attention_ratio_by_head(found, demonstrations=view.scope, **view.roles)
-    show_cells(figure, at.block, at.head)
+    drawn = {**view.roles, "demonstrations": view.scope}
+    recipe = Recipe(analysis.recording_log_ratio_by_head, view.each, "attention_ratio_by_head", view.roles, drawn)
+    show_cells(view.drawn(recipe), at.block, at.head)
 
 
 def split(view: View, at: Place) -> None:
     """Where all attention goes, by block."""
-    found = answers({label: questions.split.of([one.key], view.how.rows) for label, one in view.pairs.items()})
-    show_blocks(attention_split(found, rows=view.how.rows, demonstrations=view.scope), at.block)
+    rows = {"rows": view.how.rows}
+    recipe = Recipe(analysis.role_split, view.each, "attention_split", rows, {**rows, "demonstrations": view.scope})
+    show_blocks(view.drawn(recipe), at.block)
 
 
 def place_of(view: View) -> Place:
@@ -229,7 +229,7 @@ def place_of(view: View) -> Place:
 def one_place(view: View, ratio: View, at: Place) -> None:
     """What one block or head attends to, role by role, and the numbers of its ratio."""
     how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows}
-    found = answers({label: questions.shares.of([one.key], **how) for label, one in view.pairs.items()})
+    found = answers({label: analysis.recording_role_shares.of([one.key], **how) for label, one in view.pairs.items()})
     show(attention_of_head(found, demonstrations=view.scope, **how))
     if ratio.pairs:
         ratio_table(ratio, at)
@@ -239,13 +239,16 @@ def ratio_table(ratio: View, at: Place) -> None:
     """The numbers of the ratio in one block or head."""
     index = (at.block - 1,) if at.head is None else (at.block - 1, at.head)
     rows = []
-    for label, of in ratio.log_ratios(at.head is not None).items():
+    joined: dict[str, Any] = {} if at.head is not None else {"heads": ratio.how.heads}
+    summary = analysis.recording_log_ratio if at.head is None else analysis.recording_log_ratio_by_head
+    found = answers({name: summary.of([one.key], **joined, **ratio.roles) for name, one in ratio.pairs.items()})
+    for label, of in found.items():
         mean, low, high = (
             "–" if np.isnan(values[index]) else f"{values[index]:.3f}".replace("-", "−")
-            for values in (of.mean, of.low, of.high)
+            for values in (of.estimate, of.low, of.high)
         )
-        joined = "Log ratio in the strongest head" if at.head is None and ratio.how.heads == "max" else "Log ratio"
-        numbers = {joined: mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
+        title = "Log ratio in the strongest head" if at.head is None and ratio.how.heads == "max" else "Log ratio"
+        numbers = {title: mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
         rows.append({"Condition": as_text(label), **numbers})
     st.table(rows, border="horizontal", hide_index=True)
 
@@ -292,7 +295,7 @@ def on_text(view: View, at: Place) -> None:
     shown = kept if by == "token" else {label: view.pairs[label] for label in places}
     how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows, "by": by}
     found = answers(
-        {label: questions.on_text.of([one.key], places[label], **how) for label, one in shown.items() if one}
+        {label: analysis.attention_on_text.of([one.key], places[label], **how) for label, one in shown.items() if one}
     )
     with right:
         with_sinks = scaled_with_sinks(any(one.sinks.any() for one in found.values()))
@@ -342,7 +345,7 @@ def closely(view: View, ratio: View) -> None:
                 with tab:
                     draw(of, at)
         if ratio.pairs:
-            copied(ratio)
+            copy_as(ratio.pairs, ratio.shown.recipe)
     with slot():
         one_place(view, ratio, at)
     with slot():
@@ -350,17 +353,21 @@ def closely(view: View, ratio: View) -> None:
 
 
 pairs = recorded()
-view = view_of(pairs)
+first = next(iter(pairs.values()))
+of = task(first.spec.task)
+usual = usual_measuring(of, first)
+measure = measures.chosen("attention", first, usual)
+assert measure is not None  # every recording has attention
+how = options.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, of, usual)
+view = View(measures.Shown(measure, pairs, how, of, demonstration_scope(pairs.values())))
 with slot():
     missing(view)
     sinks(view)
-    found = view.log_ratios()
-    ratio = View({label: one for label, one in pairs.items() if np.isfinite(found[label].mean).any()}, view.how)
-    if not ratio.pairs:
-        st.info(
-            f"No condition has both {view.how.over} and {view.how.under} text, so there is no ratio; the split is "
-            "below."
-        )
+    found = answers({label: analysis.measured.of([one.key], measure.name, how) for label, one in pairs.items()})
+    there = {label: one for label, one in pairs.items() if np.isfinite(found[label].estimate).any()}
+    ratio = View(replace(view.shown, conditions=there))
+    if not there:
+        st.info(f"No condition has both {how.over} and {how.under} text, so there is no ratio; the split is below.")
     closely(view, ratio)
-    if ratio.pairs:
+    if there:
         further(ratio)

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
+from iclviz import analysis
 from iclviz.analysis.behaviour import ScoreSummary
-from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.analysis.pairs import Comparison, compare
+from iclviz.analysis.comparison import Comparison, compare
 from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
-from iclviz.questions import analyses as questions
 from iclviz.recording import Recording
-from iclviz.reporting.snippets import of_conditions
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.reporting.scope import scope as limits_of
 from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
-from iclviz.reporting.statements import scope as limits_of
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, options
 from iclviz.ui.asking import answer, slot
@@ -19,6 +19,16 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
 from iclviz.ui.plain import as_text
+
+PAGE = {
+    "title": "Behaviour",
+    "icon": "monitoring",
+    "section": "compare",
+    "order": 2,
+    "question": "How well does the model do?",
+    "invitation": "The scores",
+    "fields": {"score": ""},
+}
 
 
 def parse_lines(recordings: dict[str, Recording]) -> None:
@@ -92,7 +102,8 @@ def by_level(recordings: dict[str, Recording], score: str, of: Task) -> None:
     chosen = compared(recordings)
     if chosen is None:
         return
-    levels, effect = answer(questions.score_levels.of(chosen.key, of.contrast, score))
+    levels = answer(analysis.score_by_level.of(chosen.key, of.contrast, score))
+    effect = answer(analysis.score_effect.of(chosen.key, of.contrast, score))
     st.markdown(f"**By {of.contrast.factor}**")
     st.table(level_rows(levels))
     limits = limits_of(chosen.comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
@@ -121,8 +132,9 @@ with left:
 with right:
     show(score_distribution(summaries, score=title, better=better, demonstrations=scope))
 show(score_over_k(k_curve(comparable, score), score=title, better=better, demonstrations=scope))
-drawn = {"score": title, "better": better}
-copy_as(comparable, of_conditions("scores", "score_summary", (score,), {}, "score_by_condition", drawn))
+drawn = {"score": title, "better": better, "demonstrations": scope}
+each = {label: (label,) for label in comparable}
+copy_as(comparable, Recipe(analysis.score_summary, each, "score_by_condition", {"score": score}, drawn))
 st.caption(
     "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
     "run more values of k to fill it."

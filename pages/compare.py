@@ -1,30 +1,25 @@
 """Up to eight conditions at once: a k curve, seeds, kinds of demonstrations, models, or chosen runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.attention import LogRatioSummary
-from iclviz.analysis.behaviour import ScoreSummary, n_independent
-from iclviz.analysis.measures import Measuring
-from iclviz.analysis.of_recording import demonstration_scope, is_number, probed_labels
-from iclviz.analysis.probing import Probe
-from iclviz.analysis.rsa import METRICS, AlignmentTest, Metric
-from iclviz.analysis.seeds import OverSeeds, over_seeds
+from iclviz import analysis
+from iclviz.analysis.behaviour import n_independent
+from iclviz.analysis.measure import HYPOTHESIS, LABEL, METRIC, POOLING, Measure, Measuring
+from iclviz.analysis.measures import all_measures
+from iclviz.analysis.seeds import joined_over_seeds
 from iclviz.analysis.statistics import MIN_UNITS
+from iclviz.analysis.wording import capital
 from iclviz.figures import wording
-from iclviz.figures.probing import MEASURES
-from iclviz.figures.sets import measure_of_set, score_of_set
+from iclviz.figures.sets import score_of_set
 from iclviz.figures.similarity import similarity_by_condition
 from iclviz.primary import primary_measuring
-from iclviz.questions import analyses as questions
-from iclviz.questions.question import Question
-from iclviz.recording import Array, Recording
-from iclviz.reporting.statements import seeds_scope
-from iclviz.spec import RunSpec
+from iclviz.recording import Recording
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope, seeds_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import analyses, jobs, options, sets
 from iclviz.ui.asking import answers, slot
@@ -36,7 +31,26 @@ from iclviz.ui.figure import show
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain import as_text, lines_as_text
 
-ALIGNMENT = "Alignment (Spearman's rho)"
+PAGE = {
+    "title": "Compare",
+    "icon": "stacked_line_chart",
+    "section": "compare",
+    "order": 4,
+    "question": "How do up to eight conditions differ?",
+    "invitation": "More conditions",
+    "fields": {
+        "vary": "k",
+        "values": [],
+        "runs": [],
+        "averaged": False,
+        "bands": False,
+        "hypothesis": "",
+        "label": "",
+        "pooling": "query_mean",
+        "metric": "cosine",
+        "layer": (15, 0, 1000),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,11 @@ class View:
         return next(iter(self.runs.values()))[0]
 
     @property
+    def by_name(self) -> dict[str, Recording]:
+        """Every run that is shown, under its condition's label and a number."""
+        return {f"{label} #{place}": one for label, runs in self.runs.items() for place, one in enumerate(runs)}
+
+    @property
     def scope(self) -> str:
         """What statements are limited to, and whether their intervals rest on too few groups."""
         n_units = n_independent(self.first)
@@ -79,77 +98,44 @@ def behaviour(view: View) -> None:
     """The main score of every condition."""
     score = view.of.primary.score
     found = {
-        label: joined([analyses.score(one.key, score, one) for one in runs], draws(runs[0].spec))
+        label: joined_over_seeds([analyses.score(one.key, score, one) for one in runs], draws(runs[0].spec))
         for label, runs in view.runs.items()
     }
     show(score_of_set(found, score=view.of.titles[score], better=view.of.better(score), demonstrations=view.scope))
 
 
-Result = AlignmentTest | Probe | LogRatioSummary | ScoreSummary
-
-
-def over_layers(view: View, asked: Callable[[str], Question[Any]]) -> dict[str, OverSeeds]:
-    """A measure by layer of every condition over its runs; `asked` is the question about a run of that key."""
-    runs = [(label, one.key) for label, several in view.runs.items() for one in several]
-    found = answers({(label, key): asked(key) for label, key in runs})
-    return {
-        label: joined([found[label, one.key] for one in several], draws(several[0].spec))
-        for label, several in view.runs.items()
-    }
-
-
-def joined(results: list[Result], has_seeds: bool) -> OverSeeds:
-    """The results of a condition's runs as one."""
-    sides = ([middle(one) for one in results], [one.low for one in results], [one.high for one in results])
-    estimates, lows, highs = ([np.atleast_1d(values) for values in side] for side in sides)
-    return over_seeds(estimates, lows, highs, has_seeds)
-
-
-def middle(result: Result) -> Array | float:
-    """What a result's interval lies around."""
-    if isinstance(result, LogRatioSummary | ScoreSummary):
-        return result.mean
-    return result.score if isinstance(result, Probe) else result.estimate
-
-
-def draw(view: View, found: dict[str, OverSeeds], name: str, measure: str, value: str, first: int = 0) -> None:
-    """The figure of a measure over the conditions that have a value of it."""
-    there = {label: one for label, one in found.items() if np.isfinite(one.estimate).any()}
-    if len(there) < len(found):
-        missing = ", ".join(f"“{label}”" for label in found if label not in there)
-        st.info(f"{as_text(measure)}: no layer has a value in every run of {as_text(missing)}.")
+def by_layer(view: View, measure: Measure) -> None:
+    """A measure of every condition over its runs, by layer, where it has a value."""
+    if measure.absent(view.first, view.measuring):
+        return
+    recipe = recipe_of(view, measure)
+    found = answers(recipe.questions(view.by_name))
+    there = [label for label, one in recipe.results(found).items() if np.isfinite(one.estimate).any()]
+    if len(there) < len(view.runs):
+        missing = ", ".join(f"“{label}”" for label in view.runs if label not in there)
+        st.info(f"{as_text(recipe.drawn['measure'])}: no layer has a value in every run of {as_text(missing)}.")
     if there:
-        said = {"measure": measure, "value": value, "demonstrations": view.scope}
-        show(measure_of_set(there, **said, first=first, bands=view.bands, among=list(view.runs)), name=name)
+        kept = replace(recipe, asked={label: recipe.asked[label] for label in there})
+        show(kept.draw(found, view.by_name), name=measure.name)
 
 
-def alignment(view: View) -> None:
-    """The alignment with the chosen hypothesis."""
-    how, hypothesis = view.measuring, view.measuring.of(view.first)[0]
-    if not hypothesis:
-        return
-    given = (hypothesis, how.pooling, how.metric)
-    found = over_layers(view, lambda key: questions.alignment.of([key], *given, "spearman", 0.0))
-    title = f"Alignment with “{view.of.titles[hypothesis]}”"
-    draw(view, found, "alignment", title, ALIGNMENT)
-
-
-def probe(view: View) -> None:
-    """What a held-out probe reads of the chosen label."""
-    how, label = view.measuring, view.measuring.of(view.first)[1]
-    if not label:
-        return
-    found = over_layers(view, lambda key: questions.probe.of([key], label, how.pooling, None, None))
-    value = MEASURES["R2" if is_number(view.first, label) else "balanced accuracy"]
-    draw(view, found, "probe", f"Probe of “{view.of.titles[label]}”", value)
-
-
-def attention(view: View) -> None:
-    """The log attention ratio of the last prompt token."""
-    how = view.measuring
-    found = over_layers(view, lambda key: questions.log_ratio.of([key], how))
-    title = f"The last prompt token's attention, {how.over} over {how.under}"
-    draw(view, found, "attention", title, "Log attention ratio (natural log)", first=1)
+def recipe_of(view: View, measure: Measure) -> Recipe:
+    """A measure of every condition over its runs, by layer."""
+    return Recipe(
+        analysis.measured,
+        {label: [f"{label} #{place}" for place in range(len(runs))] for label, runs in view.runs.items()},
+        "measure_of_set",
+        {"measure": measure.name, "measuring": view.measuring},
+        {
+            "measure": capital(measure.subject(view.first, view.measuring, view.of.titles)),
+            "value": measure.axis,
+            "first": measure.first_layer,
+            "bands": view.bands,
+            "among": list(view.runs),
+            "demonstrations": view.scope,
+        },
+        seeded={label: draws(runs[0].spec) for label, runs in view.runs.items()},
+    )
 
 
 @st.fragment
@@ -161,7 +147,7 @@ def similarity(view: View) -> None:
     layer = show_layer_control(analyses.largest_common_layer(list(view.firsts.values())))
     with slot():
         how = (view.measuring.pooling, view.measuring.metric, 0.0)
-        stacks = answers({label: questions.rsm_stack.of([one.key], *how) for label, one in view.firsts.items()})
+        stacks = answers({label: analysis.recording_rsms.of([one.key], *how) for label, one in view.firsts.items()})
         label = view.of.hypothesis_labels[hypothesis]
         figure = similarity_by_condition(
             {name: stack[layer] for name, stack in stacks.items()},
@@ -175,37 +161,10 @@ def similarity(view: View) -> None:
         show(figure)
 
 
-def copied(view: View) -> tuple[dict[str, RunSpec], str]:
-    """The specs of every run that is shown, by label, and the lines that draw their alignment."""
-    how, hypothesis = view.measuring, view.measuring.of(view.first)[0]
-    given = f"{hypothesis!r}, {how.pooling!r}, {how.metric!r}"
-    drawn = f"measure={f'Alignment with “{view.of.titles[hypothesis]}”'!r}, value={ALIGNMENT!r}"
-    runs = {f"{label} #{place}": one for label, several in view.runs.items() for place, one in enumerate(several)}
-    return {label: one.spec for label, one in runs.items()}, (
-        "seeds = {}\n"
-        "for name, run in conditions.items():\n"
-        f"    test = analysis.recording_alignment(run, {given})\n"
-        "    seeds.setdefault(name.rpartition(' #')[0], []).append((test.estimate, test.low, test.high))\n"
-        "found = {label: analysis.over_seeds(*zip(*tests)) for label, tests in seeds.items()}\n"
-        f"figures.measure_of_set(found, {drawn}, bands={view.bands}).show()"
-    )
-
-
-def measuring_of(of: Task, first: Recording) -> Measuring:
-    """The page's controls."""
-    usual = primary_measuring(of, first)
-    columns = st.columns(4)
-    with columns[0]:
-        hypotheses = list(first.hypotheses) or [""]
-        hypothesis = options.select("hypothesis", "Hypothesis", hypotheses, of.titles, usual.of(first)[0])
-    with columns[1]:
-        labels = probed_labels(first) or [""]
-        label = options.select("label", "Label", labels, of.titles, usual.of(first)[1])
-    with columns[2]:
-        pooling = options.select("pooling", "Embedding", list(first.embeddings), None, usual.pooling)
-    with columns[3]:
-        metric = cast(Metric, options.select("metric", "Similarity", list(METRICS), None, usual.metric))
-    return replace(usual, hypothesis=hypothesis, label=label, pooling=pooling, metric=metric)
+def copied(view: View) -> None:
+    """The page's first measure of every run that is shown, to copy."""
+    measure = next(one for one in all_measures().values() if not one.absent(view.first, view.measuring))
+    show_copies({label: one.spec for label, one in view.by_name.items()}, recipe_of(view, measure))
 
 
 def runnable(found: list[sets.Member]) -> None:
@@ -233,7 +192,8 @@ def of_one_task(ready: dict[str, Recording]) -> dict[str, Recording]:
 def page(ready: dict[str, Recording]) -> None:
     """The figures of a set of conditions over the same items."""
     of = task(next(iter(ready.values())).spec.task)
-    measuring = measuring_of(of, next(iter(ready.values())))
+    first = next(iter(ready.values()))
+    measuring = options.measuring((HYPOTHESIS, LABEL, POOLING, METRIC), first, of, primary_measuring(of, first))
     with st.container(horizontal=True):
         bound(
             st.toggle,
@@ -248,11 +208,10 @@ def page(ready: dict[str, Recording]) -> None:
         {label: several or [ready[label]] for label, several in runs.items()}, of, measuring, choices()["bands"]
     )
     behaviour(view)
-    if measuring.of(view.first)[0]:
-        show_copies(*copied(view))
-    for section in (alignment, probe, attention):
+    copied(view)
+    for measure in all_measures().values():
         with slot():
-            section(view)
+            by_layer(view, measure)
     similarity(view)
     paper_section([one for several in view.runs.values() for one in several])
 

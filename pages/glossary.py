@@ -6,6 +6,14 @@ import streamlit as st
 
 from iclviz import ui
 
+PAGE = {
+    "title": "Glossary",
+    "icon": "menu_book",
+    "section": "help",
+    "order": 1,
+    "question": "What do the words mean?",
+}
+
 GLOSSARY = Path(ui.__file__).with_name("glossary.md")
 
 

@@ -1,55 +1,85 @@
 """What can be read from each layer's embeddings by a linear probe, on held-out groups."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis.of_recording import PAGE_PERMUTATIONS, demonstration_scope, probed_labels
-from iclviz.analysis.probing import STRENGTHS, Probe
-from iclviz.figures.changes import change_by_layer
-from iclviz.figures.matrices import confusion, layer_transfer
-from iclviz.figures.probing import MEASURES, probe_by_layer, probe_by_parameter, selectivity_by_layer, transfer_by_layer
-from iclviz.questions import analyses as questions
+from iclviz import analysis
+from iclviz.analysis.measures.probe import DIMENSIONS, STRENGTH
+from iclviz.analysis.probing import Probe
+from iclviz.figures.matrices import confusion
+from iclviz.figures.probing import MEASURES, probe_by_parameter, selectivity_by_layer
+from iclviz.primary import usual_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.snippets import of_conditions
-from iclviz.reporting.statements import probe_change_title
-from iclviz.tasks import Task, task
-from iclviz.ui import options
-from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.comparing import compared, look_further, seeds_button
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.tasks import task
+from iclviz.ui import measures, options
+from iclviz.ui.asking import answers, slot
+from iclviz.ui.comparing import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
-from iclviz.ui.copying import copy_as
-from iclviz.ui.figure import show
+from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.plain import as_text
 
-DIMENSIONS = (2, 4, 8, 16, 32)
+PAGE = {
+    "title": "Probing",
+    "icon": "network_node",
+    "section": "inside",
+    "order": 2,
+    "question": "What can be read from a layer, of items that the probe has not seen?",
+    "invitation": "What can be read",
+    "fields": {
+        "label": "",
+        "pooling": "query_mean",
+        "strength": "",
+        "dimensions": "",
+        "shown": "",
+        "layer": (15, 0, 1000),
+        "section": "",
+    },
+}
 
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the conditions by label, their probes, what was probed, and whether strength or dimensions
-    were fixed by hand.
-    """
+    """What the page shows: a measure of the conditions, and its results by label."""
 
-    pairs: dict[str, Recording]
-    probes: dict[str, Probe]
-    of: Task
-    label: str
-    pooling: str
-    is_fixed: bool
+    shown: measures.Shown
+    results: Mapping[str, Any]
+
+    @property
+    def probes(self) -> dict[str, Probe]:
+        """The results that are probes."""
+        return {name: one for name, one in self.results.items() if isinstance(one, Probe)}
+
+    @property
+    def pairs(self) -> Mapping[str, Recording]:
+        """The conditions by label."""
+        return self.shown.conditions
+
+    @property
+    def label(self) -> str:
+        """The label that is read."""
+        return self.shown.how.of(self.shown.first)[1]
 
     @property
     def title(self) -> str:
         """The label's title."""
-        return self.of.titles[self.label]
+        return self.shown.of.titles[self.label]
 
     @property
     def scope(self) -> str:
         """What statements are limited to."""
-        return demonstration_scope(self.pairs.values())
+        return self.shown.demonstrations
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """What is read of what, as analyses call it."""
+        return {"label": self.label, "pooling": self.shown.how.pooling}
 
 
 def selectivity(view: View) -> None:
@@ -83,35 +113,26 @@ def confusions(view: View) -> None:
             show(figure, name=name)
 
 
-def change(view: View) -> None:
-    """B minus A of the held-out score, over all demonstration seeds that both have."""
-    chosen = compared(view.pairs)
-    if chosen is None:
-        return
-    test = answer(questions.probe_change.of(chosen.key, view.label, view.pooling))
-    measure = probe_change_title(chosen.comparison.first, view.label, view.title)
-    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
-    seeds_button(chosen)
-
-
 def transfer(view: View) -> None:
     """Probes of A tested on B, layer by layer, and probes of one layer tested on all others."""
-    chosen = compared(view.pairs)
+    chosen = compared(dict(view.pairs))
+    drawn = {"label": view.title, "demonstrations": view.scope}
     if chosen is not None:
-        found = answer(questions.transfer.of(chosen.key, view.label, view.pooling))
-        show(transfer_by_layer({"Trained on A, tested on B": found}, label=view.title, demonstrations=view.scope))
-    how = (view.label, view.pooling)
-    matrices = answers(
-        {name: questions.transfer_between_layers.of([one.key], *how) for name, one in view.pairs.items()}
-    )
-    for tab, (name, matrix) in zip(st.tabs(list(map(as_text, matrices))), matrices.items(), strict=True):
-        with tab:
+        asked = {"Trained on A, tested on B": tuple(chosen.labels)}
+        show_recipe(Recipe(analysis.recording_transfer, asked, "transfer_by_layer", view.read, drawn), chosen.runs)
+    for tab, name in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
+        with tab, slot():
             result = view.probes[name]
             chance = float(np.nanmean(result.chance)) if np.isfinite(result.chance).any() else 0.0
-            figure = layer_transfer(
-                matrix, label=view.title, measure=MEASURES[result.measure], chance=chance, demonstrations=view.scope
+            recipe = Recipe(
+                analysis.recording_layer_transfer,
+                {"": (name,)},
+                "layer_transfer",
+                view.read,
+                {**drawn, "measure": MEASURES[result.measure], "chance": chance},
+                alone=True,
             )
-            show(figure, name=name)
+            show_recipe(recipe, view.pairs, name=name)
 
 
 @st.fragment
@@ -119,49 +140,43 @@ def parameters(view: View) -> None:
     """How one layer's score depends on the strength, and on the number of dimensions."""
     last = min(one.n_layers for one in view.pairs.values())
     layer = show_layer_control(last)
-    settings: dict[str, dict[str, tuple[float | None, int | None]]] = {
-        "Strength": {f"{value:g}": (value, None) for value in STRENGTHS.tolist()},
-        "Dimensions": {**{str(value): (None, value) for value in DIMENSIONS}, "all": (None, None)},
-    }
-    for column, (parameter, values) in zip(st.columns(2), settings.items(), strict=True):
+    plain = replace(view.shown.how, own={})
+    for column, option in zip(st.columns(2), (STRENGTH, DIMENSIONS), strict=True):
+        values = [value for value in option.values(view.shown.first) if value is not None]
+        settings = {f"{value:g}": replace(plain, own={option.name: value}) for value in values}
+        if option is DIMENSIONS:
+            settings["all"] = plain
         with column, slot():
             found = answers(
                 {
-                    (name, text): questions.probe.of([one.key], view.label, view.pooling, *fixed)
+                    (name, text): analysis.measured.of([one.key], view.shown.measure.name, how)
                     for name, one in view.pairs.items()
-                    for text, fixed in values.items()
+                    for text, how in settings.items()
                 }
             )
-            probes = {name: {text: found[name, text] for text in values} for name in view.pairs}
+            probes = {name: {text: found[name, text] for text in settings} for name in view.pairs}
             figure = probe_by_parameter(
-                probes, label=view.title, parameter=parameter, layer=layer, demonstrations=view.scope
+                probes, label=view.title, parameter=option.title, layer=layer, demonstrations=view.scope
             )
-            show(figure, name=parameter)
+            show(figure, name=option.title)
 
 
 def further(view: View) -> None:
     """The further analyses, one at a time."""
     sections: dict[str, Callable[[View], None]] = {
-        "B minus A": change,
-        "Selectivity": selectivity,
-        "Confusions": confusions,
-        "Transfer": transfer,
-        "Parameters": parameters,
+        name: lambda view, show=show: show(view.shown)  # type: ignore[misc]
+        for name, show in measures.SECTIONS.items()
     }
+    if view.probes:
+        sections |= {
+            "Selectivity": selectivity,
+            "Confusions": confusions,
+            "Transfer": transfer,
+            "Parameters": parameters,
+        }
+    is_fixed = any(view.shown.how.own.get(option.name) for option in (STRENGTH, DIMENSIONS))
     note = "Differences and transfers keep all dimensions and choose the strength inside folds."
-    look_further(sections, view, note if view.is_fixed else "")
-
-
-def page(view: View) -> None:
-    """The probes and all that follows from them."""
-    show(probe_by_layer(view.probes, label=view.title, demonstrations=view.scope))
-    for name, result in view.probes.items():
-        if result.reason:
-            st.info(f"{as_text(name)}: {result.reason}.")
-    given = {name: value for name, value in (("strength", strength), ("dimensions", dimensions)) if value}
-    how, said = (label, pooling, PAGE_PERMUTATIONS), {"label": view.title}
-    copy_as(shared, of_conditions("probes", "recording_probe", how, given, "probe_by_layer", said))
-    further(view)
+    look_further(sections, view, note if is_fixed and view.probes else "")
 
 
 pairs = recorded()
@@ -170,21 +185,16 @@ of = task(first.spec.task)
 shared = {label: one for label, one in pairs.items() if one.spec.task == first.spec.task}
 if len(shared) < len(pairs):
     st.warning("A and B are different tasks, so only A is shown.")
-labels = [name for name in probed_labels(first) if all(name in probed_labels(one) for one in shared.values())]
-columns = st.columns(4)
-with columns[0]:
-    label = options.select("label", "Label", labels, of.titles, of.primary.label)
-with columns[1]:
-    pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
-with columns[2]:
-    strengths = {"": "Chosen inside folds", **{f"{value:g}": f"{value:g}" for value in STRENGTHS.tolist()}}
-    fixed = options.select("strength", "Strength", list(strengths), strengths)
-    strength = float(fixed) if fixed else None
-with columns[3]:
-    sizes = {"": "All", **{str(value): f"{value} principal components" for value in DIMENSIONS}}
-    kept = options.select("dimensions", "Dimensions", list(sizes), sizes)
-    dimensions = int(kept) if kept else None
-with slot():
-    how = (label, pooling, strength, dimensions)
-    probes = answers({name: questions.probe.of([one.key], *how) for name, one in shared.items()})
-    page(View(shared, probes, of, label, pooling, is_fixed=bool(strength or dimensions)))
+usual = usual_measuring(of, first)
+measure = measures.chosen("probing", first, usual)
+if measure is None:
+    st.info("No label of these items has groups that could be held out.")
+else:
+    how = options.measuring(measure.options, first, of, usual)
+    shown = measures.Shown(measure, shared, how, of, demonstration_scope(shared.values()))
+    with slot():
+        results = measures.show_by_layer(shown)
+        for name, result in results.items():
+            if result.reason:
+                st.info(f"{as_text(name)}: {result.reason}.")
+        further(View(shown, results))

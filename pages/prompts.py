@@ -13,6 +13,16 @@ from iclviz.ui.controls import show_item_control
 from iclviz.ui.plain import as_text
 from iclviz.ui.prompt_text import show_tokens
 
+PAGE = {
+    "title": "Prompts",
+    "icon": "article",
+    "section": "compare",
+    "order": 3,
+    "question": "What exactly was read and answered?",
+    "invitation": "The responses",
+    "fields": {"item": (0, 0, 4096)},
+}
+
 
 def item_table(label: str, recording: Recording, shown: Sequence[str]) -> None:
     """Every item with its response and main score; choosing a row shows its prompt, if it is among those shown."""

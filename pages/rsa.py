@@ -1,51 +1,69 @@
 """Which items a model represents alike, layer by layer, and how that goes with a hypothesis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from iclviz import analysis
 from iclviz.analysis.item_maps import rescaled
-from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.analysis.rsa import METRICS
+from iclviz.analysis.measure import DROPPED, HYPOTHESIS, METRIC, OUTLIERS, POOLING, Measuring
 from iclviz.errors import UserError
 from iclviz.figures import similarity
-from iclviz.figures.changes import change_by_layer, composite_to_simple
 from iclviz.figures.item_maps import item_map
-from iclviz.figures.matrices import second_order
-from iclviz.figures.rsa import METHODS, alignment_by_layer
 from iclviz.figures.similarity import (
     similarity_by_layer,
     similarity_difference,
     similarity_matrices,
     similarity_play,
 )
-from iclviz.figures.surface import noise_ceiling, surface_control
-from iclviz.questions import analyses as questions
+from iclviz.primary import usual_measuring
 from iclviz.recording import Array, Recording
-from iclviz.reporting.snippets import of_conditions
-from iclviz.reporting.statements import no_room
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, jobs, loading, options
-from iclviz.ui.asking import answer, answers, slot
+from iclviz.ui import analyses, jobs, loading, measures, options
+from iclviz.ui.asking import answers, slot
 from iclviz.ui.choice import bound, choices, keep_known
 from iclviz.ui.comparing import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
-from iclviz.ui.copying import copy_as
-from iclviz.ui.figure import show
+from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.plain import as_text, lines_as_text
 
-# Share of the dimensions, those of largest variance, that the check leaves out. (A bare text would show on the page.)
-OUTLIERS = 0.01
+PAGE = {
+    "title": "RSA",
+    "icon": "grid_on",
+    "section": "inside",
+    "order": 1,
+    "question": "Which items does a layer treat alike, and is it as a hypothesis says?",
+    "invitation": "What is alike",
+    "fields": {
+        "hypothesis": "",
+        "pooling": "query_mean",
+        "metric": "cosine",
+        "method": "spearman",
+        "dropped": False,
+        "shown": "",
+        "layer": (15, 0, 1000),
+        "sorted": "",
+        "colours": "raw",
+        "played": False,
+        "section": "",
+        "against": "",
+        "alike": "rsa",
+    },
+}
 
-# Share of the spread on one axis from which the page warns.
+# Share of the spread on one axis from which the page warns. (A bare text would show on the page.)
 LARGE = 0.5
 
 CLUSTERS = "clusters"
 VALUES = {"raw": "Similarities", "rank": "Ranks", "percentile": "Percentiles"}
+MATRICES = (HYPOTHESIS, POOLING, METRIC, DROPPED)
 
 # How many layers are shown side by side.
 SIDE_BY_SIDE = 8
@@ -55,14 +73,11 @@ SIMPLE = {"simple_same": "same name", "simple_other": "another name"}
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the conditions by label, and how they are compared."""
+    """What the page shows: the conditions by label, how they are measured, and how matrices are drawn."""
 
     pairs: dict[str, Recording]
     of: Task
-    hypothesis: str
-    pooling: str
-    metric: Any
-    method: Any
+    how: Measuring
     drop_largest: float
     sorting: str
     values: Any
@@ -73,29 +88,49 @@ class View:
         return next(iter(self.pairs.values()))
 
     @property
+    def hypothesis(self) -> str:
+        """The hypothesis's name."""
+        return self.how.of(self.first)[0]
+
+    @property
     def making(self) -> tuple[str, Any, float]:
         """How the RSMs are made."""
-        return (self.pooling, self.metric, self.drop_largest)
+        return (self.how.pooling, self.how.metric, self.drop_largest)
+
+    @property
+    def each(self) -> dict[str, tuple[str, ...]]:
+        """Each condition by itself, as recipes ask of it."""
+        return {label: (label,) for label in self.pairs}
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """What embeddings are pooled over and compared by, as analyses call it."""
+        return {"pooling": self.how.pooling, "metric": self.how.metric}
 
     def stacks(self) -> dict[str, Array]:
         """(L + 1, n, n) the RSMs of each condition."""
-        return answers({name: questions.rsm_stack.of([one.key], *self.making) for name, one in self.pairs.items()})
+        return answers({name: analysis.recording_rsms.of([one.key], *self.making) for name, one in self.pairs.items()})
 
     def shown(self, matrix: Array) -> Array:
         """An RSM as its colours show it."""
         return rescaled(matrix, self.values)
 
-    def how(self, layer: int) -> tuple[str, Any, float, int]:
+    def cache(self, layer: int) -> tuple[str, Any, float, int]:
         """What tells an RSM of a condition from its others."""
         return (*self.making, layer)
 
     def standing(self, layer: int, stack: Array) -> dict[str, Any]:
         """How items stand on the axes of a matrix, and in which words, for the figures; `stack` is A's."""
         texts = analyses.item_texts(self.first.key, self.first)
-        said = {"item_ids": self.first.item_ids, "item_texts": texts, "metric": self.metric, "values": self.values}
+        words = {
+            "item_ids": self.first.item_ids,
+            "item_texts": texts,
+            "metric": self.how.metric,
+            "values": self.values,
+        }
         if self.sorting == CLUSTERS:
-            return {**said, "clustered": analyses.clusters(self.first.key, self.how(layer), stack[layer])}
-        return {**said, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
+            return {**words, "clustered": analyses.clusters(self.first.key, self.cache(layer), stack[layer])}
+        return {**words, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
 
     @property
     def title(self) -> str:
@@ -196,56 +231,45 @@ def plane(view: View) -> None:
     labels, title = view.first.labels[label], view.of.titles[label]
     with slot():
         maps = {
-            name: analyses.plane(view.pairs[name].key, view.how(layer), stack[layer])
+            name: analyses.plane(view.pairs[name].key, view.cache(layer), stack[layer])
             for name, stack in view.stacks().items()
         }
         ids, limits = view.first.item_ids, view.scope
         show(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits))
 
 
-def change(view: View) -> None:
-    """B minus A of the alignment, over all demonstration seeds that both have."""
-    chosen = compared(view.pairs)
-    if chosen is None:
-        return
-    how = (view.hypothesis, view.pooling, view.metric, view.method)
-    test = answer(questions.alignment_change.of(chosen.key, *how))
-    measure = f"alignment with “{view.title}” ({METHODS[view.method]})"
-    show(change_by_layer({"B − A": test}, measure=measure, demonstrations=chosen.scope))
-    seeds_button(chosen)
-
-
 def surface(view: View) -> None:
     """How much of the alignment the mere text could explain."""
-    how = (view.hypothesis, view.pooling, view.metric)
-    controls = answers({label: questions.surface.of([one.key], *how) for label, one in view.pairs.items()})
-    for tab, (label, control) in zip(st.tabs(list(map(as_text, controls))), controls.items(), strict=True):
-        with tab:
-            figure = surface_control(control, hypothesis=view.title, condition=label, demonstrations=view.scope)
-            show(figure, name=label)
+    given = {"hypothesis": view.hypothesis, **view.geometry}
+    for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
+        with tab, slot():
+            drawn = {"hypothesis": view.title, "condition": label, "demonstrations": view.scope}
+            asked = {label: (label,)}
+            recipe = Recipe(analysis.recording_surface_control, asked, "surface_control", given, drawn, alone=True)
+            show_recipe(recipe, view.pairs, name=label)
 
 
 def layers(view: View) -> None:
     """Layer by layer similarity within A, within B, and of A with B."""
-    measures = {"rsa": "Spearman's rho of RSMs", "cka": "Debiased linear CKA"}
-    said = "Spearman's rho compares two layers' matrices; debiased CKA compares their embeddings."
-    keep_known("alike", measures, "rsa")
-    measure = bound(
-        st.radio, "Measure", "alike", list(measures), format_func=measures.__getitem__, horizontal=True, help=said
-    )
-    sides = list(view.pairs.items())
+    by = {"rsa": "Spearman's rho of RSMs", "cka": "Debiased linear CKA"}
+    meaning = "Spearman's rho compares two layers' matrices; debiased CKA compares their embeddings."
+    keep_known("alike", by, "rsa")
+    chosen = bound(st.radio, "Measure", "alike", list(by), format_func=by.__getitem__, horizontal=True, help=meaning)
+    sides = list(view.pairs)
     across = [(sides[0], sides[0]), (sides[-1], sides[-1]), (sides[0], sides[-1])][: 3 if len(sides) > 1 else 1]
-    how = (view.pooling, view.metric, measure)
-    matrices = answers(
-        {f"{down} × {right}": questions.layers_alike.of([a.key, b.key], *how) for (down, a), (right, b) in across}
-    )
-    for tab, ((down, _), (right, _)), matrix in zip(
-        st.tabs(list(map(as_text, matrices))), across, matrices.values(), strict=True
-    ):
-        with tab:
+    names = [f"{down} × {right}" for down, right in across]
+    for tab, (down, right) in zip(st.tabs(list(map(as_text, names))), across, strict=True):
+        with tab, slot():
             titles = {"down": f"Layer, {down}", "across": f"Layer, {right}"}
-            figure = second_order(matrix, measure=measures[measure], demonstrations=view.scope, **titles)
-            show(figure, name=f"{down} {right}")
+            recipe = Recipe(
+                analysis.recording_layer_similarity,
+                {"": (down, right)},
+                "second_order",
+                {**view.geometry, "by": chosen},
+                {"measure": by[chosen], "demonstrations": view.scope, **titles},
+                alone=True,
+            )
+            show_recipe(recipe, view.pairs, name=f"{down} {right}")
 
 
 def seeds(view: View) -> None:
@@ -253,13 +277,14 @@ def seeds(view: View) -> None:
     chosen = compared(view.pairs)
     if chosen is None:
         return
-    asked = {}
-    for label, side in zip(view.pairs, (0, 1), strict=True):
-        runs = {pair[side].key: pair[side] for pair in chosen.comparison.pairs}
-        if len(runs) >= 3:
-            asked[label] = questions.ceiling.of(list(runs), view.pooling, view.metric)
+    runs, asked = chosen.runs, {}
+    for label, side in zip(view.pairs, "AB", strict=True):
+        names = [name for name in runs if name.startswith(side)]
+        if len(names) >= 3:
+            asked[label] = tuple(names)
     if asked:
-        show(noise_ceiling(answers(asked), demonstrations=chosen.scope))
+        drawn = {"demonstrations": chosen.scope}
+        show_recipe(Recipe(analysis.recording_noise_ceiling, asked, "noise_ceiling", view.geometry, drawn), runs)
     else:
         st.info("The noise ceiling compares at least three demonstration seeds of a condition.")
     seeds_button(chosen)
@@ -269,16 +294,23 @@ def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
     others = [name for name in view.first.hypotheses if name != view.hypothesis]
     other = options.select("against", "Against", others, view.of.titles)
-    how = ((view.hypothesis, other), view.pooling, view.metric)
-    tests = answers({label: questions.hypotheses.of([one.key], *how) for label, one in view.pairs.items()})
-    measure = "alignment (rho-a) with one hypothesis over another"
-    versus = f"{view.title} − {view.of.titles[other]}"
-    show(change_by_layer(tests, measure=measure, versus=versus, demonstrations=view.scope))
+    recipe = Recipe(
+        analysis.recording_hypotheses_difference,
+        view.each,
+        "change_by_layer",
+        {"hypotheses": (view.hypothesis, other), **view.geometry},
+        {
+            "measure": "alignment (rho-a) with one hypothesis over another",
+            "versus": f"{view.title} − {view.of.titles[other]}",
+            "demonstrations": view.scope,
+        },
+    )
+    show_recipe(recipe, view.pairs)
 
 
 def composite(view: View) -> None:
     """Composite prompts against the simple prompts of the same items."""
-    asked, missing = {}, []
+    runs, asked, missing = dict(view.pairs), {}, []
     for label, one in view.pairs.items():
         for name, title in SIMPLE.items():
             spec = one.spec.with_(task_options={**one.spec.task_options, "prompts": name})
@@ -291,20 +323,23 @@ def composite(view: View) -> None:
             if simple is None:
                 missing.append(resolved)
                 continue
-            keys = [one.key, simple.key]
-            asked[f"{label}, {title}"] = questions.composite.of(keys, view.pooling, view.metric)
+            runs[f"{label}, {title}"] = simple
+            asked[f"{label}, {title}"] = (label, f"{label}, {title}")
     if asked:
-        show(composite_to_simple(answers(asked), demonstrations=view.scope))
+        drawn = {"demonstrations": view.scope}
+        recipe = Recipe(analysis.recording_composite_to_simple, asked, "composite_to_simple", view.geometry, drawn)
+        show_recipe(recipe, runs)
     if missing:
         st.info("The simple prompts of these items have not been run yet.")
         jobs.run_button("Run the simple prompts", missing, primary=False)
         jobs.progress()
 
 
-def further(view: View) -> None:
+def further(view: View, shown: measures.Shown | None) -> None:
     """The further analyses, one at a time."""
+    of_measure = {name: partial(section, shown) for name, section in measures.SECTIONS.items() if shown}
     sections: dict[str, Callable[[View], None]] = {
-        "B minus A": change,
+        **{name: lambda view, show=show: show() for name, show in of_measure.items()},  # type: ignore[misc]
         "Difference map": difference,
         "Layers side by side": layers_at_once,
         "Items in a plane": plane,
@@ -318,40 +353,12 @@ def further(view: View) -> None:
     if options_of_task.get("prompts") == "composite":
         sections["Composite to simple"] = composite
     note = "All dimensions are kept here." if view.drop_largest else ""
-    look_further(sections, replace(view, drop_largest=0.0), note)
+    look_further(sections, view_of(view.pairs, view.how, view.sorting, view.values), note)
 
 
-def view_of(pairs: dict[str, Recording]) -> View:
-    """The page's controls."""
-    first = next(iter(pairs.values()))
-    of = task(first.spec.task)
-    columns = st.columns(4)
-    with columns[0]:
-        hypotheses = list(first.hypotheses)
-        hypothesis = options.select("hypothesis", "Hypothesis", hypotheses, of.titles, of.primary.hypothesis)
-    with columns[1]:
-        pooling = options.select("pooling", "Embedding", list(first.embeddings), None, of.primary.pooling)
-    with columns[2]:
-        metric = options.select("metric", "Similarity", list(METRICS), None, of.primary.metric)
-    with columns[3]:
-        methods = [method for method in METHODS if method != "tau-a"]
-        method = options.select("method", "Correlation", methods, METHODS, "spearman")
-    left, middle, right = st.columns([1, 1, 2], vertical_alignment="bottom")
-    with left:
-        titles = {**of.titles, CLUSTERS: "Clusters of A"}
-        labels = [*first.labels, CLUSTERS]
-        sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[hypothesis])
-    with middle:
-        values = options.select("colours", "Colours", list(VALUES), VALUES, "raw")
-    dropped = bound(
-        right.toggle,
-        "Leave out the 1 % of dimensions of largest variance",
-        "dropped",
-        help="A check: a few outlier dimensions often carry a cosine by themselves.",
-    )
-    if pooling in ("mean", "max"):
-        st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
-    return View(pairs, of, hypothesis, pooling, metric, method, OUTLIERS if dropped else 0.0, sorting, values)
+def view_of(pairs: dict[str, Recording], how: Measuring, sorting: str, values: Any, drop_largest: float = 0.0) -> View:
+    """What the page shows of the conditions."""
+    return View(pairs, task(next(iter(pairs.values())).spec.task), how, drop_largest, sorting, values)
 
 
 pairs = recorded()
@@ -359,19 +366,25 @@ first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     st.warning("A and B have different items, so only A is shown. Choose the same task, items and item seed.")
     pairs = dict(list(pairs.items())[:1])
-view = view_of(pairs)
+of = task(first.spec.task)
+usual = usual_measuring(of, first)
+measure = measures.chosen("rsa", first, usual)
+own = [option for option in (measure.options if measure else ()) if option not in MATRICES]
+how = options.measuring([*MATRICES, *own], first, of, usual)
+left, middle, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
+with left:
+    titles = {**of.titles, CLUSTERS: "Clusters of A"}
+    labels = [*first.labels, CLUSTERS]
+    sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[how.of(first)[0]])
+with middle:
+    values = options.select("colours", "Colours", list(VALUES), VALUES, "raw")
+if how.pooling in ("mean", "max"):
+    st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
+view = view_of(pairs, how, sorting, values, OUTLIERS if how.own.get(DROPPED.name) else 0.0)
 matrices(view)
+shown = measures.Shown(measure, pairs, how, of, view.scope) if measure else None
 with slot():
-    tested = (view.hypothesis, view.pooling, view.metric, view.method, view.drop_largest)
-    tests = answers({name: questions.alignment.of([one.key], *tested) for name, one in pairs.items()})
-    show(alignment_by_layer(tests, hypothesis=view.title, demonstrations=view.scope))
-    shares = [test.text_share for test in tests.values() if np.isfinite(test.text_share)]
-    if said := no_room(max(shares, default=np.nan), view.title):
-        st.info(as_text(said))
+    if shown:
+        measures.show_by_layer(shown)
     few_dimensions(view)
-given = {"method": view.method} | ({"drop_largest": view.drop_largest} if view.drop_largest else {})
-how = (view.hypothesis, view.pooling, view.metric)
-copy_as(
-    pairs, of_conditions("tests", "recording_alignment", how, given, "alignment_by_layer", {"hypothesis": view.title})
-)
-further(view)
+further(view, shown)

@@ -13,6 +13,14 @@ from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
 
+PAGE = {
+    "title": "Run",
+    "icon": "play_circle",
+    "section": "run",
+    "order": 1,
+    "question": "What does the model read, and what is to be run?",
+}
+
 
 def state_line(condition: Condition) -> None:
     """Where a condition stands."""

@@ -10,9 +10,18 @@ from iclviz.errors import UserError
 from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
 from iclviz.ui import loading, runs_table
-from iclviz.ui.choice import MOST_MEMBERS, choice, choose, choose_run
+from iclviz.ui.choice import choice, choose, choose_run
+from iclviz.ui.fields import MOST_MEMBERS
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.sets import CHOSEN
+
+PAGE = {
+    "title": "Runs",
+    "icon": "table_rows",
+    "section": "run",
+    "order": 2,
+    "question": "What has been run? Find it, name it, compare it.",
+}
 
 FILTERS = {"task": "Task", "model": "Model", "shown": "Demonstrations", "tags": "Tags"}
 

@@ -1,31 +1,23 @@
 """The headline: did behaviour change, and does what changed inside the model go with it?"""
 
-from typing import Any, cast
+from typing import cast
 
 import streamlit as st
 
+from iclviz import analysis
 from iclviz.analysis.headlines import Headline, most_changed
 from iclviz.analysis.link import LEVELS, Level
-from iclviz.analysis.measures import MEASURES, Measuring, first_layer
-from iclviz.analysis.of_pairs import score_change
-from iclviz.figures.changes import change_by_layer
-from iclviz.figures.links import conditions_scatter, link_by_layer, link_scatter
-from iclviz.figures.wording import capital
+from iclviz.analysis.measure import Measure, Measuring
+from iclviz.analysis.measures import all_measures, measure_named
+from iclviz.analysis.score_changes import score_change
+from iclviz.analysis.wording import capital, pooling_title
+from iclviz.figures.changes import change_by_layer as change_figure
+from iclviz.figures.links import conditions_scatter, link_scatter
 from iclviz.primary import primary_measuring, setting
-from iclviz.questions import analyses as questions
-from iclviz.questions.question import Question
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import NO_MEASURE, TITLES, as_arguments
-from iclviz.reporting.statements import (
-    LEVEL_TITLES,
-    MEASURE_TITLES,
-    equivalence_sentence,
-    pooling_title,
-    probe_change_title,
-    scope,
-    sentences,
-    table_row,
-)
+from iclviz.reporting.recipes import NO_MEASURE, change_by_layer, links_by_layer
+from iclviz.reporting.scope import scope
+from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, answers, slot
@@ -33,20 +25,30 @@ from iclviz.ui.choice import bound, keep_known
 from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
-from iclviz.ui.figure import show
+from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.page_files import pages
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain import as_text
 
-FEWEST_CONDITIONS = 3
-# Page -> what it shows of the headline, and its icon.
-DEEPER = {
-    "Behaviour": ("The scores", "monitoring"),
-    "Prompts": ("The responses", "article"),
-    "RSA": ("What is alike", "grid_on"),
-    "Probing": ("What can be read", "network_node"),
-    "Attention": ("Where attention goes", "visibility"),
-    "Compare": ("More conditions", "stacked_line_chart"),
+PAGE = {
+    "title": "Summary",
+    "icon": "summarize",
+    "section": "compare",
+    "order": 1,
+    "question": "Did behaviour change, and does what changed inside the model go with it?",
+    "fields": {
+        "level": "",
+        "measure": "",
+        "at": (-1, -1, 1000),
+        "over_conditions": False,
+        "changed": "",
+        "effect_of": "",
+        "equivalent": "",
+        "equivalence_bound": 0.1,
+    },
 }
+
+FEWEST_CONDITIONS = 3
 
 
 def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
@@ -70,113 +72,101 @@ def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring)
 def deeper() -> None:
     """Buttons to the pages behind the headline's parts."""
     with st.container(horizontal=True, gap="small"):
-        for name, (label, icon) in DEEPER.items():
-            if st.button(label, type="tertiary", icon=f":material/{icon}:", help=f"Opens the page {name}."):
-                st.switch_page(f"pages/{name.lower()}.py")
+        for page in pages():
+            opens = f"Opens the page {page.title}: {page.question}"
+            if page.invitation and st.button(
+                page.invitation, type="tertiary", icon=f":material/{page.icon}:", help=opens
+            ):
+                st.switch_page(str(page.path))
 
 
 def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
     """Links by layer at one level, and the items behind one of them."""
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
-    links = {TITLES[name]: link for name, link in found.links[level].items()}
-    if not links:
+    if not found.links[level]:
         st.info(f"{NO_MEASURE}.")
         return
-    firsts = {TITLES[name]: first_layer(name) for name in found.links[level]}
-    score = of.titles[found.score]
-    show(link_by_layer(links, score=score, first=firsts, demonstrations=limits))
-    copy_comparison(
-        chosen,
-        f"found = analysis.headline(comparison, {found.score!r}, {as_arguments(measuring, found.contrast)})\n"
-        f"titles = {TITLES!r}\n"
-        f"links = {{titles[name]: link for name, link in found.links[{level!r}].items()}}\n"
-        f"figures.link_by_layer(links, score={score!r}, first={firsts!r}).show()",
-    )
-    scatter(chosen, found, measuring, score, limits)
+    recipe = links_by_layer(chosen.labels, found.score, measuring, of, level, limits)
+    show_recipe(recipe, chosen.runs)
+    copy_comparison(chosen, recipe)
+    scatter(chosen, found, measuring, of.titles[found.score], limits)
 
 
 @st.fragment
 def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
     """The items behind the link of one measure in one layer, the strongest first."""
     strongest = min(found.strongest.values(), key=lambda one: one.p, default=None)
-    names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
-    default = strongest.measure if strongest else names[0]
+    names = present(chosen, measuring)
+    default = strongest.measure if strongest else next(iter(names))
     columns = st.columns(2)
     with columns[0]:
-        measure = options.select("measure", "Measure", names, TITLES, default)
-    first = first_layer(measure)
-    last = first + len(found.links[LEVELS[0]][measure].estimate) - 1
-    at = strongest.layer if strongest and strongest.measure == measure else (first + last) // 2
-    keep_known("at", range(first, last + 1), at)
-    layer = first
-    if last > first:
-        with columns[1]:
-            layer = bound(st.slider, "Layer", "at", first, last, help="The strongest link's layer, until you move it.")
+        titles = {name: capital(one.title) for name, one in names.items()}
+        measure = names[options.select("measure", "Measure", list(names), titles, default)]
     with slot():
-        x = answer(questions.points.of(chosen.key, measure, measuring))[:, layer - first]
-        y = score_change(chosen.comparison, found.score).mean(axis=0)
-        unit = "block" if first else "layer"
+        changes = answer(analysis.item_changes.of(chosen.key, measure.name, measuring))
+        first, last = measure.first_layer, measure.first_layer + changes.shape[1] - 1
+        at = strongest.layer if strongest and strongest.measure == measure.name else (first + last) // 2
+        keep_known("at", range(first, last + 1), at)
+        layer = first
+        if last > first:
+            meaning = "The strongest link's layer, until you move it."
+            with columns[1]:
+                layer = bound(st.slider, "Layer", "at", first, last, help=meaning)
         show(
             link_scatter(
-                x,
-                y,
+                changes[:, layer - first],
+                score_change(chosen.comparison, found.score).mean(axis=0),
                 item_ids=chosen.comparison.item_ids,
-                measure=f"{MEASURE_TITLES[measure]}, {unit} {layer}",
+                measure=f"{measure.title}, {measure.unit} {layer}",
                 score=score,
                 groups=chosen.comparison.groups,
                 n_seeds=chosen.comparison.n_seeds,
                 demonstrations=limits,
             )
         )
-        said = "Every run of these items with other demonstrations."
-        if bound(st.toggle, "Over conditions (exploratory)", "over_conditions", help=said):
+        every = "Every run of these items with other demonstrations."
+        if bound(st.toggle, "Over conditions (exploratory)", "over_conditions", help=every):
             over_conditions(chosen, measure, layer, measuring, score)
 
 
-def over_conditions(chosen: Compared, measure: str, layer: int, measuring: Measuring, score: str) -> None:
+def present(chosen: Compared, measuring: Measuring) -> dict[str, Measure]:
+    """The measures of which the comparison may have a value, by name."""
+    first = chosen.comparison.first
+    return {name: one for name, one in all_measures().items() if not one.absent(first, measuring)}
+
+
+def over_conditions(chosen: Compared, measure: Measure, layer: int, measuring: Measuring, score: str) -> None:
     """Every condition of the cache that differs in its demonstrations alone, as points."""
     like = conditions_like(chosen.comparison.pairs[0][1])
     name = task(chosen.b.task).primary.score
-    asked = questions.conditions.of([one.key for one in like.values()], tuple(like), measure, name, measuring)
-    found = answer(asked)[layer - first_layer(measure)]
+    asked = analysis.across_conditions.of([one.key for one in like.values()], measure.name, name, measuring)
+    found = answer(asked)[layer - measure.first_layer]
     if len(found.points) < FEWEST_CONDITIONS:
         st.info(f"Fewer than {FEWEST_CONDITIONS} conditions of these items have been run: there is nothing to compare.")
         return
-    title = f"{TITLES[measure]}, {'block' if first_layer(measure) else 'layer'} {layer}"
-    show(conditions_scatter(found.points, measure=title, score=score, coefficient=found.rho))
+    points = {label: found.points[one.key] for label, one in like.items() if one.key in found.points}
+    title = f"{capital(measure.title)}, {measure.unit} {layer}"
+    show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho))
 
 
-def exploratory(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+def exploratory(chosen: Compared, of: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
-    key, comparison = chosen.key, chosen.comparison
-    hypothesis, label = measuring.of(comparison.first)
-    changes: dict[str, tuple[str, Question[Any]]] = {}
-    if hypothesis:
-        title = f"alignment with “{of.titles[hypothesis]}”"
-        how = (hypothesis, measuring.pooling, measuring.metric)
-        changes["alignment"] = title, questions.alignment_change.of(key, *how, "spearman")
-    if label:
-        title = probe_change_title(comparison.first, label, of.titles[label])
-        changes["probe"] = title, questions.probe_change.of(key, label, measuring.pooling)
-    if "attention_ratio" in found.links[LEVELS[0]]:
-        title = "log attention ratio of the last prompt token"
-        changes["attention_ratio"] = title, questions.log_ratio_change.of(key, measuring, False)
+    first, found = chosen.comparison.first, present(chosen, measuring)
     st.subheader("Exploratory: what changed inside the model")
-    n_tests = sum(comparison.first.n_layers + 1 - first_layer(measure) for measure in changes)
+    n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    tests = answers({measure: asked for measure, (_, asked) in changes.items()})
-    titles = {measure: capital(title) for measure, (title, _) in changes.items()}
-    of_measure = options.pick("changed", "Change of", titles, most_changed(tests))
-    if of_measure:
-        layer, title = first_layer(of_measure), changes[of_measure][0]
-        show(change_by_layer({"B − A": tests[of_measure]}, measure=title, first=layer, demonstrations=limits))
+    tests = answers({name: analysis.measured_change.of(chosen.key, name, measuring) for name in found})
+    titles = {name: capital(one.change_subject(first, measuring, of.titles)) for name, one in found.items()}
+    name = options.pick("changed", "Change of", titles, most_changed(tests))
+    if name:
+        show_recipe(change_by_layer(found[name], chosen.labels, first, measuring, of, limits), chosen.runs)
 
 
 def scores_table(chosen: Compared, of: Task) -> None:
     """Every score of A and B with its size and a mixed model, and whether a change is as good as none."""
     names = [name for name in of.titles if all(name in one.scores for pair in chosen.comparison.pairs for one in pair)]
     with st.expander("All scores: effect sizes, mixed models, equivalence"), slot():
-        rows = answer(questions.score_rows.of(chosen.key, tuple(names)))
+        rows = answer(analysis.score_rows.of(chosen.key, tuple(names)))
         st.table([table_row(row, of.titles[row.score]) for row in rows])
         st.caption(
             "d: the mean difference over its standard deviation between groups, corrected for few groups. Mixed model: "
@@ -195,18 +185,19 @@ def bound_of(score: str) -> float:
     return float(typed)
 
 
-def effects(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+def effects(chosen: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
     """The task's effect within a condition, such as injected minus harmless, on each measure by layer."""
     if found.contrast is None:
         return
     st.subheader(f"Exploratory: {found.contrast.title}, inside the model")
-    names = [name for name in MEASURES if name in found.links[LEVELS[0]]]
-    measure = options.pick("effect_of", "Effect on", {name: TITLES[name] for name in names})
-    if measure:
-        effect = answer(questions.effect.of(chosen.key, found.contrast, measure, measuring))
+    names = {name: capital(one.title) for name, one in present(chosen, measuring).items()}
+    name = options.pick("effect_of", "Effect on", names)
+    if name:
+        measure = measure_named(name)
+        effect = answer(analysis.measure_effect.of(chosen.key, found.contrast, name, measuring))
         shown = {"In A": effect.a, "In B": effect.b, "B − A": effect.change}
-        title, first = MEASURE_TITLES[measure], first_layer(measure)
-        show(change_by_layer(shown, measure=title, first=first, versus=found.contrast.title, demonstrations=limits))
+        title, first, versus = measure.title, measure.first_layer, found.contrast.title
+        show(change_figure(shown, measure=title, first=first, versus=versus, demonstrations=limits))
 
 
 def comparable(pairs: dict[str, Recording]) -> Compared | None:
@@ -229,9 +220,9 @@ def page(chosen: Compared) -> None:
     statement(chosen, found, of, measuring)
     deeper()
     seeds_button(chosen)
-    exploratory(chosen, found, of, measuring, limits)
+    exploratory(chosen, of, measuring, limits)
     link_figures(chosen, found, of, measuring, limits)
-    effects(chosen, found, of, measuring, limits)
+    effects(chosen, found, measuring, limits)
     scores_table(chosen, of)
 
 

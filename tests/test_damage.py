@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from iclviz.answers import Answers
 from iclviz.curating import Annotation, annotate, annotation, annotation_problem
 from iclviz.disk import checksum
 from iclviz.errors import StoreError
@@ -20,7 +21,6 @@ from iclviz.jobs.analyst import Analyst
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.table import Progress
-from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
 from iclviz.spec import Demonstrations, RunSpec, canonical_json, digest
 from iclviz.store import Store

@@ -7,9 +7,9 @@ import numpy as np
 import psutil
 import pytest
 
+from iclviz.answers import Answers
 from iclviz.curating import Annotation, annotate, discard, discarded, restore
 from iclviz.jobs.queue import Queue
-from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store

@@ -17,20 +17,21 @@ import plotly.graph_objects as go
 import iclviz
 from iclviz import analysis
 from iclviz.analysis.attention import largest_mass
+from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.headlines import Headline, link_points
 from iclviz.analysis.item_maps import item_map
-from iclviz.analysis.measures import Measuring, first_layer
-from iclviz.analysis.of_recording import embeddings
-from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.measure import Measuring
+from iclviz.analysis.measures import measure_named
 from iclviz.analysis.probing import STRENGTHS, Probe
+from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.seeds import OverSeeds, over_seeds
+from iclviz.analysis.wording import capital
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.export import named
-from iclviz.reporting.statements import MEASURE_TITLES
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import task
 
@@ -200,22 +201,18 @@ def on_text(draw: Draw) -> go.Figure:
 
 def links(draw: Draw) -> go.Figure:
     """The links within lines."""
-    within = {title(name): link for name, link in found().links["within"].items()}
-    return draw(within, score=SCORE, first={title(name): first_layer(name) for name in MEASURE_TITLES})
-
-
-def title(measure: str) -> str:
-    """A measure's title with a capital."""
-    words = MEASURE_TITLES[measure]
-    return f"{words[0].upper()}{words[1:]}"
+    within = found().links["within"]
+    measures = {name: measure_named(name) for name in within}
+    titles = {name: capital(one.title) for name, one in measures.items()}
+    return draw(within, score=SCORE, titles=titles, first={name: one.first_layer for name, one in measures.items()})
 
 
 def items_behind(draw: Draw) -> go.Figure:
     """The items behind the strongest link within lines."""
     chosen = found().strongest["within"]
     x, y = link_points(comparison(), chosen.measure, PRIMARY.score, chosen.layer, measuring())
-    unit = "block" if first_layer(chosen.measure) else "layer"
-    measure = f"{MEASURE_TITLES[chosen.measure]}, {unit} {chosen.layer}"
+    kind = measure_named(chosen.measure)
+    measure = f"{kind.title}, {kind.unit} {chosen.layer}"
     ids, groups = comparison().item_ids, comparison().groups
     return draw(x, y, item_ids=ids, measure=measure, score=SCORE, groups=groups)
 

@@ -17,9 +17,12 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.reach import reached
+from iclviz.analysis.results import Estimates
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
+from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 from iclviz.spans import ROLES
 
@@ -29,47 +32,55 @@ Heads = Literal["mean", "max"]
 By = Literal["role", "token"]
 
 
+LOOKING: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+"""Whose attention it is, in words."""
+
+JOINED: dict[Heads, str] = {
+    "mean": "heads joined by the mean of their attention",
+    "max": "in the head with the most attention on both texts together",
+}
+"""How heads are joined, in words."""
+
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 """The smallest positive number of float32, which stands for attention that is less."""
 
 
 @dataclass(frozen=True, eq=False)
-class LogRatioSummary:
+class LogRatioSummary(Estimates):
     """Mean log attention ratio of each layer with its 95 % interval; arrays (L,), natural logarithm.
 
     Attributes
     ----------
-    mean, low, high: over the items that have a ratio.
+    estimate, low, high: the mean over the items that have a ratio.
     n: (L,) items that have one.
     n_bounded: (L,) items of these whose ratio is at least or at most what is given, since attention to one of the
         spans is below what float32 holds.
     n_units: groups that were resampled.
     """
 
-    mean: Array
-    low: Array
-    high: Array
     n: Array
     n_bounded: Array
     n_units: int
 
+    @property
+    def mean(self) -> Array:
+        """The estimate: a mean over items."""
+        return self.estimate
+
 
 @dataclass(frozen=True, eq=False)
-class RoleShares:
+class RoleShares(Estimates):
     """Share of a block's or a head's attention that each role of text gets; arrays (S,), S roles that get any.
 
     Attributes
     ----------
+    estimate, low, high: the mean over items.
     roles: their names.
-    mean, low, high: over items, with the 95 % interval.
     tokens: how many tokens of the role an item has on average.
     n, n_units: items, and groups of them that were resampled.
     """
 
     roles: tuple[str, ...]
-    mean: Array
-    low: Array
-    high: Array
     tokens: Array
     n: int
     n_units: int
@@ -254,6 +265,31 @@ def _sides(recording: Recording, over: str, under: str, heads: str, rows: str) -
     return _Sides.of(recording, over, under, rows, _HEADS[heads])
 
 
+@of_recording
+def log_attention_ratio(
+    recording: Recording,
+    over: str = "relevant",
+    under: str = "irrelevant",
+    heads: Heads = "mean",
+    rows: Rows = "response",
+    per: Per = "token",
+) -> Array:
+    """The natural logarithm of `attention_ratio`, (n, L)."""
+    return np.asarray(np.log(attention_ratio(recording, over, under, heads, rows, per)))
+
+
+@of_recording
+def n_bounded_ratios(
+    recording: Recording,
+    over: str = "relevant",
+    under: str = "irrelevant",
+    heads: Heads = "mean",
+    rows: Rows = "response",
+) -> int:
+    """How many of the n * L attention ratios are only bounds, see `bounded_ratios`."""
+    return int(bounded_ratios(recording, over, under, heads, rows).sum())
+
+
 def attention_ratio_by_head(
     recording: Recording,
     over: str = "relevant",
@@ -283,6 +319,7 @@ def bounded_ratios_by_head(
     return _Sides.of(recording, over, under, rows, _each_head).bounded
 
 
+@of_recording
 def missing_reasons(
     recording: Recording,
     over: str = "relevant",
@@ -323,9 +360,10 @@ def log_ratio_summary(
     """
     summary = mean_interval(np.log(ratio), groups, n_bootstrap=n_bootstrap, seed=seed)
     n_bounded = np.zeros_like(summary.n) if bounded is None else bounded.sum(axis=0)
-    return LogRatioSummary(summary.mean, summary.low, summary.high, summary.n, n_bounded, summary.n_units)
+    return LogRatioSummary(summary.estimate, summary.low, summary.high, summary.n, n_bounded, summary.n_units)
 
 
+@of_recording
 def role_split(recording: Recording, rows: Rows = "response") -> dict[str, Array]:
     """Role -> (L,) its share of all attention, the mean over items and heads; the roles of a layer sum to 1."""
     masses = _rows(recording, rows)
@@ -359,7 +397,15 @@ def role_shares(
     roles = tuple(role for role in ROLES if role in shares and shares[role].any())
     of = mean_interval(np.column_stack([shares[role] for role in roles]), groups)
     tokens = np.array([np.mean(recording.span_lengths[role]) for role in roles])
-    return RoleShares(roles, of.mean, of.low, of.high, tokens, recording.n_items, of.n_units)
+    return RoleShares(of.estimate, of.low, of.high, roles, tokens, recording.n_items, of.n_units)
+
+
+@of_recording
+def recording_role_shares(
+    recording: Recording, block: int, head: int | None = None, rows: Rows = "response"
+) -> RoleShares:
+    """`role_shares` with the interval over the recording's coarsest groups."""
+    return role_shares(recording, block, head, rows, coarsest_groups(recording))
 
 
 def _of_roles(recording: Recording, item: int, block: int, head: int | None, rows: str) -> dict[str, float]:
@@ -388,6 +434,7 @@ _BY: dict[str, Callable[[Recording, int, int, int | None, str], Array]] = {
 }
 
 
+@of_recording
 def attention_on_text(
     recording: Recording, item: int, block: int, head: int | None = None, rows: Rows = "response", by: By = "role"
 ) -> TextAttention:

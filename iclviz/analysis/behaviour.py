@@ -8,10 +8,14 @@ import numpy as np
 from iclviz.analysis.resolution import NATS
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
+from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 
 LOGPROB, MARGIN = "answer_logprob", "logprob_margin"
 """Scores that need no parsing; the first rises with the format too, the second is against other answers'."""
+
+RIGHT = "right"
+"""Whether the response is the expected answer, of tasks where it either is or is not."""
 
 PREFERRED = "prefers_right"
 """Whether the margin is above zero."""
@@ -43,6 +47,11 @@ class ScoreSummary:
     is_share: bool
     values: Array
     item_ids: tuple[str, ...]
+
+    @property
+    def estimate(self) -> float:
+        """The mean, as results of measures call it."""
+        return self.mean
 
 
 def coarsest_groups(recording: Recording) -> Array | None:
@@ -85,6 +94,7 @@ def score_of(recording: Recording, score: str) -> Array:
     return values
 
 
+@of_recording
 def score_summary(
     recording: Recording,
     score: str,

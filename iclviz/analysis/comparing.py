@@ -23,9 +23,10 @@ import numpy as np
 from scipy.stats import norm, t
 
 from iclviz.analysis.correlations import Method, align, pairs_of
-from iclviz.analysis.paired import PairedTest, two_sided
+from iclviz.analysis.paired import PairedTest, paired_test, two_sided
 from iclviz.analysis.resampling import resamples
 from iclviz.analysis.resolution import held
+from iclviz.analysis.results import Tested
 from iclviz.analysis.rsa import check_fit
 from iclviz.analysis.statistics import (
     SIGNIFICANT,
@@ -51,7 +52,7 @@ FAIR_TO_TIES = ("rho-a", "tau-a")
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class Difference(Tested):
     """B minus A in each layer; arrays (K,), NaN where either side has no value.
 
     Attributes
@@ -64,11 +65,6 @@ class Difference:
     reason: why there is no p, or None.
     """
 
-    estimate: Array
-    low: Array
-    high: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     n_units: int
     n_seeds: int
@@ -80,7 +76,7 @@ Change = PairedTest | Difference
 """A tested difference between A and B: of one demonstration seed or of several."""
 
 
-def over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Array:
+def resampled_over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Array:
     """(B, K) resamples of the mean over seeds that draw the seeds anew as well.
 
     The drawn seeds' part of each resample's deviation is stretched as few units ask for, see `student_stretch`.
@@ -279,6 +275,13 @@ def paired_over_seeds(
     return _difference(estimates, samples, codes, seeding)
 
 
+def mean_change(change: Array, groups: Array | Sequence[object] | None, seed: int = 0) -> Change:
+    """The mean change (S, m, ...) of items: by sign flips for one demonstration seed, else seeds are resampled too."""
+    if len(change) == 1:
+        return paired_test(change[0], groups, seed=seed)
+    return paired_over_seeds(change, groups, seed=seed)
+
+
 def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.random.Generator) -> Difference:
     """The difference that S seeds' estimates (S, K) and resamples of groups (S, B, K) give."""
     n_seeds, n_units, estimate = len(estimates), int(codes.max(initial=-1)) + 1, estimates.mean(axis=0)
@@ -293,7 +296,7 @@ def _difference(estimates: Array, samples: Array, codes: Array, seeding: np.rand
         low, high = estimate - half, estimate + half
         p, corrected, fdr = (absent, absent, absent)
         if not reason:
-            p, corrected, fdr = _students(estimates, error, degrees, over_seeds(samples, estimates, seeding))
+            p, corrected, fdr = _students(estimates, error, degrees, resampled_over_seeds(samples, estimates, seeding))
     return Difference(estimate, low, high, p, corrected, fdr, n_units, n_seeds, samples.shape[1], reason)
 
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.joining import join
+from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.resolution import only_rounding
+from iclviz.analysis.results import Tested
 from iclviz.analysis.rsa import Metric, rsm
 from iclviz.analysis.statistics import (
     PValues,
@@ -28,11 +32,12 @@ from iclviz.analysis.statistics import (
     unit_totals,
 )
 from iclviz.errors import AnalysisError
+from iclviz.questions.question import Recordings, of_recordings
 from iclviz.recording import Array
 
 
 @dataclass(frozen=True, eq=False)
-class CompositeToSimple:
+class CompositeToSimple(Tested):
     """The mean contrast of each layer; arrays (L + 1,), NaN in a layer where all items are the same.
 
     Attributes
@@ -44,11 +49,6 @@ class CompositeToSimple:
     reason: why there is no p, or None.
     """
 
-    estimate: Array
-    low: Array
-    high: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     contrasts: Array
     n_units: int
@@ -143,3 +143,24 @@ def _contrast(similar: Array, codes: Array, rows: Array, places: Array) -> Array
     of_set = np.where(same, similar[:, rows], 0.0).sum(axis=2)
     own = similar[:, rows, places]
     return np.asarray(own - (of_set[:, None] - own) / others)
+
+
+@of_recordings
+def recording_composite_to_simple(
+    sides: Recordings, pooling: str = "query_mean", metric: Metric = "cosine"
+) -> CompositeToSimple:
+    """Composite items against the simple prompts of another recording of the same items and demonstrations.
+
+    sides: the composite recording and the simple one.
+
+    Raises
+    ------
+    AnalysisError: no item in common, or no such pooling.
+    """
+    composite, simple = sides
+    shared = join(composite, simple)
+    groups = coarsest_groups(composite)
+    sets = np.arange(composite.n_items) if groups is None else groups
+    return composite_to_simple(
+        embeddings(composite, pooling)[shared.a], embeddings(simple, pooling)[shared.b], sets[shared.a], metric=metric
+    )

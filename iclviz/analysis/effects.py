@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.behaviour import score_of
+from iclviz.analysis.changes import held_values
 from iclviz.analysis.comparing import Change, paired_over_seeds
-from iclviz.analysis.measures import Measuring, held_values
-from iclviz.analysis.of_pairs import least_score_change
+from iclviz.analysis.comparison import Comparison, of_comparison
+from iclviz.analysis.measure import Measuring
 from iclviz.analysis.paired import paired_test
-from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.resolution import settled
+from iclviz.analysis.score_changes import least_score_change
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
@@ -77,6 +78,7 @@ def pairs_of(factors: Mapping[str, Array], contrast: Contrast) -> Pairs:
     return Pairs(*(np.array([of[name] for name in both]) for of in places.values()))
 
 
+@of_comparison
 def score_effect(comparison: Comparison, contrast: Contrast, score: str) -> Effect:
     """The effect on a score in A and in B, and how far it changed; arrays (1,).
 
@@ -89,6 +91,7 @@ def score_effect(comparison: Comparison, contrast: Contrast, score: str) -> Effe
     return _effect(comparison, contrast, (a, least), (b, least))
 
 
+@of_comparison
 def measure_effect(
     comparison: Comparison, contrast: Contrast, measure: str, measuring: Measuring | None = None
 ) -> Effect:

@@ -16,12 +16,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.behaviour import LOGPROB, MARGIN
+from iclviz.analysis.behaviour_links import FAMILY
+from iclviz.analysis.changes import measure_change, tied_change
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.comparison import Comparison, compare, of_comparison
 from iclviz.analysis.copies import near_copies
 from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
-from iclviz.analysis.measures import MEASURES, Measuring, first_layer, measure_change, tied_change
-from iclviz.analysis.of_pairs import (
+from iclviz.analysis.measure import Measuring
+from iclviz.analysis.measures import measure_named
+from iclviz.analysis.order import OrderEffect, recording_order
+from iclviz.analysis.recordings import text_share
+from iclviz.analysis.room import NEARLY_ALL
+from iclviz.analysis.score_changes import (
     covariates,
     score_change,
     score_difference,
@@ -29,10 +36,6 @@ from iclviz.analysis.of_pairs import (
     score_mean,
     tied_score_change,
 )
-from iclviz.analysis.of_recording import text_share
-from iclviz.analysis.order import OrderEffect, recording_order
-from iclviz.analysis.pairs import Comparison, compare
-from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import MeanInterval, holm
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
@@ -132,6 +135,7 @@ class Headline:
         return min(self.strongest, key=lambda level: self.strongest[level].p, default=LEVELS[0])
 
 
+@of_comparison
 def headline(
     comparison: Comparison,
     score: str,
@@ -255,6 +259,7 @@ def _order(comparison: Comparison, score: str) -> OrderEffect | None:
     return min(found, key=lambda effect: effect.p, default=None)
 
 
+@of_comparison
 def score_by_level(comparison: Comparison, contrast: Contrast, score: str) -> dict[str, LevelScore]:
     """The main score at each level of the contrast's factor."""
     levels = np.asarray(comparison.factors[contrast.factor])
@@ -271,12 +276,12 @@ def score_by_level(comparison: Comparison, contrast: Contrast, score: str) -> di
 
 
 def _changes(comparison: Comparison, how: Measuring, has_room: bool) -> dict[str, Array]:
-    """Measure -> its change (S, m, K), of those that the recordings have a value of: no label may be probed, no
-    irrelevant text shown, no room left by the text alone.
+    """Measure of the family -> its change (S, m, K), of those that the recordings have a value of: no label may be
+    probed, no irrelevant text shown, no room left by the text alone.
     """
-    hypothesis, label = how.of(comparison.first)
-    there = {"alignment": bool(hypothesis) and has_room, "probe": bool(label), "attention_ratio": True}
-    changes = {name: tied_change(comparison, name, how) for name in MEASURES if there[name]}
+    there = [name for name in FAMILY if not measure_named(name).absent(comparison.first, how)]
+    kept = [name for name in there if has_room or not measure_named(name).needs_room]
+    changes = {name: tied_change(comparison, name, how) for name in kept}
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 
@@ -315,7 +320,7 @@ def _strongest(found: Mapping[str, Link], n_levels: int) -> Strongest | None:
     link = found[measure]
     return Strongest(
         measure=measure,
-        layer=layer + first_layer(measure),
+        layer=layer + measure_named(measure).first_layer,
         rho=float(link.estimate[layer]),
         low=float(link.low[layer]),
         high=float(link.high[layer]),
@@ -329,7 +334,7 @@ def link_points(comparison: Comparison, measure: str, score: str, layer: int, ho
     """(m,) and (m,) what a link's scatter shows: each item's change of a measure in a layer, and of the score, the mean
     over seeds.
     """
-    change = measure_change(comparison, measure, how)[:, :, layer - first_layer(measure)]
+    change = measure_change(comparison, measure, how)[:, :, layer - measure_named(measure).first_layer]
     return change.mean(axis=0), score_change(comparison, score).mean(axis=0)
 
 

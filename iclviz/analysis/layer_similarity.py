@@ -5,12 +5,19 @@ and linear CKA (Kornblith et al. 2019) from the unbiased estimator of HSIC (Song
 is near 1 where there are more dimensions than items; the unbiased one is near 0 there, and can fall below it.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
+from iclviz.analysis.recordings import embeddings, recording_rsms
 from iclviz.analysis.resolution import held, only_rounding
+from iclviz.analysis.rsa import Metric
 from iclviz.errors import AnalysisError, unknown
+from iclviz.questions.question import Recordings, of_recordings
 from iclviz.recording import Array
+
+Similarity = Literal["rsa", "cka"]
 
 MIN_ITEMS = 4
 """The fewest items for which the unbiased estimator of HSIC is defined."""
@@ -89,3 +96,18 @@ def cka(x: Array, y: Array) -> float:
     AnalysisError: other items on either side, or fewer than 4.
     """
     return float(cka_by_layer(np.asarray(x)[:, None], np.asarray(y)[:, None])[0, 0])
+
+
+@of_recordings
+def recording_layer_similarity(
+    sides: Recordings, pooling: str = "query_mean", metric: Metric = "cosine", by: Similarity = "rsa"
+) -> Array:
+    """(L + 1, L' + 1) how alike the layers of two recordings of the same items arrange them.
+
+    by: "rsa", the correlation of RSMs, or "cka", debiased linear CKA of embeddings.
+    """
+    if by == "cka":
+        x, y = (embeddings(one, pooling) for one in sides)
+        return cka_by_layer(x, y)
+    a, b = (recording_rsms(one, pooling, metric) for one in sides)
+    return second_order(a, b)

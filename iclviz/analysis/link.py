@@ -22,10 +22,11 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from iclviz.analysis.comparing import over_seeds
+from iclviz.analysis.comparing import resampled_over_seeds
 from iclviz.analysis.designs import Design, Units, basis, group_means, kinds, without
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.progress import steps
+from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import (
     MIN_UNITS,
     no_p_reason,
@@ -47,7 +48,7 @@ _LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Link:
+class Link(Tested):
     """How a measure's change goes with a score's; arrays (K,), one a layer, NaN where a layer has no value.
 
     Attributes
@@ -66,11 +67,6 @@ class Link:
     """
 
     level: Level
-    estimate: Array
-    low: Array
-    high: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     partial: Array
     partial_p: Array
@@ -311,7 +307,7 @@ def _resampled(
         samples[:, place] = _correlations(x, y)
     if np.isnan(per_seed).any() and len(per_seed) > 1:
         return _seed_mean(samples)
-    return over_seeds(samples, per_seed, seeding)
+    return resampled_over_seeds(samples, per_seed, seeding)
 
 
 def _without_covariates(data: _Data, x: Array, y: Array, moves: _Moves) -> dict[str, Array]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import t
 
-from iclviz.analysis.of_pairs import score_change
-from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.comparison import Comparison
+from iclviz.analysis.score_changes import score_change
 from iclviz.analysis.statistics import mean_of_known, unit_codes
 from iclviz.recording import Array
 

@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import (
     MIN_UNITS,
     SIGNIFICANT,
@@ -34,7 +35,7 @@ _CONSTANT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class PairedTest:
+class PairedTest(Tested):
     """Mean paired differences; arrays have the shape of one item's differences, such as (L,) or (L, H).
 
     Attributes
@@ -48,11 +49,6 @@ class PairedTest:
     reason: why there is no p, or None.
     """
 
-    estimate: Array
-    low: Array
-    high: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     n: Array
     n_units: int

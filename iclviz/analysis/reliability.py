@@ -12,8 +12,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, pairs_of
+from iclviz.analysis.recordings import recording_rsms
 from iclviz.analysis.resolution import held
+from iclviz.analysis.rsa import Metric
 from iclviz.errors import AnalysisError, unknown
+from iclviz.questions.question import Recordings, of_recordings
 from iclviz.recording import Array
 
 MIN_SEEDS = 3
@@ -91,3 +94,11 @@ def noise_ceiling(rsms: Array, method: Method = "spearman") -> NoiseCeiling:
         return NoiseCeiling(np.array(lower), np.array(upper), len(rsms))
     bounds = np.array([_bounds(pairs[:, layer], method) for layer in range(pairs.shape[1])])
     return NoiseCeiling(bounds[:, 0], bounds[:, 1], len(rsms))
+
+
+@of_recordings
+def recording_noise_ceiling(
+    recordings: Recordings, pooling: str = "query_mean", metric: Metric = "cosine"
+) -> NoiseCeiling:
+    """`noise_ceiling` of the recordings of one condition under several demonstration seeds."""
+    return noise_ceiling(np.stack([recording_rsms(one, pooling, metric) for one in recordings]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from iclviz.analysis.correlations import Method, align, pairs_of
 from iclviz.analysis.resolution import held
+from iclviz.analysis.wording import share
 from iclviz.recording import Array
 
 NEARLY_ALL = 0.95
@@ -30,3 +31,17 @@ def share_of_largest(rsm: Array, hypothesis: Array, method: Method = "spearman")
     said = pairs_of(np.asarray(hypothesis, dtype=float))
     aligned = float(align(pairs_of(held(rsm))[None], said[None], method)[0, 0])
     return float(np.minimum(aligned / largest_alignment(hypothesis, method), 1.0))  # ties of the RSM may help it beyond
+
+
+def no_room(share_reached: float, title: str) -> str:
+    """What a hypothesis is worth that holds by the prompts' text alone; "" where there is room.
+
+    share_reached: of the largest alignment that layer 0 reaches.
+    """
+    if not share_reached >= NEARLY_ALL:
+        return ""
+    return (
+        f"“{title}” holds by the prompts' text alone: layer 0, which knows words and no more, reaches "
+        f"{share(share_reached)} of the largest alignment there could be. No layer and no demonstrations can add to "
+        "that, so its alignment tests nothing here. Take another hypothesis, or the embedding of the last prompt token."
+    )

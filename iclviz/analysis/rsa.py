@@ -20,6 +20,7 @@ from iclviz.analysis.arrangements import Arrangement, arrangement
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, comparable, pairs_of
 from iclviz.analysis.resampling import resamples
 from iclviz.analysis.resolution import held, only_rounding, resolution, tied
+from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import (
     PValues,
     mean_of_known,
@@ -42,7 +43,7 @@ _BLOCK = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class AlignmentTest:
+class AlignmentTest(Tested):
     """Alignment of each layer's RSM with a hypothesis; arrays (L + 1,), NaN for a layer whose RSM is constant.
 
     Attributes
@@ -63,12 +64,7 @@ class AlignmentTest:
         bound on, the hypothesis holds by the prompts' text alone. NaN where there is none.
     """
 
-    estimate: Array
-    low: Array
-    high: Array
     null_mean: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     n_permutations: int
     n_bootstrap: int

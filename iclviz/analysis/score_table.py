@@ -7,10 +7,10 @@ import numpy as np
 from scipy.special import gammaln
 
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.comparison import Comparison, of_comparison
 from iclviz.analysis.designs import group_means
 from iclviz.analysis.mixed import MixedModel, score_model
-from iclviz.analysis.of_pairs import score_change, score_difference, score_mean
-from iclviz.analysis.pairs import Comparison
+from iclviz.analysis.score_changes import score_change, score_difference, score_mean
 from iclviz.analysis.statistics import unit_codes
 from iclviz.recording import Array
 
@@ -45,6 +45,7 @@ def standardised(differences: Array, groups: Array | None = None) -> float:
     return float(exact * means.mean() / means.std(ddof=1))
 
 
+@of_comparison
 def score_rows(comparison: Comparison, scores: Sequence[str]) -> list[ScoreRow]:
     """A row for each of some scores.
 

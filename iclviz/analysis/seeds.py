@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+from iclviz.analysis.behaviour import ScoreSummary
+from iclviz.analysis.results import Estimates
 from iclviz.recording import Array
 
 FEWEST_SEEDS = 3
@@ -18,19 +20,16 @@ FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class OverSeeds:
+class OverSeeds(Estimates):
     """A measure of one condition; arrays (K,), one a layer, or a single one for behaviour.
 
     Attributes
     ----------
-    estimate: the mean over seeds; low, high: its 95 % interval, NaN where there is none.
+    estimate, low, high: the mean over seeds and its 95 % interval, NaN where there is none.
     each: (S, K) of every seed.
     n_seeds: demonstration seeds, 0 for a condition that shows nothing and so has none.
     """
 
-    estimate: Array
-    low: Array
-    high: Array
     each: Array
     n_seeds: int
 
@@ -53,3 +52,11 @@ def over_seeds(
         seeds = t.ppf(0.975, n_seeds - 1) * each.std(axis=0, ddof=1) / np.sqrt(n_seeds)
     below, above = (np.sqrt(seeds**2 + np.mean((each - side) ** 2, axis=0)) for side in (low, high))
     return OverSeeds(mean, mean - below, mean + above, each, n_seeds if has_seeds else 0)
+
+
+def joined_over_seeds(results: Sequence[Estimates | ScoreSummary], has_seeds: bool = True) -> OverSeeds:
+    """`over_seeds` of the results of a condition under each of its seeds."""
+    estimates, lows, highs = (
+        [np.atleast_1d(getattr(one, name)) for one in results] for name in ("estimate", "low", "high")
+    )
+    return over_seeds(estimates, lows, highs, has_seeds)

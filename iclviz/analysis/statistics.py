@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import false_discovery_control, norm, t
 
+from iclviz.analysis.results import Estimates
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
@@ -43,12 +44,12 @@ class PValues:
 
 
 @dataclass(frozen=True, eq=False)
-class MeanInterval:
+class MeanInterval(Estimates):
     """A mean over items with its interval; shapes are those of one item.
 
     Attributes
     ----------
-    mean: NaN where no item has a value.
+    estimate: the mean, NaN where no item has a value.
     low, high: NaN where fewer than two groups have a value.
     n: number of items that have a value.
     n_units: number of groups.
@@ -56,12 +57,14 @@ class MeanInterval:
         percentile interval that resampling groups gives.
     """
 
-    mean: Array
-    low: Array
-    high: Array
     n: Array
     n_units: int
     is_share: Array
+
+    @property
+    def mean(self) -> Array:
+        """The estimate: a mean over items."""
+        return self.estimate
 
 
 def unit_codes(groups: Array | Sequence[object] | None, n: int) -> Array:

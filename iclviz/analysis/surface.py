@@ -22,9 +22,11 @@ from scipy.linalg import orth
 from scipy.stats import rankdata
 
 from iclviz.analysis.correlations import align, is_constant, pairs_of
+from iclviz.analysis.recordings import hypothesis_of, recording_rsms
 from iclviz.analysis.resolution import SAME_PAIRS, held
-from iclviz.analysis.rsa import check_fit, rsm
+from iclviz.analysis.rsa import Metric, check_fit, rsm
 from iclviz.errors import AnalysisError
+from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 
 STEPS = 10
@@ -164,3 +166,17 @@ def _partial(x: Array, h: Array, surface: Array, basis: Callable[[Array], Array]
         q = basis(surface[:, known])
         found[usable] = _residual(x[np.ix_(usable, known)], q) @ _residual(h[None, known], q)[0]
     return found
+
+
+@of_recording
+def recording_surface_control(
+    recording: Recording, hypothesis: str, pooling: str = "query_mean", metric: Metric = "cosine"
+) -> SurfaceControl:
+    """`surface_control` of a recording, with its own surface RSMs.
+
+    Raises
+    ------
+    AnalysisError: no such hypothesis or pooling.
+    """
+    matrix, surfaces = hypothesis_of(recording, hypothesis), surface_rsms(recording, pooling)
+    return surface_control(recording_rsms(recording, pooling, metric), matrix, surfaces)

@@ -6,27 +6,18 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import Heads, LogRatioSummary, Per, Rows
+from iclviz.analysis.attention import JOINED, LOOKING, Heads, LogRatioSummary, Per, Rows
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
 _RATIO = "Log attention ratio (natural log)"
 
-OF: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
-"""Whose attention it is, in words."""
-
 
 def _ratio(over: str, under: str, per: Per) -> str:
     if per == "mass":
         return f"to all {over} text to that to all {under} text"
     return f"per token of {over} text to that per token of {under} text"
-
-
-JOINED: dict[Heads, str] = {
-    "mean": "heads joined by the mean of their attention",
-    "max": "in the head with the most attention on both texts together",
-}
 
 
 @named("attention-ratio-by-layer")
@@ -52,11 +43,11 @@ def attention_ratio_by_layer(
     figure = go.Figure(
         [
             go.Bar(
-                x=np.arange(1, len(summary.mean) + 1),
-                y=summary.mean,
+                x=np.arange(1, len(summary.estimate) + 1),
+                y=summary.estimate,
                 name=label,
                 marker={"color": colour},
-                error_y=layers.bar_interval(summary.mean, summary.low, summary.high, width=2),
+                error_y=layers.bar_interval(summary.estimate, summary.low, summary.high, width=2),
                 customdata=np.column_stack([summary.low, summary.high, summary.n]),
                 hovertext=_bounds(summary),
                 meta={"columns": ["low", "high", "items"]},
@@ -69,7 +60,7 @@ def attention_ratio_by_layer(
     figure.update_xaxes(title="Block (number)", tickformat="d")
     figure.update_yaxes(title=_RATIO, zeroline=True)
     caption = (
-        f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
+        f"Mean log ratio of the attention of {LOOKING[rows]} {_ratio(over, under, per)}, "
         f"{JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
         f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
         f"conditions.{_bounded(conditions)}{wording.sentence(demonstrations)}"
@@ -77,7 +68,7 @@ def attention_ratio_by_layer(
     return theme.finish(
         figure,
         f"Attention to {over} over {under} text by block",
-        f"Attention of {OF[rows]}, mean over items, 95 % interval",
+        f"Attention of {LOOKING[rows]}, mean over items, 95 % interval",
         caption,
         hovermode="x unified",
         showlegend=True,
@@ -133,9 +124,9 @@ def attention_ratio_by_head(
     figure = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, summary) in enumerate(conditions.items(), start=1):
         figure.add_heatmap(
-            x=np.arange(summary.mean.shape[1]),
-            y=np.arange(1, len(summary.mean) + 1),
-            z=summary.mean,
+            x=np.arange(summary.estimate.shape[1]),
+            y=np.arange(1, len(summary.estimate) + 1),
+            z=summary.estimate,
             name=label,
             coloraxis="coloraxis",
             hovertext=_bounds(summary),
@@ -145,7 +136,7 @@ def attention_ratio_by_head(
             col=column,
         )
     # A bound of one head would take the colour of all others.
-    means = np.concatenate([summary.mean[summary.n_bounded == 0] for summary in conditions.values()])
+    means = np.concatenate([summary.estimate[summary.n_bounded == 0] for summary in conditions.values()])
     most = float(np.nanmax(np.abs(means))) if np.isfinite(means).any() else 1.0
     figure.update_xaxes(title="Head (number)", tickformat="d", showgrid=False)
     figure.update_yaxes(tickformat="d", showgrid=False)
@@ -160,11 +151,11 @@ def attention_ratio_by_head(
         }
     )
     caption = (
-        f"Mean log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, "
+        f"Mean log ratio of the attention of {LOOKING[rows]} {_ratio(over, under, per)}, "
         "for each head of each block, over items. Colours diverge at zero, on one scale for all conditions; blocks "
         f"that do not reach both texts are left empty.{_bounded(conditions)}{wording.sentence(demonstrations)}"
     )
-    subtitle = f"Attention of {OF[rows]}, mean over items"
+    subtitle = f"Attention of {LOOKING[rows]}, mean over items"
     return theme.finish(figure, f"Attention to {over} over {under} text by head", subtitle, caption)
 
 
@@ -206,14 +197,14 @@ def attention_split(
     figure.update_yaxes(title="Share of attention (%)", row=1, col=1)
     sinks = "; special tokens often take most of it, as attention sinks" if "special" in named_already else ""
     caption = (
-        f"How all attention of {OF[rows]} is shared among the roles of text, by block, as the mean over items and "
+        f"How all attention of {LOOKING[rows]} is shared among the roles of text, by block, as the mean over items and "
         f"heads. Each bar sums to 100 %{sinks}."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         "Where attention goes, by block",
-        f"Attention of {OF[rows]}, mean over items and heads",
+        f"Attention of {LOOKING[rows]}, mean over items and heads",
         caption,
         barmode="stack",
         bargap=0.1,
@@ -267,14 +258,14 @@ def attention_ratio_over_items(
     figure.update_yaxes(title=_RATIO, zeroline=True)
     counts = wording.each(conditions, lambda ratios: f"{int(np.isfinite(ratios).sum())} of {len(ratios)} items")
     caption = (
-        f"Each item's log ratio of the attention of {OF[rows]} {_ratio(over, under, per)}, {JOINED[heads]}, in block "
-        f"{block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
+        f"Each item's log ratio of the attention of {LOOKING[rows]} {_ratio(over, under, per)}, {JOINED[heads]}, in "
+        f"block {block}, for {counts} that have one. Boxes hold the middle half of the items; a mean that few "
         f"items carry is seen here.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         f"Attention to {over} over {under} text, item by item",
-        f"Block {block}, attention of {OF[rows]}",
+        f"Block {block}, attention of {LOOKING[rows]}",
         caption,
         showlegend=False,
     )

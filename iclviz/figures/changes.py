@@ -9,6 +9,7 @@ from iclviz.analysis.comparing import Change
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
@@ -64,7 +65,7 @@ def change_by_layer(
         f"Difference of the {measure}",
         f"{versus}, 95 % interval; filled: p < 0.05 corrected over {unit}s",
         caption,
-        details=f"{wording.capital(tested)}.",
+        details=f"{capital(tested)}.",
         hovermode="x unified",
         showlegend=len(changes) > 1,
     )

@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import By, RoleShares, Rows, TextAttention
+from iclviz.analysis.attention import LOOKING, By, RoleShares, Rows, TextAttention
+from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
-from iclviz.figures.attention import OF
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 from iclviz.spans import ROLES
@@ -39,8 +39,8 @@ def reading(by: By, block: int, head: int | None, rows: Rows, with_sinks: bool) 
     what, read = _SHADED[by]
     sinks = "" if with_sinks else f", set without {_SINKS[by]} (hatched), which often take most as attention sinks"
     return (
-        f"Share of the attention of {OF[rows]} that each token gets in {place(block, head)}{what}; each condition has "
-        f"a scale of its own{sinks}. {read}"
+        f"Share of the attention of {LOOKING[rows]} that each token gets in {place(block, head)}{what}; each condition "
+        f"has a scale of its own{sinks}. {read}"
     )
 
 
@@ -65,10 +65,10 @@ def attention_of_head(
         [
             go.Bar(
                 x=list(shares.roles),
-                y=shares.mean,
+                y=shares.estimate,
                 name=label,
                 marker={"color": colour},
-                error_y=layers.bar_interval(shares.mean, shares.low, shares.high, width=4),
+                error_y=layers.bar_interval(shares.estimate, shares.low, shares.high, width=4),
                 customdata=np.column_stack([shares.low, shares.high, shares.tokens]),
                 meta={"columns": ["low", "high", "tokens"]},
                 hovertemplate="%{y:.1%} (95 % interval %{customdata[0]:.1%} to %{customdata[1]:.1%}), to "
@@ -81,14 +81,14 @@ def attention_of_head(
     figure.update_yaxes(title="Share of attention (%)", tickformat=".0%", rangemode="tozero")
     resampled = wording.each(conditions, lambda shares: wording.groups(shares.n_units))
     caption = (
-        f"How the attention of {OF[rows]} in {place(block, head)} is shared among the roles of text, as the mean over "
-        f"items with 95 % intervals from resampling {resampled}. A role with more tokens gets more: the ratio counts "
-        f"per token.{wording.sentence(demonstrations)}"
+        f"How the attention of {LOOKING[rows]} in {place(block, head)} is shared among the roles of text, as the mean "
+        f"over items with 95 % intervals from resampling {resampled}. A role with more tokens gets more: the ratio "
+        f"counts per token.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,
         "Where this attention goes",
-        f"{wording.capital(place(block, head))}: attention of {OF[rows]}, 95 % interval",
+        f"{capital(place(block, head))}: attention of {LOOKING[rows]}, 95 % interval",
         caption,
         hovermode="x unified",
         showlegend=True,
@@ -132,7 +132,7 @@ def attention_on_text(
     return theme.finish(
         figure,
         f"Attention on the text of {item}",
-        f"{wording.capital(place(block, head))}: attention of {OF[rows]}, by {by}",
+        f"{capital(place(block, head))}: attention of {LOOKING[rows]}, by {by}",
         reading(by, block, head, rows, with_sinks) + wording.sentence(demonstrations),
         barmode="overlay",
         bargap=0.1,

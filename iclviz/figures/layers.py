@@ -5,22 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.comparing import Difference
-from iclviz.analysis.composite import CompositeToSimple
-from iclviz.analysis.link import Link
-from iclviz.analysis.paired import PairedTest
-from iclviz.analysis.probing import Probe, Transfer
+from iclviz.analysis.probing import Probe
+from iclviz.analysis.results import Estimates, Tested
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.figures import theme, wording
 from iclviz.recording import Array
 
-Tested = AlignmentTest | Probe | Difference | PairedTest | Link | CompositeToSimple
-Result = Tested | Transfer
-
 
 def line_with_band(
-    result: Result,
+    result: Estimates,
     estimate: Array,
     label: str,
     colour: str,
@@ -45,7 +39,7 @@ def line_with_band(
     }
     numbers = {"low": result.low, "high": result.high}
     marks, p = {"size": theme.MARKER_SIZE}, ""
-    if not isinstance(result, Transfer):
+    if isinstance(result, Tested):
         numbers |= {"p": result.p, "p corrected over layers": result.p_corrected}
         stands_out = np.nan_to_num(result.p_corrected, nan=1.0) < SIGNIFICANT
         marks["symbol"] = np.where(stands_out, "circle", "circle-open").tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.link import Link
+from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -18,21 +19,27 @@ _LEVELS = {
 
 @named("link-by-layer")
 def link_by_layer(
-    links: Mapping[str, Link], *, score: str, first: Mapping[str, int] | None = None, demonstrations: str = ""
+    links: Mapping[str, Link],
+    *,
+    score: str,
+    titles: Mapping[str, str] | None = None,
+    first: Mapping[str, int] | None = None,
+    demonstrations: str = "",
 ) -> go.Figure:
     """The rank correlation of each measure's change with a score's change, by layer.
 
     Parameters
     ----------
-    links: measure's title -> its link, all of one level.
-    score: the score's title; first: measure's title -> number of its first layer, where that is not 0.
+    links: measure -> its link, all of one level.
+    score: the score's title; titles: measure -> its title, where it is not its name.
+    first: measure -> number of its first layer, where that is not 0.
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
     for name, link, colour in theme.of_both(links):
-        start = (first or {}).get(name, 0)
+        start, title = (first or {}).get(name, 0), (titles or {}).get(name, name)
         beside = {"given covariates": link.partial}
-        figure.add_traces(layers.line_with_band(link, link.estimate, name, colour, "rho", beside, start))
+        figure.add_traces(layers.line_with_band(link, link.estimate, title, colour, "rho", beside, start))
     layers.layer_axis(figure)
     figure.update_yaxes(title="Link with behaviour (Spearman's rho)", range=[-1.02, 1.02], zeroline=True)
     one = next(iter(links.values()))
@@ -43,7 +50,7 @@ def link_by_layer(
         f"layers and measures; a link is no cause.{wording.sentence(demonstrations)}"
     )
     details = (
-        f"{wording.capital(_LEVELS[one.level])}. Intervals are from resampling {wording.groups(one.n_units)}"
+        f"{capital(_LEVELS[one.level])}. Intervals are from resampling {wording.groups(one.n_units)}"
         f"{_seeds(one)}; p is two-sided ({tested}; the headline also corrects for its two levels)."
     )
     return theme.finish(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from iclviz.analysis.measures.alignment import METHODS
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
@@ -16,13 +17,6 @@ _PERMUTED = {
     "items within groups": "items within their groups",
     "units within groups": "units (copies of one thing) within their groups",
     "items within units": "items within their units",
-}
-
-METHODS = {
-    "spearman": "Spearman's rho",
-    "pearson": "Pearson's r",
-    "tau-a": "Kendall's tau-a",
-    "rho-a": "rho-a",
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.seeds import OverSeeds
+from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
@@ -109,7 +110,7 @@ def measure_of_set(
     return theme.finish(
         figure,
         measure,
-        wording.capital(intervals),
+        capital(intervals),
         caption,
         hovermode="x unified",
         showlegend=True,
@@ -161,6 +162,4 @@ def score_of_set(
         f"{pale}. "
         f"{better.capitalize()} is better.{wording.sentence(demonstrations)}"
     )
-    return theme.finish(
-        figure, f"{score} by condition", wording.capital(_intervals(conditions)), caption, showlegend=False
-    )
+    return theme.finish(figure, f"{score} by condition", capital(_intervals(conditions)), caption, showlegend=False)

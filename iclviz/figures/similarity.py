@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from iclviz.analysis.item_maps import Values
+from iclviz.analysis.wording import capital
 from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -89,7 +90,7 @@ def similarity_matrices(
     """
     value = _SCALES[values].format(metric=metric)
     sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
-    title = wording.capital(value)
+    title = capital(value)
     panels = {**rsms, hypothesis_title: hypothesis}
     gap = theme.gap(len(panels), 0.05)
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=gap, shared_yaxes=True)
@@ -155,12 +156,12 @@ def similarity_play(
         for at in range(n_layers)
     ]
     scale = _scale(*(matrix for stack in stacks.values() for matrix in stack))
-    bar = {"title": {"text": wording.capital(value), "side": "right"}, "thickness": 12}
+    bar = {"title": {"text": capital(value), "side": "right"}, "thickness": 12}
     figure.update_layout(
         coloraxis={**scale, "colorbar": bar}, sliders=[_layer_steps(n_layers, layer)], updatemenus=[_PLAY]
     )
     caption = (
-        f"{wording.capital(value)} of every pair of items in each condition, layer by layer. "
+        f"{capital(value)} of every pair of items in each condition, layer by layer. "
         f"All layers share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle("All layers", sorting)
@@ -261,7 +262,7 @@ def similarity_by_layer(
     sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
     figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, sorting, value)
     caption = (
-        f"{wording.capital(value)} of every pair of items in {condition}, for layers from the first to the last. "
+        f"{capital(value)} of every pair of items in {condition}, for layers from the first to the last. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(condition, sorting)
@@ -291,7 +292,7 @@ def similarity_by_condition(
     sorting = _sorting(item_ids, groups, group_title, None, item_texts)
     figure, height = _small(rsms, sorting, value)
     caption = (
-        f"{wording.capital(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
+        f"{capital(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
         f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
@@ -309,7 +310,7 @@ def _small(rsms: Mapping[str, Array], sorting: _Sorting, value: str) -> tuple[go
     _square(figure)
     figure.update_xaxes(title=_axis_title(sorting), col=1)
     figure.update_yaxes(title="Item", col=1)
-    bar = {"title": {"text": wording.capital(value), "side": "right"}, "thickness": 12}
+    bar = {"title": {"text": capital(value), "side": "right"}, "thickness": 12}
     figure.update_layout(coloraxis={**_scale(*rsms.values()), "colorbar": bar})
     return figure, theme.MARGIN["t"] + theme.MARGIN["b"] + _SMALL * n_rows
 

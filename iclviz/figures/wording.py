@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from iclviz.analysis.measure import ByLayer
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.statistics import MIN_UNITS
+from iclviz.analysis.wording import capital
 
 Result = TypeVar("Result")
 
@@ -25,11 +27,6 @@ def sentence(text: str) -> str:
     return f" {capital(text.removesuffix('.'))}." if text else ""
 
 
-def capital(text: str) -> str:
-    """A text with its first letter as a capital, all else as it is."""
-    return f"{text[:1].upper()}{text[1:]}"
-
-
 def inner(title: str) -> str:
     """A title inside a sentence: its first letter small, unless it begins a name such as R2; all else as it is."""
     return title if title[1:2].isupper() or title[1:2].isdigit() else f"{title[:1].lower()}{title[1:]}"
@@ -41,10 +38,10 @@ def groups(n_units: int) -> str:
     return f"{n_units:,} independent groups of items{few}"
 
 
-def without_values(conditions: Mapping[str, AlignmentTest | Probe]) -> str:
+def without_values(conditions: Mapping[str, AlignmentTest | Probe | ByLayer]) -> str:
     """Which layers have no value, and why, as a last sentence; nothing where all have one."""
 
-    def gaps(result: AlignmentTest | Probe) -> str:
+    def gaps(result: AlignmentTest | Probe | ByLayer) -> str:
         layers: dict[str, list[str]] = {}
         for layer, why in result.missing.items():
             layers.setdefault(why, []).append(str(layer))

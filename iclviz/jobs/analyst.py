@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 from iclviz.analysis.progress import listening
+from iclviz.answers import Answers
 from iclviz.errors import StoreError, UserError
 from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Job, Progress
-from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question, Refusal, analyses_version, is_outdated
 from iclviz.recording import Recording
 from iclviz.store import Store

@@ -1,26 +1,28 @@
 """What can be asked of recordings: an analysis by its name, the recordings' keys, and how it is done.
 
-`@analysis` makes a function of recordings into an `Analysis`, found by its name. Its `of` makes a `Question`, which is
-data; calling it computes.
+A decorator such as `of_recording` makes a function into an `Analysis`, under its own name among the public ones of
+`iclviz.analysis`. Calling it computes, as before; its `of` makes a `Question`, which is data and may be answered by
+another process, or have been answered before.
 """
 
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, update_wrapper
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from iclviz import schemas
+from iclviz import extensions, schemas
 from iclviz.errors import AnalysisError
 from iclviz.questions.codec import flattened, raised
 from iclviz.recording import Recording
 from iclviz.spec import digest
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 Recordings = Sequence[Recording]
@@ -35,8 +37,8 @@ SCHEMA = schemas.fields(
     }
 )
 
-ANALYSES: dict[str, "Analysis[Any, Any]"] = {}
-"""Name -> analysis; filled by the decorator."""
+ROOM = "iclviz.analysis"
+"""The package whose public names hold every analysis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,31 +88,75 @@ class Question(Generic[T]):
         ------
         AnalysisError: the recordings do not have what is asked for.
         """
-        importlib.import_module("iclviz.questions.analyses")
         arguments = {name: raised(value, {}) for name, value in self.how.items()}
-        return ANALYSES[self.analysis].compute(recordings, **arguments)  # type: ignore[no-any-return]
+        return analysis_named(self.analysis).answer(recordings, arguments)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, eq=False)
-class Analysis(Generic[P, T]):
-    """A function of recordings and of plain values, or dataclasses of them."""
+def analysis_named(name: str) -> "Analysis[Any, ..., Any]":
+    """The analysis of that name.
 
-    name: str
-    compute: Callable[Concatenate[Recordings, P], T]
+    Raises
+    ------
+    ValueError: there is none.
+    """
+    found = getattr(importlib.import_module(ROOM), name, None)
+    if not isinstance(found, Analysis):
+        raise ValueError(f"{name} is no analysis that can be asked for")
+    return found
+
+
+@dataclass(frozen=True)
+class Reading(Generic[S]):
+    """How a question's recordings become the first argument of its analysis.
+
+    Attributes
+    ----------
+    read: the argument, of the recordings in the order of the question's keys.
+    python: the same as an expression, of the expressions that stand for the recordings.
+    """
+
+    read: Callable[[Recordings], S]
+    python: Callable[[Sequence[str]], str]
+
+    def __call__(self, compute: Callable[Concatenate[S, P], T]) -> "Analysis[S, P, T]":
+        """Make a function of that argument an analysis under its own name: readings are used as decorators."""
+        return Analysis(compute, self)
+
+
+class Analysis(Generic[S, P, T]):
+    """A function of what is made of recordings (its first argument) and of plain values, or dataclasses of them."""
+
+    def __init__(self, compute: Callable[Concatenate[S, P], T], reading: Reading[S]) -> None:
+        update_wrapper(self, compute)
+        self.name, self.reading, self._compute = compute.__name__, reading, compute
+
+    def __call__(self, subject: S, *given: P.args, **named: P.kwargs) -> T:
+        """Compute it."""
+        return self._compute(subject, *given, **named)
 
     def of(self, keys: Sequence[str], *given: P.args, **named: P.kwargs) -> Question[T]:
         """The question that asks it of the recordings with these keys."""
-        bound = inspect.signature(self.compute).bind(keys, *given, **named)
+        bound = inspect.signature(self._compute).bind(keys, *given, **named)
         bound.apply_defaults()
         _, *arguments = bound.arguments.items()
         return Question(self.name, tuple(keys), {name: flattened(value, {}) for name, value in arguments})
 
+    def answer(self, recordings: Recordings, arguments: Mapping[str, Any]) -> T:
+        """Compute it of a question's recordings and arguments."""
+        return self._compute(self.reading.read(recordings), **arguments)  # type: ignore[call-arg]
 
-def analysis(compute: Callable[Concatenate[Recordings, P], T]) -> Analysis[P, T]:
-    """Make a function of recordings into an analysis under its own name."""
-    made = Analysis(compute.__name__, compute)
-    ANALYSES[made.name] = made
-    return made
+
+of_recording: Reading[Recording] = Reading(lambda recordings: recordings[0], lambda names: names[0])
+"""Makes an analysis of one recording."""
+
+of_recordings: Reading[Recordings] = Reading(lambda recordings: recordings, lambda names: f"[{', '.join(names)}]")
+"""Makes an analysis of several recordings."""
+
+by_key: Reading[Mapping[str, Recording]] = Reading(
+    lambda recordings: {one.key: one for one in recordings},
+    lambda names: f"{{run.key: run for run in [{', '.join(names)}]}}",
+)
+"""Makes an analysis of several recordings under names, for which their keys stand."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +187,7 @@ def is_outdated() -> bool:
 def _version_on_disk() -> str:
     here = Path(__file__).parent
     sources = blake2b(digest_size=8)
-    for path in [here / "analyses.py", here / "codec.py", *sorted((here.parent / "analysis").rglob("*.py"))]:
+    own = extensions.files("measures")
+    for path in [*sorted(here.glob("*.py")), *sorted((here.parent / "analysis").rglob("*.py")), *own]:
         sources.update(path.read_bytes())
     return " ".join([sources.hexdigest(), *map(version, LIBRARIES)])

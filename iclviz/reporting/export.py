@@ -3,6 +3,7 @@
 README.txt             what is what
 bundle.json            the number of the bundle's format
 rebuild.py             a script that draws the same figures from the recordings again
+recipes.json           the same as data: analysis, recordings, options and figure of each
 <key>/                 the recording, as the cache keeps it
 methods.md, .tex, .bib the methods paragraph of exactly what was run
 tables/<key>           one row an item, as CSV and Parquet: answers, responses, scores, labels, covariates
@@ -12,24 +13,31 @@ figures/<task>/        the figures over all exported recordings of a task: each 
 """
 
 import csv
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from iclviz import __version__
+from iclviz.analysis.measure import Resampling
+from iclviz.analysis.measures.probe import PERMUTATIONS
+from iclviz.answers import Answers
 from iclviz.disk import writing
 from iclviz.errors import AnalysisError, StoreError
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
+from iclviz.questions.question import Question, Refusal
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.bundles import FILE, FORMAT
 from iclviz.reporting.methods import methods
-from iclviz.reporting.recipes import Headline, Recipe, recipes, script
+from iclviz.reporting.recipes import Answer, Recipe, recipes, script, with_values
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
@@ -40,6 +48,7 @@ README = f"""What iclviz exported.
 README.txt    this file
 bundle.json   the number of the bundle's format
 rebuild.py    a script that draws the same figures again from the recordings: python rebuild.py [FOLDER]
+recipes.json  the same figures as data: analysis, recordings, options and figure of each
 methods.md    the methods paragraph of exactly what was run; methods.tex the same for LaTeX, methods.bib what it cites
 figures/      a folder for each task; what each file shows is its name
 tables/       a table for each recording, one row an item: prompt, response, answer, scores, labels, covariates
@@ -88,7 +97,7 @@ def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None
 def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, formulas: bool) -> None:
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
-    methods(recordings).write(folder)
+    methods(recordings, Resampling(probe_permutations=PERMUTATIONS)).write(folder)
     _write_tables(recordings, folder / "tables", formulas)
     of_tasks = {
         name: labelled([one for one in recordings if one.spec.task == name])
@@ -98,11 +107,36 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
-    drawn, left_out = _write_figures(of_tasks, folder / "figures", report, formulas)
+    drawn, left_out = _write_figures(of_tasks, folder / "figures", answering(store), report, formulas)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
     (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
     (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
+    kept = {name: [recipe.to_dict() for recipe in of_task] for name, of_task in drawn.items()}
+    (folder / "recipes.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def answering(store: Store) -> Answer:
+    """Gives the answers that pages show: those that are kept, and computed ones, which are then kept.
+
+    Raises
+    ------
+    AnalysisError: recordings cannot answer a question.
+    """
+    answers, load = Answers(store), lru_cache(maxsize=16)(store.load)
+
+    def answer(question: Question[Any]) -> Any:
+        found = answers.get(question)
+        if found is None:
+            try:
+                found = question.answered([load(key) for key in question.keys])
+            except AnalysisError as error:
+                answers.put(question, Refusal(str(error)))
+                raise
+            answers.put(question, found)
+        return found
+
+    return answer
 
 
 def _write_tables(recordings: Sequence[Recording], folder: Path, formulas: bool) -> None:
@@ -123,18 +157,19 @@ def _write_tasks(names: Sequence[str], folder: Path) -> None:
 
 
 def _write_figures(
-    of_tasks: dict[str, dict[str, Recording]], folder: Path, report: Report, formulas: bool
-) -> tuple[dict[str, list[Recipe | Headline]], list[str]]:
+    of_tasks: dict[str, dict[str, Recording]], folder: Path, answer: Answer, report: Report, formulas: bool
+) -> tuple[dict[str, list[Recipe]], list[str]]:
     """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
-    asked = [(name, recipe) for name, conditions in of_tasks.items() for recipe in recipes(conditions)]
-    drawn: dict[str, list[Recipe | Headline]] = {name: [] for name in of_tasks}
+    asked = [(name, recipe) for name, conditions in of_tasks.items() for recipe in recipes(conditions, answer)]
+    drawn: dict[str, list[Recipe]] = {name: [] for name in of_tasks}
     left_out = []
     report(Progress("drawing figures", 0, len(asked)))
     for done, (name, recipe) in enumerate(asked, start=1):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
         try:
-            _write_figure(recipe.draw(of_tasks[name]), place, formulas)
+            found = {label: answer(one) for label, one in recipe.questions(of_tasks[name]).items()}
+            _write_figure(with_values(recipe.draw(found, of_tasks[name]), found), place, formulas)
             drawn[name].append(recipe)
         except AnalysisError as error:
             left_out.append(f"  {name}, {recipe.figure}: {error}\n")

@@ -4,38 +4,29 @@ It is written once, in Markdown with citations as [@key], and turned into LaTeX 
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from iclviz import __version__
-from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.of_recording import is_number
-from iclviz.analysis.statistics import MIN_UNITS, unit_codes
+from iclviz.analysis.behaviour_links import FAMILY
+from iclviz.analysis.measure import Resampling
+from iclviz.analysis.measures import all_measures
 from iclviz.errors import SpecError
 from iclviz.models.presets import PRESETS
 from iclviz.primary import primary_measuring
 from iclviz.recorded import without_folder
 from iclviz.recording import Recording
 from iclviz.reporting.references import bibliography
-from iclviz.reporting.statements import pooling_title
 from iclviz.spec import RunSpec
 from iclviz.tasks import Task, task
 
 CITATION = re.compile(r"\[@([^\]]+)\]")
 SUBSCRIPTS = re.compile("[₀-₉]+")
 _DIGITS = {ord("₀") + digit: str(digit) for digit in range(10)}
-_UNITS = {
-    "items": "single items",
-    "groups": "whole groups of items",
-    "blocks": "whole groups among those of equal size",
-    "items within groups": "items within their group",
-    "units within groups": "units (copies of one thing) within their group",
-    "items within units": "items within their unit",
-}
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$",
@@ -56,15 +47,6 @@ class Methods:
         """Write methods.md, methods.tex and methods.bib into a folder."""
         for ending, text in (("md", self.markdown), ("tex", self.latex), ("bib", self.bibtex)):
             (folder / f"methods.{ending}").write_text(text)
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How many permutations and resamples were used."""
-
-    alignment_permutations: int = 1000
-    probe_permutations: int = 1000
-    n_bootstrap: int = 1000
 
 
 def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> Methods:
@@ -115,18 +97,25 @@ def _keys(citation: str) -> list[str]:
 def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
     first = recordings[0]
     of = task(first.spec.task)
-    said = (
+    sentences = (
         _model(first),
         _items(first, of),
         _conditions(recordings),
-        _representation(first, of, used),
-        _probe(first, of, used),
-        _attention(recordings),
+        *_measures(recordings, of, used),
         _comparisons(recordings, used),
         _behaviour(of),
         _versions(first),
     )
-    return " ".join(said)
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _measures(recordings: Sequence[Recording], of: Task, used: Resampling) -> Iterator[str]:
+    """What each measure says of how it was made: those of the primary analysis first, then the exploratory ones."""
+    primary = of.primary
+    how = replace(primary_measuring(of, recordings[0]), label=primary.label)
+    known = all_measures()
+    for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
+        yield known[name].methods(recordings, how, of.titles, used)
 
 
 def _model(recording: Recording) -> str:
@@ -181,66 +170,6 @@ def _conditions(recordings: Sequence[Recording]) -> str:
         for name, drawn in seeds.items()
     ]
     return f"Conditions: {'; '.join(described)}; items and queries were the same in all of them."
-
-
-def _representation(recording: Recording, of: Task, used: Resampling) -> str:
-    primary = of.primary
-    hypothesis, _ = primary_measuring(of, recording).of(recording)
-    unit, n_units = _unit(recording, hypothesis)
-    p = (
-        f"p values are one-sided, from {used.alignment_permutations:,} permutations of {_UNITS[unit]} (all of them "
-        "where there are fewer), (1 + b)/(1 + B) [@phipson2010permutation], corrected over layers by the maximum of "
-        "values standardised by each layer's own null [@westfall1993resampling]"
-        if n_units >= MIN_UNITS
-        else f"no p value is given, since there are only {n_units} units to permute"
-    )
-    return (
-        f"Hidden states of layers 0 (input of the first block) to {recording.n_layers} (output of the last block, "
-        f"before the final norm) were pooled over prompt tokens ({pooling_title(primary.pooling)}). "
-        f"Representational similarity [@kriegeskorte2008representational] was {primary.metric} after subtracting "
-        f"the mean over items; alignment with the hypothesis “{of.titles[hypothesis]}” was Spearman's correlation over "
-        f"pairs of items, without the diagonal; {p}. Intervals (95 %) are percentiles of {used.n_bootstrap:,} bootstrap"
-        f" resamples of {'single items' if unit == 'items' else 'groups'}, ranks recomputed, pairs of copies of one "
-        "group left out [@nili2014toolbox; @schuett2023statistical]; differences between conditions apply one "
-        "resample to both, with two-sided p values by inverting it."
-    )
-
-
-def _unit(recording: Recording, hypothesis: str) -> tuple[str, int]:
-    matrix = np.asarray(recording.hypotheses[hypothesis], dtype=float)
-    units = arrangement(matrix, unit_codes(recording.groups.get(hypothesis), recording.n_items))
-    return units.unit, units.n_units
-
-
-def _probe(recording: Recording, of: Task, used: Resampling) -> str:
-    label = of.primary.label
-    if label not in recording.groups:
-        return "No label was probed."
-    n_groups = len(np.unique(recording.groups[label]))
-    kind, score, interval = (
-        ("ridge regression", "R²", ", their intervals from the jackknife over groups [@efron1981jackknife]")
-        if is_number(recording, label)
-        else ("multinomial logistic regression (L2)", "balanced accuracy", "")
-    )
-    return (
-        f"The label “{of.titles[label]}” was read from each layer by {kind}, its strength chosen inside the training "
-        f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}{interval}. Chance "
-        f"and one-sided p values come from a least-squares probe of fixed strength on the same folds, its labels "
-        f"permuted in their own unit {used.probe_permutations:,} times; selectivity is the score less that of control "
-        "labels that are random for each type of item [@hewitt2019designing]."
-    )
-
-
-def _attention(recordings: Sequence[Recording]) -> str:
-    held = [bool((np.asarray(one.span_lengths["irrelevant"]) > 0).any()) for one in recordings]
-    if not any(held):
-        return "No prompt held irrelevant text, so no attention ratio was computed."
-    where = "" if all(held) else ", in the conditions whose prompts hold irrelevant text"
-    return (
-        "The attention ratio is the mean attention of response tokens to relevant text over that to irrelevant text, "
-        f"per token, for each head, heads joined by the mean of their attention{where}; statistics are on its natural "
-        "logarithm. The headline takes the attention of the last prompt token."
-    )
 
 
 def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:

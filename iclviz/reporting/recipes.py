@@ -1,169 +1,256 @@
-"""The figures of a task's primary analysis as recipes: drawn from recordings, and written as a script that does so.
+"""Figures as recipes: an analysis, the recordings that it is asked of, its options, and the figure of its answers.
 
-A recipe names an analysis and a figure of the public API with their arguments, so that what is drawn and what the
-script says cannot differ.
+A recipe is data. A page asks its questions and draws its answers, "Copy as" prints it as Python, an export draws it
+from the same stored answers and keeps it, and `rebuild.py` runs what was printed; so none of them can say another thing
+than the others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import plotly.graph_objects as go
 
 from iclviz import __version__, analysis, figures
-from iclviz.analysis.measures import Measuring, first_layer
-from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.contrasts import Contrast
+from iclviz.analysis.behaviour_links import FAMILY
+from iclviz.analysis.link import Level
+from iclviz.analysis.measure import Measure, Measuring
+from iclviz.analysis.measures import all_measures, measure_named
+from iclviz.analysis.wording import capital
 from iclviz.errors import AnalysisError
-from iclviz.figures.wording import capital
-from iclviz.primary import primary_measuring
+from iclviz.primary import primary_measuring, usual_measuring
+from iclviz.questions.codec import flattened
+from iclviz.questions.question import Analysis, Question
 from iclviz.recording import Recording
-from iclviz.reporting.statements import MEASURE_TITLES, seeds_scope
+from iclviz.reporting.scope import demonstration_scope, seeds_scope
 from iclviz.spec import RunSpec
 from iclviz.tasks import Task, task
 
+Answer = Callable[[Question[Any]], Any]
+"""Gives a question's answer, computed now or before."""
+
 
 @dataclass(frozen=True)
-class Of:
-    """An argument that is a field of a condition's recording, or an entry of it."""
+class Entry:
+    """An argument that is a field of a run's recording, or an entry of it, such as one hypothesis."""
 
     label: str
     field: str
     entry: str | None = None
 
-    def value(self, conditions: Mapping[str, Recording]) -> Any:
+    def value(self, runs: Mapping[str, Recording]) -> Any:
         """What the recording holds there."""
-        found = getattr(conditions[self.label], self.field)
+        found = getattr(runs[self.label], self.field)
         return found if self.entry is None else found[self.entry]
 
-    def __repr__(self) -> str:
+    def python(self) -> str:
+        """The same of `conditions`."""
         entry = "" if self.entry is None else f"[{self.entry!r}]"
         return f"conditions[{self.label!r}].{self.field}{entry}"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A figure of some conditions.
+    """A figure of some runs.
 
     Attributes
     ----------
-    labels: the conditions; result: what their results are called.
-    analysis: a function of `iclviz.analysis`; given: its arguments after the recording; layer: which of its layers.
-    figure: a function of `iclviz.figures`; drawn: its arguments after the results.
+    analysis: one of `iclviz.analysis` that can be asked; given: its arguments after the recordings.
+    asked: label of an answer -> labels of the runs that it is asked of, in the analysis's order.
+    figure: the name of a function of `iclviz.figures`; drawn: its arguments after the answers.
+    part: what is taken of each answer, by attributes, names and places, one after another.
+    alone: whether the figure takes the one answer itself, and not a table of answers by label.
+    seeded: label -> whether its runs differ in a demonstration seed; the analysis is then asked of each run by itself,
+        and what it says of those of one label is joined over seeds. Empty where nothing is joined.
     """
 
-    labels: Sequence[str]
-    result: str
-    analysis: str
+    analysis: Analysis[Any, ..., Any]
+    asked: Mapping[str, Sequence[str]]
     figure: str
-    given: Sequence[Any] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
     drawn: Mapping[str, Any] = field(default_factory=dict)
-    layer: int | None = None
+    part: Sequence[str | int] = ()
+    alone: bool = False
+    seeded: Mapping[str, bool] = field(default_factory=dict)
 
-    def draw(self, conditions: Mapping[str, Recording]) -> go.Figure:
-        """The figure.
+    def questions(self, runs: Mapping[str, Recording]) -> dict[str, Question[Any]]:
+        """Label of an answer, or of a run that is joined with others -> its question of these runs."""
+        asked = {name: (name,) for names in self.asked.values() for name in names} if self.seeded else self.asked
+        return {
+            label: self.analysis.of([runs[name].key for name in names], **self.given) for label, names in asked.items()
+        }
 
-        Raises
-        ------
-        AnalysisError: the conditions cannot answer the analysis, or no answer has a value.
-        """
-        of = getattr(analysis, self.analysis)
-        results = {label: of(conditions[label], *self.given) for label in self.labels}
-        if self.layer is not None:
-            results = {label: one[self.layer] for label, one in results.items()}
-        said = {name: one.value(conditions) if isinstance(one, Of) else one for name, one in self.drawn.items()}
-        return _with_values(getattr(figures, self.figure)(results, **said), results)
+    def results(self, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """What the figure takes of the answers to its questions, by label."""
+        if self.seeded:
+            return {
+                label: analysis.joined_over_seeds([self._part(answers[name]) for name in names], self.seeded[label])
+                for label, names in self.asked.items()
+            }
+        return {label: self._part(answer) for label, answer in answers.items()}
 
-    def lines(self, of_task: str) -> str:
-        """Python that draws it from `conditions` and saves it."""
-        given = "".join(f", {value!r}" for value in self.given)
-        result = f"analysis.{self.analysis}(conditions[label]{given}){'' if self.layer is None else f'[{self.layer}]'}"
-        labels = "".join(f"    {label!r},\n" for label in self.labels)
-        said = "".join(f"    {name}={value!r},\n" for name, value in self.drawn.items())
-        return (
-            f"\nlabels = [\n{labels}]\n"
-            f"{self.result} = {{label: {result} for label in labels}}\n"
-            f"figure = figures.{self.figure}(\n    {self.result},\n{said})\n"
-            f"save(figure, {of_task!r})\n"
-        )
+    def draw(self, answers: Mapping[str, Any], runs: Mapping[str, Recording]) -> go.Figure:
+        """The figure of the answers to its questions."""
+        results = self.results(answers)
+        drawn = {name: one.value(runs) if isinstance(one, Entry) else one for name, one in self.drawn.items()}
+        return getattr(figures, self.figure)(next(iter(results.values())) if self.alone else results, **drawn)
+
+    def _part(self, answer: Any) -> Any:
+        for step in self.part:
+            answer = getattr(answer, step) if isinstance(step, str) and hasattr(answer, step) else answer[step]
+        return answer
+
+    def python(self) -> str:
+        """Lines that draw it from `conditions`, label -> recording, as `figure`."""
+        steps = "".join(_step(step) for step in self.part)
+        arguments = "".join(f", {name}={spelled(value)}" for name, value in self.given.items())
+
+        def asked(names: Sequence[str]) -> str:
+            subject = self.analysis.reading.python([f"conditions[{name!r}]" for name in names])
+            return f"analysis.{self.analysis.name}({subject}{arguments}){steps}"
+
+        def answer(label: str) -> str:
+            if not self.seeded:
+                return asked(self.asked[label])
+            each = ", ".join(asked([name]) for name in self.asked[label])
+            return f"analysis.joined_over_seeds([{each}], {self.seeded[label]})"
+
+        drawn = "".join(f"    {name}={spelled(value)},\n" for name, value in self.drawn.items())
+        if self.alone:
+            results = f"results = {answer(next(iter(self.asked)))}\n"
+        else:
+            entries = "".join(f"    {label!r}: {answer(label)},\n" for label in self.asked)
+            results = f"results = {{\n{entries}}}\n"
+        return f"{results}figure = figures.{self.figure}(\n    results,\n{drawn})\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return {
+            "analysis": self.analysis.name,
+            "asked": {label: list(names) for label, names in self.asked.items()},
+            "given": {name: flattened(value, {}) for name, value in self.given.items()},
+            "part": list(self.part),
+            "seeded": dict(self.seeded),
+            "figure": self.figure,
+            "drawn": {
+                name: {"of": value.label, "field": value.field, "entry": value.entry}
+                if isinstance(value, Entry)
+                else flattened(value, {})
+                for name, value in self.drawn.items()
+            },
+        }
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The links behind the headline of two conditions, at the level of the strongest.
+def _step(step: str | int) -> str:
+    return f".{step}" if isinstance(step, str) and step.isidentifier() and step in _ATTRIBUTES else f"[{step!r}]"
 
-    Attributes
-    ----------
-    a, b: labels of their recordings, one for each demonstration seed.
-    score: the main score; measuring, contrast: the primary analysis; title: the score's; limits: what it is limited to.
-    figure: a function of `iclviz.figures`.
+
+_ATTRIBUTES = frozenset({"links"})
+"""Steps of recipes that are attributes of results; all others are names and places."""
+
+
+def spelled(value: Any) -> str:
+    """A value as Python that makes it again, with `analysis` at hand."""
+    if isinstance(value, Entry):
+        return value.python()
+    if is_dataclass(value) and not isinstance(value, type):
+        given = [
+            f"{one.name}={spelled(getattr(value, one.name))}"
+            for one in fields(value)
+            if getattr(value, one.name) != _usual(one)
+        ]
+        return f"analysis.{type(value).__name__}({', '.join(given)})"
+    return repr(value)
+
+
+def _usual(one: Any) -> Any:
+    return one.default_factory() if callable(one.default_factory) else one.default
+
+
+def with_values(figure: go.Figure, answers: Mapping[str, Any]) -> go.Figure:
+    """The figure, if it shows any number.
+
+    Raises
+    ------
+    AnalysisError: it shows none; the reason is the answers' own where they have one.
     """
-
-    a: Sequence[str]
-    b: Sequence[str]
-    score: str
-    measuring: Measuring
-    contrast: Contrast | None
-    title: str
-    limits: str
-    figure: str = "link_by_layer"
-
-    def draw(self, conditions: Mapping[str, Recording]) -> go.Figure:
-        """The figure.
-
-        Raises
-        ------
-        AnalysisError: none of the three measures has a value.
-        """
-        comparison = analysis.compare(*([conditions[label] for label in labels] for labels in (self.a, self.b)))
-        found = analysis.headline(comparison, self.score, self.measuring, self.contrast)
-        links = {TITLES[name]: link for name, link in found.links[found.strongest_level].items()}
-        if not links:
-            raise AnalysisError(f"{NO_MEASURE}.")
-        drawn = getattr(figures, self.figure)(links, score=self.title, first=FIRSTS, demonstrations=self.limits)
-        return _with_values(drawn, links)
-
-    def lines(self, of_task: str) -> str:
-        """Python that draws it from `conditions` and saves it."""
-        how = as_arguments(self.measuring, self.contrast)
-        return (
-            f"\na, b = ([conditions[label] for label in labels] for labels in ({self.a!r}, {self.b!r}))\n"
-            f"found = analysis.headline(analysis.compare(a, b), {self.score!r}, {how})\n"
-            f"titles = {TITLES!r}\n"
-            "links = {titles[name]: link for name, link in found.links[found.strongest_level].items()}\n"
-            f"figure = figures.{self.figure}(\n    links,\n    score={self.title!r},\n    first={FIRSTS!r},\n"
-            f"    demonstrations={self.limits!r},\n)\n"
-            f"save(figure, {of_task!r})\n"
-        )
-
-
-def as_arguments(measuring: Measuring, contrast: Contrast | None) -> str:
-    """How a headline measures, as Python."""
-    return ", ".join(f"analysis.{part!r}" for part in (measuring, contrast) if part is not None)
-
-
-def _with_values(figure: go.Figure, results: Mapping[str, Any]) -> go.Figure:
-    """The figure, if it shows any number; else the reason, in the results' own words where they have some."""
     if figures.has_values(figure):
         return figure
-    reasons = [why for one in results.values() for why in _reasons(one)]
+    reasons = [reason for one in answers.values() for reason in _reasons(one)]
     raise AnalysisError(f"{capital(reasons[0])}." if reasons else "No condition has a value of it.")
 
 
-def _reasons(result: Any) -> list[str]:
-    said = [*getattr(result, "missing", {}).values(), getattr(result, "reason", None)]
-    return [why for why in said if why]
+def _reasons(answer: Any) -> list[str]:
+    found = [*getattr(answer, "missing", {}).values(), getattr(answer, "reason", None)]
+    return [reason for reason in found if reason]
 
 
-NO_MEASURE = "None of the three measures has a value here"
+# Recipes that several places share
+
+
+def by_layer(
+    measure: Measure, runs: Mapping[str, Recording], how: Measuring, of: Task, demonstrations: str | None = None
+) -> Recipe:
+    """A measure of conditions, label -> recording, in each layer."""
+    first = next(iter(runs.values()))
+    limits = demonstration_scope(runs.values()) if demonstrations is None else demonstrations
+    words = measure.words(first, how, of.titles)
+    return Recipe(
+        analysis.measured,
+        {label: (label,) for label in runs},
+        figures.FIGURES[measure.figure].__name__,
+        {"measure": measure.name, "measuring": how},
+        {**words, "demonstrations": limits},
+    )
+
+
+def change_by_layer(
+    measure: Measure, labels: Sequence[str], first: Recording, how: Measuring, of: Task, demonstrations: str
+) -> Recipe:
+    """B minus A of a measure in each layer; labels: A and B of each demonstration seed in turn."""
+    return Recipe(
+        analysis.measured_change,
+        {"B − A": tuple(labels)},
+        "change_by_layer",
+        {"measure": measure.name, "measuring": how},
+        {
+            "measure": measure.change_subject(first, how, of.titles),
+            "first": measure.first_layer,
+            "demonstrations": demonstrations,
+        },
+    )
+
+
+def links_by_layer(
+    labels: Sequence[str], score: str, how: Measuring, of: Task, level: Level, demonstrations: str
+) -> Recipe:
+    """The links behind a headline at one level; labels: A and B of each demonstration seed in turn."""
+    family = [measure_named(name) for name in FAMILY]
+    return Recipe(
+        analysis.headline,
+        {"": tuple(labels)},
+        "link_by_layer",
+        {"score": score, "measuring": how, "contrast": of.contrast},
+        {
+            "score": of.titles[score],
+            "titles": {one.name: capital(one.title) for one in family},
+            "first": {one.name: one.first_layer for one in family},
+            "demonstrations": demonstrations,
+        },
+        ("links", level),
+        alone=True,
+    )
+
+
+# The figures of a task's primary analysis
+
+
+NO_MEASURE = "No measure of the primary analysis has a value here"
 """What is said in place of the links."""
 
-TITLES = {name: capital(title) for name, title in MEASURE_TITLES.items()}
-FIRSTS = {TITLES[name]: first_layer(name) for name in TITLES}
 
-
-def recipes(recordings: Mapping[str, Recording]) -> Iterator[Recipe | Headline]:
-    """The figures of a task's primary analysis over its recordings, label -> recording.
+def recipes(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Recipe]:
+    """The figures of a task's primary analysis over its recordings, label -> recording, and of every measure.
 
     Of a condition of several demonstration seeds the first is drawn; two conditions have their headline over all seeds.
     """
@@ -172,10 +259,73 @@ def recipes(recordings: Mapping[str, Recording]) -> Iterator[Recipe | Headline]:
         shown = one.spec.demonstrations
         seeds.setdefault(one.spec.with_(demonstrations=replace(shown, seed=0)), []).append(label)
     yield from _of_conditions({labels[0]: recordings[labels[0]] for labels in seeds.values()})
-    yield from _headline(list(seeds.values()), recordings)
+    yield from _headline(list(seeds.values()), recordings, answer)
 
 
-def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording]) -> Iterator[Headline]:
+def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
+    first = next(iter(conditions.values()))
+    of = task(first.spec.task)
+    scope = {"demonstrations": demonstration_scope(conditions.values())}
+    each = {label: (label,) for label in conditions}
+    scored = {"score": of.titles[of.primary.score], "better": of.better(of.primary.score), **scope}
+    for figure in ("score_by_condition", "score_distribution"):
+        yield Recipe(analysis.score_summary, each, figure, {"score": of.primary.score}, scored)
+    yield from _similarity(conditions, of)
+    for measure in all_measures().values():
+        yield from _measure(measure, conditions, of)
+    yield Recipe(analysis.recording_log_ratio_by_head, each, "attention_ratio_by_head", {}, scope)
+    yield Recipe(analysis.role_split, each, "attention_split", {}, scope)
+
+
+def _measure(measure: Measure, conditions: Mapping[str, Recording], of: Task) -> Iterator[Recipe]:
+    """A measure of the conditions that may have a value of it."""
+    kept = {}
+    for label, one in conditions.items():
+        how = usual_measuring(of, one)
+        if how.pooling in one.embeddings and not measure.absent(one, how):
+            kept[label] = one
+    if kept:
+        how = usual_measuring(of, next(iter(kept.values())))
+        yield by_layer(measure, {label: one for label, one in kept.items() if _alike(one, kept, how)}, how, of)
+
+
+def _alike(one: Recording, kept: Mapping[str, Recording], how: Measuring) -> bool:
+    """Whether a recording has the hypothesis and label that the first one is measured with."""
+    hypothesis, label = how.of(next(iter(kept.values())))
+    return (not hypothesis or hypothesis in one.hypotheses) and (not label or label in one.groups)
+
+
+def _similarity(conditions: Mapping[str, Recording], of: Task) -> Iterator[Recipe]:
+    """The RSMs of conditions over the first one's items, at a middle layer."""
+    pooling, metric = of.primary.pooling, of.primary.metric
+    kept = {label: one for label, one in conditions.items() if pooling in one.embeddings}
+    if not kept:
+        return
+    name, first = next(iter(kept.items()))
+    hypothesis, _ = primary_measuring(of, first).of(first)
+    if not hypothesis:
+        return
+    alike = {label: one for label, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
+    layer, group = min(one.n_layers for one in alike.values()) // 2, of.hypothesis_labels[hypothesis]
+    yield Recipe(
+        analysis.recording_rsms,
+        {label: (label,) for label in alike},
+        "similarity_matrices",
+        {"pooling": pooling, "metric": metric},
+        {
+            "hypothesis": Entry(name, "hypotheses", hypothesis),
+            "item_ids": Entry(name, "item_ids"),
+            "groups": Entry(name, "labels", group),
+            "hypothesis_title": of.titles[hypothesis],
+            "group_title": of.titles[group],
+            "layer": layer,
+            "demonstrations": demonstration_scope(alike.values()),
+        },
+        (layer,),
+    )
+
+
+def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Recipe]:
     if len(conditions) != 2:
         return
     a, b = conditions
@@ -192,61 +342,13 @@ def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording]) 
     ):
         return
     of, n_seeds = task(first.spec.task), max(len(a), len(b))
-    measuring = primary_measuring(of, first)
     limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
-    score = of.primary.score
-    yield Headline(a, b, score, measuring, of.contrast, of.titles[score], limits)
-
-
-def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
-    of = task(next(iter(conditions.values())).spec.task)
-    score, labels = of.primary.score, list(conditions)
-    scope = {"demonstrations": demonstration_scope(conditions.values())}
-    scored = {"score": of.titles[score], "better": of.better(score), **scope}
-    yield Recipe(labels, "scores", "score_summary", "score_by_condition", [score], scored)
-    yield Recipe(labels, "scores", "score_summary", "score_distribution", [score], scored)
-    yield from _of_representation(conditions, of)
-    yield Recipe(labels, "ratios", "recording_log_ratio", "attention_ratio_by_layer", (), scope)
-    yield Recipe(labels, "ratios", "recording_log_ratio_by_head", "attention_ratio_by_head", (), scope)
-    yield Recipe(labels, "shares", "role_split", "attention_split", (), scope)
-
-
-def _of_representation(conditions: Mapping[str, Recording], of: Task) -> Iterator[Recipe]:
-    primary, titles = of.primary, of.titles
-    kept = {label: one for label, one in conditions.items() if primary.pooling in one.embeddings}
-    if not kept:
-        return
-    first = next(iter(kept.values()))
-    hypothesis, label = primary_measuring(of, first).of(first)
-    if hypothesis:
-        yield from _of_hypothesis(kept, of, hypothesis)
-    if label:
-        said = {"label": titles[label], "demonstrations": demonstration_scope(kept.values())}
-        yield Recipe(list(kept), "probes", "recording_probe", "probe_by_layer", [label, primary.pooling], said)
-
-
-def _of_hypothesis(kept: Mapping[str, Recording], of: Task, hypothesis: str) -> Iterator[Recipe]:
-    primary, titles = of.primary, of.titles
-    name, first = next(iter(kept.items()))
-    group = of.hypothesis_labels[hypothesis]
-    alike = {label: one for label, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
-    layer = min(one.n_layers for one in alike.values()) // 2
-    matrices = {
-        "hypothesis": Of(name, "hypotheses", hypothesis),
-        "item_ids": Of(name, "item_ids"),
-        "groups": Of(name, "labels", group),
-        "hypothesis_title": titles[hypothesis],
-        "group_title": titles[group],
-        "layer": layer,
-        "demonstrations": demonstration_scope(alike.values()),
-    }
-    yield Recipe(
-        list(alike), "rsms", "recording_rsms", "similarity_matrices", [primary.pooling, primary.metric], matrices, layer
-    )
-    scope = {"demonstrations": demonstration_scope(kept.values())}
-    with_it = [label for label, one in kept.items() if hypothesis in one.hypotheses]
-    how, said = [hypothesis, primary.pooling, primary.metric], {"hypothesis": titles[hypothesis], **scope}
-    yield Recipe(with_it, "tests", "recording_alignment", "alignment_by_layer", how, said)
+    pairs = zip(a * (n_seeds // len(a)), b * (n_seeds // len(b)), strict=True)
+    labels = [label for pair in pairs for label in pair]
+    how = primary_measuring(of, first)
+    recipe = links_by_layer(labels, of.primary.score, how, of, "within", limits)
+    level = answer(next(iter(recipe.questions(recordings).values()))).strongest_level
+    yield replace(recipe, part=("links", level))
 
 
 _SCRIPT = f'''"""Draws this export's figures again from its recordings: python rebuild.py [FOLDER]
@@ -280,11 +382,11 @@ subprocess.run([sys.executable, "-m", "iclviz", "import", str(here)], check=True
 '''
 
 
-def script(of_tasks: Mapping[str, Mapping[str, Recording]], drawn: Mapping[str, Sequence[Recipe | Headline]]) -> str:
+def script(of_tasks: Mapping[str, Mapping[str, Recording]], drawn: Mapping[str, Sequence[Recipe]]) -> str:
     """The script that draws the figures of an export again; task -> (label -> recording), and task -> its figures."""
     parts = [_SCRIPT]
     for name, conditions in of_tasks.items():
         loads = "".join(f"    {label!r}: iclviz.load({one.key!r}),\n" for label, one in conditions.items())
         parts.append(f"\n# {name}\nconditions = {{\n{loads}}}\n")
-        parts += [recipe.lines(name) for recipe in drawn[name]]
+        parts += [f"\n{recipe.python()}save(figure, {name!r})\n" for recipe in drawn[name]]
     return "".join(parts)

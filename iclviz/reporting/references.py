@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from iclviz.analysis.measures import all_measures
+
 BIBTEX: Mapping[str, str] = {
     "yousefi2023incontext": r"""@article{yousefi2023incontext,
   title   = {In-Context Learning in Large Language Models: A Neuroscience-inspired Analysis of Representations},
@@ -101,6 +103,9 @@ BIBTEX: Mapping[str, str] = {
 
 
 def bibliography(keys: Iterable[str]) -> str:
-    """The entries of these keys, each once, in the order of `BIBTEX`."""
+    """The entries of these keys, each once, in the order of `BIBTEX`; those that measures bring come last."""
     wanted = set(keys)
-    return "\n\n".join(entry for key, entry in BIBTEX.items() if key in wanted) + "\n"
+    known = dict(BIBTEX)
+    for measure in all_measures().values():
+        known |= {key: entry for key, entry in measure.references.items() if key not in known}
+    return "\n\n".join(entry for key, entry in known.items() if key in wanted) + "\n"

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -49,29 +49,6 @@ def python(conditions: Mapping[str, RunSpec], drawing: str) -> str:
         "conditions = dict(zip(specs, iclviz.sweep(specs.values())))\n\n"
         f"{drawing}\n"
     )
-
-
-def of_conditions(
-    result: str, analysis: str, given: Sequence[Any], named: Mapping[str, Any], figure: str, drawn: Mapping[str, Any]
-) -> str:
-    """Lines that ask an analysis of every condition, and draw a figure of the results.
-
-    Parameters
-    ----------
-    result: the name of the variable.
-    analysis: its function; given, named: its arguments after the recording.
-    figure: its function; drawn: its arguments after the results.
-    """
-    further = "".join(f", {value!r}" for value in given) + _named(named)
-    said = _named(drawn)
-    return (
-        f"{result} = {{label: analysis.{analysis}(run{further}) for label, run in conditions.items()}}\n"
-        f"figures.{figure}({result}{said}).show()"
-    )
-
-
-def _named(arguments: Mapping[str, Any]) -> str:
-    return "".join(f", {name}={value!r}" for name, value in arguments.items())
 
 
 def _given(spec: Any) -> dict[str, Any]:

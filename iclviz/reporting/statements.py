@@ -14,35 +14,18 @@ from iclviz.analysis.comparing import Change
 from iclviz.analysis.effects import Effect
 from iclviz.analysis.headlines import Headline, LevelScore, Strongest
 from iclviz.analysis.link import LEVELS, Level
-from iclviz.analysis.of_recording import is_number
+from iclviz.analysis.measures import measure_named
 from iclviz.analysis.order import WARN, OrderEffect
-from iclviz.analysis.room import NEARLY_ALL
+from iclviz.analysis.room import no_room
 from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
-from iclviz.recording import Recording
+from iclviz.analysis.wording import share
+from iclviz.reporting.scope import ENOUGH_SEEDS, WITHOUT, scope
 from iclviz.spec import Demonstrations, RunSpec
-
-ENOUGH_SEEDS = 5
-"""Demonstration seeds from which a statement is about in-context learning and not about these sets."""
 
 SAME = "is the same in A and B: no item differs by more than its numbers hold"
 
-WITHOUT = "without demonstrations"
-
-MEASURE_TITLES = {
-    "alignment": "alignment with the hypothesis",
-    "probe": "what a probe reads of the label",
-    "attention_ratio": "the attention ratio of the last prompt token",
-}
 LEVEL_TITLES: dict[str, str] = {"within": "Within groups", "between": "Between groups"}
-
-POOLING_TITLES = {
-    "query_mean": "mean over the query",
-    "query_max": "maximum over the query",
-    "last": "last prompt token",
-    "mean": "mean over the prompt",
-    "max": "maximum over the prompt",
-}
 
 
 def number(value: float) -> str:
@@ -58,33 +41,6 @@ def p_value(p: float) -> str:
         return "p < 0.001"
     rounded = f"{p:.3f}"
     return f"p = {rounded if p >= SIGNIFICANT or float(rounded) < SIGNIFICANT else f'{p:.5f}'}"
-
-
-def seeds_scope(n_seeds: int) -> str:
-    """What statements over several demonstration seeds are limited to."""
-    if n_seeds >= ENOUGH_SEEDS:
-        return f"over {n_seeds} demonstration seeds"
-    return f"for these {n_seeds} demonstration sets"
-
-
-def pooling_title(pooling: str) -> str:
-    """What an embedding is made of."""
-    return POOLING_TITLES.get(pooling) or f"mean over {pooling.removesuffix('_mean')} text"
-
-
-def probe_change_title(recording: Recording, label: str, title: str) -> str:
-    """What `probe_change` compares of a label with this title."""
-    if is_number(recording, label):
-        return f"−log(1 − R²) of the ridge probe of “{title}”"
-    return f"held-out balanced accuracy of the least-squares probe of “{title}”"
-
-
-def scope(n_seeds: int, a: Demonstrations, b: Demonstrations) -> str:
-    """What every statement about A and B over so many demonstration seeds is limited to."""
-    shows_nothing = not any(one.canonical().k for one in (a, b))
-    if shows_nothing and n_seeds < ENOUGH_SEEDS:
-        return WITHOUT
-    return seeds_scope(n_seeds) if n_seeds > 1 else "for this demonstration set"
 
 
 @dataclass(frozen=True)
@@ -309,16 +265,8 @@ def level_rows(levels: Mapping[str, LevelScore]) -> list[dict[str, str]]:
     ]
 
 
-def _share(rate: float) -> str:
-    """A percentage; 0 % and 100 % are said of nothing but themselves."""
-    rounded = f"{100 * rate:.0f} %"
-    if rate in (0.0, 1.0) or rounded not in ("0 %", "100 %"):
-        return rounded
-    return f"{min(max(100 * rate, 0.1), 99.9):.1f} %"
-
-
 def _parsing(headline: Headline) -> str:
-    rates = " and ".join(f"{_share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
+    rates = " and ".join(f"{share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
     change = headline.parsed_change
     if change is None:
         return f"Responses could be read in {rates}."
@@ -377,8 +325,8 @@ def _margin_changed(headline: Headline) -> str:
 
 
 def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -> str:
-    unit = "block" if strongest.measure == "attention_ratio" else "layer"
-    what = f"{MEASURE_TITLES[strongest.measure]} at {unit} {strongest.layer}"
+    measure = measure_named(strongest.measure)
+    what = f"{measure.title} at {measure.unit} {strongest.layer}"
     p = _family_p(headline, strongest)
     tests = f"{p_value(p)} corrected over {headline.n_tests} correlations and the primary family"
     if p < SIGNIFICANT:
@@ -462,20 +410,6 @@ def _untested(headline: Headline, level: Level) -> str:
         reasons = ["nearly all have the same change of every measure", *reasons]
     return (
         f"{LEVEL_TITLES[level]}, links with behaviour cannot be tested: {(reasons or ['no measure has a value'])[0]}."
-    )
-
-
-def no_room(share: float, title: str) -> str:
-    """What a hypothesis is worth that holds by the prompts' text alone; "" where there is room.
-
-    share: of the largest alignment that layer 0 reaches.
-    """
-    if not share >= NEARLY_ALL:
-        return ""
-    return (
-        f"“{title}” holds by the prompts' text alone: layer 0, which knows words and no more, reaches {_share(share)} "
-        "of the largest alignment there could be. No layer and no demonstrations can add to that, so its alignment "
-        "tests nothing here. Take another hypothesis, or the embedding of the last prompt token."
     )
 
 

@@ -5,11 +5,11 @@ import textwrap
 import numpy as np
 import streamlit as st
 
-from iclviz.analysis import of_pairs
+from iclviz.analysis import score_changes
 from iclviz.analysis.behaviour import ScoreSummary, score_summary
 from iclviz.analysis.comparing import Change
+from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.item_maps import ItemMap, clustered_order, item_map
-from iclviz.analysis.pairs import Comparison
 from iclviz.analysis.rsa import Metric
 from iclviz.recording import Array, Recording
 
@@ -35,8 +35,8 @@ def axis_shares(key: str, how: tuple[str, Metric, float], _stack: Array) -> Arra
 @st.cache_data(show_spinner=False, max_entries=64)
 def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> tuple[Change, int]:
     """B minus A of a score, and how many items have one."""
-    of_items = of_pairs.score_change(_comparison, score)
-    return of_pairs.score_difference(_comparison, score), int(np.isfinite(of_items).any(axis=0).sum())
+    of_items = score_changes.score_change(_comparison, score)
+    return score_changes.score_difference(_comparison, score), int(np.isfinite(of_items).any(axis=0).sum())
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

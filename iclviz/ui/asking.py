@@ -15,12 +15,12 @@ import numpy as np
 import streamlit as st
 from cachetools import LRUCache
 
+from iclviz.answers import Answers
 from iclviz.errors import AnalysisError, UserError
 from iclviz.jobs.asked import Asked
 from iclviz.jobs.starting import ensure_analyst
 from iclviz.jobs.table import Progress
 from iclviz.places import cache_folder
-from iclviz.questions.answers import Answers
 from iclviz.questions.question import Question
 from iclviz.store import Store
 from iclviz.ui.plain import lines_as_text

@@ -8,40 +8,25 @@ latest run": a link must mean the same tomorrow.
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL, model_title
-from iclviz.spec import (
-    DEFAULT_POOLINGS,
-    MOST_ATTENTION_ITEMS,
-    POOLINGS,
-    TEMPLATE,
-    Demonstrations,
-    FirstToken,
-    RunSpec,
-    canonical_json,
-    template_options,
-)
-from iclviz.tasks import KINDS, all_tasks, task
+from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec, canonical_json
+from iclviz.tasks import task
+from iclviz.ui.fields import CONDITIONS, MOST_TEXT, SIDES, defaults, fields
 from iclviz.ui.plain import as_text
 
-SIDES = ("a", "b")
-COLOURS = {"a": "blue", "b": "orange"}
-MOST_ITEMS = 4096
-MOST_K = 1000
-MOST_SEED = 2**31 - 1
-MOST_MEMBERS = 8
-"""Conditions of a set: what a figure can tell apart."""
+MOST_UNCLAIMED = 32
+"""Fields of a link that no page names and that are remembered until a measure asks for them."""
 
+COLOURS = {"a": "blue", "b": "orange"}
 EXAMPLE_BORDER = "\n\n"
 """What stands between two examples that somebody types."""
-
-DEMO_OPTIONS = {"linear_regression": {"distractor": True}}
-"""Task options of the demo comparison, by task; everything else is the task's own default."""
 
 
 @dataclass(frozen=True)
@@ -56,172 +41,22 @@ class Choice:
         return self.a if name == "a" else self.b
 
 
-DEFAULTS: dict[str, Any] = {
-    **{f"{side}_model": DEMO_MODEL for side in SIDES},
-    **{f"{side}_task": "reading_comprehension" for side in SIDES},
-    "a_kind": "none",
-    "b_kind": "correct",
-    "a_k": 0,
-    "b_k": 2,
-    "a_seed": 0,
-    "b_seed": 0,
-    "a_examples": "",
-    "b_examples": "",
-    "items": 64,
-    "items_seed": 0,
-    "style": "preset",
-    "options": DEMO_OPTIONS,
-    "poolings": [],
-    "attention_items": [],
-    "layer": 15,
-    "head": "",
-    "hypothesis": "",
-    "label": "",
-    "score": "",
-    "pooling": "query_mean",
-    "metric": "cosine",
-    "heads": "mean",
-    "rows": "response",
-    "over": "relevant",
-    "under": "irrelevant",
-    "per": "token",
-    "method": "spearman",
-    "level": "",
-    "item": 0,
-    "shaded": "role",
-    "sinks": False,
-    "sorted": "",
-    "colours": "raw",
-    "vary": "k",
-    "values": [],
-    "runs": [],
-    "averaged": False,
-    "bands": False,
-    "section": "",
-    "strength": "",
-    "dimensions": "",
-    "dropped": False,
-    "played": False,
-    "measure": "",
-    "at": -1,
-    "over_conditions": False,
-    "changed": "",
-    "effect_of": "",
-    "equivalent": "",
-    "equivalence_bound": 0.1,
-    "against": "",
-    "alike": "rsa",
-    "first_token": "start",
-    "template": {},
-}
-"""Every choice that a link carries, under its URL name. An empty text is the task's primary analysis, or all heads."""
-
-DEMO: Mapping[str, Any] = {name: DEFAULTS[name] for name in list(DEFAULTS)[:16]}
-"""Reading comprehension, no demonstrations against two."""
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        number = int(text)
-        if not least <= number <= most:
-            raise ValueError(f"not from {least} to {most}")
-        return number
-
-    return read
-
-
-def _one_of(known: Callable[[], Any]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in known():
-            raise ValueError("unknown")
-        return text
-
-    return read
-
-
-def _options(text: str) -> dict[str, dict[str, Any]]:
-    given = json.loads(text)
-    known = all_tasks()  # never a path: a link must not read files
-    for name, values in given.items():
-        known[name].resolve_options(values, "plain")
-    return {name: dict(values) for name, values in given.items()}
-
-
-def _template(text: str) -> dict[str, Any]:
-    return dict(template_options(json.loads(text)))
-
-
-def _poolings(text: str) -> list[str]:
-    names = json.loads(text)
-    if not isinstance(names, list) or not set(names) <= set(POOLINGS):
-        raise ValueError("unknown")
-    return names
-
-
-def _places(text: str) -> list[int]:
-    places = [_whole(0, MOST_ITEMS)(str(place)) for place in json.loads(text)]
-    if len(places) > MOST_ATTENTION_ITEMS:
-        raise ValueError(f"more than {MOST_ATTENTION_ITEMS}")
-    return sorted(set(places))
-
-
-def _values(text: str) -> list[int | str]:
-    values = json.loads(text)
-    if not isinstance(values, list) or not all(isinstance(one, int | str) for one in values):
-        raise ValueError("no list of numbers or words")
-    return [one if isinstance(one, int) else one[:200] for one in values][:MOST_MEMBERS]
-
-
-def _size(text: str) -> float:
-    size = float(text)
-    if not 0 < size < float("inf"):
-        raise ValueError("no size")
-    return size
-
-
-def _flag(text: str) -> bool:
-    return {"True": True, "False": False}[text]
-
-
-def _text(text: str) -> str:
-    return text[:200]
-
-
-READERS: dict[str, Callable[[str], Any]] = {
-    **{f"{side}_model": _text for side in SIDES},
-    **{f"{side}_task": _one_of(all_tasks) for side in SIDES},
-    **{f"{side}_kind": _one_of(lambda: KINDS) for side in SIDES},
-    **{f"{side}_k": _whole(0, MOST_K) for side in SIDES},
-    **{f"{side}_seed": _whole(0, MOST_SEED) for side in SIDES},
-    "a_examples": str,
-    "b_examples": str,
-    "items": _whole(2, MOST_ITEMS),
-    "items_seed": _whole(0, MOST_SEED),
-    "style": _one_of(lambda: ("preset", "plain", "chat")),
-    "options": _options,
-    "poolings": _poolings,
-    "first_token": _one_of(lambda: get_args(FirstToken)),
-    "template": _template,
-    "attention_items": _places,
-    "layer": _whole(0, 1000),
-    "item": _whole(0, MOST_ITEMS),
-    "sinks": _flag,
-    "values": _values,
-    "runs": _values,
-    "averaged": _flag,
-    "dropped": _flag,
-    "played": _flag,
-    "at": _whole(-1, 1000),
-    "bands": _flag,
-    "over_conditions": _flag,
-    "equivalence_bound": _size,
-}
-"""How a URL's text becomes a choice; names without an entry are short texts."""
-
-
 def choices() -> dict[str, Any]:
     """Every choice of this session by its URL name."""
-    return st.session_state.setdefault("choices", dict(DEFAULTS))  # type: ignore[no-any-return]
+    return st.session_state.setdefault("choices", defaults())  # type: ignore[no-any-return]
+
+
+def choose_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
+    """Make a field of links of something that no page names, such as what a measure leaves open: what the link says of
+    it is taken now, else its default.
+    """
+    st.session_state.setdefault("further fields", {})[name] = default
+    said = st.session_state.get("unclaimed", {}).pop(name, None)
+    if said is not None:
+        with suppress(ValueError):
+            choices()[name] = read(said)
+            st.session_state.setdefault("linked", set()).add(name)
+    choices().setdefault(name, default)
 
 
 def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, where: str = "", **options: Any) -> Any:
@@ -262,17 +97,26 @@ def read_url() -> None:
     """At the start of a session, take every choice from the URL; what cannot be used stays at its default."""
     if "choices" in st.session_state:
         return
-    taken, refused, linked = choices(), [], set()
-    for name in DEFAULTS:
-        text = st.query_params.get(name)
-        if text is None:
+    taken, refused, linked, unclaimed = choices(), [], set(), {}
+    known = fields()
+    for name, said in st.query_params.to_dict().items():
+        if name not in known:
+            unclaimed[name[:MOST_TEXT]] = said[:MOST_TEXT]
             continue
         try:
-            taken[name] = READERS.get(name, _text)(text)
+            taken[name] = known[name].read(said)
             linked.add(name)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
-            refused.append(f"{name} = {text[:60]}")
-    st.session_state.update(refused=refused, linked=linked, linked_models=_models(linked))
+            refused.append(f"{name} = {said[:60]}")
+    st.session_state.update(
+        refused=refused, linked=linked, linked_models=_models(linked), unclaimed=_few_identifiers(unclaimed)
+    )
+
+
+def _few_identifiers(unclaimed: Mapping[str, str]) -> dict[str, str]:
+    """What a link says of fields that some measure may have, as far as these are names."""
+    names = [name for name in unclaimed if name.isidentifier()]
+    return {name: unclaimed[name] for name in names[:MOST_UNCLAIMED]}
 
 
 def _models(linked: Collection[str]) -> set[str]:
@@ -299,8 +143,8 @@ def is_only_linked(model: str) -> bool:
 
 def write_url() -> None:
     """Put every choice that is not at its default into the URL."""
-    shown = {}
-    for name, default in DEFAULTS.items():
+    shown = dict(st.session_state.get("unclaimed", {}))
+    for name, default in {**defaults(), **st.session_state.get("further fields", {})}.items():
         value = choices()[name]
         if value != default:
             shown[name] = json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else str(value)
@@ -341,7 +185,7 @@ def choose_run(side: str, spec: RunSpec) -> None:
             "options": {**choices()["options"], spec.task: _beyond(spec.task_options, defaults)},
             "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
             "attention_items": list(spec.attention_items),
-            "first_token": spec.first_token or DEFAULTS["first_token"],
+            "first_token": spec.first_token or CONDITIONS["first_token"].default,
             "template": _beyond(spec.template, TEMPLATE),
         }
     )
@@ -372,7 +216,7 @@ def _spec(side: str) -> RunSpec:
         prompt_style=None if style == "preset" else style,
         poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
         attention_items=kept_places(),
-        first_token=None if state["first_token"] == DEFAULTS["first_token"] else state["first_token"],
+        first_token=None if state["first_token"] == CONDITIONS["first_token"].default else state["first_token"],
         template=state["template"],
     )
 

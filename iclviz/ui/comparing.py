@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import streamlit as st
 
-from iclviz.analysis.headlines import Headline
-from iclviz.analysis.of_recording import demonstration_scope
-from iclviz.analysis.pairs import Comparison, compare
+from iclviz.analysis.comparison import Comparison, compare
+from iclviz.analysis.headlines import Headline, headline
 from iclviz.errors import AnalysisError, UserError
 from iclviz.primary import primary_measuring
-from iclviz.questions import analyses as questions
 from iclviz.questions.question import Question
 from iclviz.recording import Recording
-from iclviz.reporting.statements import ENOUGH_SEEDS, seeds_scope
+from iclviz.reporting.scope import ENOUGH_SEEDS, demonstration_scope, seeds_scope
 from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import task
@@ -40,6 +39,20 @@ class Compared:
     key: tuple[str, ...]
     a: RunSpec
     b: RunSpec
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """What A and B of each demonstration seed are called, in turn: A, B, A1, B1 and so on."""
+        names: dict[str, str] = {}
+        for place, side in enumerate("AB"):
+            for number, one in enumerate(dict.fromkeys(self.comparison.side(place))):
+                names[one.key] = f"{side}{number or ''}"
+        return [names[key] for key in self.key]
+
+    @property
+    def runs(self) -> dict[str, Recording]:
+        """The recordings under these labels."""
+        return dict(zip(self.labels, (one for pair in self.comparison.pairs for one in pair), strict=True))
 
     @property
     def scope(self) -> str:
@@ -88,7 +101,7 @@ def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
 def summary_question(chosen: Compared) -> Question[Headline]:
     """What the Summary asks of a comparison: its task's primary analysis."""
     of, first = task(chosen.b.task), chosen.comparison.first
-    return questions.summary.of(chosen.key, of.primary.score, primary_measuring(of, first), of.contrast)
+    return headline.of(chosen.key, of.primary.score, primary_measuring(of, first), of.contrast)
 
 
 def prepare_summary(pairs: dict[str, Recording]) -> None:

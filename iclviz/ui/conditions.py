@@ -8,7 +8,8 @@ from iclviz.curating import annotation
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import COLOURS, SIDES, choice, describe
+from iclviz.ui.choice import COLOURS, choice, describe
+from iclviz.ui.fields import SIDES
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.recent import show_recent
 

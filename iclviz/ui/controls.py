@@ -10,11 +10,6 @@ from iclviz.tasks import KINDS, Task, all_tasks, task
 from iclviz.ui import loading
 from iclviz.ui.choice import (
     COLOURS,
-    DEFAULTS,
-    MOST_ITEMS,
-    MOST_K,
-    MOST_SEED,
-    SIDES,
     bound,
     choices,
     choose,
@@ -23,6 +18,7 @@ from iclviz.ui.choice import (
     kept_places,
     swap,
 )
+from iclviz.ui.fields import CONDITIONS, MOST_ITEMS, MOST_K, MOST_SEED, SIDES
 from iclviz.ui.plain import as_text
 
 
@@ -50,7 +46,7 @@ def _leave_missing_tasks() -> None:
         except UserError as error:
             problem = str(error)
         st.session_state["refused"] = [*(st.session_state.get("refused") or ()), problem]
-        choose({name: DEFAULTS[name]})
+        choose({name: CONDITIONS[name].default})
 
 
 def _side_controls(side: str) -> None:

@@ -7,36 +7,33 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from iclviz.recording import Recording
+from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.snippets import command_line, python
 from iclviz.spec import RunSpec
 from iclviz.ui.choice import choice
 from iclviz.ui.comparing import Compared
 
 
-def copy_as(pairs: Mapping[str, Recording], drawing: str) -> None:
-    """A popover with the page's link, the lines that record its conditions, and Python that draws its figure.
-
-    drawing: the lines that draw the page's main figure from `conditions`.
-    """
-    show_copies({label: choice().side(label[0].lower()) for label in pairs}, drawing)
+def copy_as(pairs: Mapping[str, Recording], recipe: Recipe) -> None:
+    """A popover with the page's link, the lines that record its conditions, and Python that draws its main figure."""
+    show_copies({label: choice().side(label[0].lower()) for label in pairs}, recipe)
 
 
-def copy_comparison(chosen: Compared, drawing: str) -> None:
-    """The same of A and B under every demonstration seed that is compared; `drawing` starts from `comparison`."""
+def copy_comparison(chosen: Compared, recipe: Recipe) -> None:
+    """The same of A and B under every demonstration seed that is compared."""
     specs = {}
-    for place, (side, spec) in enumerate((("A", choice().a), ("B", choice().b))):
-        for number, one in enumerate(dict.fromkeys(chosen.comparison.side(place))):
-            shown = replace(spec.demonstrations, seed=one.spec.demonstrations.seed)
-            specs[f"{side}{number or ''}"] = spec.with_(demonstrations=shown)
-    sides = "".join(f"    [run for name, run in conditions.items() if name[0] == {side!r}],\n" for side in "AB")
-    show_copies(specs, f"comparison = analysis.compare(\n{sides})\n{drawing}")
+    for label, one in chosen.runs.items():
+        spec = choice().side(label[0].lower())
+        seed = one.spec.demonstrations.seed
+        specs[label] = spec.with_(demonstrations=replace(spec.demonstrations, seed=seed))
+    show_copies(specs, recipe)
 
 
 @st.fragment
-def show_copies(specs: Mapping[str, RunSpec], drawing: str) -> None:
+def show_copies(specs: Mapping[str, RunSpec], recipe: Recipe) -> None:
     """The popover: link, command lines, Python; drawn as it is opened, since parts of a page change the link alone."""
-    said = "This view as a link, command lines or Python."
-    popover = st.popover("Copy as", icon=":material/content_copy:", help=said, key="copy-as", on_change="rerun")
+    about = "This view as a link, command lines or Python."
+    popover = st.popover("Copy as", icon=":material/content_copy:", help=about, key="copy-as", on_change="rerun")
     if not popover.open:
         return
     with popover:
@@ -46,4 +43,4 @@ def show_copies(specs: Mapping[str, RunSpec], drawing: str) -> None:
         st.markdown("**Command line** that records what is shown")
         st.code("\n".join(command_line(spec) for spec in specs.values()), language="bash", wrap_lines=True)
         st.markdown("**Python** that draws this page's main figure")
-        st.code(python(specs, drawing), language="python", wrap_lines=True)
+        st.code(python(specs, f"{recipe.python()}figure.show()"), language="python", wrap_lines=True)

@@ -8,8 +8,9 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import DEMO, choice, choose
+from iclviz.ui.choice import choice, choose
 from iclviz.ui.conditions import Condition, conditions
+from iclviz.ui.fields import DEMO
 from iclviz.ui.plain import as_text
 
 

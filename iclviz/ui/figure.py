@@ -4,7 +4,7 @@ The row is a fragment, and what opens from it is drawn only once it is open, so 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -13,7 +13,10 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.figures import theme
+from iclviz.recording import Recording
 from iclviz.reporting import figure_files
+from iclviz.reporting.recipes import Recipe
+from iclviz.ui.asking import answers
 from iclviz.ui.plain import as_text
 
 HELP = {
@@ -46,6 +49,13 @@ def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(as_text(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name)
+
+
+def show_recipe(recipe: Recipe, runs: Mapping[str, Recording], name: str = "") -> dict[str, Any]:
+    """Ask what a recipe asks of runs, label -> recording, and draw its figure; the answers by label."""
+    found = answers(recipe.questions(runs))
+    show(recipe.draw(found, runs), name)
+    return found
 
 
 @st.fragment

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from iclviz.figures.theme import FAINT_INK, Mode
+from iclviz.ui.page_files import Page
 
 ICON, WORDMARK = (Path(__file__).with_name(name) for name in ("icon.svg", "wordmark.svg"))
 
@@ -27,22 +28,7 @@ def set_look() -> None:
     st.html(STYLE % (FAINT_INK[mode], ACCENT[mode]))
 
 
-QUESTIONS = {
-    "Run": "What does the model read, and what is to be run?",
-    "Runs": "What has been run? Find it, name it, compare it.",
-    "Summary": "Did behaviour change, and does what changed inside the model go with it?",
-    "Compare": "How do up to eight conditions differ?",
-    "Prompts": "What exactly was read and answered?",
-    "Behaviour": "How well does the model do?",
-    "RSA": "Which items does a layer treat alike, and is it as a hypothesis says?",
-    "Probing": "What can be read from a layer, of items that the probe has not seen?",
-    "Attention": "Does attention go to the text that matters?",
-    "Glossary": "What do the words mean?",
-}
-"""Page -> what it answers."""
-
-
-def heading(title: str) -> None:
+def heading(page: Page) -> None:
     """A page's title, and the question that it answers."""
-    st.title(title)
-    st.caption(QUESTIONS[title])
+    st.title(page.title)
+    st.caption(page.question)

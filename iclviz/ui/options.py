@@ -1,66 +1,52 @@
-"""Controls of an analysis that live in the link: the chosen score, hypothesis, label, pooling and the like."""
+"""Controls of an analysis that live in the link: the score, what to look at further, and what measures leave open."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
-from iclviz.figures.wording import capital
-from iclviz.reporting.statements import pooling_title
-from iclviz.ui.choice import bound, keep_known
+from iclviz.analysis.measure import MeasureOption, Measuring
+from iclviz.recording import Recording
+from iclviz.tasks import Task
+from iclviz.ui.choice import bound, choose_field, keep_known
+from iclviz.ui.fields import fields, text
 from iclviz.ui.plain import as_text
 
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
-    "hypothesis": "The matrix that says which items should be represented alike.",
     "against": "The hypothesis that the one chosen above is compared with.",
-    "label": "What the probe tries to read from the embeddings.",
-    "pooling": "Over which prompt tokens hidden states are pooled. The query is the item's own, the same text with and "
-    "without demonstrations; over the whole prompt, a shared beginning makes all items alike.",
-    "metric": "How two items' embeddings are compared; the mean over items is subtracted first.",
-    "heads": "Mean: attention is averaged over heads before the ratio; strongest: the one head with the most on both.",
     "level": "Within groups: items made from one thing (a line, a document) are compared with each other; between "
     "groups: the groups' means are. A link at one level says nothing of the other.",
-    "method": "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare "
-    "two hypotheses, since midranks favour ties.",
     "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
     "colours": "The similarities, or their order as ranks or percentiles, which outliers do not squeeze.",
-    "strength": "The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on "
-    "it.",
-    "dimensions": "Principal components of the training fold that the probe reads.",
     "measure": "What changed in the model.",
+    "shown": "What is measured, layer by layer.",
     "effect_of": "The effect within a condition, on one measure, layer by layer.",
     "equivalent": "The score of which to ask whether A and B are as good as equal.",
     "changed": "B minus A of one measure, layer by layer.",
     "section": "Further analyses, one at a time.",
-    "over": "Text in this role stands above the fraction line.",
-    "under": "Text in this role stands below the fraction line.",
-    "per": "Attention to a token of the role on average, or to all its text together.",
-    "rows": "Of the response's tokens on average, or of the prompt's last token, which decides the first response "
-    "token.",
 }
-
-TITLES: dict[str, Callable[[str], str]] = {
-    "pooling": lambda name: capital(pooling_title(name)),
-    "metric": capital,
-    "over": capital,
-    "under": capital,
-}
-"""How values read that are the same on every page; pages say the others."""
 
 
 def select(
-    name: str, title: str, values: Sequence[str], titles: Mapping[str, str] | None = None, default: str = ""
+    name: str,
+    title: str,
+    values: Sequence[str],
+    titles: Mapping[str, str] | None = None,
+    default: str = "",
+    help: str = "",
 ) -> str:
     """A choice kept in the link under its name; one that this page does not have falls back to the default."""
     keep_known(name, values, default if default in values else values[0])
-    shown = titles or {value: TITLES.get(name, str)(value) for value in values}
     chosen: str = bound(
         st.selectbox,
         title,
         name,
         list(values),
-        format_func=lambda value: shown.get(value, value),
-        help=HELP.get(name),
+        format_func=lambda value: (titles or {}).get(value, value),
+        help=help or HELP.get(name),
     )
     return chosen
 
@@ -80,3 +66,52 @@ def pick(name: str, title: str, titles: Mapping[str, str], default: str = "") ->
         help=HELP[name],
     )
     return chosen
+
+
+def measuring(options: Sequence[MeasureOption], recording: Recording, of: Task, usual: Measuring) -> Measuring:
+    """What is chosen of some options of measures, by a row of controls; what is no option of these is as usual.
+
+    Parameters
+    ----------
+    recording: says what may be chosen; of: names hypotheses and labels.
+    usual: what is chosen until somebody chooses.
+    """
+    selected = [option for option in options if not _is_switch(option, recording)]
+    chosen = {}
+    for column, option in zip(st.columns(max(len(selected), 4)), selected, strict=False):
+        with column:
+            chosen[option.name] = _selected(option, recording, of, usual)
+    for option in options:
+        if option not in selected:
+            _claim(option.name, False)
+            chosen[option.name] = bound(st.toggle, option.title, option.name, help=option.help)
+    shared = {one.name for one in fields_of(Measuring)} & chosen.keys()
+    own = {name: value for name, value in chosen.items() if name not in shared and value is not None}
+    return replace(usual, **{name: chosen[name] for name in shared}, own={**usual.own, **own})
+
+
+def _is_switch(option: MeasureOption, recording: Recording) -> bool:
+    return list(option.values(recording)) == [False, True]
+
+
+def _selected(option: MeasureOption, recording: Recording, of: Task, usual: Measuring) -> Any:
+    values = {_text(value): value for value in option.values(recording)}
+    if not values:
+        return None
+    _claim(option.name, "")
+    titles = {name: option.title_of(value, of.titles) for name, value in values.items()}
+    name = select(option.name, option.title, list(values), titles, _text(usual.value(option, recording)), option.help)
+    return values[name]
+
+
+def _claim(name: str, default: Any) -> None:
+    """Make an option's name a field of links, where no page has made it one."""
+    if name not in fields():
+        choose_field(name, default, text if default == "" else lambda said: said == "True")
+
+
+def _text(value: Any) -> str:
+    """A value of an option as links have it."""
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

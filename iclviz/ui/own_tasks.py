@@ -16,7 +16,8 @@ from iclviz.tasks import OwnTask, task
 from iclviz.tasks.listing import Listed, forget, listed
 from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
-from iclviz.ui.choice import SIDES, choices, choose
+from iclviz.ui.choice import choices, choose
+from iclviz.ui.fields import SIDES
 from iclviz.ui.plain import lines_as_text
 
 EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "examples"

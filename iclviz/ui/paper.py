@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from iclviz.analysis.of_recording import PAGE_PERMUTATIONS
+from iclviz.analysis.measure import Resampling
+from iclviz.analysis.measures.probe import PERMUTATIONS
 from iclviz.recording import Recording
-from iclviz.reporting.methods import Resampling, methods
+from iclviz.reporting.methods import methods
 from iclviz.ui.saving_comparison import comparison_button
 
 
@@ -12,7 +13,7 @@ def paper_section(recordings: list[Recording]) -> None:
     """One ZIP file of the recordings, and their methods paragraph as Markdown and LaTeX with BibTeX."""
     comparison_button({one.key: one for one in recordings})
     with st.expander("Methods paragraph"):
-        written = methods(recordings, Resampling(probe_permutations=PAGE_PERMUTATIONS))
+        written = methods(recordings, Resampling(probe_permutations=PERMUTATIONS))
         files = {
             "Markdown": (written.markdown, "methods.md", "markdown"),
             "LaTeX": (written.latex, "methods.tex", "latex"),

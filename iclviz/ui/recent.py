@@ -6,7 +6,8 @@ from iclviz.errors import UserError
 from iclviz.recorded import Summary
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
-from iclviz.ui.choice import SIDES, choice, choose_run, describe
+from iclviz.ui.choice import choice, choose_run, describe
+from iclviz.ui.fields import SIDES
 from iclviz.ui.plain import as_text
 
 SHOWN = 4

@@ -19,9 +19,6 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
 from iclviz.ui.choice import (
-    MOST_K,
-    MOST_MEMBERS,
-    MOST_SEED,
     bound,
     choice,
     choices,
@@ -31,6 +28,7 @@ from iclviz.ui.choice import (
     keep_known,
 )
 from iclviz.ui.controls import models_here
+from iclviz.ui.fields import MOST_K, MOST_MEMBERS, MOST_SEED
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
 USUAL_SEEDS = tuple(range(5))

@@ -189,14 +189,14 @@ def test_shares_of_a_head_sum_to_one_and_their_mean_over_heads_is_the_split(reco
     record = recording(4, attention=mass, attention_last=masses(seed=1), span_lengths=lengths(relevant=3))
     shares = role_shares(record, block=2)
     assert shares.roles == ROLES
-    assert shares.mean.sum() == pytest.approx(1, abs=1e-6)
-    assert dict(zip(shares.roles, shares.mean, strict=True)) == pytest.approx(
+    assert shares.estimate.sum() == pytest.approx(1, abs=1e-6)
+    assert dict(zip(shares.roles, shares.estimate, strict=True)) == pytest.approx(
         {role: of[1] for role, of in role_split(record).items()}
     )
     of_head = role_shares(record, block=1, head=2, rows="last")
-    assert of_head.mean[0] == pytest.approx(masses(seed=1)["special"][:, 0, 2].mean())
-    assert (of_head.low <= of_head.mean).all()
-    assert (of_head.mean <= of_head.high).all()
+    assert of_head.estimate[0] == pytest.approx(masses(seed=1)["special"][:, 0, 2].mean())
+    assert (of_head.low <= of_head.estimate).all()
+    assert (of_head.estimate <= of_head.high).all()
     assert shares.tokens[ROLES.index("relevant")] == 3
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import join, score_summary
-from iclviz.analysis.of_recording import demonstration_scope
 from iclviz.errors import AnalysisError
+from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import Demonstrations, RunSpec
 
 

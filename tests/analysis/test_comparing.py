@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import alignment, alignment_difference, hypotheses_difference, paired_over_seeds, rsms
-from iclviz.analysis.comparing import inverted, over_seeds
+from iclviz.analysis.comparing import inverted, resampled_over_seeds
 from iclviz.errors import AnalysisError
 
 GROUPS = np.repeat(np.arange(16), 2)
@@ -80,7 +80,7 @@ def test_seeds_that_differ_widen_the_interval():
 
 def test_one_seed_is_resampled_over_items_alone():
     samples = np.random.default_rng(0).normal(size=(1, 50, 2))
-    np.testing.assert_array_equal(over_seeds(samples, np.zeros((1, 2)), np.random.default_rng(0)), samples[0])
+    np.testing.assert_array_equal(resampled_over_seeds(samples, np.zeros((1, 2)), np.random.default_rng(0)), samples[0])
 
 
 def test_p_inverts_the_percentile_interval():

@@ -3,7 +3,7 @@ import pytest
 
 from iclviz.analysis import compare, headline, measure_effect, score_effect
 from iclviz.analysis.effects import pairs_of
-from iclviz.analysis.measures import Measuring
+from iclviz.analysis.measure import Measuring
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
 from iclviz.spans import ROLES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import compare, headline
-from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
+from tests.analysis.test_comparisons import GAIN, made  # noqa: F401
 
 QUICK = {"n_permutations": 99}
 

@@ -3,9 +3,9 @@ import pytest
 
 from iclviz.analysis import alignment, alignment_test, item_alignment, rsms, score_difference
 from iclviz.analysis.behaviour import score_of
-from iclviz.analysis.pairs import compare
+from iclviz.analysis.comparison import compare
 from iclviz.analysis.resolution import held, only_rounding, resolution, same_layers, settled, tied
-from tests.analysis.test_of_pairs import made  # noqa: F401
+from tests.analysis.test_comparisons import made  # noqa: F401
 
 
 def same_group(n, size):

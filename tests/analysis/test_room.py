@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iclviz.analysis.of_recording import recording_alignment, text_share
+from iclviz.analysis import recording_alignment, text_share
 from iclviz.analysis.room import NEARLY_ALL, largest_alignment, share_of_largest
 
 

@@ -6,10 +6,9 @@ from rsatoolbox.data import Dataset
 from rsatoolbox.rdm import calc_rdm
 from scipy import stats
 
-from iclviz.analysis import alignment, alignment_test, rsm, rsms
+from iclviz.analysis import alignment, alignment_test, recording_alignment, rsm, rsms
 from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.correlations import _ranks, align, pairs_of
-from iclviz.analysis.of_recording import recording_alignment
 from iclviz.analysis.resampling import resamples
 from iclviz.errors import AnalysisError
 from tests.oracles import rsa as oracle

@@ -10,9 +10,11 @@ from iclviz.analysis.comparing import Difference
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
+from iclviz.analysis.measure import ByLayer
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.reliability import NoiseCeiling
+from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.seeds import over_seeds
 from iclviz.analysis.surface import SurfaceControl
@@ -59,7 +61,7 @@ def probe_result(peak=0.5, n_layers=13, **fields):
     s = 0.25 + rise
     result = Probe(
         measure="balanced accuracy",
-        score=s,
+        estimate=s,
         low=s - 0.1,
         high=s + 0.1,
         accuracy=s + 0.02,
@@ -98,7 +100,7 @@ def split(n_layers=12, seed=0):
 def shares(seed=0):
     mean = np.random.default_rng(seed).dirichlet([8, 1, 2])
     tokens = np.array([1.0, 26.5, 28])
-    return RoleShares(("special", "relevant", "irrelevant"), mean, mean - 0.01, mean + 0.01, tokens, 24, 8)
+    return RoleShares(mean, mean - 0.01, mean + 0.01, ("special", "relevant", "irrelevant"), tokens, 24, 8)
 
 
 def on_text(roles=("special", "relevant", "irrelevant", "relevant", "question", "response"), seed=0):
@@ -126,10 +128,11 @@ def difference(n_layers=13, seed=1):
 def link(seed=0, n_layers=13, reason=None):
     one = changed(n_layers, seed=seed, reason=reason)
     rho = np.tanh(one.estimate)
-    tests = (one.p, one.p, one.p, rho / 2, one.p, one.p)
+    tests = (one.p, rho / 2, one.p, one.p)
     return Link(
-        "within", rho, rho - 0.1, rho + 0.1, *tests, 24, 12, 1, 1000, 38, "items within groups", reason, np.isnan(rho)
-    )
+        rho, rho - 0.1, rho + 0.1, one.p, one.p, "within", *tests, 24, 12, 1, 1000, 38, "items within groups", reason,
+        np.isnan(rho),
+    )  # fmt: skip
 
 
 def contrasts(seed=0):
@@ -139,7 +142,7 @@ def contrasts(seed=0):
 
 def transfer():
     score = probe_result().score
-    return Transfer("balanced accuracy", score, score - 0.1, score + 0.1, 16, 5, None, {})
+    return Transfer(score, score - 0.1, score + 0.1, "balanced accuracy", 16, 5, None, {})
 
 
 def surface():
@@ -159,7 +162,26 @@ def one_seed():
     return over_seeds([test.estimate], [test.low], [test.high])
 
 
+def by_layer(peak=1.0, n_layers=13, tested=True):
+    test = alignment_result(peak, n_layers)
+    p = test.p if tested else np.full(n_layers, np.nan)
+    reference = np.full(n_layers, 0.1 if tested else np.nan)
+    return ByLayer(test.estimate, test.low, test.high, p, p, reference, 16, None, test.missing)
+
+
+def told_apart(seed=0, n_layers=13):
+    area = np.random.default_rng(seed).uniform(0.4, 0.8, size=n_layers)
+    return RightAgainstWrong(area, area - 0.1, area + 0.1, 20, 12, 16)
+
+
 DRAWN = {
+    "measure-by-layer": lambda draw: draw(
+        {A: by_layer(0.5), B: by_layer(1.0, tested=False)},
+        measure="the intrinsic dimension",
+        value="Dimension",
+        about="How many directions items differ in.",
+    ),
+    "right-against-wrong": lambda draw: draw({A: told_apart(), B: told_apart(1)}, measure="intrinsic dimension"),
     "score-by-condition": lambda draw: draw({A: score(0.5), B: score(1.2, 1)}, score="Closeness", unit="decades"),
     "score-over-k": lambda draw: draw(
         {

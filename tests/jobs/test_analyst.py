@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from iclviz import analysis
+from iclviz.answers import Answers
 from iclviz.errors import AnalysisError, UserError
 from iclviz.jobs.analyst import Analyst, analyse
 from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.table import Progress
-from iclviz.questions import analyses
-from iclviz.questions.answers import Answers
 from iclviz.store import Store
 
 
@@ -16,7 +16,7 @@ def asked(own_cache):
 
 
 def ask(key, pooling="query_mean"):
-    return analyses.rsm_stack.of([key], pooling, "cosine", 0.0)
+    return analysis.recording_rsms.of([key], pooling)
 
 
 def submit(asked, question, asker=""):
@@ -114,7 +114,7 @@ def test_progress_is_told_while_a_question_is_answered(asked, few_and_many, monk
     told = []
     change = asked.change
     monkeypatch.setattr(asked, "change", lambda key, **fields: told.append(fields) or change(key, **fields))
-    submit(asked, analyses.alignment.of([few_and_many[0].key], "same_line", "query_mean", "cosine", "spearman", 0.0))
+    submit(asked, analysis.recording_alignment.of([few_and_many[0].key], "same_line"))
     Analyst(asked).answer_next()
     assert any(isinstance(one.get("progress"), Progress) for one in told)
 

@@ -14,7 +14,7 @@ from iclviz.analysis import (
     recording_alignment,
     recording_probe,
 )
-from iclviz.analysis.measures import Measuring
+from iclviz.analysis.measure import Measuring
 from iclviz.spans import ROLES
 from iclviz.spec import Demonstrations
 from tests.oracles.planted import (

@@ -15,7 +15,8 @@ from iclviz.jobs.analyst import Analyst
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.tasks import task
-from iclviz.ui.choice import DEFAULTS, EXAMPLE_BORDER
+from iclviz.ui.choice import EXAMPLE_BORDER
+from iclviz.ui.fields import defaults
 from iclviz.ui.own_tasks import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ def navigation_from_the_start(monkeypatch):
 def chosen(tiny_model):
     """Linear regression, few points against more, with the tiny model and few items."""
     lines = {"a_task": "linear_regression", "b_task": "linear_regression", "a_kind": "correct", "a_k": 2, "b_k": 4}
-    return with_model({**DEFAULTS, **lines, "items": 16, "layer": 2}, tiny_model)
+    return with_model({**defaults(), **lines, "items": 16, "layer": 2}, tiny_model)
 
 
 @pytest.fixture(scope="session")

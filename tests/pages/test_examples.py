@@ -2,8 +2,8 @@ import pytest
 
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from iclviz.ui.choice import READERS
 from iclviz.ui.examples import EXAMPLES
+from iclviz.ui.fields import fields
 from tests.pages.conftest import labels, opened, pressed, record
 
 STEPS = "##### See in-context learning in a small model, in three steps"
@@ -51,8 +51,9 @@ def test_every_example_is_a_comparison_that_can_be_run(example, chosen, demo_mod
     assert not test.exception
     assert not test.error
     assert len(Queue(Store()).jobs()) == 2
+    known = fields()
     for name, value in example.choices.items():
-        assert name not in READERS or READERS[name](str(value) if not isinstance(value, dict) else "{}") is not None
+        assert known[name].read(str(value) if not isinstance(value, dict) else "{}") is not None
 
 
 def test_where_nothing_of_the_choice_is_recorded_other_comparisons_are_offered(chosen):

@@ -3,7 +3,7 @@ from streamlit.testing.v1 import AppTest
 
 from iclviz.tasks import all_tasks, task
 from iclviz.tasks.task_files import parse, tasks_folder
-from iclviz.ui.choice import DEFAULTS
+from iclviz.ui.fields import defaults
 from iclviz.ui.own_tasks import EXAMPLES, summary
 from tests.pages.conftest import ROOT, TIMEOUT, opened, said
 from tests.pages.test_pages import app
@@ -82,7 +82,7 @@ def test_a_task_that_the_cache_keeps_no_longer_is_left_with_a_sentence(chosen):
     test.run()
     assert not test.exception
     assert "a_task = pets@0123456789abcdef" in said(test)
-    assert test.session_state["choices"]["a_task"] == DEFAULTS["a_task"]
+    assert test.session_state["choices"]["a_task"] == defaults()["a_task"]
 
 
 def test_a_file_in_the_folder_that_is_no_task_is_told(chosen, own_cache):

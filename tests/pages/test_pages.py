@@ -9,7 +9,7 @@ from iclviz.errors import ModelError
 from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
-from iclviz.ui.choice import DEFAULTS
+from iclviz.ui.fields import defaults
 from tests.pages.conftest import (
     OWN,
     PAGES,
@@ -219,7 +219,7 @@ def test_nonsense_in_a_link_is_said_and_the_default_taken(parameters):
     assert not test.exception
     assert next(iter(parameters)) in said(test)
     name = next(iter(parameters))
-    assert test.session_state["choices"][name] == DEFAULTS[name]
+    assert test.session_state["choices"][name] == defaults()[name]
 
 
 def test_first_token_and_template_are_chosen_and_kept_by_the_link(chosen):
@@ -262,7 +262,7 @@ def test_a_template_that_is_no_json_is_one_sentence(chosen):
 )
 def test_a_choice_of_a_link_that_a_page_does_not_have_is_said_once(page, name, chosen):
     record(chosen)
-    link = {field: str(value) for field, value in chosen.items() if value != DEFAULTS[field]}
+    link = {field: str(value) for field, value in chosen.items() if value != defaults()[field]}
     test = app(**link, **{name: "nonsense"}).switch_page(f"pages/{page}.py").run()
     assert not test.exception
     assert f"{name} = “nonsense”" in said(test)

@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from iclviz.analysis.measures import Measuring
+from iclviz import analysis
+from iclviz.analysis.measure import Measuring
+from iclviz.answers import Answers
 from iclviz.errors import AnalysisError
-from iclviz.questions import analyses
-from iclviz.questions.answers import Answers
-from iclviz.questions.question import ANALYSES, Question, Refusal
+from iclviz.questions.question import Analysis, Question, Refusal
 from iclviz.store import Store
 
 
@@ -17,11 +17,11 @@ def store(own_cache):
 
 
 def ask(key="a", hypothesis="same_line"):
-    return analyses.alignment.of([key], hypothesis, "query_mean", "cosine", "spearman", 0.0)
+    return analysis.recording_alignment.of([key], hypothesis, "query_mean")
 
 
 def test_the_way_of_asking_does_not_matter():
-    named = analyses.alignment.of(
+    named = analysis.recording_alignment.of(
         ["a"], hypothesis="same_line", pooling="query_mean", metric="cosine", method="spearman", drop_largest=0.0
     )
     assert named.digest == ask().digest
@@ -33,29 +33,36 @@ def test_another_recording_or_argument_is_another_question():
 
 def test_an_argument_that_the_analysis_does_not_take_is_refused_when_asking():
     with pytest.raises(TypeError):
-        analyses.alignment.of(["a"], "same_line")
+        analysis.recording_alignment.of(["a"], "same_line", poolings="last")
 
 
 def test_a_question_goes_to_json_and_back():
-    question = analyses.log_ratio.of(["a"], Measuring(rows="last"))
+    question = analysis.measured.of(["a"], "attention_ratio", Measuring(rows="last", own={"b": 1, "a": None}))
     again = Question.from_dict(json.loads(json.dumps(question.to_dict())))
     assert again.digest == question.digest
 
 
 def test_every_analysis_is_found_by_its_name():
-    assert ANALYSES["alignment"] is analyses.alignment
-    assert all(name == one.name and one.compute.__doc__ for name, one in ANALYSES.items())
+    found = {name: one for name in analysis.__all__ if isinstance(one := getattr(analysis, name), Analysis)}
+    assert len(found) > 20
+    assert all(name == one.name and one.__doc__ for name, one in found.items())
+
+
+@pytest.mark.parametrize("name", ["compare", "nothing", "os"])
+def test_what_is_no_analysis_cannot_be_asked_for(name):
+    with pytest.raises(ValueError, match="no analysis"):
+        Question(name, ("a",), {}).answered([])
 
 
 def test_an_answer_equals_what_the_analysis_gives(few_and_many):
-    question = analyses.log_ratio.of([few_and_many[1].key], Measuring(rows="last"))
+    question = analysis.measured.of([few_and_many[1].key], "attention_ratio", Measuring(rows="last"))
     found = question.answered(few_and_many[1:])
-    direct = analyses.log_ratio.compute(few_and_many[1:], Measuring(rows="last"))
-    np.testing.assert_array_equal(found.mean, direct.mean)
+    direct = analysis.measured(few_and_many[1], "attention_ratio", Measuring(rows="last"))
+    np.testing.assert_array_equal(found.estimate, direct.estimate)
 
 
 def test_answers_outlive_the_process_that_gave_them(few_and_many, store):
-    question = analyses.rsm_stack.of([few_and_many[0].key], "query_mean", "cosine", 0.0)
+    question = analysis.recording_rsms.of([few_and_many[0].key])
     assert Answers(store).get(question) is None
     assert question not in Answers(store)
     stack = question.answered(few_and_many[:1])

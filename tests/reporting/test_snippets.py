@@ -6,8 +6,10 @@ from typer.testing import CliRunner
 
 import iclviz
 from iclviz import analysis, figures
+from iclviz.analysis.measure import Measuring
 from iclviz.cli import app
-from iclviz.reporting.snippets import command_line, of_conditions, python
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.snippets import command_line, python
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -42,11 +44,13 @@ def test_the_script_draws_the_same_figure(specs, monkeypatch):
     chosen = {label: specs[label] for label in ("A: few", "B: shuffled")}
     shown = []
     monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
-    how, drawn = ("same_line", "query_mean", "cosine"), {"hypothesis": "Same line"}
-    drawing = of_conditions("tests", "recording_alignment", how, {"method": "pearson"}, "alignment_by_layer", drawn)
-    exec(python(chosen, drawing), {})
+    how = Measuring(hypothesis="same_line", own={"method": "pearson"})
+    each = {label: (label,) for label in chosen}
+    given = {"measure": "alignment", "measuring": how}
+    recipe = Recipe(analysis.measured, each, "alignment_by_layer", given, {"hypothesis": "Same line"})
+    exec(python(chosen, f"{recipe.python()}figure.show()"), {})
     tests = {
-        label: analysis.recording_alignment(iclviz.run_spec(spec), *how, method="pearson")
+        label: analysis.recording_alignment(iclviz.run_spec(spec), "same_line", method="pearson")
         for label, spec in chosen.items()
     }
     assert figures.table(shown[0]) == figures.table(figures.alignment_by_layer(tests, hypothesis="Same line"))

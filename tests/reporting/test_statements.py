@@ -7,7 +7,7 @@ from iclviz.analysis import compare, headline, score_difference
 from iclviz.reporting.statements import Setting, change_sentence, contrast_note, p_value, scope, sentences
 from iclviz.spec import Demonstrations, RunSpec
 from tests.analysis.conftest import recording  # noqa: F401
-from tests.analysis.test_of_pairs import GAIN, made  # noqa: F401
+from tests.analysis.test_comparisons import GAIN, made  # noqa: F401
 
 A = RunSpec("model", "linear_regression", Demonstrations("correct", 2))
 B = RunSpec("model", "linear_regression", Demonstrations("correct", 16))

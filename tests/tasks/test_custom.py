@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import iclviz
-from iclviz.analysis import of_recording
+from iclviz import analysis
 from iclviz.errors import SpecError, UserError
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
@@ -324,10 +324,10 @@ def test_an_own_task_runs_and_is_analysed_after_its_file_is_gone(tiny_model, tmp
     assert recording.labels.keys() == {"place", "log_weight", "position"}
     assert set(recording.scores) == {"right", "answer_logprob", "logprob_margin", "prefers_right"}
     for name in recording.hypotheses:
-        alignment = of_recording.recording_alignment(recording, name, n_permutations=20)
+        alignment = analysis.recording_alignment(recording, name, n_permutations=20)
         assert np.isfinite(alignment.estimate[1:]).all()
     for name in recording.labels:
-        assert np.isfinite(of_recording.recording_probe(recording, name, n_permutations=20).score[1:]).all()
-    assert np.isfinite(of_recording.recording_log_ratio(recording).mean).all()
+        assert np.isfinite(analysis.recording_probe(recording, name, n_permutations=20).score[1:]).all()
+    assert np.isfinite(analysis.recording_log_ratio(recording).mean).all()
     assert (recording.span_lengths["relevant"] > 0).all()
     assert (recording.span_lengths["irrelevant"] > 0).all()

@@ -130,7 +130,7 @@ def _result(
     classes = subject.label.classes
     return Probe(
         measure=measure(subject.label),
-        score=filled("score"),
+        estimate=filled("score"),
         low=filled("low"),
         high=filled("high"),
         accuracy=filled("accuracy") if classes else None,

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from iclviz.analysis.results import Tested
 from iclviz.recording import Array
 
 Measure = Literal["balanced accuracy", "R2"]
@@ -16,14 +17,14 @@ def _empty() -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class Probe(Tested):
     """How well a label is read from each layer; arrays (L + 1,), NaN for a layer in which all items are the same.
 
     Attributes
     ----------
     measure: "balanced accuracy" or "R2".
-    score: held-out accuracy as the mean over classes, equal to plain accuracy where classes are; or R2 against the
-        training fold's mean. An item whose class has no training item counts as wrong.
+    estimate: the score, held-out accuracy as the mean over classes, equal to plain accuracy where classes are; or R2
+        against the training fold's mean. An item whose class has no training item counts as wrong.
     low, high: its 95 % interval over held-out items, no test against chance: Wilson's for classes, on the number of
         independent items that groups and unequal classes leave, wider where groups are few; for R2 the jackknife's.
     accuracy: plain held-out accuracy, of the same answers; None for a number.
@@ -52,14 +53,9 @@ class Probe:
     """
 
     measure: Measure
-    score: Array
-    low: Array
-    high: Array
     accuracy: Array | None
     least_squares: Array
     chance: Array
-    p: Array
-    p_corrected: Array
     p_fdr: Array
     n_permutations: int
     n_units: int
@@ -76,3 +72,8 @@ class Probe:
     group_values: Array = field(default_factory=_empty)
     confusion: Array | None = None
     classes: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> Array:
+        """The estimate: how well the label is read."""
+        return self.estimate

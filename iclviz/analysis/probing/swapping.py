@@ -10,7 +10,6 @@ the label along different directions, mixed sides read less of it and vary less,
 of what was not there.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -23,24 +22,13 @@ from iclviz.analysis.probing.row_space import gram, inner_products
 from iclviz.analysis.probing.scores import class_weights
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import no_p_reason, unit_codes
+from iclviz.analysis.swaps import Swapped
 from iclviz.recording import Array
 
 N_FOLDS = 5
 _LEAST = 1e-9
 _BLOCK = 2_000_000
 """Inner products that are held of one side's rearrangements at a time: 16 MB."""
-
-
-@dataclass(frozen=True, eq=False)
-class Swapped:
-    """B minus A of a least-squares probe, (L + 1,), NaN where a layer has no value; that over its standard error, in
-    the data (L + 1,) and with groups swapped (B, L + 1); and why there is no p, or None.
-    """
-
-    difference: Array
-    observed: Array
-    null: Array
-    reason: str | None
 
 
 def swapped(

@@ -18,30 +18,34 @@ from iclviz.analysis.probing.labels import Subject
 from iclviz.analysis.probing.result import Measure
 from iclviz.analysis.probing.row_space import ReadOut, gram, standardised
 from iclviz.analysis.probing.scores import measure, point_score, scores
+from iclviz.analysis.results import Estimates
 from iclviz.recording import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Transfer:
+class Transfer(Estimates):
     """How well a label is read from each layer by a probe of another condition; arrays (L + 1,), NaN where neither can.
 
     Attributes
     ----------
     measure: "balanced accuracy" or "R2".
-    score: as of a probe, on the condition that was tested; low, high: its 95 % interval over held-out items.
+    estimate: the score, as of a probe, on the condition that was tested; low, high: its 95 % interval over held-out
+        items.
     n_units: groups; n_folds: folds.
     reason: why values are missing in every layer, or None.
     missing: layer -> why it has no value.
     """
 
     measure: Measure
-    score: Array
-    low: Array
-    high: Array
     n_units: int
     n_folds: int
     reason: str | None
     missing: Mapping[int, str]
+
+    @property
+    def score(self) -> Array:
+        """The estimate: how well the label is read."""
+        return self.estimate
 
 
 def probe_transfer(
@@ -103,7 +107,7 @@ def _result(subject: Subject, arrays: Mapping[str, Array], n_folds: int) -> Tran
     nothing = np.full(int(subject.layers.sum()), np.nan)
     score, low, high = (subject.over_layers(arrays.get(name, nothing)) for name in ("score", "low", "high"))
     n_units = len(np.unique(subject.codes))
-    return Transfer(measure(subject.label), score, low, high, n_units, n_folds, subject.reason, subject.missing)
+    return Transfer(score, low, high, measure(subject.label), n_units, n_folds, subject.reason, subject.missing)
 
 
 def layer_transfer(

@@ -20,7 +20,9 @@ from iclviz.analysis import (
     relevance_test,
     score_difference,
 )
-from iclviz.analysis.measures import Measuring, log_ratio_changes, tied_change
+from iclviz.analysis.changes import tied_change
+from iclviz.analysis.measure import Measuring
+from iclviz.analysis.measures.attention_ratio import log_ratio_changes
 from iclviz.errors import AnalysisError
 from iclviz.spans import ROLES
 
@@ -197,14 +199,14 @@ def test_a_task_without_positions_has_no_such_test(made):
 
 def test_composite_and_simple_prompts_are_joined_on_items(made):
     simple = made(1, keep=np.arange(31, -1, -1))
-    found = recording_composite_to_simple(made(0), simple)
+    found = recording_composite_to_simple([made(0), simple])
     assert found.n_units == 16
     assert found.contrasts.shape == (32, 4)
 
 
 def test_unknown_names_are_answered_with_those_that_are_known(made):
     comparison = compare(made(0), made(1))
-    with pytest.raises(AnalysisError, match="alignment, probe, attention_ratio"):
+    with pytest.raises(AnalysisError, match="Known: alignment, probe, attention_ratio"):
         measure_change(comparison, "entropy")
     with pytest.raises(AnalysisError, match="same_class"):
         alignment_change(comparison, "same_line")

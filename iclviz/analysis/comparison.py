@@ -8,7 +8,10 @@ import numpy as np
 
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.joining import join
+from iclviz.analysis.recordings import embeddings
+from iclviz.analysis.resolution import same_layers
 from iclviz.errors import AnalysisError
+from iclviz.questions.question import Reading
 from iclviz.recording import Array, Recording
 
 
@@ -116,3 +119,21 @@ def check_layers(comparison: Comparison) -> None:
     """
     if len({recording.n_layers for pair in comparison.pairs for recording in pair}) > 1:
         raise AnalysisError("A and B have different numbers of layers.", "Compare runs of one model layer by layer.")
+
+
+def layers_alike(comparison: Comparison, pooling: str) -> Array:
+    """(L + 1,) whether rounding alone tells B's embeddings from A's in a layer, whatever the demonstration seed."""
+    pairs = [[embeddings(one, pooling)[comparison.items(one)] for one in pair] for pair in comparison.pairs]
+    return np.asarray(np.all([same_layers(a, b) for a, b in pairs], axis=0))
+
+
+def _compared_in_python(names: Sequence[str]) -> str:
+    """The comparison of runs, A and B of each demonstration seed in turn, each side's own ones once."""
+    a, b = (f"[{', '.join(dict.fromkeys(names[place::2]))}]" for place in (0, 1))
+    return f"analysis.compare({a}, {b})"
+
+
+of_comparison: Reading[Comparison] = Reading(
+    lambda recordings: compare(recordings[::2], recordings[1::2]), _compared_in_python
+)
+"""Makes an analysis of A against B, whose questions name A and B of each demonstration seed in turn."""

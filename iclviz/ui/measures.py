@@ -1,0 +1,107 @@
+"""Measures by layer on pages: which of them a page shows, and what every one of them has: its figure, its change from A
+to B, and what it is in items that were answered rightly.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from iclviz import analysis
+from iclviz.analysis.measure import Measure, Measuring
+from iclviz.analysis.measures import all_measures
+from iclviz.analysis.wording import capital
+from iclviz.recording import Recording
+from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer
+from iclviz.tasks import Task
+from iclviz.ui import options
+from iclviz.ui.comparing import compared, seeds_button
+from iclviz.ui.copying import copy_as
+from iclviz.ui.figure import show_recipe
+from iclviz.ui.plain import as_text
+
+
+def of_page(page: str, recording: Recording, how: Measuring) -> dict[str, Measure]:
+    """The measures that a page shows and of which a recording may have a value, by name."""
+    found = {name: one for name, one in all_measures().items() if one.page == page}
+    return {name: one for name, one in found.items() if not one.absent(recording, how)}
+
+
+def chosen(page: str, recording: Recording, how: Measuring) -> Measure | None:
+    """The measure that a page shows now; a control where there are several. None where no measure has a value."""
+    found = of_page(page, recording, how)
+    if not found:
+        return None
+    first = next(iter(found))
+    if len(found) == 1:
+        return found[first]
+    name = options.pick("shown", "Measure", {name: capital(one.title) for name, one in found.items()}, first)
+    return found[name or first]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A measure of some conditions, label -> recording, as a page shows it."""
+
+    measure: Measure
+    conditions: Mapping[str, Recording]
+    how: Measuring
+    of: Task
+    demonstrations: str
+
+    @property
+    def first(self) -> Recording:
+        """The recording that says what the items are."""
+        return next(iter(self.conditions.values()))
+
+    @property
+    def recipe(self) -> Recipe:
+        """Its figure by layer."""
+        return by_layer(self.measure, self.conditions, self.how, self.of, self.demonstrations)
+
+
+def show_by_layer(view: Shown) -> dict[str, Any]:
+    """The measure by layer with what has to be said of it, to copy; the results by label."""
+    found = show_recipe(view.recipe, view.conditions)
+    for note in view.measure.notes(list(found.values()), view.first, view.how, view.of.titles):
+        st.info(as_text(note))
+    copy_as(view.conditions, view.recipe)
+    return found
+
+
+def show_change(view: Shown) -> None:
+    """B minus A of the measure, over all demonstration seeds that both have."""
+    pair = compared(dict(view.conditions))
+    if pair is None:
+        return
+    recipe = change_by_layer(
+        view.measure, pair.labels, pair.comparison.first, view.how, view.of, demonstrations=pair.scope
+    )
+    show_recipe(recipe, pair.runs)
+    seeds_button(pair)
+
+
+def show_right_and_wrong(view: Shown) -> None:
+    """How well the measure of an item tells items that were answered rightly from the others."""
+    show_recipe(
+        Recipe(
+            analysis.right_against_wrong,
+            {label: (label,) for label in view.conditions},
+            "right_against_wrong",
+            {"measure": view.measure.name, "measuring": view.how},
+            {
+                "measure": view.measure.subject(view.first, view.how, view.of.titles),
+                "first": view.measure.first_layer,
+                "demonstrations": view.demonstrations,
+            },
+        ),
+        view.conditions,
+    )
+
+
+SECTIONS: Mapping[str, Callable[[Shown], None]] = {
+    "B minus A": show_change,
+    "Right against wrong": show_right_and_wrong,
+}
+"""What pages offer to look at further of any measure."""

@@ -1,0 +1,107 @@
+"""The pages, found as files: each says at its top, as data, what it is and which fields of links are its own.
+
+    PAGE = {
+        "title": "RSA", "icon": "grid_on", "section": "inside", "order": 1,
+        "question": "Which items does a layer treat alike?",
+        "fields": {"sorted": "", "layer": (15, 0, 1000)},
+    }
+
+What a file says is read without running it, so the dashboard's first page waits for no other page's imports. A file of
+one's own in the folder `pages` of `$ICLVIZ_EXTENSIONS` is a page like any other.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from iclviz import extensions
+from iclviz.errors import UserError
+from iclviz.places import dashboard_folder
+
+SECTIONS = {
+    "run": "Run",
+    "compare": "Compare",
+    "inside": "Inside",
+    "why": "Why",
+    "help": "Help",
+}
+"""The sections of the navigation, in their order; one without pages is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What a page's file says of it.
+
+    Attributes
+    ----------
+    path: the file.
+    title, icon: in the navigation; the icon is one of Material's.
+    section: one of `SECTIONS`; order: its place there.
+    question: what it answers, in one line.
+    invitation: what a button says that leads there from the Summary; "" where none does.
+    fields: name -> default of the link's fields that are its own. A whole number has its bounds beside it.
+    """
+
+    path: Path
+    title: str
+    icon: str
+    section: str
+    order: int
+    question: str
+    invitation: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The last part of its address."""
+        return self.path.stem.replace("_", "-")
+
+
+def pages() -> list[Page]:
+    """Every page, by section and order.
+
+    Raises
+    ------
+    UserError: a file does not say what it is.
+    """
+    own = sorted((dashboard_folder() / "pages").glob("*.py"))
+    found = [_page(path, path.stat().st_mtime_ns) for path in [*own, *extensions.files("pages")]]
+    sections = list(SECTIONS)
+    return sorted(found, key=lambda page: (sections.index(page.section), page.order, page.title))
+
+
+@lru_cache(maxsize=128)
+def _page(path: Path, changed: int) -> Page:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        values = next(
+            ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and _names(node)
+        )
+        page = Page(path, **values)
+        if page.section not in SECTIONS:
+            raise ValueError(f"there is no section {page.section!r}")
+    except (OSError, SyntaxError, ValueError, TypeError, StopIteration) as error:
+        reason = str(error) or "it has no PAGE"
+        raise UserError(
+            f"The page {path.name} does not say what it is ({reason}).",
+            "Give it a table PAGE with title, icon, section, order and question.",
+        ) from error
+    return page
+
+
+def _names(node: ast.Assign) -> bool:
+    """Whether it is what gives PAGE its value."""
+    return [getattr(one, "id", "") for one in node.targets] == ["PAGE"]
+
+
+def page_named(name: str) -> Page:
+    """The page of that file name.
+
+    Raises
+    ------
+    KeyError: there is none.
+    """
+    return {page.path.stem: page for page in pages()}[name]
