@@ -12,7 +12,7 @@ from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, check_before, resolve
+from iclviz.resolve import Resolved, build, check_before, resolve, run_together
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
 from iclviz.terminal import showing
@@ -79,7 +79,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     if len(asked) > 1:
         for resolved in missing:
             build(resolved)
-    for group in _by_model(missing):
+    for group in run_together(missing):
         with showing(_title(group), progress) as report:
             _compute_or_wait(group, Queue(store), report)
     return [store.load(resolved.key) for resolved in asked]
@@ -96,14 +96,6 @@ def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> 
             bars[0](Progress.of_files(done, total))
 
         return [resolve(spec, store.memo, tell) for spec in specs]
-
-
-def _by_model(asked: Iterable[Resolved]) -> list[list[Resolved]]:
-    groups: dict[str, dict[str, Resolved]] = {}
-    for resolved in asked:
-        spec = resolved.spec
-        groups.setdefault(str((spec.model, spec.dtype, spec.model_options)), {})[resolved.key] = resolved
-    return [list(group.values()) for group in groups.values()]
 
 
 def _title(group: Sequence[Resolved]) -> str:

@@ -51,7 +51,10 @@ def run(
     example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
     n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
-    option: Annotated[list[str] | None, typer.Option(help="A task option as name=value; repeat for more.")] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
+    ] = None,
     model_option: Annotated[list[str] | None, typer.Option(help="A model option as name=value.")] = None,
     prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
@@ -78,7 +81,7 @@ def run(
         demonstrations=Demonstrations(kind, k, demo_seed, tuple(example or ())),
         n_items=n_items,
         seed=seed,
-        task_options=_options(option),
+        task_options=_options(task_option),
         prompt_style=prompt_style,  # type: ignore[arg-type]
         dtype=dtype,  # type: ignore[arg-type]
         max_new_tokens=max_new_tokens,

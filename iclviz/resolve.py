@@ -3,7 +3,7 @@
 Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,10 @@ class Resolved:
     task: Task
     located: LocatedModel
     origin: Origin
+
+    def may_run_with(self, other: "Resolved") -> bool:
+        """Whether one reading serves both: the same model's files, and equal specs in what changes the forward pass."""
+        return self.origin.model == other.origin.model and self.spec.may_run_with(other.spec)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,18 @@ def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolv
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     origin = Origin(of.identity, identity(located, memo, tell), local, numbers)
     return Resolved(full, key_of(full, origin), of, located, origin)
+
+
+def run_together(asked: Iterable[Resolved]) -> list[list[Resolved]]:
+    """The runs, each key once, in groups of those that may run together, in the order of asking."""
+    groups: list[list[Resolved]] = []
+    for resolved in {one.key: one for one in asked}.values():
+        group = next((one for one in groups if one[0].may_run_with(resolved)), None)
+        if group is None:
+            groups.append([resolved])
+        else:
+            group.append(resolved)
+    return groups
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:

@@ -1,14 +1,16 @@
 import shlex
+from dataclasses import fields
 
 import plotly.graph_objects as go
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import iclviz
 from iclviz import analysis, figures
 from iclviz.cli import app
 from iclviz.resolve import resolve
-from iclviz.snippets import command_line, of_conditions, python
+from iclviz.snippets import command_line, flag, of_conditions, python
 from iclviz.spec import Demonstrations, RunSpec
 
 
@@ -65,3 +67,11 @@ def test_the_script_names_only_what_is_not_usual(specs):
     assert "dtype" not in written
     assert "attention_items" not in written
     assert "task_options" not in written
+
+
+def test_every_field_of_a_spec_has_its_flag():
+    flags = {name for parameter in get_command(app).commands["run"].params for name in parameter.opts}
+    spec = RunSpec("m", "linear_regression", poolings=("last",))
+    for field in fields(RunSpec):
+        if field.name != "demonstrations":
+            assert flag(field.name, getattr(spec, field.name)) in flags

@@ -464,3 +464,29 @@ def test_speed_and_the_time_left_are_of_tokens_that_were_read(monkeypatch):
     assert (progress.items_done, progress.items_total) == (2, 3)
     assert progress.tokens_per_second == pytest.approx(10)
     assert progress.seconds_left == pytest.approx(6)
+
+
+@pytest.mark.parametrize("changed", [{"dtype": "bfloat16"}, {"model_options": {"device": "cpu"}}])
+def test_runs_that_differ_in_the_forward_pass_are_never_read_together(store, keeper, spec, changed):
+    asked = [resolve(spec), resolve(spec.with_(demonstrations=Demonstrations("correct", 2), **changed))]
+    with pytest.raises(ValueError, match="cannot be read together"):
+        next(compute_together(asked, store, keeper))
+    assert not store.summaries()
+
+
+def test_two_models_of_one_name_are_never_read_together(store, keeper, spec):
+    one, other = resolve(spec), resolve(spec.with_(demonstrations=Demonstrations("correct", 2)))
+    other = replace(other, origin=replace(other.origin, model="files-of-another"))
+    with pytest.raises(ValueError, match="cannot be read together"):
+        next(compute_together([one, other], store, keeper))
+
+
+def test_runs_of_two_and_of_six_new_tokens_read_together_are_as_each_alone(store, keeper, spec, tmp_path):
+    asked = [resolve(spec.with_(max_new_tokens=n)) for n in (2, 6)]
+    together = dict(compute_together(asked, store, keeper))
+    for resolved in asked:
+        alone = compute(resolved, Store(tmp_path / resolved.key), keeper)
+        assert together[resolved.key].response_ids == alone.response_ids
+        for role in ROLES:
+            np.testing.assert_allclose(together[resolved.key].attention[role], alone.attention[role], atol=1e-6)
+    assert max(map(len, together[asked[1].key].response_ids)) > 2
