@@ -114,6 +114,7 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 @app.command()
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
+    from iclviz.tasks import problems
     from iclviz.tasks import tasks as registered
     from iclviz.tasks.listing import listed
     from iclviz.tasks.task_files import tasks_folder
@@ -129,6 +130,8 @@ def tasks() -> None:
     for entry in found:
         if entry.problem:
             out.print(f"not a task: {entry.place}\n{entry.problem}")
+    for problem in problems().values():
+        out.print(f"not a task: {problem}")
     out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
 
 
@@ -308,13 +311,15 @@ def methods(
 def models() -> None:
     """List the models known by a short name, and which are on this disk."""
     from iclviz.models.locating import on_disk
-    from iclviz.models.presets import PRESETS
+    from iclviz.models.presets import presets, problems
 
     table = _table("name", "model", "prompt style", "memory", "licence", "here")
-    for row in PRESETS.values():
+    for row in presets().values():
         here = "yes" if on_disk(row) else ("gated" if row.gated else "no")
         table.add_row(row.name, row.title, row.prompt_style, f"{row.memory_gb:g} GB", row.licence, here)
     out.print(table)
+    for problem in problems().values():
+        out.print(f"not a preset: {problem}")
     out.print("A hub id (org/name), a folder or a .gguf file also does.")
 
 

@@ -16,7 +16,7 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.of_recording import is_number
 from iclviz.analysis.statistics import MIN_UNITS, unit_codes
 from iclviz.errors import SpecError
-from iclviz.models.presets import PRESETS
+from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring
 from iclviz.recorded import without_folder
 from iclviz.recording import Recording
@@ -124,7 +124,7 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
 
 def _model(recording: Recording) -> str:
     spec, environment = recording.spec, recording.environment
-    preset = PRESETS.get(spec.model)
+    preset = presets().get(spec.model)
     name = preset.title if preset else without_folder(spec.model)
     known = environment.get("model", {})
     hub = f", {known['hub_id']}" if known.get("hub_id") else ""

@@ -10,7 +10,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.limits import check_possible
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
-from iclviz.models.presets import PRESETS
+from iclviz.models.presets import presets
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
@@ -82,7 +82,7 @@ def _fill(slot: _Slot, spec: RunSpec) -> None:
 
 def is_here(model: str) -> bool:
     """Whether a model is known on this disk without looking for it: a preset, or one that was run here."""
-    if model in PRESETS:
+    if model in presets():
         return on_disk(model)
     return any(entry.spec.model == model for entry in store().summaries())
 
