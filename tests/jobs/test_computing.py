@@ -12,8 +12,8 @@ from iclviz.capture.engine import Decoding
 from iclviz.errors import Cancelled, ModelError, SpecError, UserError
 from iclviz.jobs import computing, sealing
 from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together, end_tokens
-from iclviz.jobs.local import compute_jobs
 from iclviz.jobs.queue import Queue
+from iclviz.jobs.running import compute_jobs
 from iclviz.jobs.worker import work
 from iclviz.recorded import TOKEN_TABLES
 from iclviz.resolve import build, resolve, tokenized
@@ -276,7 +276,7 @@ def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iclviz.jobs.local.compute_together", interrupted)
+    monkeypatch.setattr("iclviz.jobs.running.compute_together", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compute_jobs([job], queue, keeper)
     assert queue.get(job.key).state == "queued"
@@ -308,7 +308,7 @@ def test_a_sealed_recording_is_not_computed_again(store, keeper, spec, monkeypat
     queue, resolved = Queue(store), resolve(spec)
     compute(resolved, store, keeper)
     job = queue.submit(resolved.spec, resolved.key)
-    monkeypatch.setattr("iclviz.jobs.local.compute_together", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr("iclviz.jobs.running.compute_together", lambda *arguments: pytest.fail("computed again"))
     assert compute_jobs([job], queue, keeper)[job.key].n_items == 12
     assert queue.get(job.key).state == "done"
 
@@ -322,7 +322,7 @@ def test_a_worker_does_not_take_a_broken_job_again_where_the_queue_cannot_be_tol
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("iclviz.jobs.local.compute_jobs", full_disk)
+    monkeypatch.setattr("iclviz.jobs.running.compute_jobs", full_disk)
     work(store, "cpu", once=True)
     assert len(tries) == 1
 
