@@ -18,12 +18,12 @@ from iclviz.analysis.statistics import MIN_UNITS, unit_codes
 from iclviz.errors import SpecError
 from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring
-from iclviz.recorded import without_folder
 from iclviz.recording import Recording
 from iclviz.references import bibliography
 from iclviz.spec import PLACE_OPTIONS, Demonstrations, RunSpec
 from iclviz.statements import pooling_title
 from iclviz.tasks import Task, task
+from iclviz.whereabouts import without_folder
 
 CITATION = re.compile(r"\[@([^\]]+)\]")
 SUBSCRIPTS = re.compile("[₀-₉]+")

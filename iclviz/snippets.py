@@ -7,12 +7,13 @@ from dataclasses import fields
 from typing import Any
 
 from iclviz.spec import Demonstrations, RunSpec, canonical_json
+from iclviz.whereabouts import without_folder
 
 
 def command_line(spec: RunSpec) -> str:
     """The `iclviz run` line that records a spec."""
-    shown = spec.demonstrations.canonical()
-    words = ["iclviz", "run", "--model", spec.model, "--task", spec.task, "--kind", shown.kind, "--k", str(shown.k)]
+    shown, model = spec.demonstrations.canonical(), without_folder(spec.model)
+    words = ["iclviz", "run", "--model", model, "--task", spec.task, "--kind", shown.kind, "--k", str(shown.k)]
     if shown.seed:
         words += ["--demo-seed", str(shown.seed)]
     for text in shown.examples:
@@ -38,7 +39,8 @@ def _values(value: Any) -> list[str]:
 
 def python(conditions: Mapping[str, RunSpec], drawing: str) -> str:
     """A script that records conditions, label -> spec, and runs the lines that draw them from `conditions`."""
-    specs = "".join(f"    {label!r}: {_call('iclviz.RunSpec', _given(spec))},\n" for label, spec in conditions.items())
+    named = {label: spec.with_(model=without_folder(spec.model)) for label, spec in conditions.items()}
+    specs = "".join(f"    {label!r}: {_call('iclviz.RunSpec', _given(spec))},\n" for label, spec in named.items())
     return (
         "import iclviz\nfrom iclviz import analysis, figures\n\n"
         f"specs = {{\n{specs}}}\n"

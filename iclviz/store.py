@@ -1,6 +1,7 @@
 """Recordings on disk: one folder each, safetensors and JSON, found through a diskcache index.
 
-    <cache>/index/                 diskcache: key -> summary of a sealed recording; also remembered file identities
+    <cache>/index/                 diskcache: key -> summary of a sealed recording
+    <cache>/machine/               diskcache: what is known of files of this machine; nothing else holds their paths
     <cache>/recordings/<key>/      the files of `iclviz.recorded`
     <cache>/unfinished/<key>/      plan.json and finished pieces of a run that is under way
 
@@ -20,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from iclviz import recorded
+from iclviz import recorded, whereabouts
 from iclviz.disk import CACHE_REMEDY, settle, settle_folder, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
@@ -74,6 +75,17 @@ class Store:
         with writing(self.folder):
             return Rows(self.folder / "index")
 
+    @cached_property
+    def machine(self) -> Rows:
+        """The diskcache of what is known of files of this machine, made when first needed.
+
+        Raises
+        ------
+        StoreError: it cannot be opened for writing.
+        """
+        with writing(self.folder):
+            return Rows(self.folder / "machine")
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and (self.place(key) / MANIFEST).exists()
 
@@ -107,9 +119,10 @@ class Store:
         StoreError: its files are damaged.
         """
         try:
-            entry = Summary.from_dict(self.index[f"run:{key}"])
+            row = self.index[f"run:{key}"]
+            entry = Summary.from_dict(row)
             self._check_manifest(key)
-            if entry.key == key:
+            if entry.key == key and entry.spec.model == row["spec"]["model"]:
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
@@ -124,6 +137,8 @@ class Store:
 
     def _listed_again(self, key: str) -> Summary:
         entry = recorded.summary_in(self.place(key))
+        if (seen := recorded.place_of_model(self.place(key))) is not None:
+            whereabouts.remember(*seen, self.memo)
         with suppress(StoreError, sqlite3.Error, OSError):
             self.index[f"run:{key}"] = entry.to_dict()
         return entry
@@ -262,7 +277,9 @@ class Store:
 
     @property
     def memo(self) -> "Memo":
-        """What is remembered about files, so that each is read once."""
+        """What is remembered about files of this machine: their digests, so that each is read once, and where models
+        were seen.
+        """
         return Memo(self)
 
     def unfinished(self, key: str) -> "Unfinished":
@@ -292,39 +309,37 @@ def is_key(name: str) -> bool:
 
 
 class Memo(MutableMapping[str, Any]):
-    """Small JSON facts kept in the index under a prefix of their own; where it cannot be written nothing is kept."""
-
-    prefix = "file:"
+    """Small JSON facts about this machine by name; where the cache cannot be written nothing is kept."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def _index(self) -> Any:
+    def _rows(self) -> Any:
         try:
-            return self._store.index
+            return self._store.machine
         except StoreError:
             return {}
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._index[self.prefix + name]
+            return self._rows[name]
         except DamagedRowError as error:
             del self[name]
             raise KeyError(name) from error
 
     def __setitem__(self, name: str, value: Any) -> None:
         with suppress(sqlite3.Error, OSError, StoreError):
-            self._index[self.prefix + name] = value
+            self._rows[name] = value
 
     def __delitem__(self, name: str) -> None:
-        del self._index[self.prefix + name]
+        del self._rows[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (str(key)[len(self.prefix) :] for key in self._index if str(key).startswith(self.prefix))
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._rows)
 
 
 def _age(path: Path) -> float:

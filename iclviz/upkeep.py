@@ -27,7 +27,7 @@ from iclviz.store import Ailing, Store
 from iclviz.tasks.task_files import kept
 
 DAY = 86400.0
-SET_ASIDE_NAME = re.compile(rf"(index|queue|asked|answers|tasks){re.escape(SET_ASIDE)}\d+")
+SET_ASIDE_NAME = re.compile(rf"(index|machine|queue|asked|answers|tasks){re.escape(SET_ASIDE)}\d+")
 
 
 @dataclass(frozen=True)

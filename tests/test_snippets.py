@@ -17,6 +17,7 @@ from iclviz.spec import Demonstrations, RunSpec
 @pytest.fixture
 def specs(tiny_model):
     model, options = str(tiny_model), {"distractor": True, "number_format": "plain", "slopes": [1, 2, 3, 4]}
+    resolve(RunSpec(model, "linear_regression"))  # as a page does that shows them, so that its folder is known
     return {
         "A: few": RunSpec(model, "linear_regression", Demonstrations("correct", 2), 16, task_options=options),
         "B: shuffled": RunSpec(model, "linear_regression", Demonstrations("shuffled", 4, 3), 16, 1, options),

@@ -94,7 +94,7 @@ def _computed(
 
 
 def _resolved(job: Run, queue: Queue, tell: Callable[[str, Progress], None]) -> Resolved:
-    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)))
+    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)), job.key)
     _check_key(job, resolved)
     return resolved
 
