@@ -55,7 +55,8 @@ def test_one_table_of_the_cache_knows_where_a_model_lies(spec, own_cache):
     assert {path.split("/")[0] for path in holding(own_cache, WHERE)} == {"machine"}
 
 
-def test_nothing_that_is_written_out_tells_where_a_model_lies(spec, tmp_path, own_cache):
+def test_nothing_that_is_written_out_tells_where_a_model_lies(spec, tmp_path, own_cache, monkeypatch):
+    monkeypatch.setattr("iclviz.saving.browser", lambda: None)
     runs = iclviz.sweep([spec, spec.with_(demonstrations=Demonstrations("none", 0))])
     bundle = export([one.key for one in runs], tmp_path / "bundle.zip")
     with zipfile.ZipFile(bundle) as archive:

@@ -8,9 +8,7 @@ crash, and is taken up again.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock
-
-from iclviz.jobs.table import Job, JobTable, held
+from iclviz.jobs.table import Job, JobTable
 from iclviz.spec import RunSpec
 
 Run = Job[RunSpec]
@@ -58,8 +56,7 @@ class Queue(JobTable[RunSpec]):
     @contextmanager
     def lease(self, key: str) -> Iterator[bool]:
         """Hold a job while computing it; False where another process holds it."""
-        lock = FileLock(self.folder / "locks" / f"{key}.lock", timeout=0)
-        with held(lock, self.store.folder) as mine:
+        with self._lock(key) as mine:
             yield mine
 
     def is_leased(self, key: str) -> bool:

@@ -10,6 +10,7 @@ from iclviz.jobs.queue import MOST_WHILE_OTHERS_WAIT, Queue
 from iclviz.jobs.table import Progress
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
+from tests.storage.memory import MemoryStorage
 
 
 @pytest.fixture
@@ -238,3 +239,12 @@ def test_an_idle_queue_reads_no_job_until_somebody_writes(queue, own_cache, monk
     monkeypatch.undo()
     Queue(Store(own_cache)).submit(spec(), digest("c"))
     assert [job.key for job in queue.next_sweep()] == [digest("c")]
+
+
+def test_leases_are_the_storages_locks(own_cache, tmp_path):
+    store = Store(own_cache, MemoryStorage(tmp_path / "local"))
+    queue, other = Queue(store), Queue(store)
+    queue.submit(spec(), digest("a"))
+    with queue.lease(digest("a")) as mine, other.lease(digest("a")) as theirs:
+        assert (mine, theirs) == (True, False)
+    assert not list(own_cache.rglob("*.lock"))

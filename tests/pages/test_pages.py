@@ -480,7 +480,7 @@ def test_a_model_that_only_a_link_names_is_not_looked_for_before_a_click(chosen,
         looked_for.append(name)
         raise ModelError("There is none.")
 
-    monkeypatch.setattr("iclviz.resolve.locate", locate)
+    monkeypatch.setattr("iclviz.models.seen.locate", locate)
     for page in ("", "compare"):
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
         test.query_params.update(link)
@@ -495,7 +495,7 @@ def test_a_click_lets_a_model_of_a_link_be_looked_for(chosen, monkeypatch):
     from iclviz.models.locating import locate
 
     looked_for = []
-    monkeypatch.setattr("iclviz.resolve.locate", lambda name: (looked_for.append(name), locate(name))[1])
+    monkeypatch.setattr("iclviz.models.seen.locate", lambda name: (looked_for.append(name), locate(name))[1])
     test = app(a_model="org/private")
     assert "A link asks for the model org/private" in said(test).replace("\\", "")
     assert "org/private" not in looked_for
