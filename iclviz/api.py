@@ -4,21 +4,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from iclviz.errors import Cancelled, UserError
+from iclviz.errors import UserError
+from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, check_before, resolve
+from iclviz.resolve import Resolved, build, check_before, resolve, run_together
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
 from iclviz.terminal import showing
-
-if TYPE_CHECKING:
-    from iclviz.jobs.computing import ModelKeeper
 
 WAIT_SECONDS = 0.5
 
@@ -79,7 +76,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     if len(asked) > 1:
         for resolved in missing:
             build(resolved)
-    for group in _by_model(missing):
+    for group in run_together(missing):
         with showing(_title(group), progress) as report:
             _compute_or_wait(group, Queue(store), report)
     return [store.load(resolved.key) for resolved in asked]
@@ -96,14 +93,6 @@ def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> 
             bars[0](Progress.of_files(done, total))
 
         return [resolve(spec, store.memo, tell) for spec in specs]
-
-
-def _by_model(asked: Iterable[Resolved]) -> list[list[Resolved]]:
-    groups: dict[str, dict[str, Resolved]] = {}
-    for resolved in asked:
-        spec = resolved.spec
-        groups.setdefault(str((spec.model, spec.dtype, spec.model_options)), {})[resolved.key] = resolved
-    return [list(group.values()) for group in groups.values()]
 
 
 def _title(group: Sequence[Resolved]) -> str:
@@ -128,45 +117,22 @@ def load(key: str) -> Recording:
     return store.load(store.full_key(key))
 
 
-@cache
-def _keeper() -> "ModelKeeper":
-    """Holds this process's model; made when the first run needs torch."""
-    from iclviz.jobs.computing import ModelKeeper
-
-    return ModelKeeper()
-
-
 def _compute_or_wait(asked: Sequence[Resolved], queue: Queue, report: Report) -> None:
-    """Compute what nobody else computes, and wait for the rest."""
-    while missing := [resolved for resolved in asked if resolved.key not in queue.store]:
-        with ExitStack() as leases:
-            mine = [resolved for resolved in missing if leases.enter_context(queue.lease(resolved.key))]
-            mine = [resolved for resolved in mine if resolved.key not in queue.store]
-            if mine:
-                _compute([queue.submit(resolved.spec, resolved.key, mine=True) for resolved in mine], queue, report)
-                continue
-        job = queue.get(missing[0].key)
-        if job is not None:
-            report(job.progress)
-        time.sleep(WAIT_SECONDS)
-        if missing[0].key not in queue.store:
-            _raise_if_ended(queue.get(missing[0].key))
-
-
-def _compute(jobs: Sequence[Run], queue: Queue, report: Report) -> None:
-    from iclviz.jobs.local import compute_jobs
-
-    latest: dict[str, Progress] = {job.key: job.progress for job in jobs}
+    """Have an executor compute the runs, and wait for those that somebody else computes."""
+    computing = executor(queue, default="in_process")
+    latest = {one.key: Progress(items_total=one.spec.n_items) for one in asked}
 
     def tell(key: str, progress: Progress) -> None:
         latest[key] = progress
         report(_together(progress, list(latest.values())))
 
-    found = compute_jobs(jobs, queue, _keeper(), tell, interrupted="cancelled")
-    for job in jobs:
-        if job.key not in found:
-            _raise_if_ended(queue.get(job.key))
-            raise Cancelled
+    while missing := {one.key: one.spec for one in asked if one.key not in queue.store}:
+        computing.submit(missing, tell=tell)
+        for job in [job for job in map(queue.get, missing) if job is not None and job.key not in queue.store]:
+            _raise_if_ended(job)
+            tell(job.key, job.progress)
+        if any(key not in queue.store for key in missing):
+            time.sleep(WAIT_SECONDS)
 
 
 def _together(now: Progress, each: Sequence[Progress]) -> Progress:
@@ -175,8 +141,8 @@ def _together(now: Progress, each: Sequence[Progress]) -> Progress:
     return replace(now, items_done=done, items_total=total)
 
 
-def _raise_if_ended(job: Run | None) -> None:
-    if job is not None and job.state == "failed":
+def _raise_if_ended(job: Run) -> None:
+    if job.state == "failed":
         raise UserError(job.error or "The run failed.")
-    if job is not None and job.state == "cancelled":
+    if job.state == "cancelled":
         raise UserError("The run was cancelled.", "Ask for it again to go on.")

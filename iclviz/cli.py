@@ -51,7 +51,10 @@ def run(
     example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
     n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
-    option: Annotated[list[str] | None, typer.Option(help="A task option as name=value; repeat for more.")] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
+    ] = None,
     model_option: Annotated[list[str] | None, typer.Option(help="A model option as name=value.")] = None,
     prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
@@ -78,7 +81,7 @@ def run(
         demonstrations=Demonstrations(kind, k, demo_seed, tuple(example or ())),
         n_items=n_items,
         seed=seed,
-        task_options=_options(option),
+        task_options=_options(task_option),
         prompt_style=prompt_style,  # type: ignore[arg-type]
         dtype=dtype,  # type: ignore[arg-type]
         max_new_tokens=max_new_tokens,
@@ -111,6 +114,7 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 @app.command()
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
+    from iclviz.tasks import problems
     from iclviz.tasks import tasks as registered
     from iclviz.tasks.listing import listed
     from iclviz.tasks.task_files import tasks_folder
@@ -126,6 +130,8 @@ def tasks() -> None:
     for entry in found:
         if entry.problem:
             out.print(f"not a task: {entry.place}\n{entry.problem}")
+    for problem in problems().values():
+        out.print(f"not a task: {problem}")
     out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
 
 
@@ -305,13 +311,15 @@ def methods(
 def models() -> None:
     """List the models known by a short name, and which are on this disk."""
     from iclviz.models.locating import on_disk
-    from iclviz.models.presets import PRESETS
+    from iclviz.models.presets import presets, problems
 
     table = _table("name", "model", "prompt style", "memory", "licence", "here")
-    for row in PRESETS.values():
+    for row in presets().values():
         here = "yes" if on_disk(row) else ("gated" if row.gated else "no")
         table.add_row(row.name, row.title, row.prompt_style, f"{row.memory_gb:g} GB", row.licence, here)
     out.print(table)
+    for problem in problems().values():
+        out.print(f"not a preset: {problem}")
     out.print("A hub id (org/name), a folder or a .gguf file also does.")
 
 

@@ -4,17 +4,16 @@ An annotation lies beside the recording's files and outside its checksums, and g
 discarded is moved into the cache's `discarded/` folder, from which it can be restored until that is emptied.
 """
 
-import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from iclviz import schemas
-from iclviz.disk import size_of, write_atomically, writing
+from iclviz.disk import size_of
 from iclviz.errors import StoreError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.schemas import read_json
-from iclviz.store import Ailing, Store, is_key
+from iclviz.store import Ailing, Store
 
 FILE = "annotation.json"
 FORMAT = Format("annotation", (unchanged,))
@@ -52,8 +51,7 @@ def annotation_problem(store: Store, key: str) -> Ailing | None:
     try:
         _read(place)
     except StoreError as error:
-        remove = partial((place / FILE).unlink, missing_ok=True)
-        return Ailing("annotation", key, str(error), isinstance(error, NewerError), remove)
+        return Ailing("annotation", key, str(error), isinstance(error, NewerError), partial(store.detach, key, FILE))
     return None
 
 
@@ -87,8 +85,7 @@ def annotate(store: Store, key: str, said: Annotation) -> None:
         raise
     except StoreError:  # what is damaged is written anew
         pass
-    with writing(store.folder):
-        write_atomically(store.place(key) / FILE, FORMAT.sealed(asdict(said)))
+    store.attach(key, FILE, FORMAT.sealed(asdict(said)))
 
 
 def discard(store: Store, key: str) -> None:
@@ -98,19 +95,13 @@ def discard(store: Store, key: str) -> None:
     ------
     StoreError: the cache cannot be written.
     """
-    if key not in store:
-        return
-    with writing(store.folder):
-        shutil.rmtree(store.bin / key, ignore_errors=True)
-        store.bin.mkdir(exist_ok=True)
-        store.place(key).rename(store.bin / key)
-    store.forget(key)
+    if key in store:
+        store.discard(key)
 
 
 def discarded(store: Store) -> dict[str, int]:
     """The keys of discarded recordings, with the bytes that each takes."""
-    found = sorted(store.bin.glob("*/manifest.json"))
-    return {path.parent.name: size_of(path.parent) for path in found if is_key(path.parent.name)}
+    return {key: size_of(store.discarded_place(key)) for key in store.discarded()}
 
 
 def restore(store: Store, key: str) -> None:
@@ -120,14 +111,11 @@ def restore(store: Store, key: str) -> None:
     ------
     StoreError: it was emptied, or the cache cannot be written.
     """
-    place = store.bin / store.place(key).name
     if key in store:
         return
-    if not place.exists():
+    if key not in store.discarded():
         raise StoreError("That recording is no longer among the discarded ones.", "Run it again.")
-    with writing(store.folder):
-        place.rename(store.place(key))
-    store.summary(key)
+    store.restore(key)
 
 
 def empty(store: Store) -> None:
@@ -137,9 +125,8 @@ def empty(store: Store) -> None:
     ------
     StoreError: the cache cannot be written.
     """
-    with writing(store.folder):
-        for one in store.bin.glob("*"):
-            shutil.rmtree(one)
+    for key in store.discarded():
+        store.forget_discarded(key)
 
 
 def forget_discarded(store: Store, key: str) -> None:
@@ -149,5 +136,4 @@ def forget_discarded(store: Store, key: str) -> None:
     ------
     StoreError: the cache cannot be written.
     """
-    with writing(store.folder):
-        shutil.rmtree(store.bin / store.place(key).name)
+    store.forget_discarded(key)

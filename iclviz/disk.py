@@ -68,6 +68,11 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
+def checksum_of(content: bytes) -> str:
+    """`checksum` of a file with this content."""
+    return hashlib.blake2b(content).hexdigest()
+
+
 def size_of(path: Path) -> int:
     """Bytes that a file, or everything in a folder, takes; what vanishes meanwhile takes none."""
     total = 0

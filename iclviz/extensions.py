@@ -10,14 +10,33 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
+from typing import Generic, TypeVar
 
 from iclviz.errors import UserError
 
+P = TypeVar("P")
+
 SETTING = "ICLVIZ_EXTENSIONS"
+
+
+@dataclass(frozen=True)
+class Parts(Generic[P]):
+    """Parts of one kind.
+
+    Attributes
+    ----------
+    found: the parts by name.
+    problems: why the files of one's own of those names give none.
+    """
+
+    found: dict[str, P]
+    problems: dict[str, UserError]
 
 
 def folders() -> tuple[Path, ...]:
@@ -38,9 +57,44 @@ def modules(package: str) -> list[ModuleType]:
     ------
     UserError: a file of one's own cannot be run.
     """
+    return [*inside(package), *(module(path) for path in files(package.rpartition(".")[2]))]
+
+
+@cache
+def inside(package: str) -> tuple[ModuleType, ...]:
+    """The modules of a package by name."""
     here = importlib.import_module(package)
-    own = [importlib.import_module(f"{package}.{one.name}") for one in pkgutil.iter_modules(here.__path__)]
-    return own + [module(path) for path in files(package.rpartition(".")[2])]
+    return tuple(importlib.import_module(f"{package}.{one.name}") for one in pkgutil.iter_modules(here.__path__))
+
+
+def parts(kind: str, known: Mapping[str, P], of: Callable[[ModuleType], Mapping[str, P]]) -> Parts[P]:
+    """The known parts and those of the files of one's own, by name; a file that is at fault takes nothing else away.
+
+    of: the parts that a module gives, by name.
+    """
+    every: Parts[P] = Parts(dict(known), {})
+    for path in files(kind):
+        try:
+            every.found.update(_new(path, of, every.found))
+        except UserError as error:
+            every.problems[path.stem] = error
+    return every
+
+
+def _new(path: Path, of: Callable[[ModuleType], Mapping[str, P]], known: Mapping[str, P]) -> Mapping[str, P]:
+    made = module(path)
+    try:
+        found = of(made)
+    except Exception as error:
+        raise _unusable(path, error) from error
+    taken = sorted(found.keys() & known.keys())
+    if taken:
+        raise UserError(
+            f"The extension {path.name} in {path.parent} is called {taken[0]}, as another is.", "Give it another name."
+        )
+    if not found:
+        raise UserError(f"The extension {path.name} in {path.parent} holds nothing of its kind.", "Mend it.")
+    return found
 
 
 def module(path: Path) -> ModuleType:
@@ -53,10 +107,14 @@ def module(path: Path) -> ModuleType:
     try:
         return _module(path, path.read_bytes())
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(
-            f"The extension {path.name} in {path.parent} cannot be run ({reason}).", "Mend it or take it away."
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> UserError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(
+        f"The extension {path.name} in {path.parent} cannot be run ({reason}).", "Mend it or take it away."
+    )
 
 
 @lru_cache(maxsize=256)

@@ -14,8 +14,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ from iclviz.recording import Recording
 from iclviz.schemas import MisfitError
 from iclviz.spans import ROLES, Span
 from iclviz.spec import MOST_ITEMS, POOLINGS, RunSpec, canonical_json
+from iclviz.whereabouts import without_folder
 
 Array = NDArray[Any]
 K = TypeVar("K", bound=str | int)
@@ -141,7 +142,12 @@ class Summary:
         MisfitError, SpecError: these are no such values.
         """
         SUMMARY_SCHEMA(values)
-        return cls(**{**values, "spec": RunSpec.from_dict(values["spec"])})
+        return cls(**{**values, "spec": _named(RunSpec.from_dict(values["spec"]))})
+
+
+def _named(spec: RunSpec) -> RunSpec:
+    """The spec with a local model's name alone, also where it was written with its path, as it once was."""
+    return spec.with_(model=without_folder(spec.model))
 
 
 class StoredArrays(Mapping[str, Array]):
@@ -292,16 +298,9 @@ def _summary(folder: Path, recording: Recording, main_score: str) -> Summary:
     )
 
 
-def without_folder(model: str) -> str:
-    """A model's name as others may read it: of a path on this machine only the last part."""
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(model).is_absolute():
-            return kind(model).name or "local model"
-    return PurePosixPath(model).name if model.startswith("~") else model
-
-
 def without_paths(folder: Path) -> None:
-    """Take the folders of this machine out of a copied recording: a local model keeps its name alone.
+    """Take the folders of this machine out of a copied recording that was written with them: a local model keeps its
+    name alone.
 
     Its key stays, since that tells such a model by its files.
     """
@@ -379,7 +378,21 @@ def load(folder: Path, key: str) -> Recording:
         raise
     except UNREADABLE as error:
         raise damaged(folder, error) from error
-    return recording
+    return replace(recording, spec=_named(recording.spec))
+
+
+def place_of_model(folder: Path) -> tuple[Path, str] | None:
+    """Path and identity of the model of an older recording that was written with its path, else None.
+
+    Raises
+    ------
+    OSError, ValueError: there is no recording.
+    """
+    run = _run_in(folder)
+    model, origin = str(run["summary"]["spec"]["model"]), _origin_of(run)
+    if without_folder(model) == model or origin is None or origin.by_sample:
+        return None
+    return Path(model).expanduser(), origin.model
 
 
 def check_lazy(recording: Recording) -> None:

@@ -3,7 +3,7 @@
 Needs no torch, so pages can say before anything is queued whether a run exists, what it will read and whether it fits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,14 @@ from iclviz.keys import Origin, key_of
 from iclviz.limits import check_longest, check_possible, check_prompts
 from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.devices import device_kind
-from iclviz.models.identity import Tell, identity
-from iclviz.models.locating import LocatedModel, locate
+from iclviz.models.identity import Tell
+from iclviz.models.locating import LocatedModel
 from iclviz.models.options import check_options, check_trust
+from iclviz.models.seen import FoundModel, candidates, remember, the_model
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, RunSpec
+from iclviz.store import Store
 from iclviz.tasks import Task, TaskData, task
 
 
@@ -32,6 +34,10 @@ class Resolved:
     located: LocatedModel
     origin: Origin
 
+    def may_run_with(self, other: "Resolved") -> bool:
+        """Whether one reading serves both: the same model's files, and equal specs in what changes the forward pass."""
+        return self.origin.model == other.origin.model and self.spec.may_run_with(other.spec)
+
 
 @dataclass(frozen=True)
 class Built:
@@ -41,11 +47,15 @@ class Built:
     prompts: Sequence[Prompt]
 
 
-def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolved:
+def resolve(
+    spec: RunSpec, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None, key: str | None = None
+) -> Resolved:
     """The run that a spec asks for.
 
-    memo: remembers the identity of local files between calls.
+    memo: facts about files of this machine, remembered between calls; None = those of the cache.
     tell: told how far reading the model's files is, where they are large and not remembered.
+    key: of the run that is meant, where several models may go by the spec's name for it; the result has another one
+        where none of them is that run's any more.
 
     Raises
     ------
@@ -53,18 +63,27 @@ def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolv
     TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
-    check_trust(spec.model, spec.model_options)
+    memo = Store().memo if memo is None else memo
     of = task(spec.task)
-    demonstrations = of.check_demonstrations(spec.demonstrations)
-    located = locate(spec.model)
+    spec = spec.with_(demonstrations=of.check_demonstrations(spec.demonstrations))
+    if key is None:
+        found = _of_model(spec, of, the_model(spec.model, memo, tell))
+    else:
+        each = [_of_model(spec, of, model) for model in candidates(spec.model, memo, tell)]
+        found = next((one for one in each if one.key == key), each[0])
+    remember(FoundModel(found.located, found.origin.model), memo)
+    return found
+
+
+def _of_model(spec: RunSpec, of: Task, model: FoundModel) -> Resolved:
+    """The run with every default filled in."""
+    located = model.located
+    check_trust(located, spec.model_options)
     style = spec.prompt_style or (located.preset.prompt_style if located.preset else "plain")
-    # Another way of writing the same path is the same run, also for a worker that starts in another folder.
-    local = located.preset is None and located.kind != "hub"
     full = replace(
         spec,
-        model=str(located.path) if local else spec.model,
+        model=model.name,
         task=of.name,
-        demonstrations=demonstrations,
         task_options=of.resolve_options(spec.task_options, style),
         prompt_style=style,
         dtype=spec.dtype or _default_dtype(spec, located),
@@ -75,8 +94,20 @@ def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolv
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
-    origin = Origin(of.identity, identity(located, memo, tell), local, numbers)
+    origin = Origin(of.identity, model.identity, model.by_files, numbers)
     return Resolved(full, key_of(full, origin), of, located, origin)
+
+
+def run_together(asked: Iterable[Resolved]) -> list[list[Resolved]]:
+    """The runs, each key once, in groups of those that may run together, in the order of asking."""
+    groups: list[list[Resolved]] = []
+    for resolved in {one.key: one for one in asked}.values():
+        group = next((one for one in groups if one[0].may_run_with(resolved)), None)
+        if group is None:
+            groups.append([resolved])
+        else:
+            group.append(resolved)
+    return groups
 
 
 def _default_dtype(spec: RunSpec, located: LocatedModel) -> Any:
@@ -133,9 +164,9 @@ def check_before(asked: Sequence[Resolved], memo: Any = None) -> None:
     """
     known: dict[str, tuple[Tokenizer | None, ModelFacts | None]] = {}
     for resolved in asked:
-        if resolved.spec.model not in known:
-            known[resolved.spec.model] = _tokenizer_and_facts(resolved, memo)
-        check_possible(resolved, *known[resolved.spec.model])
+        if resolved.origin.model not in known:
+            known[resolved.origin.model] = _tokenizer_and_facts(resolved, memo)
+        check_possible(resolved, *known[resolved.origin.model])
 
 
 def run_facts(resolved: Resolved) -> ModelFacts:

@@ -21,8 +21,9 @@ from types import FrameType
 from iclviz.addresses import check_open
 from iclviz.errors import UserError
 from iclviz.jobs.asked import Asked
+from iclviz.jobs.executors import Executor, executor
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.starting import Process, ensure_analyst, ensure_worker
+from iclviz.jobs.starting import Process, ensure_analyst, started
 from iclviz.owner import owner
 from iclviz.places import dashboard_folder
 from iclviz.store import Store
@@ -64,24 +65,26 @@ def serve(host: str, port: int) -> int:
 
     Raises
     ------
-    UserError: the port is taken, others reach it and no password is set, or the cache cannot be written.
+    UserError: the port is taken, others reach it and no password is set, the cache cannot be written, or there is no
+        such executor.
     """
     check_open(host, owner())
-    helpers: list[Process] = []
     with _stop_signals() as stop:
         check_port(host, port)
         queue, asked = Queue(Store()), Asked(Store())
+        computing = executor(queue)
         pages = _start_pages(host, port, queue)
         try:
             if _is_up(host, port, pages, stop):
                 print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
                 _wait(pages, stop, HEAD_START_SECONDS)
             if pages.poll() is None and not stop.asked:
-                helpers += _started(ensure_analyst(asked), ensure_worker(queue))
+                ensure_analyst(asked)
+                computing.submit({})
             ends: list[float] = []
             while not stop.asked:
                 _wait(pages, stop, SUPERVISE_SECONDS)
-                helpers = [one for one in helpers if one.poll() is None] + _restarted(queue, asked, stop)
+                _revive(queue, computing, asked, stop)
                 if pages.poll() is not None and not stop.asked:
                     ends = [end for end in ends if end > time.monotonic() - OFTEN_SECONDS] + [time.monotonic()]
                     if len(ends) > MOST_RESTARTS:
@@ -89,21 +92,18 @@ def serve(host: str, port: int) -> int:
                     pages = _start_pages(host, port, queue)
             return 0
         finally:
-            _stop([pages, *helpers])
+            _stop([pages, *started()])
 
 
-def _started(*processes: Process | None) -> list[Process]:
-    return [one for one in processes if one is not None]
-
-
-def _restarted(queue: Queue, asked: Asked, stop: Stop) -> list[Process]:
-    """The helpers that something waits for and that are gone, started again."""
+def _revive(queue: Queue, computing: Executor, asked: Asked, stop: Stop) -> None:
+    """See that somebody does what waits, where whoever did it is gone."""
     if stop.asked:
-        return []
+        return
     with suppress(UserError, OSError):  # a full disk is no reason to end the pages
-        analyst = ensure_analyst(asked) if asked.is_waiting() else None
-        return _started(analyst, ensure_worker(queue) if queue.is_waiting() else None)
-    return []
+        if asked.is_waiting():
+            ensure_analyst(asked)
+        if queue.is_waiting() and not computing.alive():
+            computing.submit({})
 
 
 def _wait(pages: Process, stop: Stop, seconds: float = math.inf) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import date
 from numbers import Integral, Real
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, Self, get_args
 
 from iclviz.errors import SpecError, unknown
+from iclviz.fields import Told, changes
 from iclviz.spans import ROLES
 
 PromptStyle = Literal["plain", "chat"]
@@ -180,7 +181,7 @@ class Demonstrations:
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class RunSpec(Told):
     """One condition to run: everything that decides its recording.
 
     Attributes
@@ -208,20 +209,26 @@ class RunSpec:
     SpecError: a value that no task or model could take.
     """
 
-    model: str
-    task: str
-    demonstrations: Demonstrations = field(default_factory=Demonstrations)
-    n_items: int = 64
-    seed: int = 0
-    task_options: Mapping[str, Any] = field(default_factory=dict)
-    prompt_style: PromptStyle | None = None
-    dtype: Dtype | None = None
-    max_new_tokens: int | None = None
-    poolings: tuple[str, ...] | None = None
-    model_options: Mapping[str, Any] = field(default_factory=dict)
-    attention_items: tuple[int, ...] = ()
-    first_token: FirstToken | None = None
-    template: Mapping[str, Any] = field(default_factory=dict)
+    model: str = field(metadata=changes("forward", "model"))
+    task: str = field(metadata=changes("tokens", "task"))
+    demonstrations: Demonstrations = field(
+        default_factory=Demonstrations, metadata=changes("tokens", "demonstrations", begins_alike=True)
+    )
+    n_items: int = field(default=64, metadata=changes("tokens", "number of items", begins_alike=True))
+    seed: int = field(default=0, metadata=changes("tokens", "item seed"))
+    task_options: Mapping[str, Any] = field(default_factory=dict, metadata=changes("tokens", "task options"))
+    prompt_style: PromptStyle | None = field(default=None, metadata=changes("tokens", "prompt style"))
+    dtype: Dtype | None = field(default=None, metadata=changes("forward", "arithmetic"))
+    max_new_tokens: int | None = field(default=None, metadata=changes("decoding", "longest response"))
+    poolings: tuple[str, ...] | None = field(default=None, metadata=changes("kept", "pooled embeddings"))
+    model_options: Mapping[str, Any] = field(default_factory=dict, metadata=changes("forward", "model options"))
+    attention_items: tuple[int, ...] = field(
+        default=(), metadata=changes("kept", "items with attention token by token", later=True)
+    )
+    first_token: FirstToken | None = field(default=None, metadata=changes("tokens", "first token", later=True))
+    template: Mapping[str, Any] = field(
+        default_factory=dict, metadata=changes("tokens", "what the chat template reads", later=True)
+    )
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -260,15 +267,12 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
-        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
-        # A spec without these is written as before there were any, and keeps its key.
-        for name in ("attention_items", "first_token", "template"):
-            if not values[name]:
-                del values[name]
-        return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
+        values = {entry.name: (getattr(self, entry.name), entry.metadata["later"]) for entry in fields(self)}
+        written = {name: _plain(value) for name, (value, later) in values.items() if value or not later}
+        return {**written, "demonstrations": _plain(asdict(self.demonstrations))}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "RunSpec":
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The spec that `to_dict` wrote; fields that are left out take their defaults.
 
         Raises
@@ -277,9 +281,13 @@ class RunSpec:
         """
         return cls(**_checked_fields(cls, "the spec", values))
 
-    def with_(self, **changes: Any) -> "RunSpec":
+    def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    def canonical(self) -> Self:
+        """The same spec with its demonstrations in their one written form."""
+        return self.with_(demonstrations=self.demonstrations.canonical())
 
 
 def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:

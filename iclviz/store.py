@@ -1,17 +1,18 @@
 """Recordings on disk: one folder each, safetensors and JSON, found through a diskcache index.
 
-    <cache>/index/                 diskcache: key -> summary of a sealed recording; also remembered file identities
+    <cache>/index/                 diskcache: key -> summary of a sealed recording
+    <cache>/machine/               diskcache: what is known of files of this machine; nothing else holds their paths
     <cache>/recordings/<key>/      the files of `iclviz.recorded`
     <cache>/unfinished/<key>/      plan.json and finished pieces of a run that is under way
 
-A folder is built under a temporary name and renamed into place, so a reader sees all of it or nothing. Nothing is ever
-unpickled, and nothing is believed before it was checked: what cannot be read is named, and the rest goes on.
+Recordings and unfinished runs lie in a storage, which this module knows by names alone, so a reader sees all of one or
+nothing. Nothing is ever unpickled, and nothing is believed before it was checked: what cannot be read is named, and the
+rest goes on.
 """
 
 import logging
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
@@ -20,17 +21,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from iclviz import recorded
-from iclviz.disk import CACHE_REMEDY, settle, settle_folder, size_of, writing
+from iclviz import recorded, whereabouts
+from iclviz.disk import CACHE_REMEDY, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
 from iclviz.places import cache_folder
 from iclviz.recorded import FILES, MANIFEST, Summary
 from iclviz.recording import Recording
 from iclviz.rows import DamagedRowError, Rows
+from iclviz.storage import Storage
+from iclviz.storage.folder import FolderStorage
 from iclviz.unfinished import Unfinished
 
-SCRATCH, IMPORTING, SCRATCH_SECONDS = ".sealing-", ".importing-", 86400
+IMPORTING, SCRATCH_SECONDS = ".importing-", 86400
+RECORDINGS, DISCARDED, UNFINISHED = GROUPS = ("recordings", "discarded", "unfinished")
+"""What entries of the storage are."""
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +62,12 @@ class Ailing:
 class Store:
     """The recordings of one cache folder."""
 
-    def __init__(self, folder: Path | str | None = None) -> None:
+    def __init__(self, folder: Path | str | None = None, storage: Storage | None = None) -> None:
+        """storage: where recordings and unfinished runs lie; None = in the cache folder."""
         self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
+        self.storage: Storage = storage if storage is not None else FolderStorage(self.folder, GROUPS)
         self._manifests: dict[str, int] = {}
 
     @cached_property
@@ -74,8 +81,19 @@ class Store:
         with writing(self.folder):
             return Rows(self.folder / "index")
 
+    @cached_property
+    def machine(self) -> Rows:
+        """The diskcache of what is known of files of this machine, made when first needed.
+
+        Raises
+        ------
+        StoreError: it cannot be opened for writing.
+        """
+        with writing(self.folder):
+            return Rows(self.folder / "machine")
+
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and (self.place(key) / MANIFEST).exists()
+        return isinstance(key, str) and f"{_name(key)}/{MANIFEST}" in self.storage
 
     def summaries(self) -> list[Summary]:
         """Every sealed recording that can be read, newest first."""
@@ -107,9 +125,10 @@ class Store:
         StoreError: its files are damaged.
         """
         try:
-            entry = Summary.from_dict(self.index[f"run:{key}"])
+            row = self.index[f"run:{key}"]
+            entry = Summary.from_dict(row)
             self._check_manifest(key)
-            if entry.key == key:
+            if entry.key == key and entry.spec.model == row["spec"]["model"]:
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
@@ -124,13 +143,14 @@ class Store:
 
     def _listed_again(self, key: str) -> Summary:
         entry = recorded.summary_in(self.place(key))
+        if (seen := recorded.place_of_model(self.place(key))) is not None:
+            whereabouts.remember(*seen, self.memo)
         with suppress(StoreError, sqlite3.Error, OSError):
             self.index[f"run:{key}"] = entry.to_dict()
         return entry
 
     def _sealed(self) -> list[str]:
-        found = (path.parent.name for path in (self.folder / "recordings").glob(f"*/{MANIFEST}"))
-        return [name for name in found if is_key(name)]
+        return [name for name in self.storage.names(RECORDINGS) if is_key(name) and name in self]
 
     def load(self, key: str) -> Recording:
         """The recording with that key; embeddings and attention token by token are read when asked for.
@@ -150,7 +170,7 @@ class Store:
         ------
         StoreError: none does, or several do.
         """
-        if beginning.isalnum() and (beginning in self or self.unfinished(beginning).folder.exists()):
+        if beginning.isalnum() and (beginning in self or self.unfinished(beginning).exists):
             return beginning
         matching = [key for key in self._sealed() if beginning and key.startswith(beginning)]
         if len(matching) == 1:
@@ -183,31 +203,23 @@ class Store:
 
     def save(self, recording: Recording, main_score: str) -> None:
         """Seal a recording: write it whole, then list it."""
+        with self.storage.putting(_name(recording.key)) as folder:
+            summary = recorded.write(folder, recording, main_score)
         with writing(self.folder):
-            folder = self.place(recording.key)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self.bin.mkdir(exist_ok=True)  # now: on a full disk no folder can be made
-            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder.parent))
-            try:
-                summary = recorded.write(scratch, recording, main_score)
-                if folder.exists():
-                    shutil.rmtree(folder)
-                scratch.rename(folder)
-                settle(folder.parent)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
             self.index[f"run:{recording.key}"] = summary.to_dict()
         self.forget_unfinished(recording.key)
 
-    def delete(self, key: str) -> None:
-        """Remove a recording and what an unfinished run of it left; the files first, since they take the space.
+    def attach(self, key: str, file: str, content: bytes) -> None:
+        """Keep a file beside those of a recording, outside its checksums."""
+        self.storage.put(f"{_name(key)}/{file}", content)
 
-        They go under another name, so that nobody meets half of them.
-        """
-        place = self.place(key)
-        with writing(self.folder):
-            if place.exists():
-                shutil.rmtree(place.rename(place.with_name(f"{SCRATCH}gone-{key}-{time.time_ns()}")))
+    def detach(self, key: str, file: str) -> None:
+        """Remove a file that was attached."""
+        self.storage.delete(f"{_name(key)}/{file}")
+
+    def delete(self, key: str) -> None:
+        """Remove a recording and what an unfinished run of it left; the files first, since they take the space."""
+        self.storage.delete(_name(key))
         self.forget(key)
 
     def forget(self, key: str) -> None:
@@ -228,20 +240,11 @@ class Store:
         key = folder.name
         if key in self:
             return False
-        with writing(self.folder):
-            self.place(key).parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.place(key).parent))
-            try:
-                for path in folder.iterdir():
-                    if path.is_file() and not path.is_symlink() and FILES.fullmatch(path.name):
-                        shutil.copyfile(path, scratch / path.name)
-                approve(recorded.check_whole(scratch, key))
-                settle_folder(scratch)
-                shutil.rmtree(self.place(key), ignore_errors=True)  # half of one, without its manifest
-                scratch.rename(self.place(key))
-                settle(self.place(key).parent)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        with self.storage.putting(_name(key)) as scratch:
+            for path in folder.iterdir():
+                if path.is_file() and not path.is_symlink() and FILES.fullmatch(path.name):
+                    shutil.copyfile(path, scratch / path.name)
+            approve(recorded.check_whole(scratch, key))
         self.summary(key)
         return True
 
@@ -251,39 +254,74 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """What writers have not finished yet, or never will."""
-        half = [*(self.folder / "recordings").glob(f"{SCRATCH}*"), *self.folder.glob(f"{IMPORTING}*")]
-        half += [one for one in (self.folder / "recordings").glob("[!.]*") if not (one / MANIFEST).exists()]
-        return half + [path for place in ("recordings", "unfinished") for path in self.folder.glob(f"{place}/*/.*-*")]
+        half = [self.place(key) for key in self.storage.names(RECORDINGS) if is_key(key) and key not in self]
+        return [*half, *self.folder.glob(f"{IMPORTING}*"), *self.storage.leftovers()]
 
-    @property
-    def bin(self) -> Path:
-        """Where discarded recordings lie until that is emptied."""
-        return self.folder / "discarded"
+    # What users discard lies in a group of its own until that is emptied.
+
+    def discard(self, key: str) -> None:
+        """Move a recording out of the way, in place of an earlier one of that key."""
+        self.storage.move(_name(key), _name(key, DISCARDED))
+        self.forget(key)
+
+    def discarded(self) -> list[str]:
+        """The keys of discarded recordings."""
+        found = self.storage.names(DISCARDED)
+        return [key for key in found if is_key(key) and f"{_name(key, DISCARDED)}/{MANIFEST}" in self.storage]
+
+    def discarded_place(self, key: str) -> Path:
+        """The folder of a discarded recording, whether or not it is there."""
+        return self.storage.get(_name(key, DISCARDED))
+
+    def restore(self, key: str) -> None:
+        """Bring a discarded recording back."""
+        self.storage.move(_name(key, DISCARDED), _name(key))
+        self.summary(key)
+
+    def forget_discarded(self, key: str) -> None:
+        """Remove a discarded recording for good."""
+        self.storage.delete(_name(key, DISCARDED))
 
     @property
     def memo(self) -> "Memo":
-        """What is remembered about files, so that each is read once."""
+        """What is remembered about files of this machine: their digests, so that each is read once, and where models
+        were seen.
+        """
         return Memo(self)
 
     def unfinished(self, key: str) -> "Unfinished":
         """The finished pieces of a run that is under way."""
-        return Unfinished(self.folder / "unfinished" / key)
+        return Unfinished(self.storage, f"{UNFINISHED}/{key}")
+
+    def unfinished_keys(self) -> list[str]:
+        """The keys of runs that left pieces."""
+        return [key for key in self.storage.names(UNFINISHED) if is_key(key)]
 
     def forget_unfinished(self, key: str) -> None:
         """Remove what a run left that was sealed or given up."""
         self.unfinished(key).forget()
 
     def place(self, key: str) -> Path:
-        """The folder of a recording, whether or not it is there.
+        """The local folder with a recording's files, whether or not it is there.
 
         Raises
         ------
         StoreError: no key at all.
         """
-        # Anything else could name a folder outside the cache.
-        if not is_key(key):
-            raise StoreError(f"{key!r} is not a key.", "Keys are the hex digits that `iclviz runs` lists.")
-        return self.folder / "recordings" / key
+        return self.storage.get(_name(key))
+
+
+def _name(key: str, group: str = RECORDINGS) -> str:
+    """The name of a recording in the storage.
+
+    Raises
+    ------
+    StoreError: no key at all.
+    """
+    # Anything else could name a folder outside the cache.
+    if not is_key(key):
+        raise StoreError(f"{key!r} is not a key.", "Keys are the hex digits that `iclviz runs` lists.")
+    return f"{group}/{key}"
 
 
 def is_key(name: str) -> bool:
@@ -292,39 +330,37 @@ def is_key(name: str) -> bool:
 
 
 class Memo(MutableMapping[str, Any]):
-    """Small JSON facts kept in the index under a prefix of their own; where it cannot be written nothing is kept."""
-
-    prefix = "file:"
+    """Small JSON facts about this machine by name; where the cache cannot be written nothing is kept."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def _index(self) -> Any:
+    def _rows(self) -> Any:
         try:
-            return self._store.index
+            return self._store.machine
         except StoreError:
             return {}
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._index[self.prefix + name]
+            return self._rows[name]
         except DamagedRowError as error:
             del self[name]
             raise KeyError(name) from error
 
     def __setitem__(self, name: str, value: Any) -> None:
         with suppress(sqlite3.Error, OSError, StoreError):
-            self._index[self.prefix + name] = value
+            self._rows[name] = value
 
     def __delitem__(self, name: str) -> None:
-        del self._index[self.prefix + name]
+        del self._rows[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (str(key)[len(self.prefix) :] for key in self._index if str(key).startswith(self.prefix))
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._rows)
 
 
 def _age(path: Path) -> float:

@@ -1,18 +1,18 @@
 """What a run that is under way has left so far: its plan and its finished pieces."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from iclviz import schemas
-from iclviz.disk import checksum, settle, write_atomically, writing
+from iclviz.disk import checksum, checksum_of
 from iclviz.formats import Format, unchanged
 from iclviz.recording import Array
 from iclviz.spec import MOST_ITEMS
+from iclviz.storage import Storage
 
 PLAN = Format("plan", (unchanged,))
 
@@ -52,14 +52,25 @@ FACTS_SCHEMA = schemas.fields(
 
 
 class Unfinished:
-    """Plan settings and finished pieces of one run, each file written atomically with its checksum beside it."""
+    """Plan settings and finished pieces of one run, each file put whole with its checksum beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, name: str) -> None:
+        """name: of the run's entry in the storage."""
+        self._storage, self._name = storage, name
+
+    @property
+    def folder(self) -> Path:
+        """The local folder with what there is, whether or not there is anything."""
+        return self._storage.get(self._name)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run left anything."""
+        return self._name in self._storage
 
     def forget(self) -> None:
         """Remove the plan and every piece."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._storage.delete(self._name)
 
     def plan(self) -> dict[str, Any] | None:
         """The stored plan, None where the run has none that can be followed."""
@@ -72,9 +83,7 @@ class Unfinished:
 
     def save_plan(self, plan: dict[str, Any]) -> None:
         """Keep the plan for whoever goes on with the run."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / "plan.json", PLAN.sealed(plan))
+        self._storage.put(f"{self._name}/plan.json", PLAN.sealed(plan))
 
     def pieces(self) -> list[tuple[dict[str, Array], dict[str, Any]]]:
         """Arrays and facts of every finished piece; one that is missing or damaged is left out, so that it is run
@@ -92,13 +101,8 @@ class Unfinished:
             return None
 
     def save_piece(self, first_item: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
-        """Keep a finished piece under the number of its first item."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"piece-{first_item:05d}.safetensors"
-            scratch = path.with_suffix(".part")
-            save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, scratch)
-            settle(scratch)
-            facts = {**facts, "arrays": checksum(scratch)}
-            scratch.replace(path)
-            write_atomically(path.with_suffix(".json"), PIECE.sealed(facts))
+        """Keep a finished piece under the number of its first item: its facts last, which make it one."""
+        piece = f"{self._name}/piece-{first_item:05d}"
+        content = save({name: np.ascontiguousarray(values) for name, values in arrays.items()})
+        self._storage.put(f"{piece}.safetensors", content)
+        self._storage.put(f"{piece}.json", PIECE.sealed({**facts, "arrays": checksum_of(content)}))

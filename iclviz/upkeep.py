@@ -27,7 +27,7 @@ from iclviz.store import Ailing, Store
 from iclviz.tasks.task_files import kept
 
 DAY = 86400.0
-SET_ASIDE_NAME = re.compile(rf"(index|queue|asked|answers|tasks){re.escape(SET_ASIDE)}\d+")
+SET_ASIDE_NAME = re.compile(rf"(index|machine|queue|asked|answers|tasks){re.escape(SET_ASIDE)}\d+")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _cut(path: Path, most: int) -> None:
 def _bin(store: Store, limits: Limits) -> Surplus:
     there = discarded(store)
     room = sum(there.values())
-    for key in sorted(there, key=lambda key: _changed(store.folder / "discarded" / key)):
+    for key in sorted(there, key=lambda key: _changed(store.discarded_place(key))):
         if room <= limits.bin_bytes:
             return
         room -= there[key]
@@ -136,10 +136,11 @@ def _jobs(store: Store, limits: Limits) -> Surplus:
     for lock in sorted((queue.folder / "locks").glob("*.lock")):
         if lock.stem not in waiting and not lock.stem.startswith("worker-") and _age(lock) > DAY:
             yield f"lock {lock.stem}", size_of(lock), _remover(lock)
-    for left in sorted((store.folder / "unfinished").glob("*")):
-        is_stale = left.name in store or _age(left) > limits.unfinished_days * DAY
-        if is_stale and left.name not in waiting:
-            yield f"what is finished of the run {left.name}", size_of(left), _remover(left)
+    for key in store.unfinished_keys():
+        left = store.unfinished(key)
+        is_stale = key in store or _age(left.folder) > limits.unfinished_days * DAY
+        if is_stale and key not in waiting:
+            yield f"what is finished of the run {key}", size_of(left.folder), left.forget
 
 
 def _recordings(store: Store, limits: Limits) -> Surplus:

@@ -3,14 +3,16 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 import iclviz
-from iclviz.api import _by_model
 from iclviz.errors import UserError
+from iclviz.fields import changes
+from iclviz.jobs.computing import ModelKeeper, compute_together
 from iclviz.jobs.queue import Queue
-from iclviz.resolve import resolve
+from iclviz.resolve import resolve, run_together
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 
@@ -217,8 +219,24 @@ def test_a_sweep_runs_by_model_arithmetic_and_options(tiny_model):
     specs = [
         plain,
         plain.with_(dtype="bfloat16"),
-        plain.with_(model_options={"device": "cpu"}),
+        plain.with_(model_options={"device": "cpu"}, demonstrations=Demonstrations("correct", 2)),
         plain.with_(demonstrations=Demonstrations("correct", 3)),
     ]
-    groups = _by_model([resolve(one) for one in specs])
+    groups = run_together([resolve(one) for one in specs])
     assert [len(group) for group in groups] == [2, 1, 1]
+
+
+def test_a_new_field_that_changes_the_forward_pass_keeps_runs_apart(model):
+    one = resolve(RunSpec(model, **SMALL))
+    specs = [Steered.from_dict({**one.spec.to_dict(), "steering": steering, "seed": steering}) for steering in (0, 1)]
+    asked = [replace(one, spec=spec, key=str(spec.steering)) for spec in specs]
+    assert [[each.key for each in group] for group in run_together(asked)] == [["0"], ["1"]]
+    with pytest.raises(ValueError, match="cannot be read together"):
+        next(compute_together(asked, Store(), ModelKeeper()))
+
+
+@dataclass(frozen=True)
+class Steered(RunSpec):
+    """A spec with one more field, which changes the forward pass."""
+
+    steering: int = field(default=0, metadata=changes("forward", "steering"))

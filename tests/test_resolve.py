@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from iclviz import resolve as resolving
+from iclviz.models import seen
 from iclviz.models.locating import LocatedModel
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
@@ -11,7 +11,7 @@ from iclviz.spec import Demonstrations, RunSpec
 @pytest.fixture(autouse=True)
 def any_model(monkeypatch):
     """Every model's name is a hub id that is on this disk."""
-    monkeypatch.setattr(resolving, "locate", lambda name: LocatedModel(name, "hub", Path(name), name, "weights"))
+    monkeypatch.setattr(seen, "locate", lambda name: LocatedModel(name, "hub", Path(name), name, "weights"))
 
 
 @pytest.mark.parametrize(

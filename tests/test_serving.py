@@ -12,6 +12,7 @@ import pytest
 
 from iclviz import serving
 from iclviz.errors import UserError
+from iclviz.jobs import starting
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
 from iclviz.serving import check_port, serve
@@ -88,12 +89,11 @@ def stand_ins(monkeypatch):
     """Short commands in place of the analyst and the worker, started as soon as the pages are."""
     started = []
 
-    def start(table):
+    def start(store, name):
         started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
         return started[-1]
 
-    monkeypatch.setattr(serving, "ensure_analyst", start)
-    monkeypatch.setattr(serving, "ensure_worker", start)
+    monkeypatch.setattr(starting, "start", start)
     monkeypatch.setattr(serving, "HEAD_START_SECONDS", 0.0)
     monkeypatch.setattr(serving, "_is_up", lambda *arguments: True)
     return started

@@ -4,6 +4,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from iclviz.rows import DamagedName, DamagedRowError
 from iclviz.spans import Span
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
+from tests.storage.memory import MemoryStorage
 
 SPEC = RunSpec("m", "linear_regression", Demonstrations("correct", 2), 2)
 VERSIONS = {"task": 1, "prompts": 1, "capture": 1}
@@ -349,3 +351,87 @@ def test_a_recording_that_a_sample_of_weights_told_is_listed_as_such_also_from_o
     assert store.summary(sampled.key).by_sample
     assert store.load(sampled.key).by_sample
     assert "by_sample" not in json.loads((store.place(sampled.key) / "run.json").read_text())["summary"]
+
+
+@pytest.fixture(params=["folder", "memory"])
+def anywhere(request, own_cache, tmp_path):
+    """A store whose recordings lie in the cache folder, or in a storage of another kind."""
+    return Store(own_cache, None if request.param == "folder" else MemoryStorage(tmp_path / "local"))
+
+
+def test_a_recording_is_saved_listed_loaded_and_deleted_wherever_it_lies(anywhere):
+    saved = recording()
+    anywhere.save(saved, "log_accuracy")
+    anywhere.save(recording("another model"), "log_accuracy")
+    assert {entry.key for entry in anywhere.summaries()} == {KEY, OTHER}
+    assert anywhere.full_key(KEY[:8]) == KEY
+    np.testing.assert_allclose(anywhere.load(KEY).embeddings["mean"], saved.embeddings["mean"], atol=2e-3)
+    anywhere.verify(KEY)
+    anywhere.delete(KEY)
+    assert (KEY in anywhere, OTHER in anywhere) == (False, True)
+    assert [entry.key for entry in anywhere.summaries()] == [OTHER]
+    with pytest.raises(StoreError, match="holds no recording"):
+        anywhere.load(KEY)
+
+
+@pytest.mark.parametrize("name", ["recording.json", "arrays.safetensors", "run.json", "manifest.json"])
+def test_a_damaged_file_is_noticed_wherever_it_lies(anywhere, name):
+    anywhere.save(recording(), "log_accuracy")
+    anywhere.attach(KEY, name, b"damaged")
+    with pytest.raises(StoreError, match="damaged"):
+        anywhere.verify(KEY)
+
+
+def test_an_interrupted_save_leaves_what_was_there_wherever_it_lies(anywhere, monkeypatch):
+    anywhere.save(recording(), "log_accuracy")
+    monkeypatch.setattr("iclviz.recorded.write_atomically", lambda *arguments: 1 / 0)
+    for one in (recording(item_ids=["three", "four"]), recording("another model")):
+        with pytest.raises(ZeroDivisionError):
+            anywhere.save(one, "log_accuracy")
+    assert anywhere.load(KEY).item_ids == ["one", "two"]
+    assert [entry.key for entry in anywhere.summaries()] == [KEY]
+
+
+def test_of_two_writers_of_one_recording_one_is_there_whole(anywhere):
+    with ThreadPoolExecutor(2) as pool:
+        saves = [pool.submit(anywhere.save, recording(), "log_accuracy") for _ in range(10)]
+        for one in saves:
+            one.result()
+    anywhere.verify(KEY)
+    assert [entry.key for entry in anywhere.summaries()] == [KEY]
+
+
+def test_a_recording_is_exported_and_taken_in_wherever_it_lies(anywhere, tmp_path):
+    anywhere.save(recording(), "log_accuracy")
+    anywhere.export([KEY], tmp_path / "out")
+    anywhere.delete(KEY)
+    assert anywhere.adopt(tmp_path / "out" / KEY)
+    assert not anywhere.adopt(tmp_path / "out" / KEY)
+    anywhere.verify(KEY)
+    (tmp_path / "out" / KEY / "run.json").write_bytes(b"{}")
+    anywhere.delete(KEY)
+    with pytest.raises(StoreError, match="damaged"):
+        anywhere.adopt(tmp_path / "out" / KEY)
+    assert anywhere.summaries() == []
+
+
+def test_a_discarded_recording_comes_back_wherever_it_lies(anywhere):
+    anywhere.save(recording(), "log_accuracy")
+    anywhere.discard(KEY)
+    assert (anywhere.summaries(), anywhere.discarded()) == ([], [KEY])
+    anywhere.restore(KEY)
+    assert ([entry.key for entry in anywhere.summaries()], anywhere.discarded()) == ([KEY], [])
+    anywhere.verify(KEY)
+
+
+def test_pieces_of_a_run_and_its_plan_come_back_wherever_they_lie(anywhere):
+    unfinished = anywhere.unfinished(KEY)
+    assert (unfinished.exists, unfinished.plan(), unfinished.pieces()) == (False, None, [])
+    unfinished.save_piece(1, {"a": np.arange(2)}, facts(1))
+    unfinished.save_piece(0, {"a": np.arange(4)}, facts(0))
+    assert [said["items"] for _, said in anywhere.unfinished(KEY).pieces()] == [[0], [1]]
+    assert anywhere.unfinished_keys() == [KEY]
+    anywhere.storage.put(f"unfinished/{KEY}/piece-00000.safetensors", b"damaged")
+    assert [said["items"] for _, said in unfinished.pieces()] == [[1]]
+    unfinished.forget()
+    assert not unfinished.exists

@@ -71,7 +71,7 @@ def test_saying_removes_nothing(store):
 def test_too_many_discarded_recordings_go_the_first_first(store):
     for key in (KEY, OTHER):
         discard(store, key)
-    old(store.bin / OTHER)
+    old(store.discarded_place(OTHER))
     gc(store, Limits(bin_bytes=max(discarded(store).values())))
     assert list(discarded(store)) == [KEY]
 

@@ -102,14 +102,17 @@ def compute_together(
     report: Callable[[str, Progress], None] = lambda key, progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, Recording]]:
-    """`compute` for runs of one model with one dtype and one set of options: what their prompts share is read once.
+    """`compute` for runs that may run together: what their prompts share is read once.
 
     Yields key and recording as each is sealed; `report` is told a run's key with its progress.
 
     Raises
     ------
-    As `compute`.
+    ValueError: some may not run together.
+    Otherwise as `compute`.
     """
+    if not all(each.may_run_with(asked[0]) for each in asked):
+        raise ValueError("runs that differ in what changes the forward pass cannot be read together")
     start = time.perf_counter()
 
     def tell(stage: str) -> None:

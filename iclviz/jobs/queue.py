@@ -7,17 +7,14 @@ crash, and is taken up again.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import takewhile
 
-from filelock import FileLock
-
-from iclviz.jobs.table import Job, JobTable, held
-from iclviz.spec import Demonstrations, RunSpec
+from iclviz.jobs.table import Job, JobTable
+from iclviz.spec import RunSpec
 
 Run = Job[RunSpec]
 
 MOST_WHILE_OTHERS_WAIT = 4
-"""Jobs of one asker that are taken together while another asker waits."""
+"""Jobs of the asker whose turn it is that are taken together while another asker waits."""
 
 
 class Queue(JobTable[RunSpec]):
@@ -46,20 +43,20 @@ class Queue(JobTable[RunSpec]):
 
     def next_sweep(self, but: frozenset[str] = frozenset()) -> list[Run]:
         """The next job that nobody computes, waiting or left running by a process that is gone, and those behind it
-        that differ in their demonstrations alone: their prompts have much in common. One that ended a process is alone.
+        that may run together with it and whose prompts share text with its own. One that ended a process is alone.
         """
         waiting = [job for job in self.in_turn() if job.key not in but and not self.is_leased(job.key)]
         if waiting and _has_ended_one(waiting[0]):
             return waiting[:1]
-        alike = takewhile(lambda job: _but_demonstrations(job) == _but_demonstrations(waiting[0]), waiting)
-        sweep = [job for job in alike if not _has_ended_one(job)]
-        return sweep if len({job.asker for job in waiting}) < 2 else sweep[:MOST_WHILE_OTHERS_WAIT]
+        sweep = [job for job in waiting if _go_together(waiting[0].spec, job.spec) and not _has_ended_one(job)]
+        if len({job.asker for job in waiting}) < 2:
+            return sweep
+        return [job for job in sweep if job.asker == waiting[0].asker][:MOST_WHILE_OTHERS_WAIT]
 
     @contextmanager
     def lease(self, key: str) -> Iterator[bool]:
         """Hold a job while computing it; False where another process holds it."""
-        lock = FileLock(self.folder / "locks" / f"{key}.lock", timeout=0)
-        with held(lock, self.store.folder) as mine:
+        with self._lock(key) as mine:
             yield mine
 
     def is_leased(self, key: str) -> bool:
@@ -68,8 +65,8 @@ class Queue(JobTable[RunSpec]):
             return not free
 
 
-def _but_demonstrations(job: Run) -> RunSpec:
-    return job.spec.with_(demonstrations=Demonstrations())
+def _go_together(first: RunSpec, other: RunSpec) -> bool:
+    return first.may_run_with(other) and first.shares_text_with(other)
 
 
 def _has_ended_one(job: Run) -> bool:

@@ -37,14 +37,16 @@ def start(store: Store, name: str) -> Process:
     return process
 
 
-def ensure_worker(queue: Queue) -> Process | None:
+def ensure_worker(queue: Queue) -> None:
     """Start a worker where none lives."""
-    return None if queue.worker_lives(device_kind({})) else _start_once(queue.store, "worker")
+    if not queue.worker_lives(device_kind({})):
+        _start_once(queue.store, "worker")
 
 
-def ensure_analyst(asked: Asked) -> Process | None:
+def ensure_analyst(asked: Asked) -> None:
     """Start an analyst where none lives."""
-    return None if asked.worker_lives(ANALYST) else _start_once(asked.store, "analyst")
+    if not asked.worker_lives(ANALYST):
+        _start_once(asked.store, "analyst")
 
 
 @dataclass
@@ -60,11 +62,15 @@ _started: dict[tuple[Path, str], Start] = {}
 """A process takes a moment until it holds its lock."""
 
 
-def _start_once(store: Store, name: str) -> Process | None:
+def started() -> list[Process]:
+    """The processes that this one started and that have not ended."""
+    return [one.process for one in _started.values() if one.process.poll() is None]
+
+
+def _start_once(store: Store, name: str) -> None:
     """Start a helper unless one is starting; one that ends at once is given longer and longer rests."""
     last, now = _started.get((store.folder, name)), time.monotonic()
     if last is not None and (last.process.poll() is None or now - last.at < min(last.in_vain, MOST_REST_SECONDS)):
-        return None
+        return
     in_vain = 2 * last.in_vain + 1 if last is not None and now - last.at < SOON_SECONDS else 0
     _started[store.folder, name] = Start(start(store, name), now, in_vain)
-    return _started[store.folder, name].process

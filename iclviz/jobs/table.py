@@ -7,16 +7,13 @@ Askers take turns: nobody waits for all that another one asked for.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, get_args
-
-from filelock import FileLock, Timeout
 
 from iclviz import schemas
 from iclviz.disk import writing
-from iclviz.errors import StoreError, UserError
+from iclviz.errors import UserError
 from iclviz.formats import Format, NewerError
 from iclviz.recorded import LAST_SECOND
 from iclviz.rows import DamagedRowError, Rows
@@ -165,7 +162,6 @@ class JobTable(Generic[W]):
         self.store = store
         self.folder = store.folder / self.name
         with writing(store.folder):
-            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
             self._jobs = Rows(self.folder)
         self._known: Listing[W] | None = None
 
@@ -324,37 +320,13 @@ class JobTable(Generic[W]):
     @contextmanager
     def worker_lease(self, device: str) -> Iterator[bool]:
         """Be the one worker of this table for a device; False where another is."""
-        with held(FileLock(self._worker_lock(device), timeout=LOCK_WAIT), self.store.folder) as mine:
+        with self._lock(f"worker-{device}", LOCK_WAIT) as mine:
             yield mine
 
     def worker_lives(self, device: str) -> bool:
         """Whether a worker holds this table's device."""
-        with held(FileLock(self._worker_lock(device), timeout=0), self.store.folder) as free:
+        with self._lock(f"worker-{device}") as free:
             return not free
 
-    def _worker_lock(self, device: str) -> Path:
-        return self.folder / "locks" / f"worker-{device}.lock"
-
-
-@contextmanager
-def held(lock: FileLock, folder: Path) -> Iterator[bool]:
-    """Hold a lock; False where somebody else does.
-
-    Raises
-    ------
-    StoreError: the cache folder cannot be written.
-    """
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise StoreError(
-            f"The cache folder {folder} cannot be written ({error.strerror}).",
-            "Allow writing, or set ICLVIZ_CACHE to another folder.",
-        ) from error
-    try:
-        yield True
-    finally:
-        lock.release()
+    def _lock(self, name: str, wait: float = 0.0) -> AbstractContextManager[bool]:
+        return self.store.storage.lock(f"{self.name}/locks/{name}", wait)

@@ -59,7 +59,7 @@ def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
 
     given_up: keys of jobs that broke; on a full disk the queue cannot be told, and they would come again for ever.
     """
-    from iclviz.jobs.local import compute_jobs
+    from iclviz.jobs.running import compute_jobs
 
     with ExitStack() as leases:
         leased = [job for job in queue.next_sweep(frozenset(given_up)) if leases.enter_context(queue.lease(job.key))]

@@ -91,7 +91,7 @@ def load(
     """
     start = time.perf_counter()
     options = check_options(options or {})
-    check_trust(located.name, options)
+    check_trust(located, options)
     place = pick_device(device or options.get("device"))
     trusted = bool(options.get("trust_remote_code", False))
     located = download(located)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iclviz import places
-from iclviz.errors import ModelError
+from iclviz.errors import ModelError, UserError
 from iclviz.models.folders import check_folder, check_gguf, is_loadable, refuse_adapter
-from iclviz.models.presets import DEMO_MODEL, PRESETS, Preset, preset
+from iclviz.models.presets import DEMO_MODEL, Preset, preset, presets, problems
 
 Kind = Literal["folder", "gguf", "hub"]
 HUB_SECONDS = 5.0
@@ -67,9 +67,9 @@ def locate(model_name: str) -> LocatedModel:
     ------
     ModelError: no such model, files missing or damaged, a licence to accept first, or a hub that cannot be reached.
     """
-    name = model_name.strip()
-    if name in PRESETS:
-        return _locate_preset(PRESETS[name])
+    name, known = model_name.strip(), presets()
+    if name in known:
+        return _locate_preset(known[name])
     if name.lower().endswith(".gguf"):
         return _locate_gguf(name)
     if name and (folder := _existing(name, Path.is_dir)):
@@ -78,8 +78,7 @@ def locate(model_name: str) -> LocatedModel:
     if _PATH_LIKE.search(name):
         raise ModelError(f"There is no folder {_shown(name)}.", "Give the path of a folder that holds a model.")
     if _HUB_ID.fullmatch(name):
-        known = next((row for row in PRESETS.values() if row.source == name), None)
-        return _locate_hub(name, name, known)
+        return _locate_hub(name, name, next((row for row in known.values() if row.source == name), None))
     raise _unknown_name(name)
 
 
@@ -105,8 +104,10 @@ def _locate_preset(row: Preset) -> LocatedModel:
         return _locate_hub(row.name, row.source, row)
     folder = _files_of(row)
     if folder is None:
-        for damaged in filter(Path.is_dir, demo_folders()):
+        for damaged in filter(Path.is_dir, _local_folders(row)):
             check_folder(damaged)  # says what is wrong with it
+        if row.folder:
+            raise ModelError(f"There is no folder {row.source}, where {row.name} should lie.", "Mend its preset.")
         raise ModelError(f"The demo model {row.name} is not on disk.", f"Fetch it once (93 MB): {DEMO_COMMAND}")
     return LocatedModel(row.name, "folder", folder, preset=row)
 
@@ -126,8 +127,10 @@ def _locate_hub(name: str, hub_id: str, row: Preset | None) -> LocatedModel:
     return LocatedModel(name, "hub", None, hub_id, _ask_hub(hub_id, revision), row)
 
 
-def _unknown_name(name: str) -> ModelError:
-    close = difflib.get_close_matches(name.lower(), PRESETS, n=3, cutoff=0.5)
+def _unknown_name(name: str) -> UserError:
+    if name in problems():
+        return problems()[name]
+    close = difflib.get_close_matches(name.lower(), presets(), n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return ModelError(
         f"There is no model {_shown(name)!r}.",
@@ -165,7 +168,11 @@ def _files_of(model: Preset | str) -> Path | None:
     row = preset(model) if isinstance(model, str) else model
     if not row.local:
         return _snapshot(row.source, row.revision)
-    return next((folder for folder in demo_folders() if is_loadable(folder)), None)
+    return next((folder for folder in _local_folders(row) if is_loadable(folder)), None)
+
+
+def _local_folders(row: Preset) -> list[Path]:
+    return [row.folder] if row.folder else demo_folders()
 
 
 # The hub

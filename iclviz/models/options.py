@@ -6,9 +6,11 @@ Options at their defaults say nothing, so they are dropped: with and without the
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iclviz.errors import ModelError, unknown
+from iclviz.models.locating import LocatedModel
 from iclviz.owner import owner, owner_file
 
 _MEMORY = re.compile(r"\s*(\d+|cpu)=\d+(\.\d+)?[KMGT]i?B\s*(,\s*(\d+|cpu)=\d+(\.\d+)?[KMGT]i?B\s*)*")
@@ -53,18 +55,24 @@ OPTIONS: Mapping[str, ModelOption] = {
 }
 
 
-def check_trust(model: str, options: Mapping[str, Any]) -> None:
+def check_trust(located: LocatedModel, options: Mapping[str, Any]) -> None:
     """Refuse to run code that a model brings along, unless the owner of this machine has allowed it.
 
     Raises
     ------
     ModelError: nobody has.
     """
-    if options.get("trust_remote_code") and model not in owner().trusted:
+    if options.get("trust_remote_code") and not any(_names(one, located) for one in owner().trusted):
         raise ModelError(
-            f"Code that {model} brings along is not run: the owner's configuration does not allow it.",
-            f'If you trust that code, write trust_remote_code = ["{model}"] into {owner_file()}.',
+            f"Code that {located.name} brings along is not run: the owner's configuration does not allow it.",
+            f'If you trust that code, write trust_remote_code = ["{located.name}"] into {owner_file()}.',
         )
+
+
+def _names(trusted: str, located: LocatedModel) -> bool:
+    """Whether what the owner wrote is the model, by its name or by its path."""
+    path = Path(trusted).expanduser()
+    return trusted == located.name or (path.is_absolute() and path.resolve() == located.path)
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The models that the program knows by a short name: one row each.
+"""The models that the program knows by a short name: one row each, or a file `presets/NAME.py` of one's own that says
+`PRESET = Preset(...)`.
 
 `memory_gb` is what the weights take in the row's dtype (2 bytes a parameter in bfloat16 and float16, 4 in float32);
 attention caches and activations come on top. Commits are not pinned here: a model's identity, and so each run's key,
@@ -7,8 +8,11 @@ is the commit that was fetched.
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-from iclviz.errors import ModelError, unknown
+from iclviz import extensions
+from iclviz.errors import ModelError, UserError, unknown
+from iclviz.extensions import Parts
 from iclviz.spec import Dtype, PromptStyle
 
 DEMO_MODEL = "smollm2-135m-instruct"
@@ -24,7 +28,7 @@ class Preset:
     ----------
     name: the short name that specs and pages use.
     title: the name as a paper prints it.
-    source: the hub id; for the demo model, the name of its local folder.
+    source: the hub id, or a folder's absolute path; for the demo model, the name of its folder.
     parameters: number of parameters, in billions.
     prompt_style: the default; the user may choose the other.
     dtype: what the weights are loaded in on a GPU.
@@ -53,7 +57,13 @@ class Preset:
     @property
     def local(self) -> bool:
         """Whether the model comes from a local folder instead of the hub."""
-        return "/" not in self.source
+        return "/" not in self.source or self.folder is not None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that `source` names, whether or not it is there; None for the hub and the demo model."""
+        path = Path(self.source).expanduser()
+        return path if path.is_absolute() else None
 
 
 _ROWS = (
@@ -138,12 +148,34 @@ _ROWS = (
     Preset("olmo-2-7b-instruct", "OLMo 2 7B Instruct", "allenai/OLMo-2-1124-7B-Instruct", 7.3, "chat", "Apache-2.0"),
 )
 
-PRESETS: dict[str, Preset] = {row.name: row for row in _ROWS}
+_KNOWN: dict[str, Preset] = {row.name: row for row in _ROWS}
+
+
+def presets() -> dict[str, Preset]:
+    """Every preset by name: the rows here, then those of files of one's own."""
+    return _parts().found
+
+
+def problems() -> dict[str, UserError]:
+    """Why files of one's own hold no preset, by their names."""
+    return _parts().problems
+
+
+def _parts() -> Parts[Preset]:
+    return extensions.parts("presets", _KNOWN, _of_module)
+
+
+def _of_module(module: ModuleType) -> dict[str, Preset]:
+    row = getattr(module, "PRESET", None)
+    if not isinstance(row, Preset):
+        raise TypeError("it has no PRESET = Preset(...)")
+    return {row.name: row}
 
 
 def model_title(name: str) -> str:
     """A preset's title; other models are called by their name."""
-    return PRESETS[name].title if name in PRESETS else name
+    known = presets()
+    return known[name].title if name in known else name
 
 
 def preset(name: str) -> Preset:
@@ -152,7 +184,11 @@ def preset(name: str) -> Preset:
     Raises
     ------
     ModelError: there is none; the message lists those that there are.
+    UserError: the file of one's own of that name holds none.
     """
-    if name not in PRESETS:
-        raise unknown(ModelError, "model preset", name, list(PRESETS))
-    return PRESETS[name]
+    every = _parts()
+    if name in every.problems:
+        raise every.problems[name]
+    if name not in every.found:
+        raise unknown(ModelError, "model preset", name, list(every.found))
+    return every.found[name]

@@ -16,13 +16,13 @@ from iclviz.analysis.behaviour_links import FAMILY
 from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import all_measures
 from iclviz.errors import SpecError
-from iclviz.models.presets import PRESETS
+from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring
-from iclviz.recorded import without_folder
 from iclviz.recording import Recording
 from iclviz.reporting.references import bibliography
-from iclviz.spec import RunSpec
+from iclviz.spec import PLACE_OPTIONS, Demonstrations, RunSpec
 from iclviz.tasks import Task, task
+from iclviz.whereabouts import without_folder
 
 CITATION = re.compile(r"\[@([^\]]+)\]")
 SUBSCRIPTS = re.compile("[₀-₉]+")
@@ -50,11 +50,12 @@ class Methods:
 
 
 def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> Methods:
-    """The methods paragraph of some recordings, one for each model and task among them.
+    """The methods paragraph of some recordings, one for each model, task and way of running among them.
 
     Parameters
     ----------
-    recordings: what was run; conditions that differ in demonstrations alone are described together.
+    recordings: what was run; conditions that differ in demonstrations, and in what is kept of them, alone are described
+        together.
     used: permutations and resamples; None = those of the library.
 
     Raises
@@ -76,17 +77,9 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
 
 
 def _alike(recording: Recording) -> tuple[object, ...]:
-    spec = recording.spec
-    return (
-        spec.model,
-        spec.task,
-        spec.n_items,
-        spec.seed,
-        spec.task_options,
-        spec.prompt_style,
-        spec.template,
-        spec.dtype,
-    )
+    """What the runs of one paragraph have in common: the model's files and all but demonstrations and what is kept."""
+    spec = recording.spec.with_(demonstrations=Demonstrations())
+    return recording.origin and recording.origin.model, spec.part("tokens", "forward", "decoding")
 
 
 def _keys(citation: str) -> list[str]:
@@ -120,16 +113,22 @@ def _measures(recordings: Sequence[Recording], of: Task, used: Resampling) -> It
 
 def _model(recording: Recording) -> str:
     spec, environment = recording.spec, recording.environment
-    preset = PRESETS.get(spec.model)
+    preset = presets().get(spec.model)
     name = preset.title if preset else without_folder(spec.model)
     known = environment.get("model", {})
     hub = f", {known['hub_id']}" if known.get("hub_id") else ""
     revision = f"revision {known['identity']}" if known.get("identity") else "identified by its files' content"
     return (
         f"We analysed {name} ({revision}{hub}; {recording.n_layers} blocks, {spec.dtype} on "
-        f"{environment.get('device', 'cpu')}) with iclviz {__version__}, following Yousefi et al. "
+        f"{environment.get('device', 'cpu')}{_loaded(spec)}) with iclviz {__version__}, following Yousefi et al. "
         "[@yousefi2023incontext] with the definitions below, and the Transformers library [@wolf2020transformers]."
     )
+
+
+def _loaded(spec: RunSpec) -> str:
+    """The options of loading a model that may change what it says."""
+    given = {name: value for name, value in spec.model_options.items() if name not in PLACE_OPTIONS}
+    return f", loaded with {', '.join(f'{name} = {value}' for name, value in given.items())}" if given else ""
 
 
 def _items(recording: Recording, of: Task) -> str:
@@ -144,8 +143,8 @@ def _items(recording: Recording, of: Task) -> str:
     n_groups = recording.n_items if groups is None else len(np.unique(groups))
     return (
         f"The task was {of.title[0].lower()}{of.title[1:]} (version {of.version}{options}), {recording.n_items} items "
-        f"in {n_groups} independent groups, drawn with item seed {spec.seed}. Prompts were in {spec.prompt_style} "
-        f"style{_template(spec)}; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
+        f"in {n_groups} independent groups, drawn with item seed {spec.seed}. Prompts were in {spec.prompt_style} style"
+        f"{_template(spec)}{_first_token(spec)}; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
     )
 
 
@@ -153,6 +152,13 @@ def _template(spec: RunSpec) -> str:
     """What a chat template read besides the message."""
     told = ", ".join(f"{name} = {value}" for name, value in spec.template.items())
     return f" (its template read {told})" if told else ""
+
+
+def _first_token(spec: RunSpec) -> str:
+    """What was done with a prompt's first token, where that is not the usual."""
+    if spec.first_token == "start":
+        return ""
+    return f", {'nothing put before them' if spec.first_token else 'begun as their tokenizer did at that time'}"
 
 
 def _frozen(value: object) -> object:

@@ -7,42 +7,40 @@ from dataclasses import fields
 from typing import Any
 
 from iclviz.spec import Demonstrations, RunSpec, canonical_json
-
-_FLAGS = {
-    "n_items": "--n-items",
-    "seed": "--seed",
-    "prompt_style": "--prompt-style",
-    "dtype": "--dtype",
-    "max_new_tokens": "--max-new-tokens",
-    "first_token": "--first-token",
-}
-_REPEATED_FLAGS = {"poolings": "--pooling", "attention_items": "--attention-item"}
+from iclviz.whereabouts import without_folder
 
 
 def command_line(spec: RunSpec) -> str:
     """The `iclviz run` line that records a spec."""
-    shown = spec.demonstrations.canonical()
-    words = ["iclviz", "run", "--model", spec.model, "--task", spec.task, "--kind", shown.kind, "--k", str(shown.k)]
+    shown, model = spec.demonstrations.canonical(), without_folder(spec.model)
+    words = ["iclviz", "run", "--model", model, "--task", spec.task, "--kind", shown.kind, "--k", str(shown.k)]
     if shown.seed:
         words += ["--demo-seed", str(shown.seed)]
     for text in shown.examples:
         words += ["--example", text]
     for name, value in _given(spec).items():
-        if name in _FLAGS:
-            words += [_FLAGS[name], str(value)]
-    for field_name, flag in _REPEATED_FLAGS.items():
-        for value in getattr(spec, field_name) or ():
-            words += [flag, str(value)]
-    tables = {"--option": spec.task_options, "--model-option": spec.model_options, "--template": spec.template}
-    for flag, options in tables.items():
-        for name, value in json.loads(canonical_json(options)).items():
-            words += [flag, f"{name}={json.dumps(value)}"]
+        if name not in ("model", "task", "demonstrations"):
+            words += [word for one in _values(value) for word in (flag(name, value), one)]
     return shlex.join(words)
+
+
+def flag(name: str, value: Any) -> str:
+    """The flag of `iclviz run` for a field of a spec; a list's or table's, given once for each value, is singular."""
+    singular = name.removesuffix("s") if isinstance(value, tuple | Mapping) else name
+    return f"--{singular.replace('_', '-')}"
+
+
+def _values(value: Any) -> list[str]:
+    """What stands behind a field's flags."""
+    if isinstance(value, Mapping):
+        return [f"{name}={json.dumps(one)}" for name, one in json.loads(canonical_json(value)).items()]
+    return [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
 
 
 def python(conditions: Mapping[str, RunSpec], drawing: str) -> str:
     """A script that records conditions, label -> spec, and runs the lines that draw them from `conditions`."""
-    specs = "".join(f"    {label!r}: {_call('iclviz.RunSpec', _given(spec))},\n" for label, spec in conditions.items())
+    named = {label: spec.with_(model=without_folder(spec.model)) for label, spec in conditions.items()}
+    specs = "".join(f"    {label!r}: {_call('iclviz.RunSpec', _given(spec))},\n" for label, spec in named.items())
     return (
         "import iclviz\nfrom iclviz import analysis, figures\n\n"
         f"specs = {{\n{specs}}}\n"

@@ -96,29 +96,18 @@ def _taught(*kinds: str) -> str:
 
 
 def differences(a: RunSpec, b: RunSpec) -> list[str]:
-    """In what two conditions of one model differ, as their specs say it."""
-    one, other = (spec.demonstrations.canonical() for spec in (a, b))
-    found = [_demonstrations(one, other)] if one != other else []
-    fields = [(title, getattr(a, name), getattr(b, name)) for name, title in _SPEC_WORDS.items()]
-    options = [
-        (name.replace("_", " "), a.task_options.get(name), b.task_options.get(name))
-        for name in {**a.task_options, **b.task_options}
-    ]
-    changed = [(title, *sides) for title, *sides in (*fields, *options) if sides[0] != sides[1]]
-    return found + [f"{title} ({_value(before)}, then {_value(after)})" for title, before, after in changed]
+    """In what two conditions differ, as their specs say it; what is only kept of them is no difference."""
+    changed = a.canonical().differences(b.canonical())
+    said = [_demonstrations(*changed["demonstrations"])] if "demonstrations" in changed else []
+    named = {a.title(name): sides for name, sides in changed.items() if name in _SAID_BY_VALUE}
+    for name in {**a.task_options, **b.task_options}:
+        sides = a.task_options.get(name), b.task_options.get(name)
+        if sides[0] != sides[1]:
+            named[name.replace("_", " ")] = sides
+    return said + [f"{title} ({_value(before)}, then {_value(after)})" for title, (before, after) in named.items()]
 
 
-_SPEC_WORDS = {
-    "task": "task",
-    "n_items": "number of items",
-    "seed": "item seed",
-    "prompt_style": "prompt style",
-    "dtype": "arithmetic",
-    "max_new_tokens": "longest response",
-    "first_token": "first token",
-    "template": "what the chat template reads",
-    "model_options": "model options",
-}
+_SAID_BY_VALUE = set(RunSpec.fields_that("tokens", "forward", "decoding")) - {"demonstrations", "task_options"}
 
 
 def _value(value: object) -> str:

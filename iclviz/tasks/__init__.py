@@ -1,13 +1,15 @@
-"""The tasks, found by package: every module here that defines a `Task` subclass with a name registers it.
+"""The tasks: those that modules here define, or files `tasks/NAME.py` of one's own, as `Task` subclasses with a name.
 
-Tasks of users' own have no name until their file is read; see `task_files`.
+Tasks that are files of rows have no name until their file is read; see `task_files`.
 """
 
-import importlib
-import pkgutil
-from functools import cache, lru_cache
+import inspect
+from functools import lru_cache
+from types import ModuleType
 
-from iclviz.errors import SpecError, unknown
+from iclviz import extensions
+from iclviz.errors import SpecError, UserError, unknown
+from iclviz.extensions import Parts
 from iclviz.tasks.base import KINDS, Answers, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
 from iclviz.tasks.custom import OwnTask
 from iclviz.tasks.listing import AllTasks, listed
@@ -25,18 +27,37 @@ __all__ = [
     "Task",
     "TaskData",
     "all_tasks",
+    "problems",
     "task",
     "tasks",
 ]
 
 
-@cache
 def tasks() -> dict[str, Task]:
     """Every registered task by name, in alphabetical order."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    named = [kind for kind in Task.__subclasses__() if hasattr(kind, "name")]
-    return {kind.name: kind() for kind in sorted(named, key=lambda kind: kind.name)}
+    return dict(sorted(_parts().found.items()))
+
+
+def problems() -> dict[str, UserError]:
+    """Why files of one's own define no task, by their names."""
+    return _parts().problems
+
+
+def _parts() -> Parts[Task]:
+    known = {name: one for module in extensions.inside(__name__) for name, one in _of_module(module).items()}
+    return extensions.parts("tasks", known, _of_module)
+
+
+@lru_cache(maxsize=256)
+def _of_module(module: ModuleType) -> dict[str, Task]:
+    """The tasks that a module defines, by name."""
+    defined = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    kinds = [one for one in defined if issubclass(one, Task) and hasattr(one, "name")]
+    for kind in kinds:
+        missing = [name for name in inspect.get_annotations(Task) if not hasattr(kind, name)]
+        if missing:
+            raise TypeError(f"{kind.__name__} does not say its {missing[0]}")
+    return {kind.name: kind() for kind in kinds}
 
 
 def all_tasks() -> AllTasks:
@@ -51,10 +72,14 @@ def task(name: str) -> Task:
     Raises
     ------
     SpecError: no such task.
+    UserError: the file of one's own of that name defines none.
     TaskFileError: the file is not there, or something in it is wrong.
     """
-    if name in tasks():
-        return tasks()[name]
+    every = _parts()
+    if name in every.found:
+        return every.found[name]
+    if name in every.problems:
+        raise every.problems[name]
     file = find(name)
     if file is None:
         raise unknown(SpecError, "task", name, list(all_tasks()))

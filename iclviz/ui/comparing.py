@@ -137,11 +137,16 @@ def runs_like(recording: Recording, wanted: Callable[[Demonstrations], bool]) ->
     found = {spec.demonstrations: recording}
     for entry in loading.store().summaries():
         shown = entry.spec.demonstrations
-        alike = shown not in found and wanted(shown) and entry.spec.with_(demonstrations=spec.demonstrations) == spec
+        alike = shown not in found and wanted(shown) and _differ_in_demonstrations(spec, entry.spec)
         # A spec names a model's folder, and an origin what lay in it.
         if alike and (one := loading.recording(entry.key)) and one.origin == recording.origin:
             found[shown] = one
     return found
+
+
+def _differ_in_demonstrations(spec: RunSpec, other: RunSpec) -> bool:
+    """Whether two runs differ in nothing else; the other may keep more."""
+    return set(spec.differences(other)) <= {"demonstrations", *spec.fields_that("kept")} and other.keeps_all_of(spec)
 
 
 def seeds_button(chosen: Compared) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.models.locating import on_disk
-from iclviz.models.presets import DEMO_MODEL, PRESETS, model_title
+from iclviz.models.presets import DEMO_MODEL, model_title, presets
 from iclviz.spec import MOST_ATTENTION_ITEMS
 from iclviz.tasks import KINDS, Task, all_tasks, task
 from iclviz.ui import loading
@@ -80,7 +80,7 @@ def _side_controls(side: str) -> None:
 
 def models_here(chosen: str) -> list[str]:
     """The models that can be chosen: those on this disk, and the one that is chosen."""
-    here = [name for name, row in PRESETS.items() if on_disk(row)]
+    here = [name for name, row in presets().items() if on_disk(row)]
     return list(dict.fromkeys([DEMO_MODEL, *here, chosen]))
 
 

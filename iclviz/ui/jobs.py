@@ -5,8 +5,8 @@ import time
 import streamlit as st
 
 from iclviz.errors import UserError
+from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Queue, Run
-from iclviz.jobs.starting import ensure_worker
 from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
@@ -27,17 +27,15 @@ ICONS = {
 
 
 def ask_for(runs: list[Resolved]) -> None:
-    """Queue runs that are not in the cache, and see that a worker lives; a problem is said on the next run."""
+    """Ask for runs that are not in the cache; a problem is said on the next run."""
     queue = loading.queue()
     try:
         missing = [resolved for resolved in runs if resolved.key not in queue.store]
         for resolved in missing:
             check_model_ready(resolved)
             loading.check(resolved)
-        for resolved in missing:  # together, so that what their prompts share is read once
-            queue.submit(resolved.spec, resolved.key, asker=asker())
         if missing:
-            ensure_worker(queue)
+            executor(queue).submit({resolved.key: resolved.spec for resolved in missing}, asker())
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)
 
@@ -54,6 +52,7 @@ def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
         type="primary" if primary else "secondary",
         icon=":material/play_arrow:",
         disabled=waiting,
+        help=f"Runs are computed {executor(queue).where}.",
     )
     problem = st.session_state.pop("job_problem", None)
     if problem:
@@ -73,8 +72,8 @@ def _watch(open_before: list[str], everything: bool, where: str, run_every: floa
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
-        if queue.is_waiting():
-            ensure_worker(queue)
+        if queue.is_waiting() and not executor(queue).alive():
+            executor(queue).submit({})
         jobs = queue.jobs()
         if [job.key for job in jobs if job.is_open] != open_before:
             st.rerun()
@@ -100,7 +99,7 @@ def _open_job(job: Run, queue: Queue, where: str) -> None:
     if job.cancel_requested:
         button.caption("Stopping …")
     else:
-        button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=queue.cancel, args=(job.key,))
+        button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=executor(queue).cancel, args=(job.key,))
 
 
 def _share(job: Run) -> float:
@@ -143,7 +142,6 @@ def _clear(jobs: list[Run], queue: Queue) -> None:
 
 def _again(job: Run, queue: Queue) -> None:
     try:
-        queue.submit(job.spec, job.key, asker=asker())
-        ensure_worker(queue)
+        executor(queue).submit({job.key: job.spec}, asker())
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)

@@ -5,12 +5,13 @@ from typing import Any
 
 import streamlit as st
 
+from iclviz import whereabouts
 from iclviz.errors import ModelError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.limits import check_possible
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
-from iclviz.models.presets import PRESETS
+from iclviz.models.presets import presets
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
@@ -19,6 +20,7 @@ from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.choice import is_only_linked
 from iclviz.ui.plain import as_text
+from iclviz.whereabouts import without_folder
 
 RESOLVE_SECONDS = 30
 """How long a resolved spec is believed: a model's files may change, and a hub id costs a question to the hub."""
@@ -81,10 +83,11 @@ def _fill(slot: _Slot, spec: RunSpec) -> None:
 
 
 def is_here(model: str) -> bool:
-    """Whether a model is known on this disk without looking for it: a preset, or one that was run here."""
-    if model in PRESETS:
+    """Whether a model is known on this disk without looking for it: a preset, or one that was run or seen here."""
+    if model in presets():
         return on_disk(model)
-    return any(entry.spec.model == model for entry in store().summaries())
+    seen = [path for path, _ in whereabouts.known(without_folder(model), store().memo)]
+    return model in seen or any(entry.spec.model == model for entry in store().summaries())
 
 
 def resolved(spec: RunSpec) -> Resolved:

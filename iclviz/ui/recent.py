@@ -9,6 +9,7 @@ from iclviz.ui import loading
 from iclviz.ui.choice import choice, choose_run, describe
 from iclviz.ui.fields import SIDES
 from iclviz.ui.plain import as_text
+from iclviz.whereabouts import without_folder
 
 SHOWN = 4
 
@@ -46,7 +47,7 @@ def show_newest() -> None:
 
 
 def _essence(spec: RunSpec) -> tuple[object, ...]:
-    return spec.model, spec.task, spec.demonstrations.canonical(), spec.n_items, spec.seed
+    return without_folder(spec.model), spec.task, spec.demonstrations.canonical(), spec.n_items, spec.seed
 
 
 def show_recent() -> None:

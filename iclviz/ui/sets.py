@@ -29,6 +29,7 @@ from iclviz.ui.choice import (
 )
 from iclviz.ui.controls import models_here
 from iclviz.ui.fields import MOST_K, MOST_MEMBERS, MOST_SEED
+from iclviz.whereabouts import without_folder
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
 USUAL_SEEDS = tuple(range(5))
@@ -131,8 +132,8 @@ VARIATIONS: Mapping[str, Variation] = {
     "model": Variation(
         "Model",
         lambda spec, name: spec.with_(model=str(name)),
-        lambda spec: spec.model,
-        lambda spec: models_here(spec.model),
+        lambda spec: without_folder(spec.model),
+        lambda spec: models_here(without_folder(spec.model)),
         model_title,
         str,
     ),
@@ -172,7 +173,7 @@ def base() -> tuple[str, RunSpec]:
 
 def _plain(spec: RunSpec) -> RunSpec:
     """A spec that equals every other of the same meaning."""
-    return spec.with_(demonstrations=spec.demonstrations.canonical())
+    return spec.canonical().with_(model=without_folder(spec.model))
 
 
 def _values_control(varied: Variation) -> None:

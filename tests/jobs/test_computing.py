@@ -12,8 +12,8 @@ from iclviz.capture.engine import Decoding
 from iclviz.errors import Cancelled, ModelError, SpecError, UserError
 from iclviz.jobs import computing, sealing
 from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together, end_tokens
-from iclviz.jobs.local import compute_jobs
 from iclviz.jobs.queue import Queue
+from iclviz.jobs.running import compute_jobs
 from iclviz.jobs.worker import work
 from iclviz.recorded import TOKEN_TABLES
 from iclviz.resolve import build, resolve, tokenized
@@ -276,7 +276,7 @@ def test_an_interrupted_job_waits_again(store, keeper, spec, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iclviz.jobs.local.compute_together", interrupted)
+    monkeypatch.setattr("iclviz.jobs.running.compute_together", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compute_jobs([job], queue, keeper)
     assert queue.get(job.key).state == "queued"
@@ -308,7 +308,7 @@ def test_a_sealed_recording_is_not_computed_again(store, keeper, spec, monkeypat
     queue, resolved = Queue(store), resolve(spec)
     compute(resolved, store, keeper)
     job = queue.submit(resolved.spec, resolved.key)
-    monkeypatch.setattr("iclviz.jobs.local.compute_together", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr("iclviz.jobs.running.compute_together", lambda *arguments: pytest.fail("computed again"))
     assert compute_jobs([job], queue, keeper)[job.key].n_items == 12
     assert queue.get(job.key).state == "done"
 
@@ -322,7 +322,7 @@ def test_a_worker_does_not_take_a_broken_job_again_where_the_queue_cannot_be_tol
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("iclviz.jobs.local.compute_jobs", full_disk)
+    monkeypatch.setattr("iclviz.jobs.running.compute_jobs", full_disk)
     work(store, "cpu", once=True)
     assert len(tries) == 1
 
@@ -464,3 +464,29 @@ def test_speed_and_the_time_left_are_of_tokens_that_were_read(monkeypatch):
     assert (progress.items_done, progress.items_total) == (2, 3)
     assert progress.tokens_per_second == pytest.approx(10)
     assert progress.seconds_left == pytest.approx(6)
+
+
+@pytest.mark.parametrize("changed", [{"dtype": "bfloat16"}, {"model_options": {"device": "cpu"}}])
+def test_runs_that_differ_in_the_forward_pass_are_never_read_together(store, keeper, spec, changed):
+    asked = [resolve(spec), resolve(spec.with_(demonstrations=Demonstrations("correct", 2), **changed))]
+    with pytest.raises(ValueError, match="cannot be read together"):
+        next(compute_together(asked, store, keeper))
+    assert not store.summaries()
+
+
+def test_two_models_of_one_name_are_never_read_together(store, keeper, spec):
+    one, other = resolve(spec), resolve(spec.with_(demonstrations=Demonstrations("correct", 2)))
+    other = replace(other, origin=replace(other.origin, model="files-of-another"))
+    with pytest.raises(ValueError, match="cannot be read together"):
+        next(compute_together([one, other], store, keeper))
+
+
+def test_runs_of_two_and_of_six_new_tokens_read_together_are_as_each_alone(store, keeper, spec, tmp_path):
+    asked = [resolve(spec.with_(max_new_tokens=n)) for n in (2, 6)]
+    together = dict(compute_together(asked, store, keeper))
+    for resolved in asked:
+        alone = compute(resolved, Store(tmp_path / resolved.key), keeper)
+        assert together[resolved.key].response_ids == alone.response_ids
+        for role in ROLES:
+            np.testing.assert_allclose(together[resolved.key].attention[role], alone.attention[role], atol=1e-6)
+    assert max(map(len, together[asked[1].key].response_ids)) > 2

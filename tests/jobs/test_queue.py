@@ -1,13 +1,16 @@
 import multiprocessing
 import os
 import signal
+from dataclasses import dataclass, field
 
 import pytest
 
+from iclviz.fields import changes
 from iclviz.jobs.queue import MOST_WHILE_OTHERS_WAIT, Queue
 from iclviz.jobs.table import Progress
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
+from tests.storage.memory import MemoryStorage
 
 
 @pytest.fixture
@@ -32,24 +35,47 @@ def test_jobs_are_taken_in_the_order_they_were_asked_for(queue):
     assert queue.next_sweep()[0].key == digest("c")
 
 
-def test_jobs_that_differ_in_demonstrations_alone_are_taken_together(queue):
-    for name, k in (("a", 1), ("b", 2)):
-        queue.submit(spec().with_(demonstrations=Demonstrations("correct", k)), digest(name))
-    queue.submit(spec().with_(seed=5), digest("c"))
-    queue.submit(spec().with_(demonstrations=Demonstrations("correct", 3)), digest("d"))
-    assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("b")]
+@pytest.mark.parametrize(
+    "changed",
+    [{"demonstrations": Demonstrations("shuffled", 3, 1)}, {"n_items": 9}, {"max_new_tokens": 3},
+     {"poolings": ("last",)}, {"attention_items": (1,)}],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+def test_jobs_that_may_run_together_and_share_text_are_taken_together(queue, changed):
+    queue.submit(spec(), digest("a"))
+    queue.submit(spec().with_(task_options={"noise": 1}), digest("b"))
+    queue.submit(spec().with_(**changed), digest("c"))
+    assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("c")]
 
 
 @pytest.mark.parametrize(
     "changed",
     [{"dtype": "bfloat16"}, {"model_options": {"device": "cpu"}}, {"model": "other"}, {"task_options": {"noise": 1}},
-     {"prompt_style": "chat"}, {"max_new_tokens": 3}, {"first_token": "as is"}, {"n_items": 9}],
+     {"prompt_style": "chat"}, {"first_token": "as is"}, {"task": "reading_comprehension"}, {"seed": 5}],
     ids=lambda changed: next(iter(changed)),
 )  # fmt: skip
 def test_jobs_that_differ_in_anything_else_are_not(queue, changed):
     queue.submit(spec(), digest("a"))
     queue.submit(spec(3).with_(**changed), digest("b"))
     assert [job.key for job in queue.next_sweep()] == [digest("a")]
+
+
+@dataclass(frozen=True)
+class Steered(RunSpec):
+    """A spec with one more field, which changes the forward pass."""
+
+    steering: int = field(default=0, metadata=changes("forward", "steering"))
+
+
+class QueueOfSteered(Queue):
+    work = Steered
+
+
+def test_a_new_field_that_changes_the_forward_pass_keeps_jobs_apart(own_cache):
+    queue = QueueOfSteered(Store(own_cache))
+    for name, steering in (("a", 0), ("b", 1), ("c", 0)):
+        queue.submit(Steered("m", "linear_regression", steering=steering), digest(name))
+    assert [job.key for job in queue.next_sweep()] == [digest("a"), digest("c")]
 
 
 def test_sessions_take_turns_and_a_long_sweep_does_not_keep_another_session_waiting(queue):
@@ -213,3 +239,12 @@ def test_an_idle_queue_reads_no_job_until_somebody_writes(queue, own_cache, monk
     monkeypatch.undo()
     Queue(Store(own_cache)).submit(spec(), digest("c"))
     assert [job.key for job in queue.next_sweep()] == [digest("c")]
+
+
+def test_leases_are_the_storages_locks(own_cache, tmp_path):
+    store = Store(own_cache, MemoryStorage(tmp_path / "local"))
+    queue, other = Queue(store), Queue(store)
+    queue.submit(spec(), digest("a"))
+    with queue.lease(digest("a")) as mine, other.lease(digest("a")) as theirs:
+        assert (mine, theirs) == (True, False)
+    assert not list(own_cache.rglob("*.lock"))

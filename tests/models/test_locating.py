@@ -10,7 +10,7 @@ from iclviz import places
 from iclviz.errors import ModelError
 from iclviz.models import locating
 from iclviz.models.locating import LocatedModel, download, locate, on_disk, size_on_disk
-from iclviz.models.presets import DEMO_MODEL, PRESETS, preset
+from iclviz.models.presets import DEMO_MODEL, preset, presets
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -159,7 +159,7 @@ def test_a_gguf_that_counts_fewer_blocks_than_it_holds_gets_a_sentence(gguf_file
 def test_a_preset_in_the_hub_cache_needs_no_network(model_folder):
     folder = in_hub_cache(model_folder, "Qwen/Qwen3-0.6B")
     located = locate("qwen3-0.6b")
-    assert (located.path, located.commit, located.preset) == (folder, COMMIT, PRESETS["qwen3-0.6b"])
+    assert (located.path, located.commit, located.preset) == (folder, COMMIT, presets()["qwen3-0.6b"])
     assert on_disk("qwen3-0.6b")
     assert size_on_disk("qwen3-0.6b") > 0
     assert located.notice is None
@@ -167,7 +167,7 @@ def test_a_preset_in_the_hub_cache_needs_no_network(model_folder):
 
 def test_a_hub_id_of_a_preset_brings_the_preset(model_folder):
     in_hub_cache(model_folder, "Qwen/Qwen3-0.6B")
-    assert locate("Qwen/Qwen3-0.6B").preset is PRESETS["qwen3-0.6b"]
+    assert locate("Qwen/Qwen3-0.6B").preset is presets()["qwen3-0.6b"]
 
 
 def test_an_adapter_from_the_hub_is_named_without_asking_again(model_folder):
@@ -294,7 +294,7 @@ def test_a_link_to_a_weight_file_that_is_gone_gets_a_sentence(model_folder):
 
 
 def test_presets_are_consistent():
-    for name, row in PRESETS.items():
+    for name, row in presets().items():
         assert row.name == name
         assert row.memory_gb > 0
         base = not any(word in row.source.lower() for word in ("instruct", "chat", "-it", "vicuna"))
@@ -302,6 +302,6 @@ def test_presets_are_consistent():
             base = row.source.endswith("-Base")
         assert row.prompt_style == ("plain" if base or name == DEMO_MODEL else "chat"), name
         assert row.chat_template is None or row.chat_template.is_file()
-    assert json.dumps(sorted(PRESETS))
+    assert json.dumps(sorted(presets()))
     with pytest.raises(ModelError, match="Known: smollm2-135m-instruct"):
         preset("nothing")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import iclviz
 from iclviz.jobs.analyst import Analyst
+from iclviz.jobs.executors.local import Local
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.tasks import task
@@ -33,19 +34,25 @@ TASKS = {
 """Task -> what its comparison changes of the chosen one; the last stands for the example of a task file."""
 
 
+class Nobody(Local):
+    """An executor whose jobs wait; `asked` holds what was submitted."""
+
+    asked: ClassVar[list] = []
+
+    def submit(self, runs, asker="", tell=None):
+        self.asked.append(runs)
+        for key, spec in runs.items():
+            self._queue.submit(spec, key, asker=asker)
+
+
 @pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    """Pages may ask for a worker; no test leaves one behind."""
-    started = []
-
-    def start(*arguments):
-        started.append(arguments)
-        return Mock(poll=lambda: None)
-
-    monkeypatch.setattr("iclviz.jobs.starting.start", start)
+def nobody(monkeypatch):
+    """Pages ask for runs that nobody computes."""
+    monkeypatch.setattr("iclviz.ui.jobs.executor", Nobody)
+    Nobody.asked.clear()
     st.cache_data.clear()
     st.cache_resource.clear()
-    return started
+    return Nobody
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from iclviz.errors import ModelError
+from iclviz.jobs.executors import SETTING, executor
 from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
@@ -125,13 +126,13 @@ def test_a_ratio_that_does_not_exist_is_explained_and_the_split_shown(chosen):
     assert len(charts(test)) == 3
 
 
-def test_running_queues_both_conditions_once_and_starts_a_worker(chosen, no_worker):
+def test_running_asks_for_both_conditions_once(chosen, nobody):
     test = opened("run", chosen)
     pressed(test, "Run both")
     assert not test.exception
     jobs = Queue(Store()).jobs()
     assert [job.spec.demonstrations.k for job in jobs] == [2, 4]
-    assert no_worker
+    assert nobody.asked
     assert all(button.disabled for button in test.button if button.label in ("Run A", "Run B", "Run both"))
 
 
@@ -479,7 +480,7 @@ def test_a_model_that_only_a_link_names_is_not_looked_for_before_a_click(chosen,
         looked_for.append(name)
         raise ModelError("There is none.")
 
-    monkeypatch.setattr("iclviz.resolve.locate", locate)
+    monkeypatch.setattr("iclviz.models.seen.locate", locate)
     for page in ("", "compare"):
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
         test.query_params.update(link)
@@ -494,7 +495,7 @@ def test_a_click_lets_a_model_of_a_link_be_looked_for(chosen, monkeypatch):
     from iclviz.models.locating import locate
 
     looked_for = []
-    monkeypatch.setattr("iclviz.resolve.locate", lambda name: (looked_for.append(name), locate(name))[1])
+    monkeypatch.setattr("iclviz.models.seen.locate", lambda name: (looked_for.append(name), locate(name))[1])
     test = app(a_model="org/private")
     assert "A link asks for the model org/private" in said(test).replace("\\", "")
     assert "org/private" not in looked_for
@@ -511,3 +512,11 @@ def test_a_run_that_cannot_be_is_refused_on_the_page_and_makes_no_job(chosen):
     test = pressed(test, "Run both")
     assert "Take k " in said(test)
     assert waiting() == []
+
+
+def test_runs_go_to_the_executor_that_the_setting_names(chosen, monkeypatch):
+    monkeypatch.setattr("iclviz.ui.jobs.executor", executor)
+    monkeypatch.setenv(SETTING, "in_process")
+    test = pressed(opened("run", chosen), "Run both")
+    assert not test.exception
+    assert {entry.spec.demonstrations.k for entry in Store().summaries()} == {2, 4}

@@ -111,12 +111,12 @@ def test_the_methods_are_in_markdown_latex_and_bibtex_each_to_be_saved(chosen):
     assert [label for label in saved if label.startswith("Save ")] == ["Save Markdown", "Save LaTeX", "Save BibTeX"]
 
 
-def test_the_button_for_seeds_queues_the_missing_runs_once(chosen, no_worker):
+def test_the_button_for_seeds_queues_the_missing_runs_once(chosen, nobody):
     record(chosen)
     test = pressed(opened("summary", chosen), SEEDS)
     assert not test.exception
     assert [(one.k, one.seed) for one in waiting()] == [(k, seed) for k in (2, 4) for seed in (1, 2, 3, 4)]
-    assert no_worker
+    assert nobody.asked
     assert widget(test.button, SEEDS).disabled
 
 

@@ -96,3 +96,27 @@ def test_what_a_chat_template_read_besides_the_message_is_said(runs):
     chat = replace(runs[0], spec=runs[0].spec.with_(prompt_style="chat", template={"date": "2025-01-01"}))
     assert "in chat style (its template read date = 2025-01-01); responses" in methods([chat]).markdown
     assert "in plain style; responses" in methods(runs[:1]).markdown
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"max_new_tokens": 6}, "up to 6 tokens"),
+        ({"first_token": "as is"}, "in plain style, nothing put before them; responses"),
+        ({"first_token": None}, "in plain style, begun as their tokenizer did at that time; responses"),
+        ({"model_options": {"device": "cpu", "trust_remote_code": True}}, "loaded with trust_remote_code = True)"),
+        ({"seed": 1}, "item seed 1"),
+    ],
+    ids=lambda changed: str(changed),
+)
+def test_runs_that_were_made_otherwise_have_a_paragraph_that_says_so(runs, changed, said):
+    other = replace(runs[0], spec=runs[0].spec.with_(**changed))
+    usual, changed_paragraph = methods([runs[0], other]).markdown.strip().split("\n\n")
+    assert "up to 8 tokens" in usual
+    assert said not in usual
+    assert said in changed_paragraph
+
+
+def test_runs_that_only_keep_other_things_are_described_together(runs):
+    other = replace(runs[1], spec=runs[1].spec.with_(poolings=("last",), attention_items=(1,)))
+    assert methods([runs[0], other]).markdown == methods(runs[:2]).markdown

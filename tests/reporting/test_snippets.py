@@ -1,7 +1,9 @@
 import shlex
+from dataclasses import fields
 
 import plotly.graph_objects as go
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import iclviz
@@ -9,7 +11,7 @@ from iclviz import analysis, figures
 from iclviz.analysis.measure import Measuring
 from iclviz.cli import app
 from iclviz.reporting.recipes import Recipe
-from iclviz.reporting.snippets import command_line, python
+from iclviz.reporting.snippets import command_line, flag, python
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -17,6 +19,7 @@ from iclviz.spec import Demonstrations, RunSpec
 @pytest.fixture
 def specs(tiny_model):
     model, options = str(tiny_model), {"distractor": True, "number_format": "plain", "slopes": [1, 2, 3, 4]}
+    resolve(RunSpec(model, "linear_regression"))  # as a page does that shows them, so that its folder is known
     return {
         "A: few": RunSpec(model, "linear_regression", Demonstrations("correct", 2), 16, task_options=options),
         "B: shuffled": RunSpec(model, "linear_regression", Demonstrations("shuffled", 4, 3), 16, 1, options),
@@ -69,3 +72,11 @@ def test_the_script_names_only_what_is_not_usual(specs):
     assert "dtype" not in written
     assert "attention_items" not in written
     assert "task_options" not in written
+
+
+def test_every_field_of_a_spec_has_its_flag():
+    flags = {name for parameter in get_command(app).commands["run"].params for name in parameter.opts}
+    spec = RunSpec("m", "linear_regression", poolings=("last",))
+    for field in fields(RunSpec):
+        if field.name != "demonstrations":
+            assert flag(field.name, getattr(spec, field.name)) in flags

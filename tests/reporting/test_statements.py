@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import compare, headline, score_difference
-from iclviz.reporting.statements import Setting, change_sentence, contrast_note, p_value, scope, sentences
+from iclviz.reporting.scope import scope
+from iclviz.reporting.statements import Setting, change_sentence, contrast_note, differences, p_value, sentences
 from iclviz.spec import Demonstrations, RunSpec
 from tests.analysis.conftest import recording  # noqa: F401
 from tests.analysis.test_comparisons import GAIN, made  # noqa: F401
@@ -202,3 +203,9 @@ def test_the_number_of_items_is_that_of_the_items_that_were_used(made):  # noqa:
     missing = np.where(np.arange(32) < 4, np.nan, np.random.default_rng(0).normal(size=32))
     first = said(made(0, scores={"main": missing}), made(1, GAIN))[0]
     assert "over 28 items in 14 independent groups" in first
+
+
+def test_what_is_only_kept_of_two_runs_is_no_difference_and_what_changes_numbers_is_named_by_its_title():
+    changed = {"max_new_tokens": 6, "first_token": "as is", "task_options": {"noise": 2}}
+    found = differences(A, A.with_(poolings=("last",), attention_items=(1,), **changed))
+    assert found == ["longest response (none, then 6)", "first token (none, then as is)", "noise (none, then 2)"]

@@ -9,7 +9,7 @@ from iclviz.jobs.computing import ModelKeeper, compute_together, files_changed
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, State
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, resolve
+from iclviz.resolve import Resolved, resolve, run_together
 
 CANCEL_CHECK_SECONDS = 0.5
 
@@ -21,7 +21,7 @@ def compute_jobs(
     report: Callable[[str, Progress], None] = lambda key, progress: None,
     interrupted: State = "queued",
 ) -> dict[str, Recording]:
-    """Compute jobs of one model whose leases are held, keeping their state in the queue up to date; by key.
+    """Compute jobs whose leases are held, keeping their state in the queue up to date; by key.
 
     One that was cancelled or failed for a reason the user can mend is left out; its job then says why, and the others
     go on. `interrupted` is the state in which Ctrl-C leaves them: waiting for the next worker, or cancelled where the
@@ -89,12 +89,12 @@ def _computed(
         queue.change(key, progress=progress)
         report(key, progress)
 
-    asked = [_resolved(job, queue, tell) for job in jobs]
-    yield from compute_together(asked, queue.store, keeper, tell, _cancel_check(jobs, queue))
+    for group in run_together([_resolved(job, queue, tell) for job in jobs]):
+        yield from compute_together(group, queue.store, keeper, tell, _cancel_check(jobs, queue))
 
 
 def _resolved(job: Run, queue: Queue, tell: Callable[[str, Progress], None]) -> Resolved:
-    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)))
+    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)), job.key)
     _check_key(job, resolved)
     return resolved
 

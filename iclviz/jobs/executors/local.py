@@ -1,0 +1,35 @@
+"""The worker process of this machine, behind the queue on disk; it is started when it is needed."""
+
+from collections.abc import Mapping
+
+from iclviz.jobs.executors import Tell
+from iclviz.jobs.queue import Queue
+from iclviz.jobs.starting import ensure_worker
+from iclviz.models.devices import device_kind
+from iclviz.spec import RunSpec
+
+
+class Local:
+    """As `Executor`."""
+
+    where = "by a worker process on this machine"
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def submit(self, runs: Mapping[str, RunSpec], asker: str = "", tell: Tell | None = None) -> None:
+        """Queue runs and start a worker where none lives; returns at once."""
+        for key, spec in runs.items():  # together, so that what their prompts share is read once
+            self._queue.submit(spec, key, asker=asker)
+        ensure_worker(self._queue)
+
+    def cancel(self, key: str) -> None:
+        """End a waiting job, or ask the worker to stop."""
+        self._queue.cancel(key)
+
+    def alive(self) -> bool:
+        """Whether a worker holds this machine's device."""
+        return self._queue.worker_lives(device_kind({}))
+
+
+EXECUTOR = Local
