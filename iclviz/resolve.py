@@ -18,6 +18,7 @@ from iclviz.models.locating import LocatedModel, locate
 from iclviz.models.options import check_options, check_trust
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
+from iclviz.recorders import check_record, optional
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, RunSpec
 from iclviz.tasks import Task, TaskData, task
 
@@ -49,11 +50,12 @@ def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolv
 
     Raises
     ------
-    SpecError: an unknown task, demonstration kind or option, or a value that does not fit.
+    SpecError: an unknown task, demonstration kind, option or recorder, or a value that does not fit.
     TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
     check_trust(spec.model, spec.model_options)
+    check_record(spec.record)
     of = task(spec.task)
     demonstrations = of.check_demonstrations(spec.demonstrations)
     located = locate(spec.model)
@@ -75,6 +77,7 @@ def resolve(spec: RunSpec, memo: Any = None, tell: Tell | None = None) -> Resolv
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
+    numbers |= {f"record.{name}": optional()[name].version for name in spec.record}
     origin = Origin(of.identity, identity(located, memo, tell), local, numbers)
     return Resolved(full, key_of(full, origin), of, located, origin)
 

@@ -16,7 +16,7 @@ _FLAGS = {
     "max_new_tokens": "--max-new-tokens",
     "first_token": "--first-token",
 }
-_REPEATED_FLAGS = {"poolings": "--pooling", "attention_items": "--attention-item"}
+_REPEATED_FLAGS = {"poolings": "--pooling", "attention_items": "--attention-item", "record": "--record"}
 
 
 def command_line(spec: RunSpec) -> str:

@@ -202,6 +202,7 @@ class RunSpec:
         which are as they are.
     template: what the chat template reads besides the message, such as `enable_thinking`, `tools` or `date_string`, and
         as `date` the day that it takes for today; those left out take the defaults of `TEMPLATE`.
+    record: names of optional recorders, whose arrays are kept too.
 
     Raises
     ------
@@ -222,6 +223,7 @@ class RunSpec:
     attention_items: tuple[int, ...] = ()
     first_token: FirstToken | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
+    record: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -240,6 +242,7 @@ class RunSpec:
         if self.poolings is not None:
             object.__setattr__(self, "poolings", _poolings(self.poolings))
         object.__setattr__(self, "attention_items", _attention_items(self.attention_items, self.n_items))
+        object.__setattr__(self, "record", _record(self.record))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
         self._check_choice("first_token", get_args(FirstToken))
@@ -262,7 +265,7 @@ class RunSpec:
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
         # A spec without these is written as before there were any, and keeps its key.
-        for name in ("attention_items", "first_token", "template"):
+        for name in ("attention_items", "first_token", "template", "record"):
             if not values[name]:
                 del values[name]
         return {**values, "demonstrations": _plain(asdict(self.demonstrations))}
@@ -346,6 +349,15 @@ def _poolings(value: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or name not in POOLINGS:
             raise unknown(SpecError, "pooling", name, list(POOLINGS))
     return tuple(name for name in POOLINGS if name in asked)
+
+
+def _record(value: Any) -> tuple[str, ...]:
+    """The names, each once and in alphabetical order; which recorders there are is not known here."""
+    given = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    for name in given:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise SpecError(f"record = {name!r} is no recorder's name.", 'Give names such as record=("trajectory",).')
+    return tuple(sorted({_text("A recorder's name", name) for name in given}))
 
 
 def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:

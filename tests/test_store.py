@@ -10,7 +10,6 @@ import pytest
 
 from iclviz.errors import StoreError
 from iclviz.keys import Origin, key_of
-from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Recording
 from iclviz.rows import DamagedName, DamagedRowError
 from iclviz.spans import Span
@@ -27,6 +26,8 @@ def origin(model="a model"):
 
 KEY = key_of(SPEC, origin())
 OTHER = key_of(SPEC, origin("another model"))
+TOKEN_TABLES = ("token_attention", "token_attention_last")
+
 WITH_TOKENS = SPEC.with_(attention_items=(1,))
 TOKENS_KEY = key_of(WITH_TOKENS, origin())
 
