@@ -142,7 +142,7 @@ def test_the_model_reads_exactly_the_tokens_of_the_plan():
         read.append(int(options["attention_mask"][:, -options["input_ids"].shape[1] :].sum()))
 
     model.base_model.register_forward_pre_hook(count, with_kwargs=True)
-    list(Engine(model, "interface", LAYERS).captures(prompts, plan, ["last"], decoding))
+    list(Engine(model, "interface", LAYERS).captures(prompts, plan, kept(prompts, ["last"]), decoding))
     groups = [group for root in plan for group in root.walk()]
     steps = [(len(g.ends), 1 + max(len(FORCED[end.prompt]) for end in g.ends)) for g in groups if g.ends]
     assert len(read) == sum(length for _, length in steps) + sum(len(group.passes) for group in groups)
