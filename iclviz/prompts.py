@@ -135,6 +135,7 @@ class TokenizedPrompt:
     query_start: index of the query's first token.
     candidates: for each candidate the ids of prompt + candidate, tokenised as one text.
     with_ends: whether the candidates' ids include the token that begins what ends an answer.
+    candidate_pieces: for each candidate the text of the first of its tokens that is not the prompt's.
     """
 
     ids: list[int]
@@ -143,6 +144,7 @@ class TokenizedPrompt:
     query_start: int
     candidates: list[list[int]]
     with_ends: bool = False
+    candidate_pieces: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -292,8 +294,8 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     owners = _with_query(_owners(encoded, whole, rendered.segments), rendered)
     if rendered.has_lead and (owners[1:] >= rendered.query_index).any():
         owners[0] = -1
-    candidates = [_encode(whole + text, tokenizer, rendered.adds_special).ids for text in rendered.candidates]
-    with_ends = any(_begins(*pair) for pair in pairwise(sorted(candidates)))
+    candidates = [_encode(whole + text, tokenizer, rendered.adds_special) for text in rendered.candidates]
+    with_ends = any(_begins(*pair) for pair in pairwise(sorted(candidate.ids for candidate in candidates)))
     if with_ends:
         candidates = [_with_end(whole + text, rendered, tokenizer) for text in rendered.candidates]
     return TokenizedPrompt(
@@ -301,8 +303,9 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
         pieces=[whole[start:end] for start, end in zip(encoded.starts, encoded.ends, strict=True)],
         spans=_spans(owners, rendered.segments),
         query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
-        candidates=candidates,
+        candidates=[candidate.ids for candidate in candidates],
         with_ends=with_ends,
+        candidate_pieces=[_first_own_piece(encoded.ids, one) for one in candidates],
     )
 
 
@@ -311,10 +314,19 @@ def _begins(ids: list[int], other: list[int]) -> bool:
     return len(ids) < len(other) and other[: len(ids)] == ids
 
 
-def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a text and of the first token that holds something of what ends it."""
+def _first_own_piece(prompt_ids: list[int], candidate: "_Encoded") -> str:
+    """The text of the first token of prompt + candidate that is not the prompt's; "" where there is none."""
+    first = next(
+        (i for i, (a, b) in enumerate(zip(prompt_ids, candidate.ids, strict=False)) if a != b), len(prompt_ids)
+    )
+    return candidate.piece(first) if first < len(candidate.ids) else ""
+
+
+def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> "_Encoded":
+    """The tokens of a text and the first token that holds something of what ends it."""
     encoded = _encode(text + rendered.ending, tokenizer, rendered.adds_special)
-    return encoded.ids[: int(np.searchsorted(encoded.ends, len(text), side="right")) + 1]
+    n = int(np.searchsorted(encoded.ends, len(text), side="right")) + 1
+    return _Encoded(encoded.text, encoded.ids[:n], encoded.offsets[:n], encoded.ends[:n], encoded.added[:n])
 
 
 def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer, followed_by: str = "") -> int:
@@ -328,12 +340,14 @@ class _Encoded:
 
     Attributes
     ----------
+    text: the text.
     ids: T token ids.
     offsets: (T, 2) the characters of each token as the tokenizer says them.
     ends: (T,) where each token's piece ends; pieces are laid end to end.
     added: (T,) whether the tokenizer added the token.
     """
 
+    text: str
     ids: list[int]
     offsets: NDArray[Any]
     ends: NDArray[Any]
@@ -343,6 +357,10 @@ class _Encoded:
     def starts(self) -> NDArray[Any]:
         """(T,) where each token's piece starts."""
         return np.concatenate([[0], self.ends[:-1]]).astype(int)
+
+    def piece(self, token: int) -> str:
+        """The text of a token."""
+        return self.text[self.starts[token] : self.ends[token]]
 
 
 def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> _Encoded:
@@ -359,7 +377,7 @@ def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> _Encoded:
         raise SpecError("A prompt without text cannot be run.", "Give every item a query.")
     ends = np.maximum.accumulate(np.where(added, 0, offsets[:, 1])[:keep])
     ends[-1] = len(text)
-    return _Encoded(list(encoding["input_ids"][:keep]), offsets[:keep], ends, added[:keep])
+    return _Encoded(text, list(encoding["input_ids"][:keep]), offsets[:keep], ends, added[:keep])
 
 
 def _owners(encoded: _Encoded, text: str, segments: tuple[Segment, ...]) -> NDArray[Any]:
