@@ -63,6 +63,16 @@ _HOMES = {
     "rsa": ("rsm", "rsms", "alignment", "alignment_test", "item_alignment", "AlignmentTest"),
     "split_half": ("best_layer", "BestLayer"),
     "statistics": ("mean_interval", "MeanInterval"),
+    "trajectory": (
+        "trajectory_by_layer",
+        "trajectory_by_outcome",
+        "trajectory_over_candidates",
+        "trajectory_of_item",
+        "LayerMeans",
+        "ByOutcome",
+        "OverCandidates",
+        "ItemTrajectory",
+    ),
     "surface": ("surface_rsms", "surface_control", "SurfaceControl"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
