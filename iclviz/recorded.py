@@ -43,7 +43,7 @@ from iclviz.recorders import (
 )
 from iclviz.recording import Recording
 from iclviz.schemas import MisfitError
-from iclviz.spans import ROLES, Span
+from iclviz.spans import ROLES, Mark, Span
 from iclviz.spec import MOST_ITEMS, RunSpec, canonical_json
 
 Array = NDArray[Any]
@@ -80,6 +80,7 @@ KINDS = {"bool": "BOOL", "text": "U8"} | {
 }
 """dtype of an array -> what the header of its file calls it."""
 
+MARK_NAME = re.compile(r"[a-z_]{1,64}(:[0-9]{1,9})?", re.ASCII)
 NEVER_EMPTY = ("item", "layer", "block", "head", "width")
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 MOST_BYTES = {CONTENT: 2**32, RUN: 2**22, MANIFEST: 2**20}
@@ -88,12 +89,14 @@ MOST_LAYERS, MOST_TOKENS, MOST_ID, LAST_SECOND = 10_000, 2**24, 2**31, 4_000_000
 _TEXTS = schemas.list_of(schemas.text(), MOST_ITEMS)
 _IDS = schemas.list_of(schemas.list_of(schemas.whole(0, MOST_ID), MOST_TOKENS), MOST_ITEMS)
 _NAMES = schemas.list_of(schemas.text(1000), 1000)
+_RANGES = schemas.list_of(schemas.list_of(schemas.list_of(schemas.plain(0), 3, 3), MOST_TOKENS), MOST_ITEMS)
 _AXES = schemas.list_of(schemas.text(64, 1), 8, 1)
+_DESCRIBED = schemas.table_of(schemas.fields({"axes": _AXES, "dtype": schemas.one_of(*DTYPES)}), 100)
 SPEC_SCHEMA = schemas.table_of(schemas.plain(), 50)
 CONTENT_SCHEMA = schemas.fields(
     {
         "spec": SPEC_SCHEMA,
-        "spans": schemas.list_of(schemas.list_of(schemas.list_of(schemas.plain(0), 3, 3), MOST_TOKENS), MOST_ITEMS),
+        "spans": _RANGES,
         "words": schemas.table_of(schemas.list_of(schemas.plain(0), MOST_ITEMS)),
         "order": schemas.fields(
             {name: _NAMES for name in (*SMALL, *NAMED) if name not in LATER}, dict.fromkeys(LATER, _NAMES)
@@ -103,7 +106,10 @@ CONTENT_SCHEMA = schemas.fields(
         **dict.fromkeys(("prompt_ids", "response_ids"), _IDS),
         "tokens": schemas.list_of(schemas.list_of(schemas.text(), MOST_TOKENS), MOST_ITEMS),
     },
-    {"recorded": schemas.table_of(schemas.fields({"axes": _AXES, "dtype": schemas.one_of(*DTYPES)}), 100)},
+    {
+        "marks": _RANGES,
+        "recorded": schemas.table_of(schemas.fields({"axes": _AXES, "dtype": schemas.one_of(*DTYPES)}), 100),
+    },
 )
 _SUMMARY = {
     "key": schemas.hexadecimal(32),
@@ -310,23 +316,20 @@ def _float16_if_it_fits(values: Array) -> Array:
 
 
 def _write_content(folder: Path, recording: Recording) -> None:
-    texts = {name: list(getattr(recording, name)) for name in TEXTS}
-    spans = [[[span.role, span.start, span.end] for span in item] for item in recording.spans]
-    arrays = {"query_start": np.asarray(recording.query_start)}
-    words: dict[str, list[Any]] = {}
-    for table in SMALL:
-        for name, values in getattr(recording, table).items():
-            values = np.asarray(values)
-            if values.dtype.kind in "biuf":
-                arrays[f"{table}/{name}"] = np.ascontiguousarray(values)
-            else:
-                words[f"{table}/{name}"] = values.tolist()
-    content = {"spec": recording.spec.to_dict(), "spans": spans, "words": words, "order": _order(recording), **texts}
+    arrays, words = _small_tables(recording)
     described = {name: _described(name) for name in recording.recorded}
-    if described:
-        content["recorded"] = described
+    content: dict[str, Any] = {
+        "spec": recording.spec.to_dict(),
+        "spans": [[[span.role, span.start, span.end] for span in item] for item in recording.spans],
+        "words": words,
+        "order": _order(recording),
+        **{name: list(getattr(recording, name)) for name in TEXTS},
+    }
+    marks = [[[mark.name, mark.start, mark.end] for mark in item] for item in recording.marks]
+    content |= {"marks": marks} if any(marks) else {}
+    content |= {"recorded": described} if described else {}
     (folder / CONTENT).write_text(canonical_json(content), encoding="utf-8")
-    files: dict[str, dict[str, Array]] = {ARRAYS: arrays}
+    files = {ARRAYS: arrays}
     for schema in tables().values():
         for name, values in getattr(recording, schema.name).items():
             if schema.has_own_files:
@@ -337,8 +340,22 @@ def _write_content(folder: Path, recording: Recording) -> None:
         dtype = described[name]["dtype"]
         kept = text_array(values) if dtype == "text" else np.ascontiguousarray(values, dtype)
         files[FURTHER.format(name=name)] = {"values": kept}
-    for file, content_of_file in files.items():
-        save_file(content_of_file, folder / file)
+    for file, held in files.items():
+        save_file(held, folder / file)
+
+
+def _small_tables(recording: Recording) -> tuple[dict[str, Array], dict[str, list[Any]]]:
+    """The numbers and the words of small tables."""
+    arrays = {"query_start": np.asarray(recording.query_start)}
+    words: dict[str, list[Any]] = {}
+    for table in SMALL:
+        for name, values in getattr(recording, table).items():
+            values = np.asarray(values)
+            if values.dtype.kind in "biuf":
+                arrays[f"{table}/{name}"] = np.ascontiguousarray(values)
+            else:
+                words[f"{table}/{name}"] = values.tolist()
+    return arrays, words
 
 
 def _as_kept(values: Array, schema: ArraySchema) -> Array:
@@ -546,6 +563,7 @@ def _read(folder: Path, key: str, check: _Checker) -> Recording:
         spec=spec,
         key=key,
         spans=[[Span(*span) for span in item] for item in content["spans"]],
+        marks=[[Mark(*mark) for mark in item] for item in content.get("marks", ())],
         query_start=arrays["query_start"],
         recorded=FurtherArrays(folder, content.get("recorded", {}), check),
         **{name: content[name] for name in TEXTS},
@@ -582,7 +600,7 @@ def _check_shapes(recording: Recording, folder: Path) -> None:
     MisfitError: so.
     """
     n = recording.n_items
-    if n < 1 or any(len(getattr(recording, name)) != n for name in (*TEXTS, "spans")):
+    if n < 1 or any(len(getattr(recording, name)) != n for name in (*TEXTS, "spans", "marks")):
         raise MisfitError("its lists have different lengths")
     if len(set(recording.item_ids)) != n:
         raise MisfitError("an item is there twice")
@@ -612,6 +630,11 @@ def _check_item(recording: Recording, place: int) -> None:
         end = span.end
     if end != tokens:
         raise MisfitError(f"the spans of item {place} do not cover its tokens")
+    for mark in recording.marks[place]:
+        is_named = isinstance(mark.name, str) and MARK_NAME.fullmatch(mark.name)
+        is_range = type(mark.start) is int and type(mark.end) is int and 0 <= mark.start < mark.end
+        if not (is_named and is_range and mark.end <= len(recording.prompt_ids[place])):
+            raise MisfitError(f"a mark of item {place} does not fit")
 
 
 def _check_large(recording: Recording, folder: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from iclviz.errors import AnalysisError
 from iclviz.keys import Origin, told_by_sample
 from iclviz.recorders import recorder_of
-from iclviz.spans import Span
+from iclviz.spans import Mark, Span
 from iclviz.spec import RunSpec
 
 Array = NDArray[Any]
@@ -58,6 +58,8 @@ class Recording:
         role are those of `attention` within 2e-3, except that what learned attention sinks take has no token.
     token_attention_last: the same for the last prompt token's row, as of `attention_last`.
     recorded: name -> what further recorders left, which the spec's `record` names; each array is also an attribute.
+    marks: n lists of named token ranges of the prompt: `demonstration:i` all of one, `answer:i` its answer without the
+        blank or line end after it, i from 0; none in recordings that were made before there were any.
     span_lengths: role -> (n,) tokens.
     timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan,
         and under "together" the keys of the runs that were planned together, of which batches were made.
@@ -89,9 +91,14 @@ class Recording:
     token_attention: Mapping[int, Array] = field(default_factory=dict)
     token_attention_last: Mapping[int, Array] = field(default_factory=dict)
     recorded: Mapping[str, Array] = field(default_factory=dict)
+    marks: Sequence[Sequence[Mark]] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        if not self.marks:
+            object.__setattr__(self, "marks", [[] for _ in self.item_ids])
 
     if not TYPE_CHECKING:  # a misspelled attribute of a typed recording stays a mistake
 

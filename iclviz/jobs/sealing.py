@@ -127,6 +127,7 @@ class RunningRun:
             response_ids=response_ids,
             tokens=[prompt.pieces + response.pieces for prompt, response in zip(self.prompts, written, strict=True)],
             spans=spans,
+            marks=[list(prompt.marks) for prompt in self.prompts],
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
             scores=self._scores(Answers(readable, parsed, logprobs)),
