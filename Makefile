@@ -121,6 +121,7 @@ screenshots: dev demo
 
 benchmark: demo
 	@$(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/python -m pip install -q -r benchmarks/requirements.txt
+	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/logit_lens.py
 	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/capture.py $(ARGS)
 
 findings: demo

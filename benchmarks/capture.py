@@ -37,7 +37,8 @@ from iclviz.models.demo import ensure_demo_model
 from iclviz.models.loading import LoadedModel, load
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, render, tokenize
-from iclviz.spec import DEFAULT_POOLINGS, Demonstrations
+from iclviz.recorders import asked
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
 from iclviz.tasks import task
 
 BATCH = 16
@@ -110,8 +111,10 @@ class Bench:
 
     def ours(self, work: Workload, prompts: Sequence[TokenizedPrompt], recording: bool = True) -> float:
         forced = [forced_response(work.new) for _ in prompts]
+        spec = RunSpec("demo", "task", poolings=DEFAULT_POOLINGS)
+        kept = asked([(spec, item) for item in range(len(prompts))]) if recording else {}
         start = time.perf_counter()
-        self.engine.capture(prompts, DEFAULT_POOLINGS, Decoding(work.new, forced=forced), SETTINGS, recording)
+        self.engine.capture(prompts, kept, Decoding(work.new, forced=forced), SETTINGS)
         return time.perf_counter() - start
 
     def five_runs(self, work: Workload) -> float:

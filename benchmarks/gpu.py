@@ -22,7 +22,8 @@ from iclviz.models.loading import LoadedModel, load
 from iclviz.models.locating import locate
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.prompts import TokenizedPrompt, render, tokenize
-from iclviz.spec import DEFAULT_POOLINGS, Demonstrations
+from iclviz.recorders import asked
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
 from iclviz.tasks import task
 
 NEW = 6
@@ -46,7 +47,9 @@ def engine_of(loaded: LoadedModel) -> Engine:
 def record(engine: Engine, prompts: Sequence[TokenizedPrompt], budget: int, recording: bool = True) -> Captured:
     forced = [[5 + step for step in range(NEW)] for _ in prompts]
     settings = PlanSettings(budget, torch.get_num_threads())
-    return engine.capture(prompts, DEFAULT_POOLINGS, Decoding(NEW, forced=forced), settings, recording)
+    spec = RunSpec("model", "task", poolings=DEFAULT_POOLINGS)
+    kept = asked([(spec, item) for item in range(len(prompts))]) if recording else {}
+    return engine.capture(prompts, kept, Decoding(NEW, forced=forced), settings)
 
 
 def timed(engine: Engine, prompts: Sequence[TokenizedPrompt], budget: int, recording: bool) -> float:
@@ -58,11 +61,13 @@ def timed(engine: Engine, prompts: Sequence[TokenizedPrompt], budget: int, recor
 
 def difference(one: Captured, other: Captured) -> tuple[float, float]:
     """The largest of pooled states, relative to the largest state, and of attention mass."""
+    pairs = list(zip(one.taken, other.taken, strict=True))
     states = max(
-        np.abs(one.embeddings[name] - other.embeddings[name]).max() / np.abs(other.embeddings[name]).max()
+        np.abs(a["embeddings"][name] - b["embeddings"][name]).max() / np.abs(b["embeddings"][name]).max()
         for name in DEFAULT_POOLINGS
+        for a, b in pairs
     )
-    return float(states), float(np.abs(one.last_row - other.last_row).max())
+    return float(states), max(float(np.abs(a["attention"][0] - b["attention"][0]).max()) for a, b in pairs)
 
 
 def check(name: str, dtype: str, n_items: int, exact: Captured | None) -> None:

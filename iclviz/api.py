@@ -35,6 +35,7 @@ def run(
     attention_items: tuple[int, ...] = (),
     first_token: FirstToken | None = None,
     template: Mapping[str, Any] | None = None,
+    record: tuple[str, ...] = (),
     *,
     progress: bool | None = None,
 ) -> Recording:
@@ -49,7 +50,7 @@ def run(
     """
     spec = RunSpec(
         model, task, demonstrations or Demonstrations(), n_items, seed, task_options or {}, prompt_style, dtype,
-        max_new_tokens, poolings, model_options or {}, attention_items, first_token, template or {},
+        max_new_tokens, poolings, model_options or {}, attention_items, first_token, template or {}, record,
     )  # fmt: skip
     return run_spec(spec, progress=progress)
 

@@ -70,6 +70,9 @@ def run(
     template: Annotated[
         list[str] | None, typer.Option(help="What the chat template reads, as name=value; repeat for more.")
     ] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")
+    ] = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -90,6 +93,7 @@ def run(
         attention_items=tuple(attention_item or ()),
         first_token=first_token,  # type: ignore[arg-type]
         template=_options(template),
+        record=tuple(record or ()),
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")

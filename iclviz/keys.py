@@ -24,7 +24,7 @@ class Origin:
     task: the identity of the task.
     model: the identity of the model's files.
     by_files: whether the model is told by its files alone, since the spec's name for it is a path on one machine.
-    versions: one number each for the task, the prompts and the capture.
+    versions: one number each for the task, the prompts, the capture, and each further recorder that is asked for.
     """
 
     task: str
@@ -58,7 +58,9 @@ SCHEMA = schemas.fields(
         "task": schemas.text(200, 1),
         "model": schemas.text(200, 1),
         "by_files": schemas.flag,
-        "versions": schemas.fields({name: schemas.whole(0, 2**31) for name in ("task", "prompts", "capture")}),
+        "versions": schemas.fields(
+            {name: schemas.whole(0, 2**31) for name in ("task", "prompts", "capture")}, rest=schemas.whole(0, 2**31)
+        ),
     }
 )
 

@@ -7,6 +7,7 @@
 3. A token belongs to the segment that holds most of its characters by the tokenizer's own offsets. Blanks count where
    a token has nothing else: many tokenizers take the blank before a word into its token, and some all of them. Tokens
    that the tokenizer adds are `special`.
+   A mark has the tokens more than half of whose characters, counted likewise, lie in it.
 4. A prompt's first token takes 30 to 40 % of all attention whatever it says (a sink), so it belongs to no content:
    where the tokenizer adds none, a start token is put before a plain prompt, or a line break where the vocabulary has
    none.
@@ -31,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.errors import ModelError, SpecError
-from iclviz.spans import Role, Segment, Span
+from iclviz.spans import Mark, Role, Segment, Span
 from iclviz.spec import TEMPLATE, FirstToken, PromptStyle, canonical_json, digest
 
 START_TOKENS = ("<|endoftext|>", "<|begin_of_text|>", "<s>", "<bos>")
@@ -135,6 +136,8 @@ class TokenizedPrompt:
     query_start: index of the query's first token.
     candidates: for each candidate the ids of prompt + candidate, tokenised as one text.
     with_ends: whether the candidates' ids include the token that begins what ends an answer.
+    candidate_pieces: for each candidate the text of the first of its tokens that is not the prompt's.
+    marks: named places, in the order of the text; one that no token lies in is left out.
     """
 
     ids: list[int]
@@ -143,6 +146,8 @@ class TokenizedPrompt:
     query_start: int
     candidates: list[list[int]]
     with_ends: bool = False
+    candidate_pieces: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -292,8 +297,8 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
     owners = _with_query(_owners(encoded, whole, rendered.segments), rendered)
     if rendered.has_lead and (owners[1:] >= rendered.query_index).any():
         owners[0] = -1
-    candidates = [_encode(whole + text, tokenizer, rendered.adds_special).ids for text in rendered.candidates]
-    with_ends = any(_begins(*pair) for pair in pairwise(sorted(candidates)))
+    candidates = [_encode(whole + text, tokenizer, rendered.adds_special) for text in rendered.candidates]
+    with_ends = any(_begins(*pair) for pair in pairwise(sorted(candidate.ids for candidate in candidates)))
     if with_ends:
         candidates = [_with_end(whole + text, rendered, tokenizer) for text in rendered.candidates]
     return TokenizedPrompt(
@@ -301,8 +306,10 @@ def tokenize(rendered: RenderedPrompt, tokenizer: Tokenizer) -> TokenizedPrompt:
         pieces=[whole[start:end] for start, end in zip(encoded.starts, encoded.ends, strict=True)],
         spans=_spans(owners, rendered.segments),
         query_start=int(np.flatnonzero(owners >= rendered.query_index)[0]),
-        candidates=candidates,
+        candidates=[candidate.ids for candidate in candidates],
         with_ends=with_ends,
+        candidate_pieces=[_first_own_piece(encoded.ids, one) for one in candidates],
+        marks=_marks(encoded, whole, rendered.segments, int(owners[0] < 0)),
     )
 
 
@@ -311,10 +318,19 @@ def _begins(ids: list[int], other: list[int]) -> bool:
     return len(ids) < len(other) and other[: len(ids)] == ids
 
 
-def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a text and of the first token that holds something of what ends it."""
+def _first_own_piece(prompt_ids: list[int], candidate: "_Encoded") -> str:
+    """The text of the first token of prompt + candidate that is not the prompt's; "" where there is none."""
+    first = next(
+        (i for i, (a, b) in enumerate(zip(prompt_ids, candidate.ids, strict=False)) if a != b), len(prompt_ids)
+    )
+    return candidate.piece(first) if first < len(candidate.ids) else ""
+
+
+def _with_end(text: str, rendered: RenderedPrompt, tokenizer: Tokenizer) -> "_Encoded":
+    """The tokens of a text and the first token that holds something of what ends it."""
     encoded = _encode(text + rendered.ending, tokenizer, rendered.adds_special)
-    return encoded.ids[: int(np.searchsorted(encoded.ends, len(text), side="right")) + 1]
+    n = int(np.searchsorted(encoded.ends, len(text), side="right")) + 1
+    return _Encoded(encoded.text, encoded.ids[:n], encoded.offsets[:n], encoded.ends[:n], encoded.added[:n])
 
 
 def count_tokens(rendered: RenderedPrompt, tokenizer: Tokenizer, followed_by: str = "") -> int:
@@ -328,12 +344,14 @@ class _Encoded:
 
     Attributes
     ----------
+    text: the text.
     ids: T token ids.
     offsets: (T, 2) the characters of each token as the tokenizer says them.
     ends: (T,) where each token's piece ends; pieces are laid end to end.
     added: (T,) whether the tokenizer added the token.
     """
 
+    text: str
     ids: list[int]
     offsets: NDArray[Any]
     ends: NDArray[Any]
@@ -343,6 +361,17 @@ class _Encoded:
     def starts(self) -> NDArray[Any]:
         """(T,) where each token's piece starts."""
         return np.concatenate([[0], self.ends[:-1]]).astype(int)
+
+    @property
+    def characters(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(T,) where each token's own characters start and end; one to which the tokenizer gives none has its piece."""
+        has_own = self.offsets[:, :1] < self.offsets[:, 1:]
+        start, end = np.where(has_own, self.offsets, np.stack([self.starts, self.ends], axis=1)).T
+        return start, end
+
+    def piece(self, token: int) -> str:
+        """The text of a token."""
+        return self.text[self.starts[token] : self.ends[token]]
 
 
 def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> _Encoded:
@@ -359,7 +388,7 @@ def _encode(text: str, tokenizer: Tokenizer, adds_special: bool) -> _Encoded:
         raise SpecError("A prompt without text cannot be run.", "Give every item a query.")
     ends = np.maximum.accumulate(np.where(added, 0, offsets[:, 1])[:keep])
     ends[-1] = len(text)
-    return _Encoded(list(encoding["input_ids"][:keep]), offsets[:keep], ends, added[:keep])
+    return _Encoded(text, list(encoding["input_ids"][:keep]), offsets[:keep], ends, added[:keep])
 
 
 def _owners(encoded: _Encoded, text: str, segments: tuple[Segment, ...]) -> NDArray[Any]:
@@ -367,10 +396,8 @@ def _owners(encoded: _Encoded, text: str, segments: tuple[Segment, ...]) -> NDAr
     later one of two that hold equally many; -1 for tokens that were added.
     """
     borders = np.cumsum([0, *(len(segment.text) for segment in segments)])
-    # A token to which the tokenizer gives no character has those of its piece.
-    has_own = encoded.offsets[:, :1] < encoded.offsets[:, 1:]
-    start, end = np.where(has_own, encoded.offsets, np.stack([encoded.starts, encoded.ends], axis=1)).T
-    counted = np.concatenate([[0], np.cumsum([not character.isspace() for character in text])])
+    start, end = encoded.characters
+    counted = _counted(text)
     all_blank = counted[end] == counted[start]
     last = np.searchsorted(borders[1:], np.maximum(end - 1, 0), side="right")
     first = np.where(end > start, np.searchsorted(borders[1:], start, side="right"), last)
@@ -381,6 +408,40 @@ def _owners(encoded: _Encoded, text: str, segments: tuple[Segment, ...]) -> NDAr
         overlap = np.diff(cuts if all_blank[token] else counted[cuts])
         owners[token] = touched[np.flatnonzero(overlap == overlap.max())[-1]]
     return np.where(encoded.added, -1, owners)
+
+
+def _counted(text: str) -> NDArray[Any]:
+    """(characters + 1,) how many characters before each place are no blanks."""
+    return np.concatenate([[0], np.cumsum([not character.isspace() for character in text])])
+
+
+def _marks(encoded: _Encoded, text: str, segments: tuple[Segment, ...], first: int) -> list[Mark]:
+    """The tokens of each mark; first: the first token that can be content."""
+    begins = np.cumsum([0, *(len(segment.text) for segment in segments)])
+    placed = [
+        (mark.name, int(begin) + mark.start, int(begin) + mark.end)
+        for begin, segment in zip(begins, segments, strict=False)
+        for mark in segment.marks
+    ]
+    if not placed:
+        return []
+    counted, (start, end) = _counted(text), encoded.characters
+    found = []
+    for name, low, high in placed:
+        # Tokens are laid end to end: those that touch the mark lie between these, give or take one whose own
+        # characters begin or end elsewhere than its piece.
+        touching = slice(
+            max(first, int(np.searchsorted(encoded.ends, low)) - 1), int(np.searchsorted(encoded.starts, high)) + 2
+        )
+        a, b = start[touching], end[touching]
+        inside = np.clip(a, low, high), np.clip(b, low, high)
+        is_blank = counted[b] == counted[a]
+        within = np.where(is_blank, inside[1] - inside[0], counted[inside[1]] - counted[inside[0]])
+        whole = np.where(is_blank, b - a, counted[b] - counted[a])
+        own = np.flatnonzero((2 * within > whole) & ~encoded.added[touching]) + touching.start
+        if len(own):
+            found.append(Mark(name, int(own[0]), int(own[-1]) + 1))
+    return found
 
 
 def _with_query(owners: NDArray[Any], rendered: RenderedPrompt) -> NDArray[Any]:

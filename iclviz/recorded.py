@@ -4,12 +4,12 @@ recording.json                   spec, texts, tokens, spans, tables of words
 arrays.safetensors               tables of numbers
 embeddings.<pooling>.safetensors
 tokens.safetensors               where attention is kept token by token
+recorded.<array>.safetensors     of each array that further recorders left
 run.json                         timings, environment, origin and summary, outside the bytes that two runs share
 manifest.json                    format number and checksums of the others, written last
 """
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +29,22 @@ from iclviz.errors import SpecError, StoreError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.keys import SCHEMA as ORIGIN_SCHEMA
 from iclviz.keys import Origin, key_of, told_by_sample
+from iclviz.recorders import (
+    ARRAYS,
+    DTYPES,
+    NAME,
+    TABLES,
+    ArraySchema,
+    recorder_of,
+    schema_of,
+    tables,
+    text_array,
+    texts_of,
+)
 from iclviz.recording import Recording
 from iclviz.schemas import MisfitError
-from iclviz.spans import ROLES, Span
-from iclviz.spec import MOST_ITEMS, POOLINGS, RunSpec, canonical_json
+from iclviz.spans import ROLES, Mark, Span
+from iclviz.spec import MOST_ITEMS, RunSpec, canonical_json
 from iclviz.whereabouts import without_folder
 
 Array = NDArray[Any]
@@ -40,20 +52,37 @@ K = TypeVar("K", bound=str | int)
 
 FORMAT = Format("recording", (unchanged,))
 TEXTS = ("item_ids", "prompts", "responses", "answers", "parsed", "prompt_ids", "response_ids", "tokens")
-LARGE = ("attention", "attention_last")
-"""Tables that are read when they are asked for."""
+SMALL = ("labels", "scores", "groups", "covariates", "factors", "hypotheses", "span_lengths")
+LARGE = tuple(schema.name for schema in tables().values() if schema.file == ARRAYS)
+"""Recorders' tables that lie beside small ones, and are read when they are asked for."""
 
-TABLES = ("labels", "scores", "groups", "covariates", "factors", "hypotheses", "span_lengths", *LARGE)
+NAMED = tuple(schema.name for schema in tables().values() if schema.by in TABLES)
+"""Recorders' tables whose names stand in the content; those of tables by item follow from the spec."""
+
 LATER = ("factors",)
-"""Tables that older recordings do not have."""
+"""Small tables that older recordings do not have."""
 
-CONTENT, ARRAYS, RUN, MANIFEST = "recording.json", "arrays.safetensors", "run.json", "manifest.json"
-TOKEN_TABLES = ("token_attention", "token_attention_last")
-TOKENS = "tokens.safetensors"
-FILES = re.compile(
-    r"(recording|run|manifest|annotation)\.json|(arrays|tokens)\.safetensors|embeddings\.\w+\.safetensors"
-)
+CONTENT, RUN, MANIFEST = "recording.json", "run.json", "manifest.json"
+FURTHER = "recorded.{name}.safetensors"
+"""The file of a further recorder's array, which is called `values` in it."""
+
+
+def _pattern(file: str) -> str:
+    return re.escape(file).replace(re.escape("{name}"), r"\w+")
+
+
+_FILES = sorted({_pattern(schema.file) for schema in tables().values()})
+FILES = re.compile("|".join([r"(recording|run|manifest|annotation)\.json", *_FILES, _pattern(FURTHER)]), re.ASCII)
 """The names that a recording's files may have; whatever else an imported folder holds is left out."""
+KINDS = {"bool": "BOOL", "text": "U8"} | {
+    f"{kind}{bits}": f"{letter}{bits}"
+    for kind, letter in (("float", "F"), ("int", "I"), ("uint", "U"))
+    for bits in (8, 16, 32, 64)
+}
+"""dtype of an array -> what the header of its file calls it."""
+
+MARK_NAME = re.compile(r"[a-z_]{1,64}(:[0-9]{1,9})?", re.ASCII)
+NEVER_EMPTY = ("item", "layer", "block", "head", "width")
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 MOST_BYTES = {CONTENT: 2**32, RUN: 2**22, MANIFEST: 2**20}
 MOST_LAYERS, MOST_TOKENS, MOST_ID, LAST_SECOND = 10_000, 2**24, 2**31, 4_000_000_000
@@ -61,20 +90,27 @@ MOST_LAYERS, MOST_TOKENS, MOST_ID, LAST_SECOND = 10_000, 2**24, 2**31, 4_000_000
 _TEXTS = schemas.list_of(schemas.text(), MOST_ITEMS)
 _IDS = schemas.list_of(schemas.list_of(schemas.whole(0, MOST_ID), MOST_TOKENS), MOST_ITEMS)
 _NAMES = schemas.list_of(schemas.text(1000), 1000)
+_RANGES = schemas.list_of(schemas.list_of(schemas.list_of(schemas.plain(0), 3, 3), MOST_TOKENS), MOST_ITEMS)
+_AXES = schemas.list_of(schemas.text(64, 1), 8, 1)
+_DESCRIBED = schemas.table_of(schemas.fields({"axes": _AXES, "dtype": schemas.one_of(*DTYPES)}), 100)
 SPEC_SCHEMA = schemas.table_of(schemas.plain(), 50)
 CONTENT_SCHEMA = schemas.fields(
     {
         "spec": SPEC_SCHEMA,
-        "spans": schemas.list_of(schemas.list_of(schemas.list_of(schemas.plain(0), 3, 3), MOST_TOKENS), MOST_ITEMS),
+        "spans": _RANGES,
         "words": schemas.table_of(schemas.list_of(schemas.plain(0), MOST_ITEMS)),
         "order": schemas.fields(
-            {name: _NAMES for name in (*TABLES, "embeddings") if name not in LATER}, dict.fromkeys(LATER, _NAMES)
+            {name: _NAMES for name in (*SMALL, *NAMED) if name not in LATER}, dict.fromkeys(LATER, _NAMES)
         ),
         **dict.fromkeys(("item_ids", "prompts", "responses", "answers"), _TEXTS),
         "parsed": schemas.list_of(schemas.maybe(schemas.text()), MOST_ITEMS),
         **dict.fromkeys(("prompt_ids", "response_ids"), _IDS),
         "tokens": schemas.list_of(schemas.list_of(schemas.text(), MOST_TOKENS), MOST_ITEMS),
-    }
+    },
+    {
+        "marks": _RANGES,
+        "recorded": schemas.table_of(schemas.fields({"axes": _AXES, "dtype": schemas.one_of(*DTYPES)}), 100),
+    },
 )
 _SUMMARY = {
     "key": schemas.hexadecimal(32),
@@ -151,14 +187,10 @@ def _named(spec: RunSpec) -> RunSpec:
 
 
 class StoredArrays(Mapping[str, Array]):
-    """Arrays that lie in one file each, read when asked for.
-
-    `rows(name, layer)` reads a single layer, so a large recording is never held whole.
-    """
+    """Arrays that lie in one file each, read when asked for."""
 
     def __init__(self, files: Mapping[str, Path], check: Any) -> None:
-        self._files = dict(files)
-        self._check = check
+        self._files, self._check = dict(files), check
 
     def __getitem__(self, name: str) -> Array:
         path = self._files[name]
@@ -166,17 +198,46 @@ class StoredArrays(Mapping[str, Array]):
         return load_file(path)["values"]  # type: ignore[no-any-return]
 
     def layer(self, name: str, layer: int) -> Array:
-        """(n, d) of one layer of a pooling."""
+        """(n, d) of one layer of a pooling, read without the others, so a large recording is never held whole."""
         path = self._files[name]
         self._check(path)
         with safe_open(path, framework="numpy") as file:
             return np.asarray(file.get_slice("values")[:, layer])
+
+    def __contains__(self, name: object) -> bool:  # without reading it
+        return name in self._files
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+class FurtherArrays(StoredArrays):
+    """What further recorders left, which need not be known here: what each array is stands beside it.
+
+    Attributes
+    ----------
+    schemas: name -> axes and dtype.
+    """
+
+    def __init__(self, folder: Path, described: Mapping[str, Any], check: Any) -> None:
+        """described: as a recording's content has it.
+
+        Raises
+        ------
+        MisfitError: a name that no file may have.
+        """
+        for name in described:
+            if not NAME.fullmatch(name):
+                raise MisfitError(f"the array {name[:64]!r} has no plain name")
+        self.schemas = {name: ArraySchema(name, tuple(one["axes"]), one["dtype"]) for name, one in described.items()}
+        super().__init__({name: folder / FURTHER.format(name=name) for name in described}, check)
+
+    def __getitem__(self, name: str) -> Array:
+        values = super().__getitem__(name)
+        return texts_of(values) if self.schemas[name].dtype == "text" else values
 
 
 class StoredTable(Mapping[K, Array]):
@@ -191,6 +252,9 @@ class StoredTable(Mapping[K, Array]):
         self._check(self._path)
         with safe_open(self._path, framework="numpy") as file:
             return np.asarray(file.get_tensor(f"{self._table}/{name}"))
+
+    def __contains__(self, name: object) -> bool:  # without reading it
+        return name in self._names
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._names)
@@ -258,30 +322,65 @@ def _float16_if_it_fits(values: Array) -> Array:
 
 
 def _write_content(folder: Path, recording: Recording) -> None:
-    texts = {name: list(getattr(recording, name)) for name in TEXTS}
-    spans = [[[span.role, span.start, span.end] for span in item] for item in recording.spans]
+    arrays, words = _small_tables(recording)
+    described = {name: _described(name) for name in recording.recorded}
+    content: dict[str, Any] = {
+        "spec": recording.spec.to_dict(),
+        "spans": [[[span.role, span.start, span.end] for span in item] for item in recording.spans],
+        "words": words,
+        "order": _order(recording),
+        **{name: list(getattr(recording, name)) for name in TEXTS},
+    }
+    marks = [[[mark.name, mark.start, mark.end] for mark in item] for item in recording.marks]
+    content |= {"marks": marks} if any(marks) else {}
+    content |= {"recorded": described} if described else {}
+    (folder / CONTENT).write_text(canonical_json(content), encoding="utf-8")
+    files = {ARRAYS: arrays}
+    for schema in tables().values():
+        for name, values in getattr(recording, schema.name).items():
+            if schema.has_own_files:
+                files[schema.file.format(name=name)] = {"values": _as_kept(values, schema)}
+            else:
+                files.setdefault(schema.file, {})[f"{schema.name}/{name}"] = _as_kept(values, schema)
+    for name, values in recording.recorded.items():
+        dtype = described[name]["dtype"]
+        kept = text_array(values) if dtype == "text" else np.ascontiguousarray(values, dtype)
+        files[FURTHER.format(name=name)] = {"values": kept}
+    for file, held in files.items():
+        save_file(held, folder / file)
+
+
+def _small_tables(recording: Recording) -> tuple[dict[str, Array], dict[str, list[Any]]]:
+    """The numbers and the words of small tables."""
     arrays = {"query_start": np.asarray(recording.query_start)}
     words: dict[str, list[Any]] = {}
-    for table in TABLES:
+    for table in SMALL:
         for name, values in getattr(recording, table).items():
             values = np.asarray(values)
             if values.dtype.kind in "biuf":
                 arrays[f"{table}/{name}"] = np.ascontiguousarray(values)
             else:
                 words[f"{table}/{name}"] = values.tolist()
-    content = {"spec": recording.spec.to_dict(), "spans": spans, "words": words, "order": _order(recording), **texts}
-    (folder / CONTENT).write_text(canonical_json(content), encoding="utf-8")
-    save_file(arrays, folder / ARRAYS)
-    for pooling, values in recording.embeddings.items():
-        save_file({"values": _float16_if_it_fits(values)}, folder / f"embeddings.{pooling}.safetensors")
-    tokens = {f"{table}/{place}": one for table in TOKEN_TABLES for place, one in getattr(recording, table).items()}
-    if tokens:
-        save_file({name: np.ascontiguousarray(one, np.float16) for name, one in tokens.items()}, folder / TOKENS)
+    return arrays, words
+
+
+def _as_kept(values: Array, schema: ArraySchema) -> Array:
+    """A table's array in the dtype of its schema; one that its numbers do not fit is float32."""
+    if schema.dtype == "float16" and schema.has_own_files:
+        return _float16_if_it_fits(values)
+    return np.ascontiguousarray(values, schema.dtype)
+
+
+def _described(name: str) -> dict[str, Any]:
+    """The axes and the dtype of a further recorder's array."""
+    schema = schema_of(name)
+    assert schema is not None  # it was just recorded
+    return {"axes": list(schema.axes), "dtype": schema.dtype}
 
 
 def _order(recording: Recording) -> dict[str, list[str]]:
     """The order of each table's names, which safetensors does not keep."""
-    order = {table: list(getattr(recording, table)) for table in (*TABLES, "embeddings")}
+    order = {table: list(getattr(recording, table)) for table in (*SMALL, *NAMED)}
     return {table: names for table, names in order.items() if names or table not in LATER}
 
 
@@ -402,14 +501,18 @@ def check_lazy(recording: Recording) -> None:
     ------
     StoreError, MisfitError: it has other bytes than were written, or another shape than its item.
     """
-    for table in ("embeddings", *LARGE):
-        for name in getattr(recording, table):
-            getattr(recording, table)[name]
-    for table in TOKEN_TABLES:
-        for place, values in getattr(recording, table).items():
-            n_heads = next(iter(recording.attention.values())).shape[2]
-            if values.shape != (recording.n_layers, n_heads, len(recording.tokens[place])):
-                raise MisfitError(f"{table} of item {place} has the shape {values.shape}")
+    for schema in tables().values():
+        for place, values in getattr(recording, schema.name).items():
+            sizes = _item_sizes(recording, place) if schema.by == "item" else {}
+            if sizes and values.shape != tuple(sizes[axis] for axis in schema.axes):
+                raise MisfitError(f"{schema.name} of item {place} has the shape {values.shape}")
+    for name in recording.recorded:
+        recording.recorded[name]
+
+
+def _item_sizes(recording: Recording, place: int) -> dict[str, int]:
+    n_heads = next(iter(recording.attention.values())).shape[2]
+    return {"block": recording.n_layers, "head": n_heads, "token": len(recording.tokens[place])}
 
 
 def check_whole(folder: Path, key: str) -> Recording:
@@ -463,28 +566,43 @@ def _read(folder: Path, key: str, check: _Checker) -> Recording:
     CONTENT_SCHEMA(content)
     arrays = {name: np.asarray(values) for name, values in content["words"].items()}
     with safe_open(folder / ARRAYS, framework="numpy") as file:
-        small = [name for name in file.keys() if not name.startswith(LARGE)]  # noqa: SIM118 - it is no mapping
-        arrays |= {name: file.get_tensor(name) for name in small}
+        names = [name for name in file.keys() if not name.startswith(LARGE)]  # noqa: SIM118 - it is no mapping
+        arrays |= {name: file.get_tensor(name) for name in names}
     order = {**dict.fromkeys(LATER, ()), **content["order"]}
-    tables: dict[str, Any] = {table: StoredTable(folder / ARRAYS, table, order[table], check) for table in LARGE}
-    tables |= {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in TABLES[: -len(LARGE)]}
-    if not set(order["embeddings"]) <= set(POOLINGS):  # they are names of files
-        raise MisfitError("an unknown pooling")
-    files = {pooling: folder / f"embeddings.{pooling}.safetensors" for pooling in order["embeddings"]}
+    small: dict[str, Any] = {table: {name: arrays[f"{table}/{name}"] for name in order[table]} for table in SMALL}
     spec = RunSpec.from_dict(content["spec"])
-    tables |= {table: StoredTable(folder / TOKENS, table, spec.attention_items, check) for table in TOKEN_TABLES}
+    taken: dict[str, Any] = {name: _table(folder, schema, order, spec, check) for name, schema in tables().items()}
     return Recording(
         spec=spec,
         key=key,
         spans=[[Span(*span) for span in item] for item in content["spans"]],
+        marks=[[Mark(*mark) for mark in item] for item in content.get("marks", ())],
         query_start=arrays["query_start"],
-        embeddings=StoredArrays(files, check),
+        recorded=FurtherArrays(folder, content.get("recorded", {}), check),
         **{name: content[name] for name in TEXTS},
         timing=run["timing"],
         environment=run["environment"],
         origin=_origin_of(run),
-        **tables,
+        **small,
+        **taken,
     )
+
+
+def _table(
+    folder: Path, schema: ArraySchema, order: Mapping[str, Sequence[str]], spec: RunSpec, check: _Checker
+) -> Mapping[Any, Array]:
+    """A recorder's table, read when it is asked for."""
+    names: Sequence[Any] = order[schema.name] if schema.name in NAMED else _names_of(schema, spec)
+    if not set(names) <= set(TABLES.get(str(schema.by), names)):  # they may be names of files
+        raise MisfitError(f"an unknown {schema.by}")
+    if schema.has_own_files:
+        return StoredArrays({name: folder / schema.file.format(name=name) for name in names}, check)
+    return StoredTable(folder / schema.file, schema.name, names, check)
+
+
+def _names_of(schema: ArraySchema, spec: RunSpec) -> Sequence[Any]:
+    recorder = recorder_of(schema.name)
+    return recorder.names(spec) if recorder else ()
 
 
 def _check_shapes(recording: Recording, folder: Path) -> None:
@@ -495,7 +613,7 @@ def _check_shapes(recording: Recording, folder: Path) -> None:
     MisfitError: so.
     """
     n = recording.n_items
-    if n < 1 or any(len(getattr(recording, name)) != n for name in (*TEXTS, "spans")):
+    if n < 1 or any(len(getattr(recording, name)) != n for name in (*TEXTS, "spans", "marks")):
         raise MisfitError("its lists have different lengths")
     if len(set(recording.item_ids)) != n:
         raise MisfitError("an item is there twice")
@@ -505,7 +623,7 @@ def _check_shapes(recording: Recording, folder: Path) -> None:
     longest = [len(ids) for ids in recording.prompt_ids]
     if starts.shape != (n,) or starts.dtype.kind not in "iu" or np.any((starts < 0) | (starts > longest)):
         raise MisfitError("a query begins outside its prompt")
-    for table in TABLES[: -len(LARGE)]:
+    for table in SMALL:
         shape = (n, n) if table == "hypotheses" else (n,)
         kinds = "biuf" if table in ("scores", "covariates", "hypotheses", "span_lengths") else "biufUO"
         for name, values in getattr(recording, table).items():
@@ -525,25 +643,49 @@ def _check_item(recording: Recording, place: int) -> None:
         end = span.end
     if end != tokens:
         raise MisfitError(f"the spans of item {place} do not cover its tokens")
+    for mark in recording.marks[place]:
+        is_named = isinstance(mark.name, str) and MARK_NAME.fullmatch(mark.name)
+        is_range = type(mark.start) is int and type(mark.end) is int and 0 <= mark.start < mark.end
+        if not (is_named and is_range and mark.end <= len(recording.prompt_ids[place])):
+            raise MisfitError(f"a mark of item {place} does not fit")
 
 
 def _check_large(recording: Recording, folder: Path) -> None:
     """The shapes of the arrays that are left on disk, which their files' headers tell."""
-    n = recording.n_items
-    shapes = {name: shape for name, shape in _shapes(folder / ARRAYS) if name.startswith(LARGE)}
-    named = {f"{table}/{role}" for table in LARGE for role in getattr(recording, table)}
-    if not recording.attention or not {name.partition("/")[2] for name in named} <= set(ROLES) or named != set(shapes):
-        raise MisfitError("its attention is not that of its roles")
-    (first, *others) = set(shapes.values()) or {()}
-    if others or len(first) != 3 or first[0] != n or not 1 <= first[1] <= MOST_LAYERS or first[2] < 1:
-        raise MisfitError("its attention has another shape than its items")
-    for pooling in recording.embeddings:
-        sizes = dict(_shapes(folder / f"embeddings.{pooling}.safetensors"))
-        shape = sizes.get("values", ())
-        if len(shape) != 3 or shape[:2] != (n, first[1] + 1) or math.prod(shape) == 0:
-            raise MisfitError(f"the embeddings {pooling} have the shape {shape}")
+    sizes = {"item": recording.n_items}
+    headers = {file: _headers(folder / file) for file in {one.file for one in tables().values() if one.by == "role"}}
+    for schema in (one for one in tables().values() if one.by == "role"):
+        found = {name: one for name, one in headers[schema.file].items() if name.startswith(f"{schema.name}/")}
+        named = {f"{schema.name}/{role}" for role in getattr(recording, schema.name)}
+        if not found or named != set(found):
+            raise MisfitError(f"its {schema.name} is not that of its roles")
+        for name, (shape, _) in found.items():
+            _check_sizes(name, schema.axes, shape, sizes)
+    for schema in (one for one in tables().values() if one.has_own_files):
+        for name in getattr(recording, schema.name):
+            shape, _ = _headers(folder / schema.file.format(name=name)).get("values", ((), ""))
+            _check_sizes(f"{schema.name}/{name}", schema.axes, shape, sizes)
+    assert isinstance(recording.recorded, FurtherArrays)
+    for name, schema in recording.recorded.schemas.items():
+        shape, dtype = _headers(folder / FURTHER.format(name=name)).get("values", ((), ""))
+        if dtype != KINDS[schema.dtype]:
+            raise MisfitError(f"{name} has the type {dtype}")
+        _check_sizes(name, schema.axes, shape[:-1] if schema.dtype == "text" else shape, sizes)
 
 
-def _shapes(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+def _check_sizes(name: str, axes: Sequence[str], shape: Sequence[int], sizes: dict[str, int]) -> None:
+    """Refuse a shape that does not fit what is known of the axes' sizes, to which it adds what it tells of others."""
+    fits = len(shape) == len(axes)
+    for axis, size in zip(axes, shape, strict=False):
+        fits = fits and size == sizes.setdefault(axis, size) and (size > 0 or axis not in NEVER_EMPTY)
+    if not fits or not sizes.get("block", 1) <= MOST_LAYERS:
+        raise MisfitError(f"{name} has the shape {tuple(shape)}")
+    if "block" in axes:
+        sizes.setdefault("layer", sizes["block"] + 1)
+
+
+def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Name -> shape and type of each array of a file."""
     with safe_open(path, framework="numpy") as file:
-        return [(name, tuple(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()}

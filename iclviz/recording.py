@@ -6,15 +6,26 @@ Letters of the shapes: n items, L blocks, H query heads, d model width, T tokens
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from iclviz.errors import AnalysisError
 from iclviz.keys import Origin, told_by_sample
-from iclviz.spans import Span
+from iclviz.recorders import recorder_of
+from iclviz.spans import Mark, Span
 from iclviz.spec import RunSpec
 
 Array = NDArray[Any]
+
+
+class NotRecordedError(AnalysisError, AttributeError):
+    """A recording does not have an array; says how to record it."""
+
+    def __init__(self, name: str) -> None:
+        recorder = None if name.startswith("_") else recorder_of(name)
+        remedy = f'Record it with record=("{recorder.name}",).' if recorder and recorder.is_optional else ""
+        super().__init__(f"This recording has no {name}.", remedy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,9 @@ class Recording:
         tokens, of the spec's `attention_items`; 0 where no row could look. Kept in float16: sums over the tokens of a
         role are those of `attention` within 2e-3, except that what learned attention sinks take has no token.
     token_attention_last: the same for the last prompt token's row, as of `attention_last`.
+    recorded: name -> what further recorders left, which the spec's `record` names; each array is also an attribute.
+    marks: n lists of named token ranges of the prompt: `demonstration:i` all of one, `answer:i` its answer without the
+        blank or line end after it, i from 0; none in recordings that were made before there were any.
     span_lengths: role -> (n,) tokens.
     timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan,
         and under "together" the keys of the runs that were planned together, of which batches were made.
@@ -76,9 +90,39 @@ class Recording:
     factors: Mapping[str, Array] = field(default_factory=dict)
     token_attention: Mapping[int, Array] = field(default_factory=dict)
     token_attention_last: Mapping[int, Array] = field(default_factory=dict)
+    recorded: Mapping[str, Array] = field(default_factory=dict)
+    marks: Sequence[Sequence[Mark]] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        if not self.marks:
+            object.__setattr__(self, "marks", [[] for _ in self.item_ids])
+
+    if not TYPE_CHECKING:  # a misspelled attribute of a typed recording stays a mistake
+
+        def __getattr__(self, name: str) -> Array:
+            """A further recorder's array.
+
+            Raises
+            ------
+            NotRecordedError: this recording does not have it.
+            """
+            if name in (found := self.__dict__.get("recorded", {})):
+                return found[name]
+            raise NotRecordedError(name)
+
+    def array(self, name: str) -> Array:
+        """A further recorder's array.
+
+        Raises
+        ------
+        NotRecordedError: this recording does not have it.
+        """
+        if name not in self.recorded:
+            raise NotRecordedError(name)
+        return self.recorded[name]
 
     @property
     def n_items(self) -> int:

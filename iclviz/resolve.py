@@ -19,6 +19,7 @@ from iclviz.models.options import check_options, check_trust
 from iclviz.models.seen import FoundModel, candidates, remember, the_model
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.prompts import Prompt, RenderedPrompt, TokenizedPrompt, Tokenizer, render, tokenize
+from iclviz.recorders import check_record, optional
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, RunSpec
 from iclviz.store import Store
 from iclviz.tasks import Task, TaskData, task
@@ -59,11 +60,12 @@ def resolve(
 
     Raises
     ------
-    SpecError: an unknown task, demonstration kind or option, or a value that does not fit.
+    SpecError: an unknown task, demonstration kind, option or recorder, or a value that does not fit.
     TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
     memo = Store().memo if memo is None else memo
+    check_record(spec.record)
     of = task(spec.task)
     spec = spec.with_(demonstrations=of.check_demonstrations(spec.demonstrations))
     if key is None:
@@ -94,6 +96,7 @@ def _of_model(spec: RunSpec, of: Task, model: FoundModel) -> Resolved:
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
     numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
+    numbers |= {f"record.{name}": optional()[name].version for name in spec.record}
     origin = Origin(of.identity, model.identity, model.by_files, numbers)
     return Resolved(full, key_of(full, origin), of, located, origin)
 

@@ -203,6 +203,7 @@ class RunSpec(Told):
         which are as they are.
     template: what the chat template reads besides the message, such as `enable_thinking`, `tools` or `date_string`, and
         as `date` the day that it takes for today; those left out take the defaults of `TEMPLATE`.
+    record: names of optional recorders, whose arrays are kept too.
 
     Raises
     ------
@@ -229,6 +230,7 @@ class RunSpec(Told):
     template: Mapping[str, Any] = field(
         default_factory=dict, metadata=changes("tokens", "what the chat template reads", later=True)
     )
+    record: tuple[str, ...] = field(default=(), metadata=changes("kept", "what else is recorded", later=True))
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -247,6 +249,7 @@ class RunSpec(Told):
         if self.poolings is not None:
             object.__setattr__(self, "poolings", _poolings(self.poolings))
         object.__setattr__(self, "attention_items", _attention_items(self.attention_items, self.n_items))
+        object.__setattr__(self, "record", _record(self.record))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
         self._check_choice("first_token", get_args(FirstToken))
@@ -354,6 +357,15 @@ def _poolings(value: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or name not in POOLINGS:
             raise unknown(SpecError, "pooling", name, list(POOLINGS))
     return tuple(name for name in POOLINGS if name in asked)
+
+
+def _record(value: Any) -> tuple[str, ...]:
+    """The names, each once and in alphabetical order; which recorders there are is not known here."""
+    given = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    for name in given:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise SpecError(f"record = {name!r} is no recorder's name.", 'Give names such as record=("trajectory",).')
+    return tuple(sorted({_text("A recorder's name", name) for name in given}))
 
 
 def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -8,7 +9,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 
 from iclviz.errors import ModelError
 from iclviz.prompts import Prompt, ResponseReader, render, tokenize, tokens_until, turn_end_tokens
-from iclviz.spans import ROLES, Segment
+from iclviz.spans import ROLES, Segment, TextMark
 from tests.conftest import byte_level_tokenizer, corpus
 
 TEMPLATE = (
@@ -386,3 +387,41 @@ def test_a_query_begins_with_its_first_word_whatever_becomes_of_the_blanks_befor
     between = [rendered.text[start:end].strip() for start, end in offsets[tokenized.query_start : first]]
     assert tokenized.query_start <= first
     assert not any(between)
+
+
+def test_a_mark_has_the_tokens_that_lie_mostly_in_it(tokenizer):
+    text = "x = 12, y = 30\n"
+    inside = (TextMark("demonstration:0", 0, len(text)), TextMark("answer:0", 12, 14), TextMark("odd", 3, 5))
+    shown = Prompt((Segment("relevant", text, inside),), (Segment("question", "x = 3, y ="),))
+    for style_tokenizer in (None, tokenizer):
+        tokenized = tokenize(render(shown, "plain", style_tokenizer), tokenizer)
+        found = {mark.name: "".join(tokenized.pieces[mark.start : mark.end]) for mark in tokenized.marks}
+        assert found["demonstration:0"] == text
+        assert found["answer:0"].strip() == "30"
+
+
+@pytest.mark.parametrize(("end", "is_there"), [(3, False), (4, True)])
+def test_a_token_is_in_a_mark_that_holds_more_than_half_of_it(tokenizer, end, is_there):
+    assert len(tokenizer(" What")["input_ids"]) == 1
+    part = TextMark("answer:0", 1, end)
+    shown = Prompt((Segment("demonstration", " What.", (part,)),), (Segment("question", " Q:"),))
+    assert bool(tokenize(render(shown, "plain"), tokenizer).marks) is is_there
+
+
+def test_marks_change_no_token_and_no_span(tokenizer):
+    context = (Segment("demonstration", "Mary is reading.\n\n"),)
+    plain = Prompt(context, (Segment("question", "Q: What?"),))
+    marked = Prompt((replace(context[0], marks=(TextMark("answer:0", 8, 15),)),), plain.query)
+    one, other = (tokenize(render(prompt, "plain", tokenizer), tokenizer) for prompt in (plain, marked))
+    assert replace(other, marks=[]) == one
+    assert [mark.name for mark in other.marks] == ["answer:0"]
+
+
+def test_the_first_token_is_in_no_mark_where_it_is_kept_apart(tokenizer):
+    text = "Mary is reading."
+    shown = Prompt(
+        (Segment("demonstration", text, (TextMark("demonstration:0", 0, len(text)),)),), (Segment("question", "?"),)
+    )
+    tokenized = tokenize(render(shown, "plain", tokenizer), tokenizer)
+    assert tokenized.spans[0].role == "special"
+    assert tokenized.marks[0].start == 1

@@ -11,10 +11,9 @@ import pytest
 
 from iclviz.errors import StoreError
 from iclviz.keys import Origin, key_of
-from iclviz.recorded import TOKEN_TABLES
 from iclviz.recording import Recording
 from iclviz.rows import DamagedName, DamagedRowError
-from iclviz.spans import Span
+from iclviz.spans import Mark, Span
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
 from tests.storage.memory import MemoryStorage
@@ -29,6 +28,8 @@ def origin(model="a model"):
 
 KEY = key_of(SPEC, origin())
 OTHER = key_of(SPEC, origin("another model"))
+TOKEN_TABLES = ("token_attention", "token_attention_last")
+
 WITH_TOKENS = SPEC.with_(attention_items=(1,))
 TOKENS_KEY = key_of(WITH_TOKENS, origin())
 
@@ -88,6 +89,27 @@ def test_a_recording_comes_back_as_it_was_saved(store):
             assert getattr(back, table)[name].dtype.kind == values.dtype.kind
     np.testing.assert_allclose(back.embeddings["mean"], saved.embeddings["mean"], rtol=1e-3)
     assert back.embeddings["mean"].dtype == np.float16
+
+
+def test_marks_come_back_as_they_were_saved(store):
+    marks = [[Mark("demonstration:0", 0, 2), Mark("answer:0", 1, 2)], []]
+    store.save(recording(marks=marks), "log_accuracy")
+    assert store.load(KEY).marks == marks
+
+
+def test_a_recording_without_marks_has_none_of_any_item(store):
+    store.save(recording(), "log_accuracy")
+    assert "marks" not in json.loads((store.place(KEY) / "recording.json").read_text())
+    assert store.load(KEY).marks == [[], []]
+
+
+@pytest.mark.parametrize(
+    "mark", [("answer:0", 0, 3), ("answer:0", 1, 1), ("answer:0", -1, 1), ("../x", 0, 1), ("a" * 99, 0, 1), (3, 0, 1)]
+)
+def test_a_mark_that_does_not_fit_its_prompt_is_refused(store, mark):
+    store.save(recording(marks=[[Mark(*mark)], []]), "log_accuracy")
+    with pytest.raises(StoreError, match="a mark of item 0 does not fit"):
+        store.load(KEY)
 
 
 def test_attention_token_by_token_comes_back_as_it_was_saved(store):

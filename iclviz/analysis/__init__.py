@@ -69,6 +69,16 @@ _HOMES = {
     "split_half": ("best_layer", "BestLayer"),
     "statistics": ("mean_interval", "MeanInterval"),
     "surface": ("surface_rsms", "surface_control", "recording_surface_control", "SurfaceControl"),
+    "trajectory": (
+        "trajectory_by_layer",
+        "trajectory_by_outcome",
+        "trajectory_over_candidates",
+        "trajectory_of_item",
+        "LayerMeans",
+        "ByOutcome",
+        "OverCandidates",
+        "ItemTrajectory",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -19,11 +19,14 @@ from torch.overrides import TorchFunctionMode
 
 from iclviz.capture.attention import Way, eagerly
 from iclviz.capture.budget import free_memory
-from iclviz.capture.engine import Array, Decoding, Engine
+from iclviz.capture.engine import Decoding, Engine
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
+from iclviz.capture.recorders.attention import RECORDER as ATTENTION
+from iclviz.capture.recorders.embeddings import RECORDER as EMBEDDINGS
 from iclviz.errors import ModelError, UserError
 from iclviz.prompts import TokenizedPrompt
+from iclviz.recorders import Array, Asked
 from iclviz.spans import ROLES, Span
 
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -309,8 +312,10 @@ def _difference(engine: Engine, texts: list[list[int]], n_shared: int, expected:
         prompts.append(TokenizedPrompt(ids[:length], [""] * length, spans, n_shared, []))
         forced.append(ids[length:])
     settings = PlanSettings(token_budget=max(256, sum(map(len, texts))), threads=1, pass_tokens=0)
-    captured = engine.capture(prompts, ["last"], Decoding(RESPONSE_TOKENS, forced=forced), settings)
-    rows = [np.concatenate([last[None], own]) for last, own in zip(captured.last_row, captured.rows, strict=True)]
+    everyone = range(len(prompts))
+    kept: Asked = {EMBEDDINGS: dict.fromkeys(everyone, ("last",)), ATTENTION: dict.fromkeys(everyone, True)}
+    captured = engine.capture(prompts, kept, Decoding(RESPONSE_TOKENS, forced=forced), settings)
+    rows = [taken[ATTENTION.name] for taken in captured.taken]
     return max(float(np.abs(a - b).max()) for a, b in zip(rows, expected, strict=True))
 
 

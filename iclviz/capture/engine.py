@@ -8,7 +8,8 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,19 +17,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.attention import RoleMass, RowSink, TokenRows, Way, attention_way, reading
+from iclviz.capture.attention import RowSink, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
-from iclviz.capture.pooling import HiddenPooling, Pooled, blocks_of, is_maximum, pool_masks, role_numbers
+from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
-from iclviz.spans import ROLES
+from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
-Array = NDArray[Any]
-RESPONSE, SPECIAL = ROLES.index("response"), ROLES.index("special")
-PAD = -1
 Result = TypeVar("Result")
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
 
@@ -67,29 +65,20 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Captured:
-    """What B prompts left; L blocks, H heads, S roles, d width.
+    """What B prompts left.
 
     Attributes
     ----------
     prompts: B indices of the prompts.
     response_ids: B lists of token ids.
-    embeddings: pooling -> (B, L + 1, d) float32.
-    last_row: (B, L, H, S) attention mass per role of the last prompt token.
-    rows: B arrays (tokens of the response, L, H, S), the same for each response token.
-    candidate_logprobs: B lists, for each candidate the sum of its tokens' log-probabilities.
+    taken: for each prompt, what each recorder took of it, by the recorder's name.
     seconds: time per stage: prefill, decode, candidates.
-    token_rows: prompt -> (1 + tokens of the response, L, H, T), of the prompts whose rows were asked for: the mass on
-        each of the T tokens of prompt + response, first of the last prompt token's row, then of each response token's.
     """
 
     prompts: list[int]
     response_ids: list[list[int]]
-    embeddings: dict[str, Array]
-    last_row: Array
-    rows: list[Array]
-    candidate_logprobs: list[list[float]]
+    taken: list[dict[str, Any]]
     seconds: dict[str, float] = field(default_factory=dict)
-    token_rows: dict[int, Array] = field(default_factory=dict)
 
 
 class Engine:
@@ -108,41 +97,37 @@ class Engine:
         self,
         prompts: Sequence[TokenizedPrompt],
         plan: Sequence[Group],
-        poolings: Sequence[str],
+        asked: Asked,
         decoding: Decoding,
         should_stop: Callable[[], bool] = lambda: False,
-        recording: bool = True,
         done: frozenset[int] = frozenset(),
         on_read: Callable[[int], None] = lambda tokens: None,
-        by_token: frozenset[int] = frozenset(),
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
         Parameters
         ----------
         plan: over the prompts' tokens but the last, as `plan_prompts` makes it.
-        recording: False generates the same way and records nothing, for measuring what recording costs.
+        asked: what each recorder keeps of which prompts; with none the same is generated and nothing recorded.
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each pass and each decoding step how many tokens it read.
-        by_token: prompts whose attention rows are kept token by token too.
 
         Raises
         ------
         Cancelled: `should_stop` said so, between two forward passes.
         NoNumberError: what would be recorded of a prompt is no number.
+        UserError: a recorder cannot record this model.
         """
-        walk = _Walk(self, prompts, poolings, decoding, should_stop, recording, on_read, by_token)
+        run = _Walk(self, prompts, asked, decoding, should_stop, on_read)
         for group in plan:
-            yield from walk.under(group, {}, done)
+            yield from run.under(group, {}, done)
 
     def capture(
         self,
         prompts: Sequence[TokenizedPrompt],
-        poolings: Sequence[str],
+        asked: Asked,
         decoding: Decoding,
         settings: PlanSettings = SETTINGS,
-        recording: bool = True,
-        by_token: frozenset[int] = frozenset(),
     ) -> Captured:
         """Run all prompts and give their results in their order.
 
@@ -151,8 +136,7 @@ class Engine:
         As `captures`.
         """
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"))
-        parts = self.captures(prompts, plan, poolings, decoding, recording=recording, by_token=by_token)
-        return joined(list(parts))
+        return joined(list(self.captures(prompts, plan, asked, decoding)))
 
 
 def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
@@ -172,21 +156,20 @@ def joined(parts: Sequence[Captured]) -> Captured:
     return Captured(
         prompts=sort(prompts),
         response_ids=sort([ids for part in parts for ids in part.response_ids]),
-        embeddings={n: np.concatenate([part.embeddings[n] for part in parts])[order] for n in parts[0].embeddings},
-        last_row=np.concatenate([part.last_row for part in parts])[order],
-        rows=sort([rows for part in parts for rows in part.rows]),
-        candidate_logprobs=sort([values for part in parts for values in part.candidate_logprobs]),
+        taken=sort([taken for part in parts for taken in part.taken]),
         seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
-        token_rows={index: rows for part in parts for index, rows in part.token_rows.items()},
     )
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What one pass left, and the row of it that a stretch is."""
+    """What one pass left, and the row of it that a stretch is.
+
+    left: recorder -> what it hands to the batches that go on from the pass.
+    """
 
     stretch: Stretch
-    pooled: Pooled | None
+    left: Mapping[Recorder, Any]
     row: int
 
 
@@ -200,19 +183,21 @@ class _Walk:
         self,
         engine: Engine,
         prompts: Sequence[TokenizedPrompt],
-        poolings: Sequence[str],
+        asked: Asked,
         decoding: Decoding,
         should_stop: Callable[[], bool],
-        recording: bool,
         on_read: Callable[[int], None],
-        by_token: frozenset[int],
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
-        self.recording, self.on_read = recording, on_read
-        self.poolings = tuple(poolings) if recording else ()
-        self.by_token = by_token if recording else frozenset()
-        self._masks: dict[int, dict[str, Array]] = {}
+        self.asked, self.on_read = asked, on_read
+        subject = Subject(engine.model, engine.n_layers, engine.device, prompts)
+        self.sessions = {recorder: recorder.session(subject, kept) for recorder, kept in self.asked.items()}
         self._reading_seconds = 0.0
+
+    def at_work(self, prompts: Iterable[int]) -> list[Recorder]:
+        """The recorders that keep something of one of these prompts."""
+        some = set(prompts)
+        return [recorder for recorder, kept in self.asked.items() if not some.isdisjoint(kept)]
 
     def under(self, group: Group, before: _Held, done: frozenset[int]) -> Iterator[Captured]:
         """Run a group and all that go on from it; before: the stretches that are held."""
@@ -269,69 +254,52 @@ class _Walk:
         ids = np.array([text + text[-1:] * (width - len(text)) for text in texts])
         columns = _Columns(self.engine, [row.way[:-1] for row in rows], held, width)
         columns.add([len(row) for row in rows], width)
-        masks = [
-            {(i, name): mask[row.start : row.end] for i in row.prompts for name, mask in self.masks(i).items()}
-            for row in rows
-        ]
+        readings = {
+            recorder: self.sessions[recorder].reading([ReadRow(row.start, row.end, row.prompts) for row in rows], width)
+            for recorder in self.at_work(prompt for row in rows for prompt in row.prompts)
+            if "states" in recorder.hooks
+        }
         on_device = torch.from_numpy(ids).to(self.engine.device)
-        with attention_way(self.engine.model, self.engine.way, decoding=False):
-            pooled, _ = self.pooling(masks, width, lambda: columns.forward(on_device, n_logits=0))
-        self.check_states(pooled, [row.prompts[0] for row in rows])
+        with attention_way(self.engine.model, self.engine.way, decoding=False), self.states(readings.values()):
+            columns.forward(on_device, n_logits=0)
+        left = {recorder: reading.left() for recorder, reading in readings.items()}
         self.on_read(sum(len(row) for row in rows))
         stretch = columns.cache.stretch([len(row) for row in rows])
-        return {row: _Read(stretch, pooled, number) for number, row in enumerate(rows)}
+        return {row: _Read(stretch, left, number) for number, row in enumerate(rows)}
 
     def _ends(self, ends: Sequence[End], held: _Held) -> Captured:
         prompts = [end.prompt for end in ends]
         steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
         columns = _Columns(self.engine, [end.way for end in ends], held, steps)
-        end = _Ends(self, prompts, columns)
+        reads = {id(held[row].left): held[row].left for end in ends for row in end.way}
+        batch = _Ends(self, prompts, columns, list(reads.values()))
         start = time.perf_counter()
-        responses = end.decode()
+        responses = batch.decode()
         decode = self._elapsed(start)
         start = time.perf_counter()
-        logprobs = end.score_candidates()
+        batch.score_candidates()
         seconds = {"prefill": self._reading_seconds, "decode": decode, "candidates": self._elapsed(start)}
         self._reading_seconds = 0.0
-        pooled = {id(held[row].pooled): held[row].pooled for each in ends for row in each.way}
-        embeddings = end.embeddings(list(pooled.values()))
-        for prompt in prompts:
-            self._masks.pop(prompt, None)
-        last_row, rows = end.attention(responses)
-        return Captured(prompts, responses, embeddings, last_row, rows, logprobs, seconds, end.token_rows(responses))
+        return Captured(prompts, responses, batch.taken(responses), seconds)
 
     def _elapsed(self, start: float) -> float:
         if self.engine.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    def pooling(
-        self, masks: Sequence[dict[tuple[int, str], Array]], width: int, work: Callable[[], Any]
-    ) -> tuple[Pooled | None, Any]:
-        """What hooks pool while a forward pass reads `width` columns, and what it gives."""
-        if not self.poolings:
-            return None, work()
-        pools = HiddenPooling(masks, width, self.engine.device)
-        with pools.reading(self.engine.blocks):
-            output = work()
-        return pools.pooled(), output
+    @contextmanager
+    def states(self, takers: Collection[PassRecord | BatchRecord]) -> Iterator[None]:
+        """Forward passes inside hand every layer's hidden states to those who take them."""
+        if not takers:
+            yield
+            return
 
-    def check_states(self, pooled: Pooled | None, prompts: Sequence[int]) -> None:
-        """Refuse states that are no numbers; prompts: one of each row's.
+        def take(layer: int, hidden: torch.Tensor) -> None:
+            for taker in takers:
+                taker.states(layer, hidden)
 
-        Raises
-        ------
-        NoNumberError: some are.
-        """
-        if pooled is not None and (found := pooled.no_number()):
-            layer, row = found
-            raise NoNumberError(prompts[row], f"a state of layer {layer} of {self.engine.n_layers}")
-
-    def masks(self, index: int) -> dict[str, Array]:
-        """Pooling -> (T,) boolean of one prompt."""
-        if index not in self._masks:
-            self._masks[index] = pool_masks(self.poolings, self.prompts[index])
-        return self._masks[index]
+        with reading_states(self.engine.blocks, take):
+            yield
 
 
 class _Columns:
@@ -382,28 +350,27 @@ def _fans(ways: Sequence[Sequence[Row]], held: _Held) -> list[Fan]:
 class _Ends:
     """Decoding of prompts that were read up to their last token."""
 
-    def __init__(self, walk: _Walk, indices: list[int], columns: _Columns) -> None:
+    def __init__(
+        self, walk: _Walk, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
+    ) -> None:
+        """before: what recorders left of each pass that was read before."""
         self.walk, self.indices, self.columns, self.engine = walk, indices, columns, walk.engine
         self.prompts = [walk.prompts[index] for index in indices]
         self._read_mask = columns.mask
-        self._last: Pooled | None = None
         self._grow()
-        self._prompt_mask = self.columns.mask.cpu().bool()
-        self._chosen = {row: index for row, index in enumerate(indices) if index in walk.by_token}
-        self._mass = RoleMass(self._roles(), self.engine.n_layers, len(ROLES), RESPONSE, SPECIAL)
-        self._rows = TokenRows(list(self._chosen), self.engine.n_layers)
-        self._sinks = (self._mass, self._rows) if self._chosen else (self._mass,)
+        mask = self.columns.mask.cpu().bool()
+        batch = Batch(indices, [row.nonzero()[:, 0] for row in mask], mask.shape[1])
+        self._takers = {
+            recorder: walk.sessions[recorder].decoding(batch, [left[recorder] for left in before if recorder in left])
+            for recorder in walk.at_work(indices)
+        }
+
+    def _of(self, *hooks: Hook) -> list[BatchRecord]:
+        """Those who have one of these hooks."""
+        return [taker for recorder, taker in self._takers.items() if not recorder.hooks.isdisjoint(hooks)]
 
     def _grow(self) -> None:
         self.columns.add([1] * len(self.prompts), 1)
-
-    def _roles(self) -> torch.Tensor:
-        """(B, columns) role of each prompt token, -1 for columns that hold none."""
-        mask = self._prompt_mask.numpy()
-        roles = np.full(mask.shape, PAD)
-        for number, prompt in enumerate(self.prompts):
-            roles[number, mask[number]] = role_numbers(prompt)
-        return torch.from_numpy(roles).to(self.engine.device)
 
     def decode(self) -> list[list[int]]:
         """Feed the last prompt token, then each response token once, the last one included."""
@@ -420,7 +387,9 @@ class _Ends:
                     responses[row].append(fed[row])
                 waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
                 self._grow()
-                logits = self._step(torch.tensor(fed, device=self.engine.device)[:, None], is_last=not waiting)
+                ids = torch.tensor(fed, device=self.engine.device)[:, None]
+                with self.walk.states(self._of("response states")):
+                    logits = self._step(ids, is_last=not waiting)
         return responses
 
     def _largest(self, logits: torch.Tensor, waiting: set[int]) -> list[int]:
@@ -435,21 +404,10 @@ class _Ends:
         chosen: list[int] = torch.where(is_number, largest, -1).tolist()
         for row in waiting:
             if chosen[row] < 0:
-                self._check_attention(row, len(self._mass.steps))
+                for taker in self._takers.values():
+                    taker.check(row)
                 raise NoNumberError(self.indices[row], "the logits")
         return [max(token, 0) for token in chosen]
-
-    def _check_attention(self, row: int, n_steps: int) -> None:
-        """Refuse a row whose attention is no number in one of its first steps.
-
-        Raises
-        ------
-        NoNumberError: it is, and in which block first.
-        """
-        wrong = [(~step[row].isfinite()).any(-1).any(-1) for step in self._mass.steps[:n_steps]]
-        if wrong and len(blocks := torch.stack(wrong).any(0).nonzero()):
-            what = f"the attention of block {int(blocks[0, 0]) + 1} of {self.engine.n_layers}"
-            raise NoNumberError(self.indices[row], what)
 
     def _next_token(self, row: int, chosen: int, response: list[int]) -> int:
         forced = self.walk.decoding.forced
@@ -460,77 +418,47 @@ class _Ends:
 
     def _last_prompt_token(self) -> torch.Tensor:
         ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
-        masks = [{(index, name): mask[-1:] for name, mask in self.walk.masks(index).items()} for index in self.indices]
-        self._last, logits = self.walk.pooling(masks, 1, lambda: self._step(ids))
-        self.walk.check_states(self._last, self.indices)
-        return logits
+        with self.walk.states(self._of("states", "response states")):
+            return self._step(ids)
 
     def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V), for all but the last."""
-        n_logits = 0 if is_last else 1
-        output = self.columns.forward(ids, n_logits, self._take if self.walk.recording else None)
+        takers = self._of("rows")
+        n_logits = 0 if is_last and not self._of("logits") else 1
+        output = self.columns.forward(ids, n_logits, self._take if takers else None)
         self.walk.on_read(len(self.prompts))
-        if self.walk.recording:
-            if self.engine.reads_whole_caches:
-                for layer, weights in enumerate(output.attentions):
-                    self._take(layer, weights[:, :, -1])
-            for sink in self._sinks:
-                sink.end_step()
-        return output.logits[:, -1] if n_logits else torch.empty(0)
+        if takers and self.engine.reads_whole_caches:
+            for layer, weights in enumerate(output.attentions):
+                self._take(layer, weights[:, :, -1])
+        logits = output.logits[:, -1] if n_logits else torch.empty(0)
+        for taker in self._of("logits"):
+            taker.logits(logits)
+        for taker in self._takers.values():
+            taker.end_step()
+        return logits
 
     def _take(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
-        """Hand one layer's rows (B, H, K) to all that keep something of them."""
-        for sink in self._sinks:
-            sink(layer, weights, beside)
+        """Hand one layer's rows (B, H, K) to all that take something of them."""
+        for taker in self._of("rows"):
+            taker.row(layer, weights, beside)
 
-    def embeddings(self, read: Sequence[Pooled | None]) -> dict[str, Array]:
-        """Pooling -> (B, L + 1, d): sums over what was read before and the last tokens, over the number of tokens."""
-        parts = [part for part in [*read, self._last] if part]
-        return {name: self._embedding(name, parts) for name in self.walk.poolings}
+    def taken(self, responses: list[list[int]]) -> list[dict[str, Any]]:
+        """For each prompt what each recorder took of it."""
+        found: dict[int, dict[str, Any]] = {index: {} for index in self.indices}
+        for recorder, taker in self._takers.items():
+            for index, one in taker.taken(responses).items():
+                found[index][recorder.name] = one
+        return list(found.values())
 
-    def _embedding(self, name: str, parts: Sequence[Pooled]) -> Array:
-        pieces = [part.of(self.indices, name) for part in parts]
-        if is_maximum(name):
-            highest = torch.stack(pieces).amax(0)
-            pooled = torch.where(torch.isneginf(highest), torch.nan, highest)
-        else:
-            counts = torch.tensor([self.walk.masks(index)[name].sum() for index in self.indices]).float()
-            counts = torch.where(counts > 0, counts, torch.nan)
-            pooled = torch.stack(pieces).sum(0) / counts[None, :, None]
-        return np.ascontiguousarray(pooled.transpose(0, 1).numpy())
+    def score_candidates(self) -> None:
+        """Hand on the log-probabilities of each candidate's tokens after the prompt, scored on the prompt's cache."""
+        takers = self._of("candidates")
+        for number in range(max(len(prompt.candidates) for prompt in self.prompts) if takers else 0):
+            logprobs = self._logprobs(number)
+            for taker in takers:
+                taker.candidate(number, logprobs)
 
-    def attention(self, responses: list[list[int]]) -> tuple[Array, list[Array]]:
-        """(B, L, H, S) of the last prompt tokens, and for each prompt the rows of its response."""
-        if not self.walk.recording:
-            return np.empty((len(responses), 0)), [np.empty(0)] * len(responses)
-        steps = torch.stack(self._mass.steps)
-        if not steps.isfinite().all():
-            for row, response in enumerate(responses):
-                self._check_attention(row, len(response) + 1)
-        masses = steps.numpy()
-        rows = [masses[1 : len(response) + 1, row] for row, response in enumerate(responses)]
-        return masses[0], rows
-
-    def token_rows(self, responses: list[list[int]]) -> dict[int, Array]:
-        """Chosen prompt -> (1 + tokens of the response, L, H, T)."""
-        return {index: self._token_rows(row, len(responses[row])).numpy() for row, index in self._chosen.items()}
-
-    def _token_rows(self, row: int, n_response: int) -> torch.Tensor:
-        width = self._prompt_mask.shape[1]
-        columns = torch.cat([self._prompt_mask[row].nonzero()[:, 0], torch.arange(width, width + n_response)])
-        return self._rows.by_token(row, columns, 1 + n_response)
-
-    def score_candidates(self) -> list[list[float]]:
-        """Log-probability of each candidate's tokens after the prompt, on the prompt's cache."""
-        if not any(prompt.candidates for prompt in self.prompts):
-            return [[] for _ in self.prompts]
-        most = max(len(prompt.candidates) for prompt in self.prompts)
-        scored = [self._score_candidate(number) for number in range(most)]
-        return [
-            [scored[number][row] for number in range(len(prompt.candidates))] for row, prompt in enumerate(self.prompts)
-        ]
-
-    def _score_candidate(self, number: int) -> list[float]:
+    def _logprobs(self, number: int) -> list[torch.Tensor | None]:
         """Tokens are cut from the whole text, so a candidate may change the prompt's last tokens: each row forgets the
         columns of those, and of the last token that stays, and reads on from there.
         """
@@ -548,12 +476,10 @@ class _Ends:
         with attention_way(self.engine.model, self.engine.way, decoding=False):
             logits = self.columns.forward(ids, n_logits=width).logits
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
-        found = []
-        for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True)):
-            found.append(float(logprobs[row, same - start - 1 : len(tail) - 1].sum()) if same else float("nan"))
-            if same and not np.isfinite(found[-1]):
-                raise NoNumberError(self.indices[row], f"the log-probability of candidate {number + 1}")
-        return found
+        return [
+            logprobs[row, same - start - 1 : len(tail) - 1] if same else None
+            for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
+        ]
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

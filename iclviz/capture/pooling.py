@@ -1,10 +1,10 @@
-"""Pooled hidden states, taken by hooks while the prompt is read: nothing of size T x d is kept.
+"""Hidden states, taken by hooks, and pooled while the prompt is read: nothing of size T x d is kept.
 
 Layer 0 is what enters the first block, layer l the output of block l, before any final norm. Padding and `special`
 tokens stay out of every pool; only `last`, the prompt's very last token, may be markup.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,8 +79,8 @@ class HiddenPooling:
         """rows: for each row (prompt, pooling) -> (tokens of the row,) boolean; width: columns that are read."""
         self._device = device
         self._numbers: dict[tuple[int, str], tuple[int, int]] = {}
-        self._averaged = self._distinct([_those(row, maximum=False) for row in rows], width)
-        maximised = self._distinct([_those(row, maximum=True) for row in rows], width)
+        self._averaged = self._distinct([_kept_by(row, maximum=False) for row in rows], width)
+        maximised = self._distinct([_kept_by(row, maximum=True) for row in rows], width)
         self._windows = [_window(maximised[:, number]) for number in range(1, maximised.shape[1])]
         self._sums: dict[int, torch.Tensor] = {}
         self._highest: dict[int, torch.Tensor] = {}
@@ -102,32 +102,11 @@ class HiddenPooling:
         even = [np.stack(masks + masks[:1] * (most - len(masks))) for masks in found]
         return torch.from_numpy(np.stack(even)).to(self._device)
 
-    @contextmanager
-    def reading(self, blocks: Sequence[torch.nn.Module]) -> Iterator[None]:
-        """Hooks on the blocks during the forward pass over these columns."""
-
-        def before_first(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._take(0, args[0] if args else kwargs["hidden_states"])
-
-        def after(layer: int) -> Any:
-            def take(module: Any, args: Any, output: Any) -> None:
-                self._take(layer, output[0] if isinstance(output, tuple) else output)
-
-            return take
-
-        hooks = [blocks[0].register_forward_pre_hook(before_first, with_kwargs=True)]
-        hooks += [block.register_forward_hook(after(index + 1)) for index, block in enumerate(blocks)]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
     def pooled(self) -> Pooled:
         """What was read, on the CPU."""
         return Pooled(self._numbers, _stacked(self._sums), _stacked(self._highest))
 
-    def _take(self, layer: int, hidden: torch.Tensor) -> None:
+    def states(self, layer: int, hidden: torch.Tensor) -> None:
         """Reduce hidden states (B, t, d) of one layer."""
         hidden = hidden.float()
         masks = self._averaged.to(hidden.device)
@@ -137,7 +116,7 @@ class HiddenPooling:
         self._highest[layer] = torch.stack([empty, *highest], dim=1)
 
 
-def _those(row: dict[tuple[int, str], Array], maximum: bool) -> dict[tuple[int, str], Array]:
+def _kept_by(row: dict[tuple[int, str], Array], maximum: bool) -> dict[tuple[int, str], Array]:
     return {entry: mask for entry, mask in row.items() if is_maximum(entry[1]) == maximum}
 
 
@@ -151,6 +130,28 @@ def _window(mask: torch.Tensor) -> tuple[slice, torch.Tensor | None]:
 def _highest(hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """(B, d) maxima of hidden states (B, t, d) where a mask (B, t) allows."""
     return (hidden if mask is None else hidden.masked_fill(~mask[..., None].to(hidden.device), -torch.inf)).amax(1)
+
+
+@contextmanager
+def reading_states(blocks: Sequence[torch.nn.Module], take: Callable[[int, torch.Tensor], None]) -> Iterator[None]:
+    """Hooks that hand on every layer's hidden states (B, t, d) of the forward passes inside."""
+
+    def before_first(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        take(0, args[0] if args else kwargs["hidden_states"])
+
+    def after(layer: int) -> Any:
+        def hand_on(module: Any, args: Any, output: Any) -> None:
+            take(layer, output[0] if isinstance(output, tuple) else output)
+
+        return hand_on
+
+    hooks = [blocks[0].register_forward_pre_hook(before_first, with_kwargs=True)]
+    hooks += [block.register_forward_hook(after(index + 1)) for index, block in enumerate(blocks)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _stacked(layers: dict[int, torch.Tensor]) -> torch.Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from iclviz import recorders
 from iclviz.capture.attention import Way
 from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import Chosen, Reads, Trial, choose_way, trials
@@ -167,9 +168,8 @@ def _captured(
         end_tokens(ready.loaded),
         lambda index, ids: owners[index][0].is_finished(owners[index][1], ids),
     )
-    poolings = tuple(dict.fromkeys(name for run in runs for name in run.resolved.spec.poolings or ()))
+    kept = recorders.asked([(run.resolved.spec, item) for run, item in owners])
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
-    by_token = frozenset(index for index, (run, item) in enumerate(owners) if item in run.resolved.spec.attention_items)
     yield from (run for run in runs if run.is_complete)
     plan = plan_prompts(prompts, decoding, settings)
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
@@ -181,14 +181,9 @@ def _captured(
             if not run.is_complete:
                 report(run.resolved.key, meter.progress(run))
 
-    captures = _named(
-        ready.engine().captures(
-            prompts, plan, poolings, decoding, should_stop, done=done, on_read=on_read, by_token=by_token
-        ),
-        owners,
-    )
+    captures = _named(ready.engine().captures(prompts, plan, kept, decoding, should_stop, done, on_read), owners)
     with _threads(settings.threads), ThreadPoolExecutor(1) as writer:
-        kept: list[Future[None]] = []
+        writing: list[Future[None]] = []
         for captured in captures:
             places: dict[RunningRun, dict[int, int]] = {}
             for place, index in enumerate(captured.prompts):
@@ -198,12 +193,12 @@ def _captured(
             tokens = sum(len(prompts[index]) for index in captured.prompts)
             for run, own in places.items():
                 share = sum(len(run.prompts[item]) for item in own) / tokens
-                kept.append(writer.submit(run.keeping(captured, own, share)))
+                writing.append(writer.submit(run.keeping(captured, own, share)))
             ended = [run for run in places if run.is_complete]
-            while len(kept) > (0 if ended else 1):
-                kept.pop(0).result()
+            while len(writing) > (0 if ended else 1):
+                writing.pop(0).result()
             yield from ended
-        for last in kept:
+        for last in writing:
             last.result()
 
 

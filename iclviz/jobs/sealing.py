@@ -1,7 +1,7 @@
 """One run while its prompts are captured: parsing its responses, keeping its pieces, sealing its recording."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ from iclviz.capture.plan import PlanSettings
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
 from iclviz.prompts import ResponseReader, TokenizedPrompt, Written, tokens_until
-from iclviz.recorded import TOKEN_TABLES
+from iclviz.recorders import recorders, texts_of
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
@@ -38,6 +38,13 @@ class RunningRun:
     ) -> None:
         self.resolved, self.built, self.prompts, self.loaded = resolved, built, prompts, loaded
         self.unfinished, self.reader = unfinished, reader
+        self.recorders = [
+            recorder
+            for recorder in recorders().values()
+            if any(recorder.asked(resolved.spec, item) is not None for item in range(len(prompts)))
+        ]
+        self.schemas = {schema.name: schema for recorder in self.recorders for schema in recorder.arrays}
+        self._passing = {name for name, schema in self.schemas.items() if not schema.is_kept}
         self.done = {item for _, facts in unfinished.pieces() for item in facts["items"]}
 
     @property
@@ -53,26 +60,38 @@ class RunningRun:
         return self.reader.read(self.prompts[index].ids, response_ids)
 
     def keeping(self, captured: Captured, places: Mapping[int, int], share: float) -> Callable[[], None]:
-        """A function that stores the run's share of a captured batch, its response rows averaged up to the end of each
-        parsed answer, by role and of chosen items by token; it may run beside the next batch.
+        """A function that stores the run's share of a captured batch; it may run beside the next batch.
 
         places: item -> its place in the batch; share: of the batch's time that is this run's.
         """
         items, at = list(places), list(places.values())
-        rows = {item: self._answer_rows(item, captured.response_ids[place]) for item, place in places.items()}
-        means = [captured.rows[place][: rows[item]].mean(0) for item, place in places.items()]
-        arrays = {f"embeddings/{name}": captured.embeddings[name][at] for name in self.resolved.spec.poolings or ()}
-        arrays |= {"attention": np.stack(means), "attention_last": captured.last_row[at]}
-        for item in rows.keys() & set(self.resolved.spec.attention_items):
-            arrays |= _by_token(item, captured.token_rows[captured.prompts[places[item]]], rows[item])
-        facts = {
+        arrays, facts = self._arrays(captured, places)
+        facts |= {
             "items": items,
             "response_ids": [captured.response_ids[place] for place in at],
-            "candidate_logprobs": [captured.candidate_logprobs[place] for place in at],
             "seconds": {stage: seconds * share for stage, seconds in captured.seconds.items()},
         }
         self.done.update(items)
         return lambda: self.unfinished.save_piece(min(items), arrays, facts)
+
+    def _arrays(self, captured: Captured, places: Mapping[int, int]) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The items' arrays by name, and what of them is no part of a recording and goes with the facts."""
+        of_items: dict[str, list[Any]] = {}
+        alone: dict[str, Array] = {}
+        for item, place in places.items():
+            rows = self._answer_rows(item, captured.response_ids[place])
+            for recorder in self.recorders:
+                if recorder.asked(self.resolved.spec, item) is None:
+                    continue
+                made = recorder.arrays_of(captured.taken[place][recorder.name], rows)
+                for schema in recorder.arrays:
+                    if schema.by == "item":
+                        alone[f"{schema.name}/{item}"] = made[schema.name]
+                    else:
+                        for name, values in _parts(schema.name, made[schema.name]):
+                            of_items.setdefault(name, []).append(values)
+        facts = {name: [row.tolist() for row in of_items.pop(name)] for name in self._passing & of_items.keys()}
+        return {name: _stacked(values) for name, values in of_items.items()} | alone, facts
 
     def _answer_rows(self, item: int, response_ids: list[int]) -> int:
         """How many response tokens there are up to the end of the parsed answer."""
@@ -84,6 +103,7 @@ class RunningRun:
     ) -> Recording:
         """All pieces joined, in the order of the items; difference: of the way from full matrices when it was tried."""
         arrays, response_ids, logprobs, stages = self._joined()
+        kept = self._tables(arrays)
         written = [self._response(index, ids) for index, ids in enumerate(response_ids)]
         spans = [
             [*prompt.spans, Span("response", len(prompt), len(prompt) + len(ids))]
@@ -94,9 +114,6 @@ class RunningRun:
         parsed = [resolved.task.parse(text).value for text in readable]
         condition = (resolved.spec.demonstrations, resolved.spec.task_options)
         lengths: dict[str, Array] = {role: np.array([_length(item, role) for item in spans]) for role in ROLES}
-        embeddings = {name: arrays[f"embeddings/{name}"] for name in resolved.spec.poolings or ()}
-        chosen = resolved.spec.attention_items
-        tokens = {table: {item: arrays[f"{table}/{item}"] for item in chosen} for table in TOKEN_TABLES}
         return Recording(
             spec=resolved.spec,
             key=resolved.key,
@@ -110,6 +127,7 @@ class RunningRun:
             response_ids=response_ids,
             tokens=[prompt.pieces + response.pieces for prompt, response in zip(self.prompts, written, strict=True)],
             spans=spans,
+            marks=[list(prompt.marks) for prompt in self.prompts],
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
             scores=self._scores(Answers(readable, parsed, logprobs)),
@@ -121,15 +139,28 @@ class RunningRun:
             },
             factors=data.factors,
             hypotheses=data.hypotheses,
-            embeddings=embeddings,
-            attention=_by_role(arrays["attention"]),
-            attention_last=_by_role(arrays["attention_last"]),
             span_lengths=lengths,
-            token_attention=tokens["token_attention"],
-            token_attention_last=tokens["token_attention_last"],
             timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
             environment=self._environment(way, difference, settings),
+            recorded={name: values for name, values in kept.items() if self.schemas[name].by is None},
+            **{name: values for name, values in kept.items() if self.schemas[name].by is not None},
         )
+
+    def _tables(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
+        """Every recorder's arrays by name, tables as mappings."""
+        found: dict[str, Any] = {}
+        for recorder in self.recorders:
+            for schema in recorder.arrays:
+                if schema.by == "role":
+                    found[schema.name] = schema.table(arrays[schema.name])
+                elif schema.by is not None:
+                    names = recorder.names(self.resolved.spec)
+                    found[schema.name] = {name: arrays[f"{schema.name}/{name}"] for name in names}
+                elif schema.is_kept:
+                    found[schema.name] = (
+                        texts_of(arrays[schema.name]) if schema.dtype == "text" else arrays[schema.name]
+                    )
+        return found
 
     def _scores(self, answers: Answers) -> dict[str, Array]:
         """What the task says of the answers: finite, or NaN where there is nothing to say, but for the main one."""
@@ -148,15 +179,20 @@ class RunningRun:
         if sorted(items) != list(range(len(self.prompts))):
             raise RuntimeError("a finished piece was lost before the recording was sealed")
         order = np.argsort(items)
-        of_all = [name for name in pieces[0][0] if not name.startswith(TOKEN_TABLES)]
-        arrays = {name: np.concatenate([part[name] for part, _ in pieces])[order] for name in of_all}
-        arrays |= {name: one for part, _ in pieces for name, one in part.items() if name.startswith(TOKEN_TABLES)}
+        arrays = {}
+        for name in {name for part, _ in pieces for name in part}:
+            parts = [part[name] for part, _ in pieces if name in part]
+            arrays[name] = parts[0] if self._is_alone(name) else _joined(parts)[order]
         ids = [ids for _, facts in pieces for ids in facts["response_ids"]]
         values = [row for _, facts in pieces for row in facts["candidate_logprobs"]]
         stages = {stage: sum(facts["seconds"][stage] for _, facts in pieces) for stage in pieces[0][1]["seconds"]}
         most = max(1, *(len(row) for row in values))
         logprobs = np.array([row + [np.nan] * (most - len(row)) for row in values])
         return arrays, [ids[index] for index in order], logprobs[order], stages
+
+    def _is_alone(self, name: str) -> bool:
+        """Whether an array of a piece is of one item."""
+        return self.schemas[name.partition("/")[0]].by == "item"
 
     def _tokens(self, response_ids: list[list[int]]) -> int:
         return sum(len(prompt) for prompt in self.prompts) + sum(len(ids) for ids in response_ids)
@@ -185,17 +221,28 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def _by_role(mass: Array) -> dict[str, Array]:
-    """(n, L, H, S) as role -> (n, L, H)."""
-    return {role: np.ascontiguousarray(mass[..., index]) for index, role in enumerate(ROLES)}
+def _parts(name: str, values: Any) -> list[tuple[str, Array]]:
+    """An array, or the arrays of a table, by the names that pieces give them."""
+    if isinstance(values, Mapping):
+        return [(f"{name}/{one}", of_one) for one, of_one in values.items()]
+    return [(name, values)]
 
 
-def _by_token(item: int, rows: Array, n_rows: int) -> dict[str, Array]:
-    """The item's (L, H, T) of each table, from the rows (1 + tokens of the response, L, H, T) of which the first is the
-    last prompt token's, averaged over the first `n_rows` of the response.
-    """
-    masses = (rows[1 : n_rows + 1].mean(0), rows[0])
-    return {f"{table}/{item}": mass.astype(np.float16) for table, mass in zip(TOKEN_TABLES, masses, strict=True)}
+def _stacked(values: Sequence[Array]) -> Array:
+    """Arrays of items as one with an axis of items; smaller ones are filled up behind with NaN, or 0."""
+    return _joined([one[None] for one in values])
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    """Arrays (items, ...) one after another, filled up likewise where they are of different sizes."""
+    sizes = np.max([part.shape[1:] for part in parts], axis=0, initial=0)
+    filling = np.nan if parts[0].dtype.kind == "f" else 0
+    if any(part.shape[1:] != tuple(sizes) for part in parts):
+        widths = [
+            [(0, 0), *((0, most - size) for most, size in zip(sizes, part.shape[1:], strict=True))] for part in parts
+        ]
+        parts = [np.pad(part, width, constant_values=filling) for part, width in zip(parts, widths, strict=True)]
+    return np.concatenate(parts)
 
 
 def _length(spans: list[Span], role: str) -> int:

@@ -5,6 +5,7 @@ the same spec gives the same text anywhere, and the demonstration set for k + 1 
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from iclviz.contrasts import Contrast
 from iclviz.errors import SpecError, unknown
 from iclviz.prompts import Prompt
-from iclviz.spans import Segment
+from iclviz.spans import ANSWER, DEMONSTRATION, Role, Segment, TextMark
 from iclviz.spec import Demonstrations, PromptStyle, digest
 
 Array = NDArray[Any]
@@ -39,6 +40,28 @@ KINDS: Mapping[str, str] = {
 def contrast(right: str, wrong: str) -> str:
     """The answer of a contrastive demonstration."""
     return f"{right} (not {wrong})"
+
+
+def example(before: str, answer: str, after: str, role: Role = "demonstration") -> Segment:
+    """A solved example as a segment, in which it and its answer, blanks around that aside, are marked."""
+    own = answer.strip()
+    start = len(before) + len(answer) - len(answer.lstrip())
+    text = f"{before}{answer}{after}"
+    marks = (TextMark(DEMONSTRATION, 0, len(text)), TextMark(ANSWER, start, start + len(own)))
+    return Segment(role, text, marks)
+
+
+def _numbered(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """The segments with the number of each demonstration in the names of its marks."""
+    count: Counter[str] = Counter()
+    found = []
+    for segment in segments:
+        marks = []
+        for mark in segment.marks:
+            marks.append(replace(mark, name=f"{mark.name}:{count[mark.name]}"))
+            count[mark.name] += 1
+        found.append(replace(segment, marks=tuple(marks)))
+    return tuple(found)
 
 
 def generator(*parts: Any) -> np.random.Generator:
@@ -330,16 +353,16 @@ class Task(ABC):
             return ()
         if demonstrations.kind == "custom":
             shown = demonstrations.examples[: demonstrations.k]
-            return tuple(Segment("demonstration", example.rstrip() + self.example_end) for example in shown)
+            return tuple(_of_ones_own(text.rstrip() + self.example_end, place) for place, text in enumerate(shown))
         if demonstrations.kind == "out-of-domain":
             return _foreign(self.identity, self.foreign_task, demonstrations.k, demonstrations.seed)
-        return self.examples(data, index, demonstrations, options)
+        return _numbered(self.examples(data, index, demonstrations, options))
 
     @abstractmethod
     def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
-        """The segments of item `index`'s demonstrations from this task's own solved examples.
+        """The segments of item `index`'s demonstrations from this task's own solved examples, each made by `example`.
 
         Raises
         ------
@@ -353,8 +376,8 @@ class Task(ABC):
         return {}
 
     @abstractmethod
-    def solved_example(self, rng: np.random.Generator) -> str:
-        """One solved example of this task as text, with the line break that ends it, for another task to show."""
+    def solved_example(self, rng: np.random.Generator) -> Segment:
+        """One solved example of this task, with the line break that ends it, for another task to show."""
 
     @abstractmethod
     def parse(self, response: str) -> Parsed:
@@ -395,7 +418,12 @@ def _foreign(name: str, foreign_task: str, k: int, seed: int) -> tuple[Segment, 
 
     rng = generator("out-of-domain", name, seed)
     other = task(foreign_task)
-    return tuple(Segment("demonstration", other.solved_example(rng)) for _ in range(k))
+    return _numbered([other.solved_example(rng) for _ in range(k)])
+
+
+def _of_ones_own(text: str, place: int) -> Segment:
+    """An example of which nobody says what in it is the answer."""
+    return Segment("demonstration", text, (TextMark(f"{DEMONSTRATION}:{place}", 0, len(text)),))
 
 
 def similarity(values: Array) -> Array:

@@ -31,6 +31,7 @@ from iclviz.tasks.base import (
     Task,
     TaskData,
     contrast,
+    example,
     generator,
     sameness,
     similarity,
@@ -163,7 +164,7 @@ class OwnTask(Task):
         """How many right demonstrations a run of so many items can show, whatever its seed, where no group is given."""
         return len(self.file.marked) or max(0, len(self.file.queries) - n_items)
 
-    def solved_example(self, rng: np.random.Generator) -> str:
+    def solved_example(self, rng: np.random.Generator) -> Segment:
         """A row of the file with its answer."""
         row = self.file.rows[int(rng.integers(len(self.file.rows)))]
         return _solved(row, row.answer)
@@ -309,11 +310,11 @@ def _shown(pool: Pool, kind: str, seed: int, k: int) -> tuple[Segment, ...]:
             f"Take k <= {len(rows)}; for more, mark rows with use = demonstration, or take fewer items.",
         )
     answers = way.answers(rows[:k], arranged, seed)
-    return tuple(Segment("demonstration", _solved(row, answer)) for row, answer in zip(rows, answers, strict=False))
+    return tuple(_solved(row, answer) for row, answer in zip(rows, answers, strict=False))
 
 
-def _solved(row: Row, answer: str) -> str:
-    return f"{row.query}{row.followed_by(answer)}{OwnTask.example_end}"
+def _solved(row: Row, answer: str) -> Segment:
+    return example(row.query, row.followed_by(answer), OwnTask.example_end)
 
 
 def _correct(rows: Sequence[Row], arranged: _Arranged, seed: int) -> list[str]:

@@ -27,6 +27,7 @@ from iclviz.tasks.base import (
     Task,
     TaskData,
     contrast,
+    example,
     generator,
     sameness,
     similarity,
@@ -224,12 +225,12 @@ class LinearRegression(Task):
         pairs = [(a, b) if own_first else (b, a) for a, b, own_first in zip(own, other, first, strict=True)]
         return tuple(segment for pair in pairs for segment in pair)
 
-    def solved_example(self, rng: np.random.Generator) -> str:
+    def solved_example(self, rng: np.random.Generator) -> Segment:
         """One point of a random line."""
         line = Line(int(rng.integers(1, 5)), int(rng.integers(0, 10)))
         x = int(rng.integers(0, 20))
         query, answer = _row("equations", "f", named=False, x=str(x), y=f"{line.at(x):g}")
-        return f"{query}{answer}\n"
+        return example(query, answer, "\n")
 
     def parse(self, response: str) -> Parsed:
         """The number of the response's first line: the one it begins with, else the last that it calls its answer
@@ -417,12 +418,14 @@ def _owner(item: LineItem, options: Mapping[str, Any]) -> str:
 def _rows(
     item: LineItem, name: str, role: Role, demonstrations: Demonstrations, options: Mapping[str, Any]
 ) -> tuple[Segment, ...]:
-    """The rows of k points of the line of that name."""
+    """The rows of k points of the line of that name; those of the queried line are its demonstrations."""
     points = _shown(item, name, demonstrations, options)
     rows = [
         _row(options["row_format"], name, options["distractor"], x=_written_x(x, options), y=answer)
         for x, _, answer in points
     ]
+    if name == "f":
+        return tuple(example(query, answer, "\n", role) for query, answer in rows)
     return tuple(Segment(role, f"{query}{answer}\n") for query, answer in rows)
 
 

@@ -29,6 +29,7 @@ from iclviz.tasks.base import (
     Task,
     TaskData,
     contrast,
+    example,
     generator,
     sameness,
 )
@@ -191,15 +192,15 @@ class PromptInjection(Task):
         shown = shown[: demonstrations.k]
         answers = _ANSWERS[demonstrations.kind]([placement.document for placement in shown], demonstrations.seed)
         return tuple(
-            Segment("demonstration", _text(placement, "injected") + f" {answer}{self.example_end}")
+            example(_text(placement, "injected"), f" {answer}", self.example_end)
             for placement, answer in zip(shown, answers, strict=True)
         )
 
-    def solved_example(self, rng: np.random.Generator) -> str:
+    def solved_example(self, rng: np.random.Generator) -> Segment:
         """A document without insertion, a question and its right answer."""
         document = DEMONSTRATION_DOCUMENTS[int(rng.integers(len(DEMONSTRATION_DOCUMENTS)))]
         placement = Placement(document, DEMONSTRATION_WORDINGS[0], POSITIONS[0])
-        return f"{_text(placement, 'clean')} {document.answer}{self.example_end}"
+        return example(_text(placement, "clean"), f" {document.answer}", self.example_end)
 
     def parse(self, response: str) -> Parsed:
         """The response's first line without what announces and quotes the answer; a refusal is none."""

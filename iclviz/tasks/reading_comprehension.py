@@ -32,6 +32,7 @@ from iclviz.tasks.base import (
     Task,
     TaskData,
     contrast,
+    example,
     generator,
     sameness,
 )
@@ -198,14 +199,14 @@ class ReadingComprehension(Task):
         examples = _examples(demonstrations.seed, options["statements"], demonstrations.k)
         answers = _ANSWERS[demonstrations.kind](examples, demonstrations.seed)
         return tuple(
-            Segment("demonstration", _solved(example, answer, options["question_form"]))
+            _solved(example, answer, options["question_form"])
             for example, answer in zip(examples, answers, strict=True)
         )
 
-    def solved_example(self, rng: np.random.Generator) -> str:
+    def solved_example(self, rng: np.random.Generator) -> Segment:
         """Two statements, a question and its right answer."""
-        example = _example(rng, 2)
-        return _solved(example, example.asked.activity, "short")
+        drawn = _example(rng, 2)
+        return _solved(drawn, drawn.asked.activity, "short")
 
     def parse(self, response: str) -> Parsed:
         """The first activity (a word in -ing) of the response's first line."""
@@ -343,10 +344,10 @@ def _examples(seed: int, size: int, k: int) -> list[_Example]:
     return [_example(rng, size, position) for position in positions[:k]]
 
 
-def _solved(example: _Example, answer: str, form: str) -> str:
+def _solved(shown: _Example, answer: str, form: str) -> Segment:
     question, after = QUESTION_FORMS[form]
-    text = question.format(name=example.asked.name) + after.format(activity=answer)
-    return f"{_set_name(example.statements)}{text}\n\n"
+    before = _set_name(shown.statements) + question.format(name=shown.asked.name)
+    return example(before, after.format(activity=answer), "\n\n")
 
 
 def _correct(examples: list[_Example], seed: int) -> list[str]:

@@ -1,12 +1,14 @@
 """Tiny random models of several architectures, and prompts of random tokens with every role."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from iclviz.prompts import TokenizedPrompt
-from iclviz.spans import Span
+from iclviz.spans import Mark, Span
 
 VOCABULARY, LAYERS, HEADS = 200, 3, 4
 WINDOWS = {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
@@ -99,3 +101,17 @@ def family():
     queries = [going_on(lines[line], length, seed) for seed, (line, length) in enumerate(ways)]
     deeper = [going_on(queries[1], 4, 20), going_on(queries[1], 7, 21)]
     return [*queries, *deeper, queries[0], lines[1], *random_prompts((1, 1, 2))]
+
+
+def marked(prompt, n_demonstrations=3):
+    """The prompt with demonstrations laid over its tokens, each with its last token but one as its answer; of the last
+    one no answer is known.
+    """
+    size = max(2, (len(prompt) - 1) // (n_demonstrations + 1))
+    marks = []
+    for number, start in enumerate(range(0, size * n_demonstrations, size)):
+        if start + size < len(prompt):
+            marks.append(Mark(f"demonstration:{number}", start, start + size))
+            if number + 1 < n_demonstrations:
+                marks.append(Mark(f"answer:{number}", start + size - 2, start + size - 1))
+    return replace(prompt, marks=marks)

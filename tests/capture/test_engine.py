@@ -14,6 +14,7 @@ from iclviz.spans import ROLES
 from iclviz.spec import POOLINGS, Demonstrations
 from iclviz.tasks import task
 from tests.capture.models import HEADS, LAYERS, SETTINGS, VOCABULARY, family, random_prompts, tiny
+from tests.capture.recording import kept, record, taken
 from tests.oracles.capture import candidate_logprob_slowly, record_slowly
 
 FORCED = [[(7 * n + 3 * i) % VOCABULARY for i in range(1 + n % 4)] for n in range(len(family()))]
@@ -44,7 +45,7 @@ def test_rows_of_chosen_prompts_equal_those_of_full_matrices(name, way, budget):
     model, prompts = tiny(name), family()
     settings = PlanSettings(budget, 1, pass_tokens=0)
     decoding = Decoding(8, forced=FORCED)
-    captured = Engine(model, way, LAYERS).capture(prompts, ["last"], decoding, settings, by_token=CHOSEN)
+    captured = record(Engine(model, way, LAYERS), prompts, ["last"], decoding, settings, by_token=CHOSEN)
     assert captured.token_rows.keys() == CHOSEN
     for index, rows in captured.token_rows.items():
         slow = record_slowly(model, prompts[index], FORCED[index], LAYERS)
@@ -57,7 +58,7 @@ def test_rows_of_chosen_prompts_equal_those_of_full_matrices(name, way, budget):
 def test_states_and_attention_equal_the_slow_way(name, way, budget):
     model, prompts = tiny(name), family()
     settings = PlanSettings(budget, 1, pass_tokens=0)
-    captured = Engine(model, way, LAYERS).capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
+    captured = record(Engine(model, way, LAYERS), prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
     assert captured.response_ids == FORCED
     check_against_oracle(model, prompts, FORCED, captured, LAYERS)
 
@@ -71,7 +72,7 @@ def test_half_precision_differs_from_float32_no_more_than_the_slow_way_does(name
     slow = [record_slowly(model, prompt, FORCED[i], LAYERS) for i, prompt in enumerate(prompts)]
     way = "interface" if name in INTERFACE else "eager"
     settings = PlanSettings(4096, 1, pass_tokens=0)
-    ours = Engine(model, way, LAYERS).capture(prompts, ["mean", "query_max"], Decoding(8, forced=FORCED[:6]), settings)
+    ours = record(Engine(model, way, LAYERS), prompts, ["mean", "query_max"], Decoding(8, forced=FORCED[:6]), settings)
 
     def error(rows, states):
         mass = max(np.abs(a - b.rows).max() for a, b in zip(rows, exact, strict=True))
@@ -88,7 +89,7 @@ def test_candidates_are_scored_as_one_text_with_the_prompt(name, way):
     model, prompts = tiny(name), [prompt for prompt in family() if len(prompt) > 2]
     forced = FORCED[: len(prompts)]
     settings = PlanSettings(100, 1, pass_tokens=0)
-    captured = Engine(model, way, LAYERS).capture(prompts, ["last"], Decoding(8, forced=forced), settings)
+    captured = record(Engine(model, way, LAYERS), prompts, ["last"], Decoding(8, forced=forced), settings)
     for prompt, scores in zip(prompts, captured.candidate_logprobs, strict=True):
         for candidate, score in zip(prompt.candidates, scores, strict=True):
             shared = next(
@@ -104,13 +105,13 @@ def test_the_demo_model_equals_the_slow_way(demo_model):
     asked = of.prompts(of.data(3, 0, options), Demonstrations("correct", 1), options)
     prompts = [tokenize(render(prompt, "plain"), loaded.tokenizer) for prompt in asked]
     engine = Engine(loaded.model, "interface", loaded.facts.n_layers)
-    captured = engine.capture(prompts, POOLINGS, Decoding(4), PlanSettings(4096, 1, pass_tokens=0))
+    captured = record(engine, prompts, POOLINGS, Decoding(4), PlanSettings(4096, 1, pass_tokens=0))
     check_against_oracle(loaded.model, prompts, captured.response_ids, captured, loaded.facts.n_layers)
 
 
 def test_generation_is_the_librarys_own_greedy_decoding():
     model, prompts = tiny("llama"), random_prompts((12, 12))
-    captured = Engine(model, "interface", LAYERS).capture(prompts, ["last"], Decoding(6))
+    captured = record(Engine(model, "interface", LAYERS), prompts, ["last"], Decoding(6))
     ids = torch.tensor([prompt.ids for prompt in prompts])
     expected = model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False, eos_token_id=-1
@@ -120,8 +121,8 @@ def test_generation_is_the_librarys_own_greedy_decoding():
 
 def test_the_order_of_prompts_changes_no_result():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
-    there = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED))
-    back = engine.capture(prompts[::-1], POOLINGS, Decoding(8, forced=FORCED[::-1]))
+    there = record(engine, prompts, POOLINGS, Decoding(8, forced=FORCED))
+    back = record(engine, prompts[::-1], POOLINGS, Decoding(8, forced=FORCED[::-1]))
     for index in range(len(prompts)):
         np.testing.assert_allclose(back.rows[-1 - index], there.rows[index], atol=1e-5)
         for name in POOLINGS:
@@ -141,7 +142,7 @@ def test_the_model_reads_exactly_the_tokens_of_the_plan():
         read.append(int(options["attention_mask"][:, -options["input_ids"].shape[1] :].sum()))
 
     model.base_model.register_forward_pre_hook(count, with_kwargs=True)
-    list(Engine(model, "interface", LAYERS).captures(prompts, plan, ["last"], decoding))
+    list(Engine(model, "interface", LAYERS).captures(prompts, plan, kept(prompts, ["last"]), decoding))
     groups = [group for root in plan for group in root.walk()]
     steps = [(len(g.ends), 1 + max(len(FORCED[end.prompt]) for end in g.ends)) for g in groups if g.ends]
     assert len(read) == sum(length for _, length in steps) + sum(len(group.passes) for group in groups)
@@ -152,17 +153,19 @@ def test_what_is_there_already_is_not_run_again():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
     decoding = Decoding(8, forced=FORCED)
     plan = plan_prompts(prompts, decoding, PlanSettings(60, 1, pass_tokens=0))
-    whole = {i: part for part in engine.captures(prompts, plan, ["mean"], decoding) for i in part.prompts}
+    whole = {
+        i: part for part in engine.captures(prompts, plan, kept(prompts, ["mean"]), decoding) for i in part.prompts
+    }
     done = frozenset(whole[0].prompts)
-    rest = list(engine.captures(prompts, plan, ["mean"], decoding, done=done))
+    rest = list(engine.captures(prompts, plan, kept(prompts, ["mean"]), decoding, done=done))
     assert sorted(i for part in rest for i in part.prompts) == sorted(set(whole) - done)
     for part in rest:
-        np.testing.assert_array_equal(part.embeddings["mean"], whole[part.prompts[0]].embeddings["mean"])
+        np.testing.assert_array_equal(taken(part).embeddings["mean"], taken(whole[part.prompts[0]]).embeddings["mean"])
 
 
 def test_mass_over_all_roles_is_one():
     for name in ("llama", "gpt_oss"):
-        captured = Engine(tiny(name), "interface", LAYERS).capture(family(), ["last"], Decoding(3))
+        captured = record(Engine(tiny(name), "interface", LAYERS), family(), ["last"], Decoding(3))
         for rows in [captured.last_row, *captured.rows]:
             assert rows.shape[-3:] == (LAYERS, HEADS, len(ROLES))
             np.testing.assert_allclose(rows.sum(-1), 1, atol=1e-5)
@@ -171,7 +174,7 @@ def test_mass_over_all_roles_is_one():
 @pytest.mark.parametrize("name", ["llama", "gemma3_text"])
 def test_rows_by_token_sum_to_the_mass_per_role(name):
     prompts = family()
-    captured = Engine(tiny(name), "interface", LAYERS).capture(prompts, ["last"], Decoding(5), by_token=CHOSEN)
+    captured = record(Engine(tiny(name), "interface", LAYERS), prompts, ["last"], Decoding(5), by_token=CHOSEN)
     for index, rows in captured.token_rows.items():
         roles = np.array(prompts[index].roles() + ["response"] * len(captured.response_ids[index]))
         mass = np.stack([rows[..., roles == role].sum(-1) for role in ROLES], axis=-1)
@@ -181,8 +184,8 @@ def test_rows_by_token_sum_to_the_mass_per_role(name):
 
 def test_choosing_prompts_changes_nothing_else():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
-    plain = engine.capture(prompts, POOLINGS, Decoding(8))
-    chosen = engine.capture(prompts, POOLINGS, Decoding(8), by_token=CHOSEN)
+    plain = record(engine, prompts, POOLINGS, Decoding(8))
+    chosen = record(engine, prompts, POOLINGS, Decoding(8), by_token=CHOSEN)
     assert plain.token_rows == {}
     assert chosen.response_ids == plain.response_ids
     np.testing.assert_array_equal(chosen.last_row, plain.last_row)
@@ -192,30 +195,30 @@ def test_choosing_prompts_changes_nothing_else():
 
 def test_an_end_token_ends_a_response_and_counts_as_part_of_it():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), random_prompts((12, 9))
-    free = engine.capture(prompts, ["last"], Decoding(6)).response_ids
-    ended = engine.capture(prompts, ["last"], Decoding(6, end_tokens=frozenset([free[0][2]]))).response_ids
+    free = record(engine, prompts, ["last"], Decoding(6)).response_ids
+    ended = record(engine, prompts, ["last"], Decoding(6, end_tokens=frozenset([free[0][2]]))).response_ids
     assert ended[0] == free[0][: free[0].index(free[0][2]) + 1]
     assert all(ids for ids in ended)
 
 
 def test_a_response_ends_when_the_caller_says_so():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), random_prompts((12, 9))
-    captured = engine.capture(prompts, ["last"], Decoding(6, is_finished=lambda prompt, ids: len(ids) == prompt + 1))
+    captured = record(engine, prompts, ["last"], Decoding(6, is_finished=lambda prompt, ids: len(ids) == prompt + 1))
     assert [len(ids) for ids in captured.response_ids] == [1, 2]
     assert [len(rows) for rows in captured.rows] == [1, 2]
 
 
 def test_each_prompt_may_have_a_limit_of_its_own():
-    captured = Engine(tiny("llama"), "interface", LAYERS).capture(random_prompts((9, 12)), ["last"], Decoding([4, 2]))
+    captured = record(Engine(tiny("llama"), "interface", LAYERS), random_prompts((9, 12)), ["last"], Decoding([4, 2]))
     assert [len(ids) for ids in captured.response_ids] == [4, 2]
 
 
 def test_without_recording_the_same_tokens_are_generated():
     engine, prompts = Engine(tiny("llama"), "interface", LAYERS), family()
-    recorded = engine.capture(prompts, POOLINGS, Decoding(5))
-    plain = engine.capture(prompts, POOLINGS, Decoding(5), recording=False, by_token=CHOSEN)
+    recorded = record(engine, prompts, POOLINGS, Decoding(5))
+    plain = engine.capture(prompts, {}, Decoding(5))
     assert plain.response_ids == recorded.response_ids
-    assert plain.embeddings == plain.token_rows == {}
+    assert not any(plain.taken)
 
 
 @pytest.mark.parametrize(
@@ -225,14 +228,14 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on(error):
     model, prompts = tiny("llama"), family()
     engine = Engine(model, "interface", LAYERS)
     settings = PlanSettings(4096, 1, pass_tokens=0)
-    whole = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
+    whole = record(engine, prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
 
     def small_memory(module, arguments, options):
         if options["input_ids"].shape[0] > 2:
             raise error
 
     model.base_model.register_forward_pre_hook(small_memory, with_kwargs=True)
-    halved = engine.capture(prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
+    halved = record(engine, prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN)
     assert halved.response_ids == whole.response_ids
     for index in CHOSEN:
         np.testing.assert_allclose(halved.token_rows[index], whole.token_rows[index], atol=1e-5)
@@ -247,16 +250,16 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 
     model.base_model.register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        Engine(model, "interface", LAYERS).capture(family(), ["last"], Decoding(2))
+        record(Engine(model, "interface", LAYERS), family(), ["last"], Decoding(2))
 
 
 def test_a_run_can_be_stopped_between_steps():
     model, prompts, decoding = tiny("llama"), random_prompts((8,)), Decoding(5)
     plan = plan_prompts(prompts, decoding, PlanSettings(4096, 1))
-    asked = iter(range(9))
+    times = iter(range(9))
     engine = Engine(model, "interface", LAYERS)
     with pytest.raises(Cancelled):
-        list(engine.captures(prompts, plan, ["last"], decoding, lambda: next(asked) == 3))
+        list(engine.captures(prompts, plan, kept(prompts, ["last"]), decoding, lambda: next(times) == 3))
 
 
 def test_hooks_masks_and_attention_are_taken_off_again():
@@ -264,7 +267,7 @@ def test_hooks_masks_and_attention_are_taken_off_again():
 
     model = tiny("llama")
     before = model.config._attn_implementation
-    Engine(model, "interface", LAYERS).capture(random_prompts((8,)), POOLINGS, Decoding(2))
+    record(Engine(model, "interface", LAYERS), random_prompts((8,)), POOLINGS, Decoding(2))
     assert model.config._attn_implementation == before
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert not ALL_MASK_ATTENTION_FUNCTIONS._local_mapping.keys() & {"sdpa", "eager"}

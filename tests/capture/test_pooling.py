@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from iclviz.capture.pooling import HiddenPooling, blocks_of, pool_masks
+from iclviz.capture.pooling import HiddenPooling, blocks_of, pool_masks, reading_states
 from iclviz.errors import SpecError
 from iclviz.prompts import TokenizedPrompt
 from iclviz.spans import Span
@@ -30,7 +30,7 @@ def test_sums_and_maxima_are_taken_over_each_mask_and_equal_masks_once():
     ]
     hidden = torch.randn(2, 3, 4)
     pools = HiddenPooling(masks, 3, torch.device("cpu"))
-    with pools.reading([block]):
+    with reading_states([block], pools.states):
         block(hidden)
     pooled = pools.pooled()
     assert pooled.sums.shape[2] == 2
@@ -43,7 +43,7 @@ def test_sums_and_maxima_are_taken_over_each_mask_and_equal_masks_once():
 def test_prompts_that_a_pass_does_not_read_add_nothing():
     block = torch.nn.Linear(4, 4)
     pools = HiddenPooling([{(0, "mean"): np.array([True])}], 1, torch.device("cpu"))
-    with pools.reading([block]):
+    with reading_states([block], pools.states):
         block(torch.randn(1, 1, 4))
     pooled = pools.pooled()
     assert (pooled.of([7], "mean") == 0).all()

@@ -18,6 +18,7 @@ from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.seeds import over_seeds
 from iclviz.analysis.surface import SurfaceControl
+from iclviz.analysis.trajectory import ByOutcome, ItemTrajectory, LayerMeans, OverCandidates
 from iclviz.figures import FIGURES
 from iclviz.spans import ROLES
 
@@ -174,6 +175,24 @@ def told_apart(seed=0, n_layers=13):
     return RightAgainstWrong(area, area - 0.1, area + 0.1, 20, 12, 16)
 
 
+def layer_means(peak=2.0, quantity="margin", n_layers=13):
+    mean = peak * np.linspace(0.1, 1, n_layers) ** 3
+    mean[0] = np.nan
+    return LayerMeans(quantity, mean, mean - 0.2, mean + 0.2, np.full(n_layers, 24), 8)
+
+
+def by_outcome(peak=2.0):
+    right, wrong = layer_means(peak), layer_means(-peak)
+    difference = right.mean - wrong.mean
+    return ByOutcome("prefers_right", right, wrong, difference, difference - 0.5, difference + 0.5, 15, 9)
+
+
+def one_item(n_layers=13):
+    rise = np.linspace(-9, -1, n_layers)
+    logprobs = np.column_stack([rise, rise - 1, np.full(n_layers, np.nan)])
+    return ItemTrajectory("item-3", (" Paris", " London", "Rome"), logprobs, np.ones(n_layers), -rise, -rise - 1)
+
+
 DRAWN = {
     "measure-by-layer": lambda draw: draw(
         {A: by_layer(0.5), B: by_layer(1.0, tested=False)},
@@ -295,6 +314,12 @@ DRAWN = {
         by="token",
         most={A: 0.2, B: 0.9},
     ),
+    "trajectory-by-layer": lambda draw: draw({A: layer_means(0.5), B: layer_means(3.0)}),
+    "trajectory-right-wrong": lambda draw: draw({A: by_outcome(0.5), B: by_outcome()}, score="Right answer preferred"),
+    "trajectory-over-candidates": lambda draw: draw(
+        OverCandidates({" yes": layer_means(-3.0, "answer"), " no": layer_means(-5.0, "answer")}), condition=B
+    ),
+    "trajectory-of-item": lambda draw: draw(one_item(), condition=B),
     "attention-split": lambda draw: draw({A: split(seed=0), B: split(seed=1)}),
 }
 

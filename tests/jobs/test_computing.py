@@ -15,12 +15,13 @@ from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.running import compute_jobs
 from iclviz.jobs.worker import work
-from iclviz.recorded import TOKEN_TABLES
 from iclviz.resolve import build, resolve, tokenized
 from iclviz.spans import ROLES
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
 from iclviz.store import Store
 from tests.oracles.capture import record_slowly
+
+TOKEN_TABLES = ("token_attention", "token_attention_last")
 
 
 @pytest.fixture

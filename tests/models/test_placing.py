@@ -12,6 +12,7 @@ from iclviz.models.placing import placing
 from iclviz.resolve import resolve
 from iclviz.spec import POOLINGS, RunSpec
 from tests.capture.models import random_prompts
+from tests.capture.recording import record
 
 SHARING = PlanSettings(4096, 1, pass_tokens=0)
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -33,7 +34,7 @@ def test_a_model_split_over_memory_and_disk_records_what_the_whole_one_does(mode
         assert choose_way(loaded.model, layers, loaded.device).way == "interface"
         engine = Engine(loaded.model, "interface", layers, loaded.device)
         results.append(
-            engine.capture(prompts, POOLINGS, Decoding(4, forced=forced), PlanSettings(4096, 1, pass_tokens=0))
+            record(engine, prompts, POOLINGS, Decoding(4, forced=forced), PlanSettings(4096, 1, pass_tokens=0))
         )
     for name in POOLINGS:
         np.testing.assert_allclose(results[1].embeddings[name], results[0].embeddings[name], rtol=1e-5, atol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 from iclviz.errors import SpecError, TaskFileError
 from iclviz.models.locating import locate
 from iclviz.models.tokenizing import load_tokenizer
+from iclviz.prompts import render, tokenize
 from iclviz.spec import Demonstrations
 from iclviz.tasks import Answers, task, tasks
 
@@ -113,6 +114,41 @@ def test_the_query_is_the_same_text_under_any_demonstrations(one, kind):
     solved = one.prompts(data, shown(kind, 3), options)
     bare = one.prompts(data, Demonstrations("none", 0, 0), options)
     assert [prompt.query for prompt in solved] == [prompt.query for prompt in bare]
+
+
+@pytest.mark.parametrize(("one", "kind"), SOLVED, indirect=["one"])
+def test_every_demonstration_and_its_answer_are_marked(one, kind, tokenizer):
+    data, options = made(one)
+    for index in (0, 7):
+        segments = one.demonstrations(data, index, shown(kind, 4), options)
+        prompt = one.prompt(data, index, shown(kind, 4), options)
+        tokenized = tokenize(render(prompt, "plain", tokenizer), tokenizer)
+        said = {mark.name: segment.text[mark.start : mark.end] for segment in segments for mark in segment.marks}
+        found = {mark.name: "".join(tokenized.pieces[mark.start : mark.end]) for mark in tokenized.marks}
+        assert found.keys() == said.keys()
+        for number in range(4):
+            whole = found[f"demonstration:{number}"]
+            assert whole == said[f"demonstration:{number}"]
+            assert whole in [segment.text for segment in segments]
+            if kind == "custom":
+                assert whole == f"{OWN[number]}{one.example_end}"
+                continue
+            answer = said[f"answer:{number}"]
+            assert found[f"answer:{number}"].strip() == answer == answer.strip()
+            assert whole.endswith(f" {answer}{whole[len(whole.rstrip()) :]}")
+        assert len(said) == (4 if kind == "custom" else 8)
+        assert not any(found[name][-1].isspace() for name in found if name.startswith("answer"))
+
+
+@pytest.mark.parametrize("kind", ["correct", "contrastive"])
+def test_the_marked_answer_is_the_answer_as_it_is_shown(one, kind):
+    data, options = made(one)
+    for segment in one.demonstrations(data, 0, shown(kind, 3), options):
+        for mark in segment.marks:
+            if mark.name.startswith("answer"):
+                answer = segment.text[mark.start : mark.end]
+                assert one.parse(f" {answer.partition(' (not ')[0]}\n").value is not None
+                assert ("(not " in answer) == (kind == "contrastive")
 
 
 @pytest.mark.parametrize("kind", ["out-of-domain", "custom"])

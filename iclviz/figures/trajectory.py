@@ -1,0 +1,198 @@
+"""Answer trajectory: what the model would answer at each of its layers."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.trajectory import ByOutcome, ItemTrajectory, LayerMeans, OverCandidates
+from iclviz.figures import layers, theme, wording
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+TITLES = {
+    "answer": "Log-probability of the right answer (nats)",
+    "margin": "Margin of the right answer (nats)",
+    "rank": "Rank of the right answer (1 = first)",
+    "entropy": "Entropy (nats)",
+    "kl": "Divergence from the output (nats)",
+}
+_READ = (
+    "Each layer's states at the last prompt token are read by the model's own final norm and unembedding, as if the "
+    "model ended there (logit lens); the last layer is its output. Log-probabilities are of the first token that tells "
+    "an answer from the others; answers that no such token tells have no value. A layer that was never trained to be "
+    "read so can hold an answer in another form."
+)
+_COLUMNS = ["low", "high", "items"]
+
+
+def _lines(
+    mean: Array, low: Array, high: Array, n: Array, label: str, colour: str, dash: str = "solid"
+) -> list[go.Scatter]:
+    """The band of an interval and the line of means over layers."""
+    x = np.arange(len(mean))
+    edge = {
+        "x": x,
+        "mode": "lines",
+        "line": {"width": 0},
+        "legendgroup": label,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+    line = go.Scatter(
+        x=x,
+        y=mean,
+        name=label,
+        legendgroup=label,
+        mode="lines+markers",
+        line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
+        marker={"size": theme.MARKER_SIZE},
+        customdata=np.column_stack([low, high, n]),
+        meta={"columns": _COLUMNS},
+        hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), %{customdata[2]} items",
+    )
+    band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour), **edge)
+    return [go.Scatter(y=low, **edge), band, line]
+
+
+def _of(result: LayerMeans, label: str, colour: str, dash: str = "solid") -> list[go.Scatter]:
+    return _lines(result.mean, result.low, result.high, result.n, label, colour, dash)
+
+
+def _axes(figure: go.Figure, quantity: str, title: str = "") -> None:
+    layers.layer_axis(figure)
+    figure.update_yaxes(title=title or TITLES[quantity], type="log" if quantity == "rank" else "linear")
+
+
+def _groups(results: Sequence[LayerMeans]) -> str:
+    said = wording.each({str(place): one for place, one in enumerate(results)}, lambda one: wording.groups(one.n_units))
+    return f" Bands are 95 % intervals from resampling {said}."
+
+
+@named("trajectory-by-layer")
+def trajectory_by_layer(conditions: Mapping[str, LayerMeans], *, demonstrations: str = "") -> go.Figure:
+    """A quantity of the answer trajectory, its mean over items at each layer.
+
+    Parameters
+    ----------
+    conditions: label of the condition -> its means, A first; all of one quantity.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+    quantity = next(iter(conditions.values())).quantity
+    figure = go.Figure()
+    for label, result, colour in theme.coloured(conditions):
+        figure.add_traces(_of(result, label, colour))
+    _axes(figure, quantity)
+    caption = (
+        f"{TITLES[quantity]} by layer, if the model ended there, as the mean over items with 95 % intervals. The last "
+        f"layer is the model's output; look for the layer from which the conditions part."
+        f"{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, f"{TITLES[quantity].partition(' (')[0]} by layer", "Mean over items, 95 % interval", caption,
+        details=_READ + _groups(list(conditions.values())), hovermode="x unified", showlegend=True,
+    )  # fmt: skip
+
+
+@named("trajectory-right-wrong")
+def trajectory_right_wrong(
+    conditions: Mapping[str, ByOutcome], *, score: str = "", demonstrations: str = ""
+) -> go.Figure:
+    """A quantity of the answer trajectory over right items less that over wrong ones, at each layer.
+
+    Parameters
+    ----------
+    conditions: label of the condition -> right against wrong, A first; all of one quantity.
+    score: the title of the score that says which items are right.
+    demonstrations: what the statement is limited to.
+    """
+    quantity = next(iter(conditions.values())).right.quantity
+    figure = go.Figure()
+    for label, result, colour in theme.coloured(conditions):
+        n = np.full(len(result.difference), result.n_right + result.n_wrong)
+        figure.add_traces(_lines(result.difference, result.low, result.high, n, label, colour))
+    layers.layer_axis(figure)
+    figure.update_yaxes(title=f"{TITLES[quantity]}: right − wrong", zeroline=True)
+    counts = wording.each(conditions, lambda one: f"{one.n_right} right and {one.n_wrong} wrong items")
+    caption = (
+        f"{TITLES[quantity]} of items that the model gets right less that of items that it gets wrong, by layer, with "
+        f"95 % intervals ({counts}). Where the band leaves zero out, layers already tell the two apart."
+        f"{wording.sentence(demonstrations)}"
+    )
+    by = f" Right and wrong are told by {wording.inner(score)}." if score else ""
+    return theme.finish(
+        figure, "Right against wrong items by layer", f"{counts}; 95 % interval", caption,
+        details=_READ + by + _groups([one.right for one in conditions.values()]), hovermode="x unified",
+        showlegend=True,
+    )  # fmt: skip
+
+
+@named("trajectory-over-candidates")
+def trajectory_over_candidates(result: OverCandidates, *, condition: str, demonstrations: str = "") -> go.Figure:
+    """The mean log-probability of each candidate answer at each layer.
+
+    Parameters
+    ----------
+    result: means by candidate; condition: its label.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    for name, means, colour in theme.of_both(result.candidates):
+        figure.add_traces(_of(means, _shown(name), colour))
+    _axes(figure, "answer", "Log-probability (nats)")
+    caption = (
+        f"Log-probability of each candidate answer by layer in {condition}, if the model ended there, as the mean over "
+        "items with 95 % intervals. Lines that rise together show the answer's form, lines that part the choice."
+        f"{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, "Candidate answers by layer", condition, caption,
+        details=_READ + _groups(list(result.candidates.values())), hovermode="x unified", showlegend=True,
+    )  # fmt: skip
+
+
+@named("trajectory-of-item")
+def trajectory_of_item(result: ItemTrajectory, *, condition: str, demonstrations: str = "") -> go.Figure:
+    """The log-probability of each candidate answer of one item at each layer.
+
+    Parameters
+    ----------
+    result: the item's layers; condition: the label of its condition.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    x = np.arange(len(result.entropy))
+    beside = np.column_stack([result.rank, result.entropy, result.kl])
+    for place, (name, _, colour) in enumerate(
+        theme.of_both({_numbered(result, i): None for i in range(len(result.tokens))})
+    ):
+        figure.add_scatter(
+            x=x,
+            y=result.logprobs[:, place],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": theme.LINE_WIDTH, "dash": "dot" if place else "solid"},
+            marker={"size": theme.MARKER_SIZE},
+            customdata=beside,
+            meta={"columns": ["rank of the right answer", "entropy", "divergence from the output"]},
+            hovertemplate="%{y:.3f}, rank of the right answer %{customdata[0]:.0f}",
+        )
+    _axes(figure, "answer", "Log-probability (nats)")
+    caption = (
+        f"Log-probability of each candidate answer to {result.item_id} by layer in {condition}, if the model ended "
+        f"there. The right answer's line is unbroken; one item shows no regularity.{wording.sentence(demonstrations)}"
+    )
+    return theme.finish(
+        figure, "One item's answers by layer", condition, caption, details=_READ, hovermode="x unified", showlegend=True
+    )
+
+
+def _numbered(result: ItemTrajectory, place: int) -> str:
+    """A candidate's token, told from others that look alike."""
+    text = _shown(result.tokens[place])
+    return text if result.tokens.count(result.tokens[place]) == 1 else f"{text} ({place + 1})"
+
+
+def _shown(text: str) -> str:
+    """A token's text so that its blanks are seen."""
+    return f"“{text}”" if text != text.strip() or not text else text
