@@ -110,10 +110,9 @@ lint: dev
 types: dev
 	$(PY) -m mypy
 
-# One thread each: two test processes share two cores.
+# One thread each: two test processes share two cores. Whichever takes a test in the browser takes all of them.
 test: dev demo lint types
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --ignore=tests/browser
-	$(PY) -m pytest tests/browser
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup
 	$(MAKE) --no-print-directory docs
 
 screenshots: dev demo

@@ -264,7 +264,8 @@ class Measure(ABC):
     def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
         """What its figure is told besides results and limits."""
         subject = self.subject(recording, how, titles)
-        return {"measure": subject, "value": self.axis, "first": self.first_layer, "about": self.about}
+        name = f"{self.name.replace('_', '-')}-by-layer"
+        return {"measure": subject, "value": self.axis, "first": self.first_layer, "about": self.about, "name": name}
 
     def notes(self, results: Sequence[Estimates], recording: Recording, how: Measuring, titles: Titles) -> list[str]:
         """Sentences that stand beside its figure for these results."""

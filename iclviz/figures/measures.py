@@ -20,6 +20,7 @@ def measure_by_layer(
     value: str,
     about: str,
     first: int = 0,
+    name: str = "measure-by-layer",
     demonstrations: str = "",
 ) -> go.Figure:
     """A measure of conditions in each layer.
@@ -28,7 +29,7 @@ def measure_by_layer(
     ----------
     conditions: label -> the measure by layer, A first.
     measure: what is measured, inside a sentence; value: the axis's title; about: what it says, for the details.
-    first: the number of the first layer, 1 for blocks.
+    first: the number of the first layer, 1 for blocks; name: what its files are called.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure()
@@ -59,7 +60,7 @@ def measure_by_layer(
         f"{about} Intervals are from resampling {wording.each(conditions, _resampled)}."
         f"{wording.without_values(conditions)}"
     )
-    return theme.finish(
+    finished = theme.finish(
         figure,
         f"{capital(measure)} by {unit}",
         "95 % interval" + (f"; filled: p < 0.05 corrected over {unit}s" if tested else ""),
@@ -68,6 +69,8 @@ def measure_by_layer(
         hovermode="x unified",
         showlegend=True,
     )
+    finished.layout.meta = {**finished.layout.meta, "name": name}
+    return finished
 
 
 def _resampled(result: ByLayer) -> str:

@@ -44,8 +44,10 @@ _starting = threading.Lock()
 
 @cache
 def browser() -> str | None:
-    """The path of an installed Chromium or Chrome, `$BROWSER_PATH` first; None where there is none."""
+    """The path of an installed Chromium or Chrome, `$BROWSER_PATH` first; None where there is none or that is empty."""
     named = os.environ.get("BROWSER_PATH")
+    if named == "":
+        return None
     if named and Path(named).is_file():
         return named
     found = (shutil.which(name) for name in BROWSERS)

@@ -11,6 +11,13 @@ from tests.browser.dashboard import SIZE, run_demo, running
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 
 
+def pytest_collection_modifyitems(items):
+    """One process has the browser and its dashboards, for as long as others run other tests."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 @pytest.fixture(scope="session")
 def address(tmp_path_factory, demo_model):
     """A dashboard with an empty cache."""

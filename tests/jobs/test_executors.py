@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -140,8 +141,11 @@ def test_a_script_that_asks_the_worker_waits_for_its_recording(queue, run, monke
     monkeypatch.setenv(SETTING, "local")
     try:
         assert iclviz.run_spec(run.spec).key == run.key
+        deadline = time.monotonic() + 30  # the recording is there a moment before its job says so
+        while queue.get(run.key).state != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     finally:
         for process in starting.started():
             process.terminate()
             process.wait(30)
-    assert queue.get(run.key).state == "done"

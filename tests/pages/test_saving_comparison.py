@@ -14,7 +14,6 @@ LONGEST = 120
 def quick(monkeypatch):
     """No browser: images take longest and have tests of their own."""
     monkeypatch.setenv("BROWSER_PATH", "")
-    monkeypatch.setenv("PATH", "/nowhere")
 
 
 @pytest.fixture

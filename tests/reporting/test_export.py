@@ -17,7 +17,8 @@ from iclviz.spec import Demonstrations
 from iclviz.store import Store
 
 FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "alignment-by-layer", "probe-by-layer",
-           "attention-ratio-by-layer", "attention-ratio-by-head", "attention-split", "link-by-layer"}  # fmt: skip
+           "attention-ratio-by-layer", "attention-ratio-by-head", "attention-split", "link-by-layer",
+           "class-distance-by-layer", "intrinsic-dimension-by-layer"}  # fmt: skip
 
 
 @pytest.fixture

@@ -194,3 +194,8 @@ def test_cells_that_begin_a_formula_are_quoted_unless_they_are_numbers():
     same = pd.read_csv(io.BytesIO(figure_files.as_csv(rows, formulas=True, quoting=csv.QUOTE_NONNUMERIC)), dtype=str)
     assert list(same["text"])[:3] == list(FORMULAS[:3])
     assert figure_files.as_csv(pd.DataFrame({"=1": [1]})).startswith(b"'=1")
+
+
+def test_an_empty_path_of_a_browser_is_no_browser(monkeypatch):
+    monkeypatch.setenv("BROWSER_PATH", "")
+    assert figure_files.browser.__wrapped__() is None  # what it finds is remembered for as long as a process lives
