@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import streamlit as st
-from iclviz.questions.answers import Answers
+from iclviz.answers import Answers
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 

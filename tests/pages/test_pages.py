@@ -35,6 +35,7 @@ FIGURES = {"summary": 3, "behaviour": 3, "rsa": 2, "probing": 1, "attention": 3}
 SECTIONS = {
     "rsa": [
         "B minus A",
+        "Right against wrong",
         "Difference map",
         "Layers side by side",
         "Items in a plane",
@@ -42,8 +43,8 @@ SECTIONS = {
         "Layer by layer",
         "Demonstration seeds",
     ],
-    "probing": ["B minus A", "Selectivity", "Confusions", "Transfer", "Parameters"],
-    "attention": ["B minus A", "Over items"],
+    "probing": ["B minus A", "Right against wrong", "Selectivity", "Confusions", "Transfer", "Parameters"],
+    "attention": ["B minus A", "Right against wrong", "Over items"],
 }
 OF_A_TASK = {
     ("rsa", "Two hypotheses"): ("linear_regression", "reading_comprehension", "prompt_injection", OWN),

@@ -55,7 +55,7 @@ def test_a_click_makes_the_file_and_offers_it(page, few_and_many):
 
 def test_its_progress_counts_figures(few_and_many):
     making = made(Making([few_and_many[0].key]))
-    assert making.progress == (1.0, "Drawing figures: 8 of 8 …")
+    assert making.progress == (1.0, "Drawing figures: 10 of 10 …")
 
 
 def test_stopping_leaves_nothing_and_offers_the_button_again(page):

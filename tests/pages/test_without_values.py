@@ -69,7 +69,7 @@ def test_the_summary_of_answers_that_all_differ_says_that_nothing_has_a_value(ch
     choices = chosen_task("all answers differ", chosen, long_model, tmp_path, 20)
     record(choices)
     test = opened("summary", choices)
-    assert "None of the three measures has a value here." in said(test)
+    assert "No measure of the primary analysis has a value here." in said(test)
     text = " ".join(one.value for one in test.markdown)
     assert "links with behaviour cannot be tested: no measure has a value." in text
 
