@@ -3,7 +3,6 @@ one block or head by itself, over items and on the text of one.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ import streamlit as st
 from iclviz import analysis
 from iclviz.analysis.attention import By, first_token_roles, largest_mass
 from iclviz.analysis.measure import ROWS, Measuring
-from iclviz.errors import StoreError, UserError
+from iclviz.errors import UserError
 from iclviz.figures.attention import attention_ratio_over_items
 from iclviz.figures.changes import change_by_head
 from iclviz.figures.heads import attention_of_head, attention_on_text, reading
@@ -22,6 +21,7 @@ from iclviz.primary import usual_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
+from iclviz.spec import RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, measures, options
 from iclviz.ui.asking import answer, answers, slot
@@ -253,18 +253,9 @@ def ratio_table(ratio: View, at: Place) -> None:
     st.table(rows, border="horizontal", hide_index=True)
 
 
-def kept_by_token(recording: Recording, place: int) -> Recording | None:
-    """The recording, or one that differs in its attention items alone, that keeps an item's attention by token."""
-    if place in recording.spec.attention_items:
-        return recording
-    plain = recording.spec.with_(attention_items=())
-    for entry in loading.store().summaries():
-        if place in entry.spec.attention_items and entry.spec.with_(attention_items=()) == plain:
-            with suppress(StoreError):
-                one = loading.recording(entry.key)
-                if one is not None and one.origin == recording.origin:
-                    return one
-    return None
+def by_token(recording: Recording, place: int) -> RunSpec:
+    """The spec of a recording's run that keeps an item's attention by token, and nothing else that is not usual."""
+    return recording.spec.with_(attention_items=(place,), poolings=None, record=())
 
 
 def shaded_by(by_token: bool) -> By:
@@ -289,7 +280,9 @@ def on_text(view: View, at: Place) -> None:
     with left:
         item = first.item_ids[show_item_control(first.n_items)]
     places = {label: list(one.item_ids).index(item) for label, one in view.pairs.items() if item in one.item_ids}
-    kept = {label: kept_by_token(view.pairs[label], place) for label, place in places.items()}
+    kept = {
+        label: loading.keeping(view.pairs[label], by_token(view.pairs[label], place)) for label, place in places.items()
+    }
     with middle:
         by = shaded_by(any(kept.values()))
     shown = kept if by == "token" else {label: view.pairs[label] for label in places}

@@ -5,6 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from iclviz.errors import UserError
+from iclviz.recorders import optional
 from iclviz.resolve import Resolved, build, rendered, run_facts, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
@@ -121,6 +122,16 @@ with st.expander("Task options and prompt style"):
         help="Means over one role's tokens, to compare and probe by themselves. The usual five are always kept.",
     )
     controls.show_attention_items_control()
+    further = optional()
+    choice.bound(
+        st.multiselect,
+        "Record as well",
+        "record",
+        list(further),
+        format_func=lambda name: further[name].title,
+        placeholder="Nothing",
+        help="  \n".join(f"**{one.title}**: {one.sentence}" for one in further.values()),
+    )
     for name in dict.fromkeys(condition.resolved.spec.task for condition in found if condition.resolved):
         st.markdown(f"**{as_text(task(name).title)}**")
         task_options.form(name)

@@ -74,6 +74,7 @@ _HOMES = {
         "trajectory_by_outcome",
         "trajectory_over_candidates",
         "trajectory_of_item",
+        "trajectory_change",
         "LayerMeans",
         "ByOutcome",
         "OverCandidates",

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.behaviour import PREFERRED, coarsest_groups, score_of
+from iclviz.analysis.behaviour import PREFERRED, coarsest_groups, nats_held, score_of
+from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.comparison import Comparison, check_layers, of_comparison
+from iclviz.analysis.resolution import settled
+from iclviz.analysis.results import Estimates
 from iclviz.analysis.statistics import (
     mean_interval,
     mean_samples,
@@ -21,6 +25,7 @@ from iclviz.analysis.statistics import (
     unit_weights,
 )
 from iclviz.errors import AnalysisError, unknown
+from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 
 MOST_TEXTS = 8
@@ -28,23 +33,25 @@ MOST_TEXTS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class LayerMeans:
+class LayerMeans(Estimates):
     """A quantity's mean over items at each layer, with its 95 % interval.
 
     Attributes
     ----------
+    estimate, low, high: (L + 1,) the mean; NaN where no item has a value, or fewer than two groups for the interval.
     quantity: one of `QUANTITIES`.
-    mean, low, high: (L + 1,); NaN where no item has a value, or fewer than two groups for the interval.
     n: (L + 1,) items that have a value.
     n_units: independent groups of items.
     """
 
     quantity: str
-    mean: Array
-    low: Array
-    high: Array
     n: Array
     n_units: int
+
+    @property
+    def mean(self) -> Array:
+        """The estimate: a mean over items."""
+        return self.estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +144,7 @@ def trajectory_values(recording: Recording, quantity: str) -> Array:
     return np.asarray(QUANTITIES[quantity](recording), dtype=float)
 
 
+@of_recording
 def trajectory_by_layer(recording: Recording, quantity: str = "margin", *, seed: int = 0) -> LayerMeans:
     """A quantity's mean over items at each layer.
 
@@ -149,9 +157,10 @@ def trajectory_by_layer(recording: Recording, quantity: str = "margin", *, seed:
 
 def _means(quantity: str, values: Array, groups: Array | None, seed: int) -> LayerMeans:
     found = mean_interval(values, groups, seed=seed)
-    return LayerMeans(quantity, found.mean, found.low, found.high, found.n, found.n_units)
+    return LayerMeans(found.estimate, found.low, found.high, quantity, found.n, found.n_units)
 
 
+@of_recording
 def trajectory_by_outcome(
     recording: Recording, quantity: str = "margin", score: str = PREFERRED, *, n_bootstrap: int = 1000, seed: int = 0
 ) -> ByOutcome:
@@ -185,6 +194,7 @@ def trajectory_by_outcome(
     return ByOutcome(score, of_right, of_wrong, means[0] - means[1], low, high, n_right, n_wrong)
 
 
+@of_recording
 def trajectory_over_candidates(recording: Recording, *, seed: int = 0) -> OverCandidates:
     """Each candidate's mean log-probability at each layer.
 
@@ -214,6 +224,7 @@ def _only(logprobs: Array) -> Array:
     return np.where(np.isnan(logprobs).all(-1), np.nan, np.nansum(logprobs, axis=-1))
 
 
+@of_recording
 def trajectory_of_item(recording: Recording, item: int) -> ItemTrajectory:
     """One item's layers; item: its place.
 
@@ -231,3 +242,17 @@ def trajectory_of_item(recording: Recording, item: int) -> ItemTrajectory:
         logprobs[:, :n],
         *(np.asarray(QUANTITIES[name](recording)[item], dtype=float) for name in ("rank", "entropy", "kl")),
     )
+
+
+@of_comparison
+def trajectory_change(comparison: Comparison, quantity: str = "margin") -> Change:
+    """B minus A of a quantity of the common items at each layer, tested over groups (and seeds), corrected over layers.
+
+    Raises
+    ------
+    AnalysisError: a recording keeps no trajectory, an unknown quantity, or models with different numbers of layers.
+    """
+    check_layers(comparison)
+    change = comparison.change(lambda recording, items: trajectory_values(recording, quantity)[items])
+    least = max(nats_held(one) for pair in comparison.pairs for one in pair)
+    return mean_change(settled(change, least), comparison.groups)

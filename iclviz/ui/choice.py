@@ -185,6 +185,7 @@ def choose_run(side: str, spec: RunSpec) -> None:
             "options": {**choices()["options"], spec.task: _beyond(spec.task_options, defaults)},
             "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
             "attention_items": list(spec.attention_items),
+            "record": list(spec.record),
             "first_token": spec.first_token or CONDITIONS["first_token"].default,
             "template": _beyond(spec.template, TEMPLATE),
         }
@@ -216,6 +217,7 @@ def _spec(side: str) -> RunSpec:
         prompt_style=None if style == "preset" else style,
         poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
         attention_items=kept_places(),
+        record=tuple(state["record"]),
         first_token=None if state["first_token"] == CONDITIONS["first_token"].default else state["first_token"],
         template=state["template"],
     )

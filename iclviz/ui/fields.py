@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL
+from iclviz.recorders import check_record
 from iclviz.spec import MOST_ATTENTION_ITEMS, POOLINGS, FirstToken, template_options
 from iclviz.tasks import KINDS, all_tasks
 from iclviz.ui.page_files import Page, pages
@@ -99,6 +100,12 @@ def _poolings(given: str) -> list[str]:
     return names
 
 
+def _record(given: str) -> list[str]:
+    names = json.loads(given)
+    check_record(names)
+    return sorted(set(names))
+
+
 def places(given: str) -> list[int]:
     """Places of items whose attention is kept token by token."""
     found = [whole(0, MOST_ITEMS)(str(place)) for place in json.loads(given)]
@@ -131,12 +138,13 @@ CONDITIONS: Mapping[str, Field] = {
     "options": Field(DEMO_OPTIONS, _options),
     "poolings": Field([], _poolings),
     "attention_items": Field([], places),
+    "record": Field([], _record),
     "first_token": Field("start", _one_of(lambda: get_args(FirstToken))),
     "template": Field({}, _template),
 }
 """What A and B are: reading comprehension, no demonstrations against two."""
 
-HOW_RECORDED = ("poolings", "attention_items", "first_token", "template")
+HOW_RECORDED = ("poolings", "attention_items", "record", "first_token", "template")
 DEMO: Mapping[str, Any] = {name: one.default for name, one in CONDITIONS.items() if name not in HOW_RECORDED}
 """The demo comparison, whatever else is chosen for recording it."""
 

@@ -1,12 +1,13 @@
 """Cached loaders: the store, the queue, resolved specs, recordings and tokenizers, shared by all sessions."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from iclviz import whereabouts
-from iclviz.errors import ModelError, UserError
+from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.limits import check_possible
 from iclviz.models.configuration import ModelFacts
@@ -128,6 +129,27 @@ def recording(key: str) -> Recording | None:
     if key not in store():
         return None
     return _recording(str(cache_folder()), key, store().summary(key).created)
+
+
+def keeping(recording: Recording, needed: RunSpec) -> Recording | None:
+    """The recording, or another of the same run, that keeps whatever one of `needed` keeps; None where none does."""
+    if recording.spec.keeps_all_of(needed):
+        return recording
+    kept = set(RunSpec.fields_that("kept"))
+    for entry in store().summaries():
+        if set(entry.spec.differences(recording.spec)) <= kept and entry.spec.keeps_all_of(needed):
+            with suppress(StoreError):
+                one = _one(entry.key)
+                if one.origin and recording.origin and one.origin.model == recording.origin.model:
+                    return one
+    return None
+
+
+def _one(key: str) -> Recording:
+    found = recording(key)
+    if found is None:
+        raise StoreError(f"The cache holds no recording {key!r}.")
+    return found
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ HELP = {
     "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
     "colours": "The similarities, or their order as ranks or percentiles, which outliers do not squeeze.",
     "measure": "What changed in the model.",
+    "quantity": "The right answer's log-probability, its margin over the best other candidate, its rank among all "
+    "tokens, how undecided the layer is (entropy), or how far it is from the output (divergence).",
+    "outcome": "Which items count as right: by the answer that is more probable, or by the response.",
     "shown": "What is measured, layer by layer.",
     "effect_of": "The effect within a condition, on one measure, layer by layer.",
     "equivalent": "The score of which to ask whether A and B are as good as equal.",

@@ -178,7 +178,7 @@ def told_apart(seed=0, n_layers=13):
 def layer_means(peak=2.0, quantity="margin", n_layers=13):
     mean = peak * np.linspace(0.1, 1, n_layers) ** 3
     mean[0] = np.nan
-    return LayerMeans(quantity, mean, mean - 0.2, mean + 0.2, np.full(n_layers, 24), 8)
+    return LayerMeans(mean, mean - 0.2, mean + 0.2, quantity, np.full(n_layers, 24), 8)
 
 
 def by_outcome(peak=2.0):

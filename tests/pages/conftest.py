@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import streamlit as st
-from iclviz.answers import Answers
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 import iclviz
+from iclviz.answers import Answers
 from iclviz.jobs.analyst import Analyst
 from iclviz.jobs.executors.local import Local
 from iclviz.jobs.queue import Queue

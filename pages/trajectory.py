@@ -1,0 +1,159 @@
+"""What the model would answer at each layer: A against B, right against wrong items, over candidates, on one item."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from iclviz import analysis
+from iclviz.analysis.behaviour import PREFERRED, RIGHT
+from iclviz.analysis.trajectory import QUANTITIES
+from iclviz.analysis.wording import capital
+from iclviz.errors import UserError
+from iclviz.figures.trajectory import TITLES
+from iclviz.recording import Recording
+from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.tasks import Task, task
+from iclviz.ui import jobs, loading, options
+from iclviz.ui.asking import slot
+from iclviz.ui.comparing import compared, look_further, seeds_button
+from iclviz.ui.conditions import recorded
+from iclviz.ui.controls import show_item_control
+from iclviz.ui.copying import copy_as
+from iclviz.ui.figure import show_recipe
+from iclviz.ui.plain import as_text, lines_as_text
+
+PAGE = {
+    "title": "Trajectory",
+    "icon": "conversion_path",
+    "section": "inside",
+    "order": 4,
+    "question": "At which layer is the answer there?",
+    "invitation": "When it is decided",
+    "fields": {"quantity": "margin", "outcome": "", "item": (0, 0, 4096), "section": ""},
+}
+
+RECORDER = "trajectory"
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows: the conditions that keep a trajectory, label -> recording, and the quantity."""
+
+    pairs: Mapping[str, Recording]
+    of: Task
+    quantity: str
+
+    @property
+    def each(self) -> dict[str, tuple[str, ...]]:
+        """Each condition by itself, as recipes ask of it."""
+        return {label: (label,) for label in self.pairs}
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """What statements are limited to."""
+        return {"demonstrations": demonstration_scope(self.pairs.values())}
+
+    @property
+    def recipe(self) -> Recipe:
+        """The quantity by layer."""
+        given = {"quantity": self.quantity}
+        return Recipe(analysis.trajectory_by_layer, self.each, "trajectory_by_layer", given, self.limits)
+
+
+def change(view: View) -> None:
+    """B minus A of the quantity, over all demonstration seeds that both have and that keep a trajectory."""
+    chosen = compared(dict(view.pairs))
+    if chosen is None:
+        return
+    drawn = {"measure": capital(TITLES[view.quantity]).partition(" (")[0].lower(), "demonstrations": chosen.scope}
+    asked, given = {"B − A": tuple(chosen.labels)}, {"quantity": view.quantity}
+    show_recipe(Recipe(analysis.trajectory_change, asked, "change_by_layer", given, drawn), chosen.runs)
+    seeds_button(chosen)
+
+
+def right_and_wrong(view: View) -> None:
+    """The quantity over right against wrong items."""
+    first = next(iter(view.pairs.values()))
+    scores = [name for name in (PREFERRED, RIGHT) if name in first.scores]
+    if not scores:
+        st.info("The answers of this task are not simply right or wrong.")
+        return
+    score = options.select("outcome", "Right by", scores, view.of.titles)
+    given = {"quantity": view.quantity, "score": score}
+    for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
+        with tab, slot():
+            asked, drawn = {label: (label,)}, {"score": view.of.titles[score], **view.limits}
+            recipe = Recipe(analysis.trajectory_by_outcome, asked, "trajectory_right_wrong", given, drawn)
+            show_recipe(recipe, view.pairs, name=label)
+
+
+def over_candidates(view: View) -> None:
+    """Every candidate's log-probability."""
+    for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
+        with tab, slot():
+            drawn = {"condition": label, **view.limits}
+            asked = {label: (label,)}
+            recipe = Recipe(
+                analysis.trajectory_over_candidates, asked, "trajectory_over_candidates", {}, drawn, alone=True
+            )
+            show_recipe(recipe, view.pairs, name=label)
+
+
+@st.fragment
+def one_item(view: View) -> None:
+    """The candidates of one item."""
+    first = next(iter(view.pairs.values()))
+    item = first.item_ids[show_item_control(first.n_items)]
+    for column, (label, one) in zip(st.columns(len(view.pairs)), view.pairs.items(), strict=True):
+        with column, slot():
+            if item not in one.item_ids:
+                st.info(f"{as_text(label)} has no item {as_text(item)}.")
+                continue
+            given, drawn = {"item": list(one.item_ids).index(item)}, {"condition": label, **view.limits}
+            asked = {label: (label,)}
+            recipe = Recipe(analysis.trajectory_of_item, asked, "trajectory_of_item", given, drawn, alone=True)
+            show_recipe(recipe, view.pairs, name=label)
+
+
+SECTIONS: dict[str, Callable[[View], None]] = {
+    "B minus A": change,
+    "Right against wrong": right_and_wrong,
+    "Over candidates": over_candidates,
+    "One item": one_item,
+}
+
+
+def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
+    """The conditions of which some run keeps a trajectory; a button records it in the others."""
+    found, runs = {}, []
+    for label, one in pairs.items():
+        needed = one.spec.with_(record=(RECORDER,), poolings=None, attention_items=())
+        if (other := loading.keeping(one, needed)) is not None:
+            found[label] = other
+            continue
+        try:
+            runs.append(loading.resolved(one.spec.with_(record=tuple(sorted({*one.spec.record, RECORDER})))))
+        except UserError as error:
+            st.error(lines_as_text(str(error)))
+    if runs:
+        names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
+        st.info(
+            f"{names} did not keep what the model would answer at each layer. Run {names} again with it kept; all "
+            "other numbers stay the same."
+        )
+        jobs.run_button(f"Record the trajectory of {names}", runs)
+        jobs.progress()
+    return found
+
+
+pairs = kept(recorded())
+if pairs:
+    of = task(next(iter(pairs.values())).spec.task)
+    quantity = options.select("quantity", "Quantity", list(QUANTITIES), TITLES, "margin")
+    view = View(pairs, of, quantity)
+    with slot():
+        show_recipe(view.recipe, pairs)
+        copy_as(pairs, view.recipe)
+    look_further(SECTIONS, view)
