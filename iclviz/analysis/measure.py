@@ -7,7 +7,7 @@ and ask for no measure by its name. What a task's headline rests on is a list of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -163,6 +163,29 @@ class Measuring:
         if given not in values:
             raise unknown(AnalysisError, option.title.lower(), given, values)
         return given
+
+    def with_(self, options: Sequence[MeasureOption], chosen: Mapping[str, Any], recording: Recording) -> "Measuring":
+        """The same with some of a measure's options chosen, by name; values that are texts may be as links have them.
+
+        Raises
+        ------
+        AnalysisError: no such option, or a value that it does not have.
+        """
+        known = {option.name: option for option in options}
+        shared, own = dict[str, Any](), dict(self.own)
+        for name, value in chosen.items():
+            if name not in known:
+                raise unknown(AnalysisError, "option", name, list(known))
+            values = list(known[name].values(recording))
+            meant = next((one for one in values if value == one or str(value) == str(one)), value)
+            if meant not in values:
+                raise unknown(AnalysisError, known[name].title.lower(), str(value), [str(one) for one in values])
+            (shared if name in _FIELDS else own)[name] = meant
+        return replace(self, **shared, own=own)
+
+
+_FIELDS = frozenset(one.name for one in fields(Measuring)) - {"own"}
+"""What several measures leave open."""
 
 
 @dataclass(frozen=True)
