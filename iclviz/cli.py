@@ -161,13 +161,13 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one l
 
 def _runs_table(summaries: "Sequence[Summary]") -> Table:
     table = _table("key", "model", "task", "demonstrations", "items", "main score", "MB")
-    told = {True: " (told by a sample of its weights)", False: ""}
+    note_of_sample = {True: " (told by a sample of its weights)", False: ""}
     for entry in summaries:
         shown, spec = entry.spec.demonstrations, entry.spec
         demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
         score = f"{entry.main_score} {entry.mean_score:.3f}"
         size = f"{entry.size / 1e6:.1f}"
-        model = f"{spec.model}{told[entry.by_sample]}"
+        model = f"{spec.model}{note_of_sample[entry.by_sample]}"
         table.add_row(entry.key[:12], model, spec.task, demonstrations, str(spec.n_items), score, size)
     return table
 
@@ -326,11 +326,11 @@ def _measured(name: str, keys: "Sequence[str]", chosen: dict[str, Any]) -> "Data
     if len(keys) not in (1, 2):
         raise SpecError(f"{len(keys)} recordings were named.", "Name one, or A and B; list them with `iclviz runs`.")
     runs, kind = [load(key) for key in keys], analysis.measure_named(name)
-    how = usual_measuring(task(runs[0].spec.task), runs[0]).with_(kind.options, chosen, runs[0])
+    measuring = usual_measuring(task(runs[0].spec.task), runs[0]).with_(kind.options, chosen, runs[0])
     found = (
-        analysis.measured(runs[0], name, how)
+        analysis.measured(runs[0], name, measuring)
         if len(runs) == 1
-        else analysis.measured_change(analysis.compare(*runs), name, how)
+        else analysis.measured_change(analysis.compare(*runs), name, measuring)
     )
     columns = ("estimate", "low", "high", "p", "p_corrected")
     layers = range(kind.first_layer, kind.first_layer + len(found.estimate))

@@ -10,27 +10,27 @@ from iclviz.spec import RunSpec
 from iclviz.tasks import Task
 
 
-def primary_measuring(of: Task, recording: Recording) -> Measuring:
+def primary_measuring(the_task: Task, recording: Recording) -> Measuring:
     """How the task's primary analysis measures an item of a recording.
 
     Options can leave the primary hypothesis or label out, such as "same line" where the queries of a line share their
     points; the recording's first one stands in then.
     """
-    primary = of.primary
+    primary = the_task.primary
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else None
     label = primary.label if primary.label in recording.groups else None
     return replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=primary.pooling, metric=primary.metric)  # type: ignore[arg-type]
 
 
-def usual_measuring(of: Task, recording: Recording) -> Measuring:
+def usual_measuring(the_task: Task, recording: Recording) -> Measuring:
     """How pages measure a recording until something else is chosen: as the primary analysis, but the attention is that
     of the response.
     """
-    return replace(primary_measuring(of, recording), rows="response")
+    return replace(primary_measuring(the_task, recording), rows="response")
 
 
-def setting(of: Task, a: RunSpec, b: RunSpec) -> Setting:
+def setting(the_task: Task, a: RunSpec, b: RunSpec) -> Setting:
     """What the task says of its main score in two conditions."""
-    floors = [side for side, spec in (("A", a), ("B", b)) if of.is_floor(spec.demonstrations.canonical())]
+    floors = [side for side, spec in (("A", a), ("B", b)) if the_task.is_floor(spec.demonstrations.canonical())]
     floor = f"in {' and '.join(floors)} nothing is shown that an answer could be known from" if floors else None
-    return Setting(of.chance(b.task_options).get(of.primary.score), floor)
+    return Setting(the_task.chance(b.task_options).get(the_task.primary.score), floor)

@@ -248,52 +248,54 @@ class Measure(ABC):
         """What is counted from the first layer: attention belongs to blocks."""
         return "block" if self.first_layer else "layer"
 
-    def absent(self, recording: Recording, how: Measuring) -> str | None:
+    def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why a recording has no value of it whatever its numbers are, without a full stop; None where it may have."""
         return None
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """What is measured with these options, inside a sentence."""
         return self.title
 
-    def change_subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def change_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """What is compared between two conditions, inside a sentence."""
-        return self.subject(recording, how, titles)
+        return self.subject(recording, measuring, titles)
 
     @abstractmethod
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, K) what each of some items, by their places (m,), has in each layer.
 
         What is made of all items (RSMs, neighbours) is made of all of the recording's; what is fitted is fitted to
         these items alone, so that two recordings have seen the same ones.
         """
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(K,) the least difference of values (m, K) that their numbers hold; smaller ones count as none."""
         return np.zeros(values.shape[1])
 
-    def change_of_items(self, comparison: Comparison, how: Measuring, a: Array, b: Array) -> Array:
+    def change_of_items(self, comparison: Comparison, measuring: Measuring, a: Array, b: Array) -> Array:
         """(S, m, K) B minus A of what the common items have in A and in B; NaN where it has no meaning."""
         return b - a
 
     @abstractmethod
-    def of_condition(self, recording: Recording, how: Measuring) -> Estimates:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> Estimates:
         """The measure of one condition in each layer, with its interval."""
 
     @abstractmethod
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of it in each layer, tested over groups (and seeds) and corrected over layers."""
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """What its figure is told besides results and limits."""
-        subject = self.subject(recording, how, titles)
+        subject = self.subject(recording, measuring, titles)
         name = f"{self.name.replace('_', '-')}-by-layer"
         return {"measure": subject, "value": self.axis, "first": self.first_layer, "about": self.about, "name": name}
 
-    def notes(self, results: Sequence[Estimates], recording: Recording, how: Measuring, titles: Titles) -> list[str]:
+    def notes(
+        self, results: Sequence[Estimates], recording: Recording, measuring: Measuring, titles: Titles
+    ) -> list[str]:
         """Sentences that stand beside its figure for these results."""
         return []
 
     @abstractmethod
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """How it was made, for a paper: sentences that cite with [@key]; "" where there is nothing to say."""
