@@ -31,7 +31,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from iclviz.capture.budget import MOST_TOKENS
-from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.decoding import Decoding, plan_prompts
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings, tokens_read
 from iclviz.models.demo import ensure_demo_model
 from iclviz.models.loading import LoadedModel, load

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from iclviz.capture.attention import Way, eagerly
 from iclviz.capture.budget import free_memory
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.recorders.attention import RECORDER as ATTENTION

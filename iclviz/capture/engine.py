@@ -10,7 +10,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from iclviz.capture.attention import RowSink, Way, attention_way, reading
 from iclviz.capture.cache import Fan, PathCache, Stretch
+from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
-from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
+from iclviz.capture.plan import End, Group, PlanSettings, Row
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.errors import Cancelled
@@ -29,56 +30,6 @@ from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRo
 
 Result = TypeVar("Result")
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How responses are made: greedily, until an end token, `is_finished` of the response's ids, or the limit.
-
-    Attributes
-    ----------
-    max_new_tokens: the limit, one for all prompts or one for each.
-    end_tokens: tokens that end a response.
-    is_finished: asked with a prompt's index and its response's ids.
-    forced: for each prompt the tokens to feed instead of the model's choice (for comparisons on equal tokens).
-    """
-
-    max_new_tokens: int | Sequence[int]
-    end_tokens: frozenset[int] = frozenset()
-    is_finished: Callable[[int, list[int]], bool] | None = None
-    forced: Sequence[Sequence[int]] | None = None
-
-    def limit(self, prompt: int) -> int:
-        """Most tokens of a prompt's response."""
-        if self.forced is not None:
-            return len(self.forced[prompt])
-        return self.max_new_tokens if isinstance(self.max_new_tokens, int) else self.max_new_tokens[prompt]
-
-    def is_end(self, prompt: int, response: list[int]) -> bool:
-        """Whether a response is complete."""
-        if len(response) >= self.limit(prompt):
-            return True
-        if self.forced is not None:
-            return False
-        return response[-1] in self.end_tokens or (self.is_finished is not None and self.is_finished(prompt, response))
-
-
-@dataclass(frozen=True)
-class Captured:
-    """What B prompts left.
-
-    Attributes
-    ----------
-    prompts: B indices of the prompts.
-    response_ids: B lists of token ids.
-    taken: for each prompt, what each recorder took of it, by the recorder's name.
-    seconds: time per stage: prefill, decode, candidates.
-    """
-
-    prompts: list[int]
-    response_ids: list[list[int]]
-    taken: list[dict[str, Any]]
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Engine:
@@ -137,28 +88,6 @@ class Engine:
         """
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"))
         return joined(list(self.captures(prompts, plan, asked, decoding)))
-
-
-def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
-    """The groups over all tokens of the prompts but the last of each, which is the first decoding step."""
-    most = max((decoding.limit(index) for index in range(len(prompts))), default=0)
-    return plan_batches([prompt.ids[:-1] for prompt in prompts], settings, new_tokens=most + 1)
-
-
-def joined(parts: Sequence[Captured]) -> Captured:
-    """Captured batches as one, in the order of the prompts."""
-    prompts = [index for part in parts for index in part.prompts]
-    order = np.argsort(prompts, kind="stable")
-
-    def sort(values: list[Any]) -> list[Any]:
-        return [values[place] for place in order]
-
-    return Captured(
-        prompts=sort(prompts),
-        response_ids=sort([ids for part in parts for ids in part.response_ids]),
-        taken=sort([taken for part in parts for taken in part.taken]),
-        seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
-    )
 
 
 @dataclass(frozen=True)

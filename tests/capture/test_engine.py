@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.decoding import Decoding, plan_prompts
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings, tokens_read
 from iclviz.errors import Cancelled
 from iclviz.models.loading import load

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import PlanSettings
 from tests.capture.models import LAYERS, family, random_prompts, tiny
