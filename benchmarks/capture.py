@@ -177,7 +177,8 @@ class Bench:
         plan = plan_prompts(work.prompts, decoding, SETTINGS)
         groups = [group for root in plan for group in root.walk()]
         passes = [(sum(len(row) for row in rows), len(rows)) for group in groups for rows in group.passes]
-        passes += [(len(group.ends), len(group.ends)) for group in groups for _ in range(work.new + 1) if group.ends]
+        decoded = [len(group.leaves) for group in groups if group.leaves]
+        passes += [(n_rows, n_rows) for n_rows in decoded for _ in range(work.new + 1)]
         matrices, head = self._matrix_weights()
         flops = [2 * (tokens * matrices + rows * head) for tokens, rows in passes]
         weights = 4 * (matrices + head)
