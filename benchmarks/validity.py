@@ -603,7 +603,7 @@ def _two_sides(
 ) -> tuple[list[Array], Array]:
     """A and B, which share most of their noise, with a label planted so strongly in each; B moved and stretched.
 
-    turned: the label lies along other directions in B, of noise that is alike in all directions.
+    turned: the label lies along other directions in B, as far apart, of noise that is alike in all directions.
     """  # fmt: skip
     y = LABELS[label](design, rng)
     values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
@@ -612,11 +612,10 @@ def _two_sides(
         return design.draw(rng, n_layers, 48) / 3 if turned else made.embeddings(design, rng, n_layers)
 
     common = noise()
-    sides = [
-        made.planted(common + 0.7 * noise(), values, strength, of=5 if turned and side else 0)
-        for side, strength in enumerate(strengths)
-    ]
-    return [sides[0], (1 + shift) * sides[1] + shift], y
+    a, b = (common + 0.7 * noise() for _ in strengths)
+    a = made.planted(a, values, strengths[0])
+    b = made.planted(b[..., ::-1], values, strengths[1])[..., ::-1] if turned else made.planted(b, values, strengths[1])
+    return [a, (1 + shift) * b + shift], y
 
 
 @study(

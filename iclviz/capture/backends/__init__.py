@@ -1,0 +1,1 @@
+"""The backends, one a file; `iclviz.backends` says what one is."""
