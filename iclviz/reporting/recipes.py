@@ -73,6 +73,12 @@ class Recipe:
     alone: bool = False
     seeded: Mapping[str, bool] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What its figure is called; one that several measures share is called after the measure."""
+        usual = next(name for name, draw in figures.FIGURES.items() if draw.__name__ == self.figure)
+        return str(self.drawn.get("name", usual))
+
     def questions(self, runs: Mapping[str, Recording]) -> dict[str, Question[Any]]:
         """Label of an answer, or of a run that is joined with others -> its question of these runs."""
         asked = {name: (name,) for names in self.asked.values() for name in names} if self.seeded else self.asked
@@ -91,10 +97,18 @@ class Recipe:
         return {label: self._part(answer) for label, answer in answers.items()}
 
     def draw(self, answers: Mapping[str, Any], runs: Mapping[str, Recording]) -> go.Figure:
-        """The figure of the answers to its questions."""
+        """The figure of the answers to its questions.
+
+        Raises
+        ------
+        AnalysisError: the answer holds nothing to draw.
+        """
         results = self.results(answers)
+        shown = next(iter(results.values())) if self.alone else results
+        if isinstance(shown, Mapping) and not shown:
+            raise AnalysisError(f"{NO_MEASURE}.")
         drawn = {name: one.value(runs) if isinstance(one, Entry) else one for name, one in self.drawn.items()}
-        return getattr(figures, self.figure)(next(iter(results.values())) if self.alone else results, **drawn)
+        return getattr(figures, self.figure)(shown, **drawn)
 
     def _part(self, answer: Any) -> Any:
         for step in self.part:
