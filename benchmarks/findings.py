@@ -24,11 +24,12 @@ from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.wording import capital
 from iclviz.figures import FIGURES
 from iclviz.models.presets import DEMO_MODEL
-from iclviz.primary import primary_measuring, setting
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.methods import methods
 from iclviz.reporting.scope import scope
+from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import number, p_value, sentences
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import Task, task

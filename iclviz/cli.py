@@ -388,9 +388,10 @@ def worker(
     from iclviz.jobs.worker import work
     from iclviz.models.devices import device_kind
     from iclviz.store import Store
+    from iclviz.upkeep import gc
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    work(Store(), device_kind({}), idle_exit, once)
+    work(Store(), device_kind({}), idle_exit, once, tidy=gc)
 
 
 @app.command()

@@ -5,8 +5,6 @@ from dataclasses import replace
 from iclviz.analysis.headlines import PRIMARY
 from iclviz.analysis.measure import Measuring
 from iclviz.recording import Recording
-from iclviz.reporting.statements import Setting
-from iclviz.spec import RunSpec
 from iclviz.tasks import Task
 
 
@@ -27,10 +25,3 @@ def usual_measuring(the_task: Task, recording: Recording) -> Measuring:
     of the response.
     """
     return replace(primary_measuring(the_task, recording), rows="response")
-
-
-def setting(the_task: Task, a: RunSpec, b: RunSpec) -> Setting:
-    """What the task says of its main score in two conditions."""
-    floors = [side for side, spec in (("A", a), ("B", b)) if the_task.is_floor(spec.demonstrations.canonical())]
-    floor = f"in {' and '.join(floors)} nothing is shown that an answer could be known from" if floors else None
-    return Setting(the_task.chance(b.task_options).get(the_task.primary.score), floor)

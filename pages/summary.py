@@ -13,10 +13,11 @@ from iclviz.analysis.score_changes import score_change
 from iclviz.analysis.wording import capital, pooling_title
 from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
-from iclviz.primary import primary_measuring, setting
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import NO_MEASURE, change_by_layer, links_by_layer
 from iclviz.reporting.scope import scope
+from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import options

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from iclviz.bundles import import_bundle
-from iclviz.exporting import export
 from safetensors.numpy import load_file, save_file
 
 import iclviz
 from iclviz import extensions, recorded, recorders
 from iclviz.errors import AnalysisError, SpecError, StoreError, UserError
 from iclviz.recorders import text_array, texts_of
+from iclviz.reporting.bundles import import_bundle
+from iclviz.reporting.export import export
 from iclviz.store import Store
 
 OWN = '''

@@ -17,9 +17,6 @@ from iclviz.errors import AnalysisError
 from iclviz.questions.question import by_key, of_recording
 from iclviz.recording import Array, Recording
 
-_SUMS = 1e-9
-"""What sums in float64 leave of equal values."""
-
 
 def _present(measure: str, recording: Recording, measuring: Measuring | None) -> tuple[Measure, Measuring]:
     """A measure of that name and how it is made, where a recording may have a value of it.
@@ -93,9 +90,9 @@ def tied_change(comparison: Comparison, measure: str, measuring: Measuring | Non
 
 def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
-    (a, least_a), (b, least_b) = held_values(comparison, measure, measuring)
-    change = measure_named(measure).change_of_items(comparison, measuring or Measuring(), a, b)
-    return change, np.hypot(least_a, least_b) + _SUMS
+    check_layers(comparison)
+    of, how = _present(measure, comparison.first, measuring)
+    return of.held_change(comparison, how)
 
 
 def held_values(
@@ -109,13 +106,7 @@ def held_values(
     """
     check_layers(comparison)
     kind, measuring = _present(measure, comparison.first, measuring)
-
-    def held(recording: Recording, items: Array) -> Array:
-        values = kind.of_items(recording, measuring, items)
-        return np.vstack([values, kind.resolution(recording, measuring, items, values)])
-
-    a, b = comparison.values(held)
-    return (a[:, :-1], a[:, -1:]), (b[:, :-1], b[:, -1:])
+    return kind.held_values(comparison, measuring)
 
 
 @dataclass(frozen=True)

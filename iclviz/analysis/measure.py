@@ -13,11 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from iclviz.analysis.attention import Heads, Per, Rows
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.comparing import Change, mean_change
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.recordings import probed_labels
+from iclviz.analysis.resolution import settled
 from iclviz.analysis.results import Estimates, Tested
 from iclviz.analysis.rsa import METRICS, Metric
+from iclviz.analysis.statistics import mean_interval
 from iclviz.analysis.wording import capital, pooling_title
 from iclviz.errors import AnalysisError, unknown
 from iclviz.recording import Array, Recording
@@ -25,6 +28,9 @@ from iclviz.spans import ROLES
 
 Titles = Mapping[str, str]
 """What a task calls its hypotheses and labels, by name."""
+
+_SUMS = 1e-9
+"""What sums in float64 leave of equal values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,6 +282,23 @@ class Measure(ABC):
         """(S, m, K) B minus A of what the common items have in A and in B; NaN where it has no meaning."""
         return b - a
 
+    def held_values(self, comparison: Comparison, how: Measuring) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """In A and in B: what each common item has in each layer, (S, m, K), and the least difference that it holds,
+        (S, 1, K).
+        """
+
+        def held(recording: Recording, items: Array) -> Array:
+            values = self.of_items(recording, how, items)
+            return np.vstack([values, self.resolution(recording, how, items, values)])
+
+        a, b = comparison.values(held)
+        return (a[:, :-1], a[:, -1:]), (b[:, :-1], b[:, -1:])
+
+    def held_change(self, comparison: Comparison, how: Measuring) -> tuple[Array, Array]:
+        """(S, m, K) B minus A of each common item as computed, and the least difference that it holds, (S, 1, K)."""
+        (a, least_a), (b, least_b) = self.held_values(comparison, how)
+        return self.change_of_items(comparison, how, a, b), np.hypot(least_a, least_b) + _SUMS
+
     @abstractmethod
     def of_condition(self, recording: Recording, measuring: Measuring) -> Estimates:
         """The measure of one condition in each layer, with its interval."""
@@ -299,3 +322,19 @@ class Measure(ABC):
     @abstractmethod
     def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """How it was made, for a paper: sentences that cite with [@key]; "" where there is nothing to say."""
+
+
+class MeanOverItems(Measure):
+    """A measure of a condition that is the mean of what its items have: `of_items` says all of it."""
+
+    def of_condition(self, recording: Recording, how: Measuring) -> ByLayer:
+        """The mean over items in each layer, its interval from resampling groups; nothing is tested."""
+        values = self.of_items(recording, how, np.arange(recording.n_items))
+        mean = mean_interval(values, coarsest_groups(recording))
+        absent = np.full(len(mean.estimate), np.nan)
+        missing = dict.fromkeys(np.flatnonzero(np.isnan(mean.estimate)).tolist(), "no item has a value")
+        return ByLayer(mean.estimate, mean.low, mean.high, absent, absent, absent, mean.n_units, None, missing)
+
+    def change(self, comparison: Comparison, how: Measuring) -> Change:
+        """B minus A of the mean over the common items, by sign flips of whole groups, or over seeds by both."""
+        return mean_change(settled(*self.held_change(comparison, how)), comparison.groups)

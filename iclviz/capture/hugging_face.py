@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from iclviz.backends import Reads
 from iclviz.capture.attention import Way
+from iclviz.capture.backend import Reads
 from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import Chosen, Trial, choose_way, trials
 from iclviz.capture.decoding import Captured, Decoding

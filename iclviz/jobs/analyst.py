@@ -77,7 +77,7 @@ class Analyst:
         try:
             self._answers.put(job.spec, self._answered(job))
             self._asked.done(job.key)
-        except StoreError as error:
+        except UserError as error:
             self._asked.finish(job.key, "failed", str(error))
         except Exception as error:
             log.exception("failed: %s", job.spec)

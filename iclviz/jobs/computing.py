@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from iclviz import recorders
-from iclviz.backends import BackendModel, Reads, ReadyModel, backend_of
+from iclviz.capture.backend import BackendModel, Reads, ReadyModel, backend_of
 from iclviz.capture.decoding import Captured, Decoding, plan_prompts
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read

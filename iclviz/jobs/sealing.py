@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from iclviz.backends import ReadyModel
+from iclviz.capture.backend import ReadyModel
 from iclviz.capture.decoding import Captured
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings

@@ -6,6 +6,7 @@ worker goes on from the last finished batch.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.store import Store
-from iclviz.upkeep import gc
 
 if TYPE_CHECKING:
     from iclviz.jobs.computing import ModelKeeper
@@ -23,7 +23,13 @@ POLL_SECONDS = 0.3
 log = logging.getLogger(__name__)
 
 
-def work(store: Store, device: str, idle_exit: float | None = None, once: bool = False) -> None:
+def work(
+    store: Store,
+    device: str,
+    idle_exit: float | None = None,
+    once: bool = False,
+    tidy: Callable[[Store], object] = lambda store: None,
+) -> None:
     """Take jobs until told to stop.
 
     Parameters
@@ -31,6 +37,7 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
     device: which device this worker stands for, the lock's name.
     idle_exit: end after so many seconds without a job; None is never.
     once: end as soon as the queue is empty.
+    tidy: makes room in the cache before the first job.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def work(store: Store, device: str, idle_exit: float | None = None, once: bool =
     with queue.worker_lease(device) as mine:
         if not mine:
             raise UserError(f"Another worker runs {device} for {store.folder}.", "One is enough; it takes every job.")
-        gc(store)
+        tidy(store)
         log.info("worker ready: %s, %s", device, store.folder)
         _take_jobs(queue, 0.0 if once else idle_exit)
 

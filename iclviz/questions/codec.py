@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from iclviz.errors import AnalysisError
 from iclviz.formats import Format, unchanged
 from iclviz.schemas import MisfitError, parsed
 
@@ -25,7 +26,12 @@ _TREE = "tree"
 
 
 def encode(result: Any) -> bytes:
-    """The file of a result."""
+    """The file of a result.
+
+    Raises
+    ------
+    AnalysisError: a dataclass in it is none of iclviz's, so that `decode` would refuse it.
+    """
     arrays: dict[str, Any] = {}
     tree = json.dumps(flattened(result, arrays)).encode()
     body = bytes(save({**arrays, _TREE: np.frombuffer(tree, np.uint8)}))
@@ -59,8 +65,13 @@ def decode(file: bytes) -> Any:
 
 
 def flattened(value: Any, arrays: dict[str, Any]) -> Any:
-    """A value as plain JSON; its numeric arrays go into `arrays`."""
+    """A value as plain JSON; its numeric arrays go into `arrays`. Raises as `encode`."""
     if is_dataclass(value) and not isinstance(value, type):
+        if not type(value).__module__.startswith(ROOMS):
+            raise AnalysisError(
+                f"A result of the class {type(value).__name__} cannot be kept.",
+                "Give one of a class of iclviz.analysis, such as ByLayer.",
+            )
         parts = {one.name: flattened(getattr(value, one.name), arrays) for one in fields(value)}
         return {"class": f"{type(value).__module__}:{type(value).__name__}", "fields": parts}
     if isinstance(value, np.ndarray):

@@ -7,7 +7,7 @@ another process, or have been answered before.
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, update_wrapper
 from hashlib import blake2b
@@ -170,24 +170,34 @@ class Refusal:
         return AnalysisError(self.problem)
 
 
-@cache
 def analyses_version() -> str:
-    """A digest of the analyses' own code and of the libraries they compute with: other code, other answers.
+    """A digest of the analyses' own code, of the measures of one's own and of the libraries they compute with: other
+    code, other answers.
 
-    It is that of the first call, about which `is_outdated` asks again.
+    The analyses' code is that of the first call, about which `is_outdated` asks again. Files of one's own are run anew
+    when they change, so theirs is that of now.
     """
-    return _version_on_disk()
+    return f"{_version_read()} {_digest_of(extensions.files('measures'))}"
 
 
 def is_outdated() -> bool:
     """Whether the analyses' code has changed on disk since this process read it."""
-    return _version_on_disk() != analyses_version()
+    return _version_on_disk() != _version_read()
+
+
+@cache
+def _version_read() -> str:
+    return _version_on_disk()
 
 
 def _version_on_disk() -> str:
     here = Path(__file__).parent
-    sources = blake2b(digest_size=8)
-    own = extensions.files("measures")
-    for path in [*sorted(here.glob("*.py")), *sorted((here.parent / "analysis").rglob("*.py")), *own]:
-        sources.update(path.read_bytes())
-    return " ".join([sources.hexdigest(), *map(version, LIBRARIES)])
+    sources = [*sorted(here.glob("*.py")), *sorted((here.parent / "analysis").rglob("*.py"))]
+    return " ".join([_digest_of(sources), *map(version, LIBRARIES)])
+
+
+def _digest_of(files: Iterable[Path]) -> str:
+    content = blake2b(digest_size=8)
+    for path in files:
+        content.update(path.read_bytes())
+    return content.hexdigest()

@@ -1,7 +1,10 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from iclviz.analysis.behaviour import ScoreSummary
+from iclviz.errors import AnalysisError
 from iclviz.formats import NewerError
 from iclviz.questions.codec import decode, encode
 
@@ -60,6 +63,16 @@ def test_a_file_that_names_another_class_is_refused(name, monkeypatch):
     monkeypatch.setattr("iclviz.questions.codec.flattened", lambda *given: {"class": name, "fields": {}})
     with pytest.raises(ValueError, match="no result of an analysis"):
         decode(encode(None))
+
+
+@dataclass
+class Mine:
+    value: float
+
+
+def test_a_result_of_a_class_of_ones_own_is_refused_before_it_is_kept():
+    with pytest.raises(AnalysisError, match="A result of the class Mine cannot be kept"):
+        encode({"b": Mine(1.0)})
 
 
 def test_every_flipped_byte_of_an_answer_is_noticed():

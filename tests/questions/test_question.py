@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from iclviz import analysis
+from iclviz import analysis, extensions
 from iclviz.analysis.measure import Measuring
 from iclviz.answers import Answers
 from iclviz.errors import AnalysisError
-from iclviz.questions.question import Analysis, Question, Refusal
+from iclviz.questions.question import Analysis, Question, Refusal, is_outdated
 from iclviz.store import Store
 
 
@@ -81,3 +81,15 @@ def test_answers_of_other_code_are_not_believed(store, monkeypatch):
     Answers(store).put(ask(), 1)
     monkeypatch.setattr("iclviz.questions.question.analyses_version", lambda: "other")
     assert Answers(store).get(ask()) is None
+
+
+def test_answers_of_a_measure_of_ones_own_are_those_of_its_file_as_it_is_now(tmp_path, monkeypatch):
+    before = ask().digest
+    monkeypatch.setenv(extensions.SETTING, str(tmp_path))
+    (tmp_path / "measures").mkdir()
+    assert ask().digest == before
+    (tmp_path / "measures" / "mine.py").write_text("VALUE = 3\n")
+    with_it = ask().digest
+    (tmp_path / "measures" / "mine.py").write_text("VALUE = 4\n")
+    assert len({before, with_it, ask().digest}) == 3
+    assert not is_outdated()

@@ -1,1 +1,1 @@
-"""The backends, one a file; `iclviz.backends` says what one is."""
+"""The backends, one a file; `iclviz.capture.backend` says what one is."""

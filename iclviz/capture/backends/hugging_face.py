@@ -5,7 +5,7 @@ It imports them when it is at work, so that another backend can be chosen withou
 
 from typing import Any
 
-from iclviz.backends import BackendModel, Memo
+from iclviz.capture.backend import BackendModel, Memo
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import Tokenizer
 

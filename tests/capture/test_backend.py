@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import iclviz
-from iclviz import backends, extensions
+from iclviz import extensions
+from iclviz.capture import backend as backends
 from iclviz.capture.backends.hugging_face import HuggingFace
 from iclviz.errors import UserError
 from iclviz.models.locating import LocatedModel
