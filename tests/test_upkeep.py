@@ -166,3 +166,9 @@ def test_an_idle_worker_with_ten_thousand_done_jobs_uses_next_to_nothing(own_cac
     finally:
         worker.terminate()
         worker.wait()
+
+
+def test_a_worker_makes_room_before_its_first_job(store):
+    left = left_by_the_killed(store)
+    subprocess.run([sys.executable, "-m", "iclviz", "worker", "--once"], check=True, capture_output=True)
+    assert not any(folder.exists() for folder in left)
