@@ -3,7 +3,7 @@
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import choice, controls, loading, recent
+from iclviz.ui import controls, loading, page_state, recent
 from iclviz.ui.asking import only_what_is_shown
 from iclviz.ui.login import ask_for_login
 from iclviz.ui.look import heading, set_look
@@ -28,7 +28,7 @@ def front() -> None:
 
 set_look()
 ask_for_login()
-choice.read_url()
+page_state.read_url()
 found = {page.title: page for page in pages()}
 shown = {title: navigable(page) for title, page in found.items()}
 sections = {
@@ -46,8 +46,8 @@ try:
         current.run()
     heading(found[current.title])  # before what takes its time: the sidebar's look at the tasks, the page's imports
     controls.sidebar()
-    choice.write_url()
-    choice.say_refused()
+    page_state.write_url()
+    page_state.say_refused()
     with only_what_is_shown():
         current.run()
 except UserError as error:

@@ -1586,7 +1586,7 @@ pairs within groups are a smaller part of an RSM that has many.""",
     "Planted truth": """A known layer, ratio or link, and how often it is found. How strong it is planted, and
 the least share that is asked for, are this project's choice.""",
     "Power of a probe of A against B": """How often a rise of what a probe reads is found, beside the level above: A
-reads four classes with a balanced accuracy of 0.45, or a number with an R2 of 0.3, and B so much more. Told, not
+reads four classes with a balanced accuracy of 0.45, or a number with an R2 of 0.3, and B so much more. Classified, not
 judged.""",
     "No p where there are too few units": """Seven groups, or no two of one size: a reason in words takes p's place.""",
     "Chance": """Labels that are planted, then permuted by their own scheme: the probe's mean score less chance,

@@ -29,7 +29,7 @@ def changes(what: Change, title: str, begins_alike: bool = False, later: bool = 
     return {"changes": what, "title": title, "begins_alike": begins_alike, "later": later}
 
 
-class Told:
+class Classified:
     """A frozen dataclass whose every field says what it changes."""
 
     def __init_subclass__(cls, **named: Any) -> None:
@@ -53,21 +53,21 @@ class Told:
         """The values of the fields that change any of these."""
         return tuple(getattr(self, name) for name in self.fields_that(*what))
 
-    def differences(self, other: "Told") -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: "Classified") -> dict[str, tuple[Any, Any]]:
         """Field -> its value here and in the other, where they are not the same."""
         sides = ((entry.name, getattr(self, entry.name), getattr(other, entry.name)) for entry in _fields(self))
         return {name: (mine, theirs) for name, mine, theirs in sides if mine != theirs}
 
-    def may_run_with(self, other: "Told") -> bool:
+    def may_run_with(self, other: "Classified") -> bool:
         """Whether one reading serves both: they are equal in all that changes the forward pass."""
         return self.part("forward") == other.part("forward")
 
-    def shares_text_with(self, other: "Told") -> bool:
+    def shares_text_with(self, other: "Classified") -> bool:
         """Whether their prompts begin with much the same text, so that reading them together reads that once."""
         alike = {entry.name for entry in _fields(self) if entry.metadata["begins_alike"]}
         return set(self.differences(other)) & set(self.fields_that("tokens")) <= alike
 
-    def keeps_all_of(self, other: "Told") -> bool:
+    def keeps_all_of(self, other: "Classified") -> bool:
         """Whether a run of this keeps whatever one of the other keeps."""
         sides = zip(self.part("kept"), other.part("kept"), strict=True)
         return all(set(theirs or ()) <= set(mine or ()) for mine, theirs in sides)

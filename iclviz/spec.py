@@ -16,7 +16,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, Self, get_args
 
 from iclviz.errors import SpecError, unknown
-from iclviz.fields import Told, changes
+from iclviz.fields import Classified, changes
 from iclviz.spans import ROLES
 
 PromptStyle = Literal["plain", "chat"]
@@ -181,7 +181,7 @@ class Demonstrations:
 
 
 @dataclass(frozen=True)
-class RunSpec(Told):
+class RunSpec(Classified):
     """One condition to run: everything that decides its recording.
 
     Attributes

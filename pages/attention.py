@@ -25,12 +25,12 @@ from iclviz.spec import RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, measures, options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import bound, keep_known
-from iclviz.ui.comparing import compared, look_further
+from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.page_state import bound, keep_known
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_attention
 from iclviz.ui.selecting import show_blocks, show_cells
@@ -163,11 +163,11 @@ def over_items(view: View) -> None:
 def change(view: View) -> None:
     """B minus A, by block and by head, over all demonstration seeds that both have."""
     measures.show_change(view.shown)
-    chosen = compared(dict(view.pairs))
-    if chosen is not None:
+    both = compared(dict(view.pairs))
+    if both is not None:
         subject = view.shown.measure.change_subject(view.shown.first, view.measuring, view.shown.the_task.titles)
-        found = answer(analysis.log_ratio_change.of(chosen.key, view.measuring, by_head=True))
-        show(change_by_head(found, measure=subject, demonstrations=chosen.scope))
+        found = answer(analysis.log_ratio_change.of(both.key, view.measuring, by_head=True))
+        show(change_by_head(found, measure=subject, demonstrations=both.scope))
 
 
 def relevance(view: View) -> None:
@@ -361,7 +361,7 @@ pairs = recorded()
 first = next(iter(pairs.values()))
 the_task = task(first.spec.task)
 usual = usual_measuring(the_task, first)
-measure = measures.chosen("attention", first, usual)
+measure = measures.picked("attention", first, usual)
 assert measure is not None  # every recording has attention
 measuring = options.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, the_task, usual)
 view = View(measures.Shown(measure, pairs, measuring, the_task, demonstration_scope(pairs.values())))

@@ -12,9 +12,9 @@ from iclviz.reporting.scope import demonstration_scope
 from iclviz.reporting.scope import scope as limits_of
 from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, options
+from iclviz.ui import cached, options
 from iclviz.ui.asking import answer, slot
-from iclviz.ui.comparing import compared, runs_like
+from iclviz.ui.compared import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
@@ -47,46 +47,46 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
     a, *_ = (one.spec for one in recordings.values())
     differ = any(one.spec.with_(demonstrations=a.demonstrations) != a for one in recordings.values())
     series: dict[str, dict[int, ScoreSummary]] = {}
-    for label, chosen in recordings.items():
-        own = chosen.spec.demonstrations
+    for label, one in recordings.items():
+        own = one.spec.demonstrations
         name = f"{own.kind}, seed {own.seed}" if own.kind != "none" else "none"
         if differ:
             name = f"{label[0]}: {name}"
-        series.setdefault(name, {}).update(over_k(chosen, score))
+        series.setdefault(name, {}).update(over_k(one, score))
     return series
 
 
-def over_k(chosen: Recording, score: str) -> dict[int, ScoreSummary]:
+def over_k(recording: Recording, score: str) -> dict[int, ScoreSummary]:
     """Summaries of every run in the cache that differs from one in its number of demonstrations alone, 0 among them."""
-    own = chosen.spec.demonstrations
-    like = runs_like(chosen, lambda shown: not shown.k or (shown.kind, shown.seed) == (own.kind, own.seed))
-    return {shown.k: analyses.score(one.key, score, one) for shown, one in like.items()}
+    own = recording.spec.demonstrations
+    like = runs_like(recording, lambda shown: not shown.k or (shown.kind, shown.seed) == (own.kind, own.seed))
+    return {shown.k: cached.score(one.key, score, one) for shown, one in like.items()}
 
 
 def difference(recordings: dict[str, Recording], score: str, the_task: Task) -> None:
     """B minus A of the score, item by item: of what the figures show, and over all demonstration seeds of both."""
     if len(recordings) < 2 or len({recording.spec.task for recording in recordings.values()}) > 1:
         return
-    chosen = compared(recordings)
-    if chosen is None:
+    both = compared(recordings)
+    if both is None:
         return
     if score != the_task.primary.score:
         main = as_text(the_task.titles[the_task.primary.score])
         st.caption(
             f"Exploratory: the main score, fixed before any result, is “{main}”, and p is not corrected over the "
-            f"{len(chosen.comparison.first.scores)} scores."
+            f"{len(both.comparison.first.scores)} scores."
         )
 
     def sentence(comparison: Comparison) -> str:
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
-        change, n_items = analyses.score_change(keys, score, comparison)
-        limits = limits_of(comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
+        change, n_items = cached.score_change(keys, score, comparison)
+        limits = limits_of(comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
         return as_text(change_sentence(change, the_task.titles[score], n_items, the_task.better(score), limits))
 
-    if chosen.comparison.n_seeds == 1:
-        st.markdown(sentence(chosen.comparison))
+    if both.comparison.n_seeds == 1:
+        st.markdown(sentence(both.comparison))
         return
-    st.markdown(f"**Over {chosen.comparison.n_seeds} demonstration seeds:** {sentence(chosen.comparison)}")
+    st.markdown(f"**Over {both.comparison.n_seeds} demonstration seeds:** {sentence(both.comparison)}")
     one = compare(*recordings.values())
     st.markdown(f"**The chosen demonstration seed alone**, which the figures show: {sentence(one)}")
 
@@ -99,14 +99,14 @@ def by_level(recordings: dict[str, Recording], score: str, the_task: Task) -> No
         or not all(the_task.contrast.factor in one.factors for one in recordings.values())
     ):
         return
-    chosen = compared(recordings)
-    if chosen is None:
+    both = compared(recordings)
+    if both is None:
         return
-    levels = answer(analysis.score_by_level.of(chosen.key, the_task.contrast, score))
-    effect = answer(analysis.score_effect.of(chosen.key, the_task.contrast, score))
+    levels = answer(analysis.score_by_level.of(both.key, the_task.contrast, score))
+    effect = answer(analysis.score_effect.of(both.key, the_task.contrast, score))
     st.markdown(f"**By {the_task.contrast.factor}**")
     st.table(level_rows(levels))
-    limits = limits_of(chosen.comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
+    limits = limits_of(both.comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
     st.markdown(as_text(effect_sentence(effect, the_task.contrast.title, the_task.titles[score], limits)))
 
 
@@ -119,7 +119,7 @@ names = [name for name in first.scores if all(name in recording.scores for recor
 the_task = task(first.spec.task)
 score = options.select("score", "Score", names or list(first.scores), the_task.titles, the_task.primary.score)
 comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
-summaries = {label: analyses.score(recording.key, score, recording) for label, recording in comparable.items()}
+summaries = {label: cached.score(recording.key, score, recording) for label, recording in comparable.items()}
 parse_lines(pairs)
 difference(comparable, score, the_task)
 title, scope = the_task.titles[score], demonstration_scope(comparable.values())

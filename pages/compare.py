@@ -21,13 +21,13 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope, seeds_scope
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, jobs, options, sets
+from iclviz.ui import cached, jobs, options, sets
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import bound, choices
-from iclviz.ui.comparing import draws, of_seeds
+from iclviz.ui.compared import draws, of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
+from iclviz.ui.page_state import bound, page_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain import as_text, lines_as_text
 
@@ -98,7 +98,7 @@ def behaviour(view: View) -> None:
     """The main score of every condition."""
     score = view.the_task.primary.score
     found = {
-        label: joined_over_seeds([analyses.score(one.key, score, one) for one in runs], draws(runs[0].spec))
+        label: joined_over_seeds([cached.score(one.key, score, one) for one in runs], draws(runs[0].spec))
         for label, runs in view.runs.items()
     }
     show(
@@ -148,7 +148,7 @@ def similarity(view: View) -> None:
     hypothesis = view.measuring.of(view.first)[0]
     if not hypothesis:
         return
-    layer = show_layer_control(analyses.largest_common_layer(list(view.firsts.values())))
+    layer = show_layer_control(cached.largest_common_layer(list(view.firsts.values())))
     with slot():
         making = (view.measuring.pooling, view.measuring.metric, 0.0)
         stacks = answers({label: analysis.recording_rsms.of([one.key], *making) for label, one in view.firsts.items()})
@@ -208,10 +208,13 @@ def page(ready: dict[str, Recording]) -> None:
             help="Every run in the cache that differs from a condition in its demonstration seed alone.",
         )
         bound(st.toggle, "Bands", "bands", help="95 % intervals: over items, and over seeds where averaged.")
-    is_averaged = choices()["averaged"] and choices()["vary"] not in ("seed", sets.CHOSEN)
+    is_averaged = page_state()["averaged"] and page_state()["vary"] not in ("seed", sets.CHOSEN)
     runs = {label: list(of_seeds(one).values()) if is_averaged else [one] for label, one in ready.items()}
     view = View(
-        {label: several or [ready[label]] for label, several in runs.items()}, the_task, measuring, choices()["bands"]
+        {label: several or [ready[label]] for label, several in runs.items()},
+        the_task,
+        measuring,
+        page_state()["bands"],
     )
     behaviour(view)
     copied(view)
@@ -228,7 +231,7 @@ runnable(found)
 ready = {one.label: one.recording for one in found if one.recording is not None}
 if len(ready) > 1:
     page(of_one_task(ready))
-elif not choices()["runs"] and choices()["vary"] == sets.CHOSEN:
+elif not page_state()["runs"] and page_state()["vary"] == sets.CHOSEN:
     st.info("Choose the runs to compare, here or on the Runs page.")
 else:
     st.info("A set needs at least two recorded conditions.")

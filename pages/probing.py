@@ -11,7 +11,7 @@ from iclviz import analysis
 from iclviz.analysis.measures.probe import DIMENSIONS, STRENGTH
 from iclviz.analysis.probing import Probe
 from iclviz.figures.matrices import confusion
-from iclviz.figures.probing import MEASURES, probe_by_parameter, selectivity_by_layer
+from iclviz.figures.probing import SCORE_NAMES, probe_by_parameter, selectivity_by_layer
 from iclviz.primary import usual_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
@@ -19,7 +19,7 @@ from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
 from iclviz.ui import measures, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.comparing import compared, look_further
+from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.figure import show, show_recipe
@@ -115,11 +115,11 @@ def confusions(view: View) -> None:
 
 def transfer(view: View) -> None:
     """Probes of A tested on B, layer by layer, and probes of one layer tested on all others."""
-    chosen = compared(dict(view.pairs))
+    both = compared(dict(view.pairs))
     drawn = {"label": view.title, "demonstrations": view.scope}
-    if chosen is not None:
-        asked = {"Trained on A, tested on B": tuple(chosen.labels)}
-        show_recipe(Recipe(analysis.recording_transfer, asked, "transfer_by_layer", view.read, drawn), chosen.runs)
+    if both is not None:
+        asked = {"Trained on A, tested on B": tuple(both.labels)}
+        show_recipe(Recipe(analysis.recording_transfer, asked, "transfer_by_layer", view.read, drawn), both.runs)
     for tab, name in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
         with tab, slot():
             result = view.probes[name]
@@ -129,7 +129,7 @@ def transfer(view: View) -> None:
                 {"": (name,)},
                 "layer_transfer",
                 view.read,
-                {**drawn, "measure": MEASURES[result.measure], "chance": chance},
+                {**drawn, "measure": SCORE_NAMES[result.measure], "chance": chance},
                 alone=True,
             )
             show_recipe(recipe, view.pairs, name=name)
@@ -186,7 +186,7 @@ shared = {label: one for label, one in pairs.items() if one.spec.task == first.s
 if len(shared) < len(pairs):
     st.warning("A and B are different tasks, so only A is shown.")
 usual = usual_measuring(the_task, first)
-measure = measures.chosen("probing", first, usual)
+measure = measures.picked("probing", first, usual)
 if measure is None:
     st.info("No label of these items has groups that could be held out.")
 else:

@@ -7,9 +7,9 @@ import streamlit as st
 
 from iclviz.recording import Recording
 from iclviz.tasks import task
-from iclviz.ui.choice import choose
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
+from iclviz.ui.page_state import set_state
 from iclviz.ui.plain import as_text
 from iclviz.ui.prompt_text import show_tokens
 
@@ -39,7 +39,7 @@ def item_table(label: str, recording: Recording, shown: Sequence[str]) -> None:
     def take() -> None:
         chosen = [recording.item_ids[row] for row in st.session_state[key].selection.rows]
         if chosen and chosen[0] in shown:
-            choose({"item": list(shown).index(chosen[0])})
+            set_state({"item": list(shown).index(chosen[0])})
 
     st.dataframe(rows, height=320, hide_index=False, key=key, on_select=take, selection_mode="single-row")
 

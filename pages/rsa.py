@@ -15,6 +15,7 @@ from iclviz.errors import UserError
 from iclviz.figures import similarity
 from iclviz.figures.item_maps import item_map
 from iclviz.figures.similarity import (
+    MatrixView,
     similarity_by_layer,
     similarity_difference,
     similarity_matrices,
@@ -25,13 +26,13 @@ from iclviz.recording import Array, Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
-from iclviz.ui import analyses, jobs, loading, measures, options
+from iclviz.ui import cached, jobs, loading, measures, options
 from iclviz.ui.asking import answers, slot
-from iclviz.ui.choice import bound, choices, keep_known
-from iclviz.ui.comparing import compared, look_further, seeds_button
+from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.page_state import bound, keep_known, page_state
 from iclviz.ui.plain import as_text, lines_as_text
 
 PAGE = {
@@ -119,17 +120,18 @@ class View:
         """What tells an RSM of a condition from its others."""
         return (*self.making, layer)
 
-    def standing(self, layer: int, stack: Array) -> dict[str, Any]:
+    def standing(self, layer: int, stack: Array) -> MatrixView:
         """How items stand on the axes of a matrix, and in which words, for the figures; `stack` is A's."""
-        texts = analyses.item_texts(self.first.key, self.first)
-        words = {
+        texts = cached.item_texts(self.first.key, self.first)
+        words: MatrixView = {
             "item_ids": self.first.item_ids,
             "item_texts": texts,
             "metric": self.measuring.metric,
             "values": self.values,
+            "demonstrations": self.scope,
         }
         if self.sorting == CLUSTERS:
-            return {**words, "clustered": analyses.clusters(self.first.key, self.cache(layer), stack[layer])}
+            return {**words, "clustered": cached.clusters(self.first.key, self.cache(layer), stack[layer])}
         return {**words, "groups": self.first.labels[self.sorting], "group_title": self.the_task.titles[self.sorting]}
 
     @property
@@ -149,8 +151,8 @@ def matrices(view: View) -> None:
     column, button = st.columns([5, 1], vertical_alignment="bottom")
     shown = "All layers in one figure, to play or to run through without waiting."
     is_played = bound(button.toggle, "Play", "played", help=shown)
-    last = analyses.largest_common_layer(list(view.pairs.values()))
-    layer = min(choices()["layer"], last)
+    last = cached.largest_common_layer(list(view.pairs.values()))
+    layer = min(page_state()["layer"], last)
     if not is_played:
         with column:
             layer = show_layer_control(last)
@@ -164,7 +166,6 @@ def matrices(view: View) -> None:
             view.first.hypotheses[view.hypothesis],
             hypothesis_title=view.title,
             layer=layer,
-            demonstrations=view.scope,
             **view.standing(layer, next(iter(stacks.values()))),
         )
         show(figure)
@@ -176,7 +177,7 @@ def few_dimensions(view: View) -> None:
         return
     said = []
     for name, stack in view.stacks().items():
-        shares = analyses.axis_shares(view.pairs[name].key, view.making, stack)
+        shares = cached.axis_shares(view.pairs[name].key, view.making, stack)
         if n_large := int((shares >= LARGE).sum()):
             side, largest = name.partition(":")[0], int(np.nanargmax(shares))
             said.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")
@@ -195,7 +196,7 @@ def played(view: View, stacks: dict[str, Array], layer: int) -> None:
         return
     shown = {name: np.stack([view.shown(matrix) for matrix in stack]) for name, stack in stacks.items()}
     standing = view.standing(layer, next(iter(stacks.values())))
-    show(similarity_play(shown, layer=layer, demonstrations=view.scope, **standing))
+    show(similarity_play(shown, layer=layer, **standing))
 
 
 @st.fragment
@@ -204,11 +205,11 @@ def difference(view: View) -> None:
     if len(view.pairs) < 2:
         st.info("Run both A and B to see their difference.")
         return
-    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "difference")
+    layer = show_layer_control(cached.largest_common_layer(list(view.pairs.values())), "difference")
     with slot():
         a, b = view.stacks().values()
         change = view.shown(b[layer]) - view.shown(a[layer])
-        show(similarity_difference(change, layer=layer, demonstrations=view.scope, **view.standing(layer, a)))
+        show(similarity_difference(change, layer=layer, **view.standing(layer, a)))
 
 
 def layers_at_once(view: View) -> None:
@@ -217,21 +218,21 @@ def layers_at_once(view: View) -> None:
     first = next(iter(stacks.values()))
     for tab, (name, stack) in zip(st.tabs(list(map(as_text, stacks))), stacks.items(), strict=True):
         with tab:
-            chosen = dict.fromkeys(np.linspace(0, len(stack) - 1, SIDE_BY_SIDE).round().astype(int).tolist())
-            matrices = {layer: view.shown(stack[layer]) for layer in chosen}
+            layers = dict.fromkeys(np.linspace(0, len(stack) - 1, SIDE_BY_SIDE).round().astype(int).tolist())
+            matrices = {layer: view.shown(stack[layer]) for layer in layers}
             standing = view.standing(len(first) - 1, first)
-            show(similarity_by_layer(matrices, condition=name, demonstrations=view.scope, **standing), name=name)
+            show(similarity_by_layer(matrices, condition=name, **standing), name=name)
 
 
 @st.fragment
 def plane(view: View) -> None:
     """The items of one layer in a plane, coloured by a label."""
-    layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "plane")
+    layer = show_layer_control(cached.largest_common_layer(list(view.pairs.values())), "plane")
     label = view.the_task.hypothesis_labels[view.hypothesis] if view.sorting == CLUSTERS else view.sorting
     labels, title = view.first.labels[label], view.the_task.titles[label]
     with slot():
         maps = {
-            name: analyses.plane(view.pairs[name].key, view.cache(layer), stack[layer])
+            name: cached.plane(view.pairs[name].key, view.cache(layer), stack[layer])
             for name, stack in view.stacks().items()
         }
         ids, limits = view.first.item_ids, view.scope
@@ -254,7 +255,7 @@ def layers(view: View) -> None:
     by = {"rsa": "Spearman's rho of RSMs", "cka": "Debiased linear CKA"}
     meaning = "Spearman's rho compares two layers' matrices; debiased CKA compares their embeddings."
     keep_known("alike", by, "rsa")
-    chosen = bound(st.radio, "Measure", "alike", list(by), format_func=by.__getitem__, horizontal=True, help=meaning)
+    kind = bound(st.radio, "Measure", "alike", list(by), format_func=by.__getitem__, horizontal=True, help=meaning)
     sides = list(view.pairs)
     across = [(sides[0], sides[0]), (sides[-1], sides[-1]), (sides[0], sides[-1])][: 3 if len(sides) > 1 else 1]
     names = [f"{down} × {right}" for down, right in across]
@@ -265,8 +266,8 @@ def layers(view: View) -> None:
                 analysis.recording_layer_similarity,
                 {"": (down, right)},
                 "second_order",
-                {**view.geometry, "by": chosen},
-                {"measure": by[chosen], "demonstrations": view.scope, **titles},
+                {**view.geometry, "by": kind},
+                {"measure": by[kind], "demonstrations": view.scope, **titles},
                 alone=True,
             )
             show_recipe(recipe, view.pairs, name=f"{down} {right}")
@@ -274,20 +275,20 @@ def layers(view: View) -> None:
 
 def seeds(view: View) -> None:
     """What the RSMs of several demonstration seeds have in common."""
-    chosen = compared(view.pairs)
-    if chosen is None:
+    both = compared(view.pairs)
+    if both is None:
         return
-    runs, asked = chosen.runs, {}
+    runs, asked = both.runs, {}
     for label, side in zip(view.pairs, "AB", strict=True):
         names = [name for name in runs if name.startswith(side)]
         if len(names) >= 3:
             asked[label] = tuple(names)
     if asked:
-        drawn = {"demonstrations": chosen.scope}
+        drawn = {"demonstrations": both.scope}
         show_recipe(Recipe(analysis.recording_noise_ceiling, asked, "noise_ceiling", view.geometry, drawn), runs)
     else:
         st.info("The noise ceiling compares at least three demonstration seeds of a condition.")
-    seeds_button(chosen)
+    seeds_button(both)
 
 
 def two_hypotheses(view: View) -> None:
@@ -370,7 +371,7 @@ if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     pairs = dict(list(pairs.items())[:1])
 the_task = task(first.spec.task)
 usual = usual_measuring(the_task, first)
-measure = measures.chosen("rsa", first, usual)
+measure = measures.picked("rsa", first, usual)
 own = [option for option in (measure.options if measure else ()) if option not in MATRICES]
 measuring = options.measuring([*MATRICES, *own], first, the_task, usual)
 left, middle, _ = st.columns([1, 1, 2], vertical_alignment="bottom")

@@ -9,7 +9,7 @@ from iclviz.recorders import optional
 from iclviz.resolve import Resolved, build, rendered, run_facts, tokenized
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
-from iclviz.ui import choice, controls, examples, jobs, loading, own_tasks, task_options
+from iclviz.ui import controls, examples, jobs, loading, own_tasks, page_state, task_options
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
@@ -25,7 +25,7 @@ PAGE = {
 
 def state_line(condition: Condition) -> None:
     """Where a condition stands."""
-    badge = f":{choice.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
+    badge = f":{page_state.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
     if condition.problem:
         st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
     elif condition.recording is not None:
@@ -38,7 +38,7 @@ def preview(resolved: Resolved) -> None:
     """The exact prompt of one item, with its size."""
     loading.check(resolved)
     built = build(resolved)
-    number = min(choice.choices()["item"], len(built.data.items) - 1)
+    number = min(page_state.page_state()["item"], len(built.data.items) - 1)
     item = built.data.items[number]
     needs_template = resolved.spec.prompt_style == "chat"
     try:
@@ -77,12 +77,12 @@ with st.container(horizontal=True):
 jobs.progress(everything=True)
 recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}
 if len(recordings) == 2:
-    from iclviz.ui.comparing import prepare_summary  # not above: analyses would hold up the very first page
+    from iclviz.ui.compared import prepare_summary  # not above: analyses would hold up the very first page
 
     prepare_summary(recordings)
 
 st.subheader("The exact prompt")
-controls.show_item_control(choice.choices()["items"])
+controls.show_item_control(page_state.page_state()["items"])
 for tab, condition in zip(st.tabs([as_text(one.label) for one in found]), found, strict=True):
     with tab:
         if condition.resolved is None:
@@ -96,7 +96,7 @@ for tab, condition in zip(st.tabs([as_text(one.label) for one in found]), found,
 with st.expander("Your own task"):
     own_tasks.section()
 with st.expander("Task options and prompt style"):
-    choice.bound(
+    page_state.bound(
         st.segmented_control,
         "Prompt style",
         "style",
@@ -104,7 +104,7 @@ with st.expander("Task options and prompt style"):
         required=True,
         help="plain: the bare text; chat: one user message in the model's chat template; preset: the model's default.",
     )
-    choice.bound(
+    page_state.bound(
         st.segmented_control,
         "First token",
         "first_token",
@@ -114,7 +114,7 @@ with st.expander("Task options and prompt style"):
         "from all content; as is: nothing is put before a plain prompt.",
     )
     task_options.template_form()
-    choice.bound(
+    page_state.bound(
         st.multiselect,
         "Further embeddings",
         "poolings",
@@ -123,7 +123,7 @@ with st.expander("Task options and prompt style"):
     )
     controls.show_attention_items_control()
     further = optional()
-    choice.bound(
+    page_state.bound(
         st.multiselect,
         "Record as well",
         "record",

@@ -10,8 +10,8 @@ from iclviz.errors import UserError
 from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
 from iclviz.ui import loading, runs_table
-from iclviz.ui.choice import choice, choose, choose_run
-from iclviz.ui.fields import MOST_MEMBERS
+from iclviz.ui.link_fields import MOST_MEMBERS
+from iclviz.ui.page_state import condition_specs, set_condition, set_state
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.sets import CHOSEN
 
@@ -66,7 +66,7 @@ def actions(keys: list[str]) -> None:
             sides = {"a": keys[0], "b": keys[1]}
             st.button("Compare as A and B", on_click=show_as, args=(sides,), type="primary", icon=":material/compare:")
         if 1 < len(keys) <= MOST_MEMBERS and st.button("Compare as a set", icon=":material/stacked_line_chart:"):
-            choose({"vary": CHOSEN, "runs": keys})
+            set_state({"vary": CHOSEN, "runs": keys})
             st.switch_page("pages/compare.py")
         many = f"{len(keys)} runs" if len(keys) > 1 else "this run"
         with st.popover(f"Discard {many}", icon=":material/delete:"):
@@ -80,8 +80,8 @@ def show_as(sides: dict[str, str]) -> None:
     """Choose recordings as A, B or both; says what of them the sidebar cannot hold."""
     try:
         for side, key in sides.items():
-            choose_run(side, loading.store().summary(key).spec)
-        shown = {side: loading.resolved(choice().side(side)).key for side in sides}
+            set_condition(side, loading.store().summary(key).spec)
+        shown = {side: loading.resolved(condition_specs().side(side)).key for side in sides}
         sampled = [side.upper() for side, key in sides.items() if loading.store().summary(key).by_sample]
     except UserError as error:
         st.session_state["runs_problem"] = str(error)

@@ -22,12 +22,12 @@ from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sent
 from iclviz.tasks import Task, task
 from iclviz.ui import options
 from iclviz.ui.asking import answer, answers, slot
-from iclviz.ui.choice import bound, keep_known
-from iclviz.ui.comparing import Compared, compared, conditions_like, seeds_button, summary_question
+from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.page_files import pages
+from iclviz.ui.page_state import bound, keep_known
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain import as_text
 
@@ -52,11 +52,11 @@ PAGE = {
 FEWEST_CONDITIONS = 3
 
 
-def statement(chosen: Compared, found: Headline, the_task: Task, measuring: Measuring) -> None:
+def statement(both: Compared, found: Headline, the_task: Task, measuring: Measuring) -> None:
     """The headline in sentences, behaviour first and large."""
-    hypothesis, label = (the_task.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
-    said = setting(the_task, chosen.a, chosen.b)
-    first, *others = sentences(found, the_task.titles[found.score], chosen.a, chosen.b, said, hypothesis)
+    hypothesis, label = (the_task.titles.get(name, "none") for name in measuring.of(both.comparison.first))
+    expected = setting(the_task, both.a, both.b)
+    first, *others = sentences(found, the_task.titles[found.score], both.a, both.b, expected, hypothesis)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
         st.markdown(f"#### {as_text(verdict)}")
@@ -81,30 +81,30 @@ def deeper() -> None:
                 st.switch_page(str(page.path))
 
 
-def link_figures(chosen: Compared, found: Headline, the_task: Task, measuring: Measuring, limits: str) -> None:
+def link_figures(both: Compared, found: Headline, the_task: Task, measuring: Measuring, limits: str) -> None:
     """Links by layer at one level, and the items behind one of them."""
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
     if not found.links[level]:
         st.info(f"{NO_MEASURE}.")
         return
-    recipe = links_by_layer(chosen.labels, found.score, measuring, the_task, level, limits)
-    show_recipe(recipe, chosen.runs)
-    copy_comparison(chosen, recipe)
-    scatter(chosen, found, measuring, the_task.titles[found.score], limits)
+    recipe = links_by_layer(both.labels, found.score, measuring, the_task, level, limits)
+    show_recipe(recipe, both.runs)
+    copy_comparison(both, recipe)
+    scatter(both, found, measuring, the_task.titles[found.score], limits)
 
 
 @st.fragment
-def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
+def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
     """The items behind the link of one measure in one layer, the strongest first."""
     strongest = min(found.strongest.values(), key=lambda one: one.p, default=None)
-    names = present(chosen, measuring)
+    names = present(both, measuring)
     default = strongest.measure if strongest else next(iter(names))
     columns = st.columns(2)
     with columns[0]:
         titles = {name: capital(one.title) for name, one in names.items()}
         measure = names[options.select("measure", "Measure", list(names), titles, default)]
     with slot():
-        changes = answer(analysis.item_changes.of(chosen.key, measure.name, measuring))
+        changes = answer(analysis.item_changes.of(both.key, measure.name, measuring))
         first, last = measure.first_layer, measure.first_layer + changes.shape[1] - 1
         at = strongest.layer if strongest and strongest.measure == measure.name else (first + last) // 2
         keep_known("at", range(first, last + 1), at)
@@ -116,30 +116,30 @@ def scatter(chosen: Compared, found: Headline, measuring: Measuring, score: str,
         show(
             link_scatter(
                 changes[:, layer - first],
-                score_change(chosen.comparison, found.score).mean(axis=0),
-                item_ids=chosen.comparison.item_ids,
+                score_change(both.comparison, found.score).mean(axis=0),
+                item_ids=both.comparison.item_ids,
                 measure=f"{measure.title}, {measure.unit} {layer}",
                 score=score,
-                groups=chosen.comparison.groups,
-                n_seeds=chosen.comparison.n_seeds,
+                groups=both.comparison.groups,
+                n_seeds=both.comparison.n_seeds,
                 demonstrations=limits,
             )
         )
         every = "Every run of these items with other demonstrations."
         if bound(st.toggle, "Over conditions (exploratory)", "over_conditions", help=every):
-            over_conditions(chosen, measure, layer, measuring, score)
+            over_conditions(both, measure, layer, measuring, score)
 
 
-def present(chosen: Compared, measuring: Measuring) -> dict[str, Measure]:
+def present(both: Compared, measuring: Measuring) -> dict[str, Measure]:
     """The measures of which the comparison may have a value, by name."""
-    first = chosen.comparison.first
+    first = both.comparison.first
     return {name: one for name, one in all_measures().items() if not one.absent(first, measuring)}
 
 
-def over_conditions(chosen: Compared, measure: Measure, layer: int, measuring: Measuring, score: str) -> None:
+def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Measuring, score: str) -> None:
     """Every condition of the cache that differs in its demonstrations alone, as points."""
-    like = conditions_like(chosen.comparison.pairs[0][1])
-    name = task(chosen.b.task).primary.score
+    like = conditions_like(both.comparison.pairs[0][1])
+    name = task(both.b.task).primary.score
     asked = analysis.across_conditions.of([one.key for one in like.values()], measure.name, name, measuring)
     found = answer(asked)[layer - measure.first_layer]
     if len(found.points) < FEWEST_CONDITIONS:
@@ -150,26 +150,26 @@ def over_conditions(chosen: Compared, measure: Measure, layer: int, measuring: M
     show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho))
 
 
-def exploratory(chosen: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
+def exploratory(both: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
-    first, found = chosen.comparison.first, present(chosen, measuring)
+    first, found = both.comparison.first, present(both, measuring)
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    tests = answers({name: analysis.measured_change.of(chosen.key, name, measuring) for name in found})
+    tests = answers({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
     titles = {name: capital(one.change_subject(first, measuring, the_task.titles)) for name, one in found.items()}
     name = options.pick("changed", "Change of", titles, most_changed(tests))
     if name:
-        show_recipe(change_by_layer(found[name], chosen.labels, first, measuring, the_task, limits), chosen.runs)
+        show_recipe(change_by_layer(found[name], both.labels, first, measuring, the_task, limits), both.runs)
 
 
-def scores_table(chosen: Compared, the_task: Task) -> None:
+def scores_table(both: Compared, the_task: Task) -> None:
     """Every score of A and B with its size and a mixed model, and whether a change is as good as none."""
     names = [
-        name for name in the_task.titles if all(name in one.scores for pair in chosen.comparison.pairs for one in pair)
+        name for name in the_task.titles if all(name in one.scores for pair in both.comparison.pairs for one in pair)
     ]
     with st.expander("All scores: effect sizes, mixed models, equivalence"), slot():
-        rows = answer(analysis.score_rows.of(chosen.key, tuple(names)))
+        rows = answer(analysis.score_rows.of(both.key, tuple(names)))
         st.table([table_row(row, the_task.titles[row.score]) for row in rows])
         st.caption(
             "d: the mean difference over its standard deviation between groups, corrected for few groups. Mixed model: "
@@ -190,16 +190,16 @@ def bound_of(score: str) -> float:
     return float(typed)
 
 
-def effects(chosen: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
+def effects(both: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
     """The task's effect within a condition, such as injected minus harmless, on each measure by layer."""
     if found.contrast is None:
         return
     st.subheader(f"Exploratory: {found.contrast.title}, inside the model")
-    names = {name: capital(one.title) for name, one in present(chosen, measuring).items()}
+    names = {name: capital(one.title) for name, one in present(both, measuring).items()}
     name = options.pick("effect_of", "Effect on", names)
     if name:
         measure = measure_named(name)
-        effect = answer(analysis.measure_effect.of(chosen.key, found.contrast, name, measuring))
+        effect = answer(analysis.measure_effect.of(both.key, found.contrast, name, measuring))
         shown = {"In A": effect.a, "In B": effect.b, "B − A": effect.change}
         title, first, versus = measure.title, measure.first_layer, found.contrast.title
         show(change_figure(shown, measure=title, first=first, versus=versus, demonstrations=limits))
@@ -216,25 +216,25 @@ def comparable(pairs: dict[str, Recording]) -> Compared | None:
     return compared(pairs)
 
 
-def page(chosen: Compared) -> None:
+def page(both: Compared) -> None:
     """The headline of two conditions of one task."""
-    the_task = task(chosen.a.task)
-    measuring = primary_measuring(the_task, chosen.comparison.first)
-    found = answer(summary_question(chosen))
-    limits = scope(found.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
-    statement(chosen, found, the_task, measuring)
+    the_task = task(both.a.task)
+    measuring = primary_measuring(the_task, both.comparison.first)
+    found = answer(summary_question(both))
+    limits = scope(found.n_seeds, both.a.demonstrations, both.b.demonstrations)
+    statement(both, found, the_task, measuring)
     deeper()
-    seeds_button(chosen)
-    exploratory(chosen, the_task, measuring, limits)
-    link_figures(chosen, found, the_task, measuring, limits)
-    effects(chosen, found, measuring, limits)
-    scores_table(chosen, the_task)
+    seeds_button(both)
+    exploratory(both, the_task, measuring, limits)
+    link_figures(both, found, the_task, measuring, limits)
+    effects(both, found, measuring, limits)
+    scores_table(both, the_task)
 
 
 pairs = recorded()
-chosen = comparable(pairs)
-if chosen:
+both = comparable(pairs)
+if both:
     with slot():
-        page(chosen)
-shown = [one for pair in chosen.comparison.pairs for one in pair] if chosen else list(pairs.values())
+        page(both)
+shown = [one for pair in both.comparison.pairs for one in pair] if both else list(pairs.values())
 paper_section(list({one.key: one for one in shown}.values()))

@@ -17,7 +17,7 @@ from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.asking import slot
-from iclviz.ui.comparing import compared, look_further, seeds_button
+from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.copying import copy_as
@@ -64,13 +64,13 @@ class View:
 
 def change(view: View) -> None:
     """B minus A of the quantity, over all demonstration seeds that both have and that keep a trajectory."""
-    chosen = compared(dict(view.pairs))
-    if chosen is None:
+    both = compared(dict(view.pairs))
+    if both is None:
         return
-    drawn = {"measure": capital(TITLES[view.quantity]).partition(" (")[0].lower(), "demonstrations": chosen.scope}
-    asked, given = {"B − A": tuple(chosen.labels)}, {"quantity": view.quantity}
-    show_recipe(Recipe(analysis.trajectory_change, asked, "change_by_layer", given, drawn), chosen.runs)
-    seeds_button(chosen)
+    drawn = {"measure": capital(TITLES[view.quantity]).partition(" (")[0].lower(), "demonstrations": both.scope}
+    asked, arguments = {"B − A": tuple(both.labels)}, {"quantity": view.quantity}
+    show_recipe(Recipe(analysis.trajectory_change, asked, "change_by_layer", arguments, drawn), both.runs)
+    seeds_button(both)
 
 
 def right_and_wrong(view: View) -> None:

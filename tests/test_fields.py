@@ -2,12 +2,12 @@ from dataclasses import dataclass, field, fields
 
 import pytest
 
-from iclviz.fields import Told, changes
+from iclviz.fields import Classified, changes
 from iclviz.spec import Demonstrations, RunSpec
 
 
 @dataclass(frozen=True)
-class Small(Told):
+class Small(Classified):
     text: str = field(metadata=changes("tokens", "text"))
     shown: int = field(default=0, metadata=changes("tokens", "what is shown", begins_alike=True))
     steering: int = field(default=0, metadata=changes("forward", "steering"))

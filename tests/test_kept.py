@@ -20,7 +20,7 @@ from iclviz.reporting.bundles import import_bundle
 from iclviz.reporting.methods import methods
 from iclviz.store import Store
 from iclviz.tasks import task
-from iclviz.ui import choice
+from iclviz.ui import page_state
 
 KEPT = Path(__file__).parent / "kept"
 KEYS = json.loads((KEPT / "keys.json").read_text())
@@ -156,13 +156,13 @@ def test_the_script_of_a_bundle_draws_its_figures_again(tmp_path, own_cache):
 @pytest.mark.parametrize("link", LINKS, ids=range(len(LINKS)))
 def test_a_link_means_what_it_meant(monkeypatch, link):
     session = SimpleNamespace(session_state=_Session(), query_params=_Query(link["query"]))
-    monkeypatch.setattr(choice, "st", session)
-    choice.read_url()
+    monkeypatch.setattr(page_state, "st", session)
+    page_state.read_url()
     for name, value in link["choices"].items():
-        assert choice.choices()[name] == value, name
+        assert page_state.page_state()[name] == value, name
     assert session.session_state["refused"] == link["refused"]
-    chosen = choice.choice()
-    assert (chosen.a.to_dict(), chosen.b.to_dict()) == (link["a"], link["b"])
+    specs = page_state.condition_specs()
+    assert (specs.a.to_dict(), specs.b.to_dict()) == (link["a"], link["b"])
 
 
 class _Session(dict):

@@ -7,6 +7,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "any_measure": (
+        "measured",
+        "measured_change",
+        "measure_change",
+        "item_changes",
+        "across_conditions",
+        "ConditionPoints",
+    ),
     "attention": (
         "attention_ratio",
         "attention_ratio_by_head",
@@ -27,15 +35,7 @@ _HOMES = {
     "behaviour": ("score_summary", "coarsest_groups", "ScoreSummary"),
     "behaviour_links": ("behaviour_link", "links"),
     "bounds": ("equivalence", "smallest_effect", "Equivalence"),
-    "changes": (
-        "measured",
-        "measured_change",
-        "measure_change",
-        "item_changes",
-        "across_conditions",
-        "ConditionPoints",
-    ),
-    "comparing": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
+    "change": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
     "comparison": ("compare", "Comparison"),
     "composite": ("composite_to_simple", "joint_rsms", "recording_composite_to_simple", "CompositeToSimple"),
     "effects": ("pairs_of", "score_effect", "measure_effect", "Effect", "Contrast"),

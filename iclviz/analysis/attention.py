@@ -26,13 +26,13 @@ from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 from iclviz.spans import ROLES
 
-Rows = Literal["response", "last"]
+AttentionRows = Literal["response", "last"]
 Per = Literal["token", "mass"]
 Heads = Literal["mean", "max"]
 By = Literal["role", "token"]
 
 
-LOOKING: dict[Rows, str] = {"response": "response tokens", "last": "the last prompt token"}
+LOOKING: dict[AttentionRows, str] = {"response": "response tokens", "last": "the last prompt token"}
 """Whose attention it is, in words."""
 
 JOINED: dict[Heads, str] = {
@@ -238,7 +238,7 @@ def attention_ratio(
     over: str = "relevant",
     under: str = "irrelevant",
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     per: Per = "token",
 ) -> Array:
     """The attention ratio of each item and layer, (n, L).
@@ -271,7 +271,7 @@ def log_attention_ratio(
     over: str = "relevant",
     under: str = "irrelevant",
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     per: Per = "token",
 ) -> Array:
     """The natural logarithm of `attention_ratio`, (n, L)."""
@@ -284,7 +284,7 @@ def n_bounded_ratios(
     over: str = "relevant",
     under: str = "irrelevant",
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
 ) -> int:
     """How many of the n * L attention ratios are only bounds, see `bounded_ratios`."""
     return int(bounded_ratios(recording, over, under, heads, rows).sum())
@@ -294,7 +294,7 @@ def attention_ratio_by_head(
     recording: Recording,
     over: str = "relevant",
     under: str = "irrelevant",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     per: Per = "token",
 ) -> Array:
     """The attention ratio of each item, layer and head, (n, L, H); options as for `attention_ratio`."""
@@ -306,14 +306,14 @@ def bounded_ratios(
     over: str = "relevant",
     under: str = "irrelevant",
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
 ) -> Array:
     """(n, L) where `attention_ratio` is only a bound: attention to one of the spans is below what float32 holds."""
     return _sides(recording, over, under, heads, rows).bounded[:, :, 0]
 
 
 def bounded_ratios_by_head(
-    recording: Recording, over: str = "relevant", under: str = "irrelevant", rows: Rows = "response"
+    recording: Recording, over: str = "relevant", under: str = "irrelevant", rows: AttentionRows = "response"
 ) -> Array:
     """(n, L, H) the same of `attention_ratio_by_head`."""
     return _Sides.of(recording, over, under, rows, _each_head).bounded
@@ -325,7 +325,7 @@ def missing_reasons(
     over: str = "relevant",
     under: str = "irrelevant",
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
 ) -> dict[str, int]:
     """Why values of `attention_ratio` are missing: reason -> number of (item, layer) values, n * L of them in all."""
     sides = _sides(recording, over, under, heads, rows)
@@ -364,7 +364,7 @@ def log_ratio_summary(
 
 
 @of_recording
-def role_split(recording: Recording, rows: Rows = "response") -> dict[str, Array]:
+def role_split(recording: Recording, rows: AttentionRows = "response") -> dict[str, Array]:
     """Role -> (L,) its share of all attention, the mean over items and heads; the roles of a layer sum to 1."""
     masses = _rows(recording, rows)
     return {role: masses[role].mean(axis=(0, 2), dtype=np.float64) for role in ROLES if role in masses}
@@ -386,7 +386,7 @@ def role_shares(
     recording: Recording,
     block: int,
     head: int | None = None,
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     groups: Array | Sequence[object] | None = None,
 ) -> RoleShares:
     """The share of each role in one block, from 1, and one head; None is the mean over heads.
@@ -402,7 +402,7 @@ def role_shares(
 
 @of_recording
 def recording_role_shares(
-    recording: Recording, block: int, head: int | None = None, rows: Rows = "response"
+    recording: Recording, block: int, head: int | None = None, rows: AttentionRows = "response"
 ) -> RoleShares:
     """`role_shares` with the interval over the recording's coarsest groups."""
     return role_shares(recording, block, head, rows, coarsest_groups(recording))
@@ -436,7 +436,12 @@ _BY: dict[str, Callable[[Recording, int, int, int | None, str], Array]] = {
 
 @of_recording
 def attention_on_text(
-    recording: Recording, item: int, block: int, head: int | None = None, rows: Rows = "response", by: By = "role"
+    recording: Recording,
+    item: int,
+    block: int,
+    head: int | None = None,
+    rows: AttentionRows = "response",
+    by: By = "role",
 ) -> TextAttention:
     """What the tokens of one item get of the attention in one block and head.
 

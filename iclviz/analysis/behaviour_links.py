@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iclviz.analysis.changes import tied_change
+from iclviz.analysis.any_measure import tied_change
 from iclviz.analysis.comparison import Comparison, Side, compare, of_comparison
 from iclviz.analysis.link import Level, Link, linked
 from iclviz.analysis.measure import Measuring

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 

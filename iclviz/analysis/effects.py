@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.any_measure import held_values
 from iclviz.analysis.behaviour import score_of
-from iclviz.analysis.changes import held_values
-from iclviz.analysis.comparing import Change, paired_over_seeds
+from iclviz.analysis.change import Change, paired_over_seeds
 from iclviz.analysis.comparison import Comparison, of_comparison
 from iclviz.analysis.measure import Measuring
 from iclviz.analysis.paired import paired_test

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iclviz.analysis.any_measure import measure_change, tied_change
 from iclviz.analysis.behaviour import LOGPROB, MARGIN
 from iclviz.analysis.behaviour_links import FAMILY
-from iclviz.analysis.changes import measure_change, tied_change
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison, compare, of_comparison
 from iclviz.analysis.copies import near_copies
 from iclviz.analysis.effects import Effect, pairs_of, score_effect

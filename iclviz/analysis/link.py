@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from iclviz.analysis.comparing import resampled_over_seeds
+from iclviz.analysis.change import resampled_over_seeds
 from iclviz.analysis.designs import Design, Units, basis, group_means, kinds, without
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.progress import steps

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from iclviz.analysis.attention import Heads, Per, Rows
+from iclviz.analysis.attention import AttentionRows, Heads, Per
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.recordings import probed_labels
 from iclviz.analysis.resolution import settled
@@ -57,7 +57,7 @@ class MeasureOption:
         return self.titles.get(value) or of_task.get(value) or self.titled(str(value))
 
 
-def choice(*values: Any) -> Callable[[Recording], Sequence[Any]]:
+def offered(*values: Any) -> Callable[[Recording], Sequence[Any]]:
     """The same values for every recording."""
     return lambda recording: values
 
@@ -81,7 +81,7 @@ METRIC = MeasureOption(
     "metric",
     "Similarity",
     "How two items' embeddings are compared; the mean over items is subtracted first.",
-    choice(*METRICS),
+    offered(*METRICS),
     titled=capital,
 )
 OUTLIERS = 0.01
@@ -91,33 +91,33 @@ DROPPED = MeasureOption(
     "dropped",
     "Leave out the 1 % of dimensions of largest variance",
     "A check: a few outlier dimensions often carry a cosine by themselves.",
-    choice(False, True),
+    offered(False, True),
 )
 OVER = MeasureOption(
-    "over", "Attention to", "Text in this role stands above the fraction line.", choice(*ROLES), titled=capital
+    "over", "Attention to", "Text in this role stands above the fraction line.", offered(*ROLES), titled=capital
 )
 UNDER = MeasureOption(
-    "under", "Relative to", "Text in this role stands below the fraction line.", choice(*ROLES), titled=capital
+    "under", "Relative to", "Text in this role stands below the fraction line.", offered(*ROLES), titled=capital
 )
 HEADS = MeasureOption(
     "heads",
     "Heads",
     "Mean: attention is averaged over heads before the ratio; strongest: the one head with the most on both.",
-    choice("mean", "max"),
+    offered("mean", "max"),
     {"mean": "Mean", "max": "Strongest"},
 )
 ROWS = MeasureOption(
     "rows",
     "Attention of",
     "Of the response's tokens on average, or of the prompt's last token, which decides the first response token.",
-    choice("response", "last"),
+    offered("response", "last"),
     {"response": "Response", "last": "Prompt's end"},
 )
 PER = MeasureOption(
     "per",
     "Counted",
     "Attention to a token of the role on average, or to all its text together.",
-    choice("token", "mass"),
+    offered("token", "mass"),
     {"token": "Per token", "mass": "All its text"},
 )
 
@@ -138,7 +138,7 @@ class Measuring:
     pooling: str = "query_mean"
     metric: Metric = "cosine"
     heads: Heads = "mean"
-    rows: Rows = "response"
+    rows: AttentionRows = "response"
     over: str = "relevant"
     under: str = "irrelevant"
     per: Per = "token"

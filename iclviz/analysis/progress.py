@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Listener = Callable[[str, int, int], None]
-"""Told what is done, how many steps are done and how many there are."""
+"""Classified what is done, how many steps are done and how many there are."""
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from iclviz.analysis.behaviour import score_of, score_resolution
-from iclviz.analysis.comparing import Change, mean_change, paired_over_seeds
+from iclviz.analysis.change import Change, mean_change, paired_over_seeds
 from iclviz.analysis.comparison import Comparison, of_comparison
 from iclviz.analysis.resolution import settled, tied
 from iclviz.analysis.statistics import MeanInterval, mean_interval

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison, of_comparison
 from iclviz.analysis.designs import group_means
 from iclviz.analysis.mixed import MixedModel, score_model

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import t
 
-from iclviz.analysis.comparing import Change, seeds_p
+from iclviz.analysis.change import Change, seeds_p
 from iclviz.analysis.paired import PairedTest, flips, standardised_p
 from iclviz.analysis.progress import steps
 from iclviz.analysis.statistics import no_p_reason, quotient, unit_totals

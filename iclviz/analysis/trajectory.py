@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.behaviour import PREFERRED, coarsest_groups, nats_held, score_of
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, check_layers, of_comparison
 from iclviz.analysis.resolution import settled
 from iclviz.analysis.results import Estimates

@@ -21,7 +21,7 @@ from iclviz.capture.attention import RowSink, Way, attention_way, reading
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
-from iclviz.capture.plan import Group, Leaf, PlanSettings, Row
+from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.errors import Cancelled
@@ -102,7 +102,7 @@ class _Read:
     row: int
 
 
-_Held = dict[Row, _Read]
+_Held = dict[BatchRow, _Read]
 
 
 class _PlanRun:
@@ -148,7 +148,7 @@ class _PlanRun:
         if self.should_stop():
             raise Cancelled
 
-    def _read(self, rows: Sequence[Row], held: _Held) -> _Held:
+    def _read(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
         """One pass, or where memory does not suffice two of half the rows."""
         found = self._tried(lambda: self._pass(rows, held), len(rows))
         if found is not None:
@@ -176,7 +176,7 @@ class _PlanRun:
         torch.cuda.empty_cache()
         return None
 
-    def _pass(self, rows: Sequence[Row], held: _Held) -> _Held:
+    def _pass(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
         width = max(len(row) for row in rows)
         # Padding repeats a row's last token, at whose position it is read: it is no other state that could overflow.
         texts = [self.prompts[row.prompts[0]].ids[row.start : row.end] for row in rows]
@@ -234,7 +234,7 @@ class _PlanRun:
 class _Columns:
     """The columns that the rows of one batch see: those of the prefixes before them, and their own."""
 
-    def __init__(self, engine: Engine, paths: Sequence[Sequence[Row]], held: _Held, capacity: int) -> None:
+    def __init__(self, engine: Engine, paths: Sequence[Sequence[BatchRow]], held: _Held, capacity: int) -> None:
         """paths: for each row the prefixes that it goes on from; capacity: own columns that are surely needed."""
         self.engine = engine
         shared_prefixes = _shared_prefixes(paths, held)
@@ -265,7 +265,7 @@ class _Columns:
             )
 
 
-def _shared_prefixes(paths: Sequence[Sequence[Row]], held: _Held) -> list[SharedPrefix]:
+def _shared_prefixes(paths: Sequence[Sequence[BatchRow]], held: _Held) -> list[SharedPrefix]:
     """One shared prefix for each prefix that a row goes on from, in the order in which they were read."""
     prefixes: dict[int, tuple[Prefix, list[int | None]]] = {}
     order = {id(read.prefix): read.prefix for read in held.values()}

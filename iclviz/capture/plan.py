@@ -55,7 +55,7 @@ class PlanSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class BatchRow:
     """A range of tokens that is read in one row of a pass.
 
     Attributes
@@ -68,13 +68,13 @@ class Row:
     start: int
     end: int
     prompts: tuple[int, ...]
-    parent: "Row | None"
+    parent: "BatchRow | None"
 
     def __len__(self) -> int:
         return self.end - self.start
 
     @property
-    def path(self) -> tuple["Row", ...]:
+    def path(self) -> tuple["BatchRow", ...]:
         """The token ranges from the beginning of the prompts to this one."""
         return (*(self.parent.path if self.parent else ()), self)
 
@@ -84,10 +84,10 @@ class Leaf:
     """A prompt whose tokens but the last are read; last: the token range that ends it, None where there was none."""
 
     prompt: int
-    last: Row | None
+    last: BatchRow | None
 
     @property
-    def path(self) -> tuple[Row, ...]:
+    def path(self) -> tuple[BatchRow, ...]:
         """The token ranges that make up the prompt."""
         return self.last.path if self.last else ()
 
@@ -98,7 +98,7 @@ class Group:
     on from the same token ranges, one after another.
     """
 
-    passes: tuple[tuple[Row, ...], ...]
+    passes: tuple[tuple[BatchRow, ...], ...]
     leaves: tuple[Leaf, ...]
     children: tuple["Group", ...] = ()
 
@@ -156,12 +156,12 @@ def _cost(plan: Sequence[Group], pass_tokens: int, new_tokens: int) -> int:
     return total
 
 
-def _reading_cost(rows: Sequence[Row]) -> int:
+def _reading_cost(rows: Sequence[BatchRow]) -> int:
     read = len(rows) * max(len(row) for row in rows)
     return int(read * PATH_COST) if any(row.parent for row in rows) else read
 
 
-_Placed = tuple[Node, Row | None]
+_Placed = tuple[Node, BatchRow | None]
 """A node of the trie, and the token range that it goes on from."""
 
 
@@ -176,7 +176,7 @@ def _groups(nodes: Sequence[_Placed], budget: int, live: int, new_tokens: int) -
     for node, parent in sorted(nodes, key=lambda placed: (-len(placed[0]), placed[0].prompts[0])):
         size = sizes[id(node)]
         if node.children and size > room:
-            row = Row(node.start, node.end, node.prompts, parent)
+            row = BatchRow(node.start, node.end, node.prompts, parent)
             below = [(child, row) for child in node.children]
             yield Group(((row,),), (), tuple(_groups(below, budget, live + len(node), new_tokens)))
             continue
@@ -199,8 +199,8 @@ def _group(nodes: Sequence[_Placed]) -> Group:
     """Shared token ranges first, the shortest of those that can be read first, so that longer ones wait for each other;
     then what each prompt has of its own.
     """
-    passes: list[tuple[Row, ...]] = []
-    places: dict[Row | None, int] = {}
+    passes: list[tuple[BatchRow, ...]] = []
+    places: dict[BatchRow | None, int] = {}
     own: list[_Placed] = []
     ready = list(nodes)
     while ready:
@@ -221,15 +221,15 @@ def _by_length(placed: _Placed) -> tuple[int, int]:
     return len(placed[0]), placed[0].prompts[0]
 
 
-def _side_by_side(nodes: Sequence[_Placed], places: Mapping[Row | None, int]) -> list[_Placed]:
+def _side_by_side(nodes: Sequence[_Placed], places: Mapping[BatchRow | None, int]) -> list[_Placed]:
     """Nodes in the order in which their parents were read, so that keys of parents can be used where they lie."""
     return sorted(nodes, key=lambda placed: (places.get(placed[1], -1), placed[0].prompts[0]))
 
 
 def _add_pass(
-    nodes: Sequence[_Placed], passes: list[tuple[Row, ...]], places: dict[Row | None, int]
-) -> tuple[Row, ...]:
-    rows = tuple(Row(node.start, node.end, node.prompts, parent) for node, parent in nodes)
+    nodes: Sequence[_Placed], passes: list[tuple[BatchRow, ...]], places: dict[BatchRow | None, int]
+) -> tuple[BatchRow, ...]:
+    rows = tuple(BatchRow(node.start, node.end, node.prompts, parent) for node, parent in nodes)
     places.update(zip(rows, range(len(places), len(places) + len(rows)), strict=True))
     if rows:
         passes.append(rows)

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import JOINED, LOOKING, Heads, LogRatioSummary, Per, Rows
+from iclviz.analysis.attention import JOINED, LOOKING, AttentionRows, Heads, LogRatioSummary, Per
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -26,7 +26,7 @@ def attention_ratio_by_layer(
     *,
     over: str = "relevant",
     under: str = "irrelevant",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     heads: Heads = "mean",
     per: Per = "token",
     demonstrations: str = "",
@@ -107,7 +107,7 @@ def attention_ratio_by_head(
     *,
     over: str = "relevant",
     under: str = "irrelevant",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     per: Per = "token",
     demonstrations: str = "",
 ) -> go.Figure:
@@ -162,7 +162,7 @@ def attention_ratio_by_head(
 
 @named("attention-split")
 def attention_split(
-    conditions: Mapping[str, Mapping[str, Array]], *, rows: Rows = "response", demonstrations: str = ""
+    conditions: Mapping[str, Mapping[str, Array]], *, rows: AttentionRows = "response", demonstrations: str = ""
 ) -> go.Figure:
     """The share of all attention that each role of text gets, by block.
 
@@ -223,7 +223,7 @@ def attention_ratio_over_items(
     item_ids: Mapping[str, Sequence[str]],
     over: str = "relevant",
     under: str = "irrelevant",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     heads: Heads = "mean",
     per: Per = "token",
     demonstrations: str = "",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.composite import CompositeToSimple
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.statistics import SIGNIFICANT

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.attention import LOOKING, By, RoleShares, Rows, TextAttention
+from iclviz.analysis.attention import LOOKING, AttentionRows, By, RoleShares, TextAttention
 from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
@@ -34,7 +34,7 @@ def place(block: int, head: int | None) -> str:
     return f"block {block}, {'mean over heads' if head is None else f'head {head}'}"
 
 
-def reading(by: By, block: int, head: int | None, rows: Rows, with_sinks: bool) -> str:
+def reading(by: By, block: int, head: int | None, rows: AttentionRows, with_sinks: bool) -> str:
     """How attention on text is read, for captions."""
     what, read = _SHADED[by]
     sinks = "" if with_sinks else f", set without {_SINKS[by]} (hatched), which often take most as attention sinks"
@@ -50,7 +50,7 @@ def attention_of_head(
     *,
     block: int,
     head: int | None = None,
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     demonstrations: str = "",
 ) -> go.Figure:
     """The share of one block's or one head's attention that each role of text gets.
@@ -102,7 +102,7 @@ def attention_on_text(
     item: str,
     block: int,
     head: int | None = None,
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     by: By = "role",
     most: Mapping[str, float],
     with_sinks: bool = False,

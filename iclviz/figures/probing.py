@@ -10,7 +10,7 @@ from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
-MEASURES = {
+SCORE_NAMES = {
     "balanced accuracy": "Held-out balanced accuracy",
     "R2": "Held-out R² (share of variance)",
 }
@@ -60,7 +60,7 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstration
             hovertemplate=f"{measure} %{{y:.3f}}",
         )
     layers.layer_axis(figure)
-    figure.update_yaxes(title=MEASURES[measure])
+    figure.update_yaxes(title=SCORE_NAMES[measure])
     groups = wording.each(conditions, lambda result: wording.groups(result.n_units))
     permuted = wording.each(conditions, lambda result: _PERMUTED.get(result.unit, "not at all"))
     caption = (
@@ -159,9 +159,9 @@ def probe_by_parameter(
             "chance %{customdata[2]:.3f}",
         )
     figure.update_xaxes(title=parameter, type="category")
-    figure.update_yaxes(title=MEASURES[measure])
+    figure.update_yaxes(title=SCORE_NAMES[measure])
     caption = (
-        f"{MEASURES[measure]} of the probe of “{label}” at layer {layer} by {parameter.lower()}, everything else as "
+        f"{SCORE_NAMES[measure]} of the probe of “{label}” at layer {layer} by {parameter.lower()}, everything else as "
         "chosen above, with 95 % intervals. A result that one setting alone shows is not one of the model; choosing "
         f"the best setting from this figure would need other items to report it on.{wording.sentence(demonstrations)}"
     )
@@ -186,10 +186,10 @@ def transfer_by_layer(conditions: Mapping[str, Transfer], *, label: str, demonst
     for name, result, colour in theme.of_both(conditions):
         figure.add_traces(layers.line_with_band(result, result.score, name, colour, measure))
     layers.layer_axis(figure)
-    figure.update_yaxes(title=MEASURES[measure])
+    figure.update_yaxes(title=SCORE_NAMES[measure])
     groups = wording.each(conditions, lambda result: wording.groups(result.n_units))
     caption = (
-        f"{MEASURES[measure]} of a probe of “{label}” that was trained on one condition and tested on the other, on "
+        f"{SCORE_NAMES[measure]} of a probe of “{label}” that was trained on one condition and tested on the other, on "
         f"groups that it has not seen, with 95 % intervals ({_INTERVALS[measure].format(groups=groups)}). Each "
         "condition is centred on its own training items: what transfers is the label's direction, not where the items "
         f"lie.{wording.sentence(demonstrations)}"

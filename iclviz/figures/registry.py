@@ -14,7 +14,7 @@ P = ParamSpec("P")
 FIGURES: dict[str, Callable[..., go.Figure]] = {}
 """Name -> the function that draws it; the name is also that of its files."""
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
 def named(name: str) -> Callable[[Callable[P, go.Figure]], Callable[P, go.Figure]]:
@@ -55,7 +55,7 @@ def _axes(figure: go.Figure, trace: Any) -> tuple[str, str]:
     return (x, y) if x != y else (f"{x} (across)", f"{y} (down)")
 
 
-def _points(figure: go.Figure, trace: Any) -> Iterator[Row]:
+def _points(figure: go.Figure, trace: Any) -> Iterator[TableRow]:
     """A row for each point of a scatter or bar trace, with the columns that its meta names in customdata."""
     x, y = _axes(figure, trace)
     extra = (trace.meta or {}).get("columns", [])
@@ -64,7 +64,7 @@ def _points(figure: go.Figure, trace: Any) -> Iterator[Row]:
         yield {x: across, y: up, **dict(zip(extra, more, strict=False))}
 
 
-def _cells(figure: go.Figure, trace: Any) -> Iterator[Row]:
+def _cells(figure: go.Figure, trace: Any) -> Iterator[TableRow]:
     """A row for each cell of a heatmap; its meta names the value and what customdata adds to it, and the items where
     its axes call them otherwise.
     """
@@ -77,26 +77,26 @@ def _cells(figure: go.Figure, trace: Any) -> Iterator[Row]:
             yield {x: across, y: up, value: trace.z[place][at], **more}
 
 
-def _observations(figure: go.Figure, trace: Any) -> Iterator[Row]:
+def _observations(figure: go.Figure, trace: Any) -> Iterator[TableRow]:
     """A row for each value that a histogram counts."""
     x = _axis_title(figure, trace, "x")
     for value in trace.x:
         yield {x: value}
 
 
-def _items(figure: go.Figure, trace: Any) -> Iterator[Row]:
+def _items(figure: go.Figure, trace: Any) -> Iterator[TableRow]:
     """A row for each item of a box, named by its text."""
     y = _axis_title(figure, trace, "y")
     for name, value in zip(trace.text, trace.y, strict=True):
         yield {"item": name, y: value}
 
 
-def _panel(trace: Any) -> Row:
+def _panel(trace: Any) -> TableRow:
     panel = (trace.meta or {}).get("panel")
     return {"panel": read_back(panel)} if panel else {}
 
 
-_ROWS: dict[str, Callable[[go.Figure, Any], Iterator[Row]]] = {
+_ROWS: dict[str, Callable[[go.Figure, Any], Iterator[TableRow]]] = {
     "scatter": _points,
     "bar": _points,
     "box": _items,

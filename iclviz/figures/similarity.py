@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 import plotly.graph_objects as go
@@ -21,6 +22,29 @@ MOST_PLAYED = 5 * 2**20
 """Bytes of the matrices in the largest figure of all layers that a browser plays."""
 
 
+class MatrixView(TypedDict, total=False):
+    """How RSMs are shown, in every figure of them.
+
+    Attributes
+    ----------
+    item_ids: n names; item_texts: n short texts that hovers add to them.
+    groups: (n,) by which items are sorted and between which lines are drawn; None = as they are.
+    clustered: (n,) the item in each place of an order by clusters, instead of groups.
+    group_title, metric: names for titles and hovers.
+    values: what the RSMs hold: similarities, their ranks or percentiles.
+    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    """
+
+    item_ids: Required[Sequence[str]]
+    item_texts: Sequence[str]
+    groups: Array | None
+    group_title: str
+    clustered: Array | None
+    metric: str
+    values: Values
+    demonstrations: str
+
+
 @dataclass(frozen=True, eq=False)
 class _Sorting:
     """How items stand on the axes: the item in each place, in words, what lines are drawn between, if anything, and the
@@ -34,21 +58,26 @@ class _Sorting:
     names: list[str]
 
 
-def _sorting(
-    item_ids: Sequence[str],
-    groups: Array | None,
-    group_title: str,
-    clustered: Array | None = None,
-    item_texts: Sequence[str] = (),
-) -> _Sorting:
+def _sorting(view: MatrixView) -> _Sorting:
+    if unknown := view.keys() - MatrixView.__annotations__.keys():
+        raise TypeError(f"A figure of RSMs has no argument {', '.join(sorted(unknown))}.")
+    item_ids, item_texts, groups = view["item_ids"], view.get("item_texts"), view.get("groups")
     order, words = np.arange(len(item_ids)), ""
-    if clustered is not None:
+    if (clustered := view.get("clustered")) is not None:
         order, words, groups = np.asarray(clustered), "by clusters of A", None
     elif groups is not None:
-        order, words = np.argsort(np.asarray(groups), kind="stable"), f"by {group_title}"
+        order, words = np.argsort(np.asarray(groups), kind="stable"), f"by {view.get('group_title', 'group')}"
     ids = [str(item_ids[item]) for item in order.tolist()]
     names = [f"{item_ids[item]}: {item_texts[item]}" for item in order.tolist()] if item_texts else ids
     return _Sorting(order, words, None if groups is None else np.asarray(groups)[order], ids, names)
+
+
+def _value(view: MatrixView) -> str:
+    return _SCALES[view.get("values", "raw")].format(metric=view.get("metric", "cosine"))
+
+
+def _limits(view: MatrixView) -> str:
+    return wording.sentence(view.get("demonstrations", ""))
 
 
 _SCALES: Mapping[Values, str] = {
@@ -63,16 +92,9 @@ def similarity_matrices(
     rsms: Mapping[str, Array],
     hypothesis: Array,
     *,
-    item_ids: Sequence[str],
-    item_texts: Sequence[str] = (),
-    groups: Array | None = None,
-    group_title: str = "group",
-    clustered: Array | None = None,
     hypothesis_title: str = "Hypothesis",
-    metric: str = "cosine",
-    values: Values = "raw",
     layer: int,
-    demonstrations: str = "",
+    **view: Unpack[MatrixView],
 ) -> go.Figure:
     """The RSMs of conditions and the hypothesis side by side.
 
@@ -80,16 +102,12 @@ def similarity_matrices(
     ----------
     rsms: label -> (n, n) of one layer, A first; they share one colour scale.
     hypothesis: (n, n), NaN = no prediction; its values mean something else, so it has a scale of its own.
-    item_ids: n names; item_texts: n short texts that hovers add to them.
-    groups: (n,) by which items are sorted and between which lines are drawn; None = as they are.
-    clustered: (n,) the item in each place of an order by clusters, instead of groups.
-    hypothesis_title, group_title, metric: names for titles and hovers.
-    values: what the RSMs hold: similarities, their ranks or percentiles.
+    hypothesis_title: a name for the title of its matrix.
     layer: the layer shown.
-    demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
+    view: how the matrices are shown, see `MatrixView`.
     """
-    value = _SCALES[values].format(metric=metric)
-    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    value = _value(view)
+    sorting = _sorting(view)
     title = capital(value)
     panels = {**rsms, hypothesis_title: hypothesis}
     gap = theme.gap(len(panels), 0.05)
@@ -112,7 +130,7 @@ def similarity_matrices(
     caption = (
         f"{title} of every pair of items at layer {layer} in each condition, beside what the hypothesis predicts. "
         f"{'The one colour scale of all conditions' if len(rsms) > 1 else 'The colour scale'} is set without the "
-        f"diagonal; the hypothesis has its own{gaps}.{wording.sentence(demonstrations)}"
+        f"diagonal; the hypothesis has its own{gaps}.{_limits(view)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
     return theme.finish(figure, "Representational similarity", subtitle, caption, height=520, margin_b=160)
@@ -122,25 +140,18 @@ def similarity_matrices(
 def similarity_play(
     stacks: Mapping[str, Array],
     *,
-    item_ids: Sequence[str],
-    item_texts: Sequence[str] = (),
-    groups: Array | None = None,
-    group_title: str = "group",
-    clustered: Array | None = None,
-    metric: str = "cosine",
-    values: Values = "raw",
     layer: int,
-    demonstrations: str = "",
+    **view: Unpack[MatrixView],
 ) -> go.Figure:
     """The RSMs of conditions through all layers, with a button that plays them and a slider, on one colour scale.
 
     Parameters
     ----------
-    stacks: label -> (L + 1, n, n), A first; other parameters as of `similarity_matrices`.
+    stacks: label -> (L + 1, n, n), A first.
     layer: the layer that is shown first.
     """
-    value = _SCALES[values].format(metric=metric)
-    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    value = _value(view)
+    sorting = _sorting(view)
     gap = theme.gap(len(stacks), 0.05)
     figure = make_subplots(1, len(stacks), subplot_titles=list(stacks), horizontal_spacing=gap, shared_yaxes=True)
     for column, (label, stack) in enumerate(stacks.items(), start=1):
@@ -162,7 +173,7 @@ def similarity_play(
     )
     caption = (
         f"{capital(value)} of every pair of items in each condition, layer by layer. "
-        f"All layers share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+        f"All layers share one colour scale, set without the diagonal.{_limits(view)}"
     )
     subtitle = _subtitle("All layers", sorting)
     return theme.finish(
@@ -200,24 +211,17 @@ def _layer_steps(n_layers: int, layer: int) -> dict[str, object]:
 def similarity_difference(
     difference: Array,
     *,
-    item_ids: Sequence[str],
-    item_texts: Sequence[str] = (),
-    groups: Array | None = None,
-    group_title: str = "group",
-    clustered: Array | None = None,
-    metric: str = "cosine",
-    values: Values = "raw",
     layer: int,
-    demonstrations: str = "",
+    **view: Unpack[MatrixView],
 ) -> go.Figure:
     """B minus A of the similarity of every pair of items.
 
     Parameters
     ----------
-    difference: (n, n) of one layer; other parameters as of `similarity_matrices`.
+    difference: (n, n) of one layer.
     """
-    value = _SCALES[values].format(metric=metric)
-    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    value = _value(view)
+    sorting = _sorting(view)
     value = f"B − A, {value}"
     figure = go.Figure(_heatmap(difference, sorting, "B − A", value).update(coloraxis="coloraxis"))
     _item_axes(figure, sorting)
@@ -231,7 +235,7 @@ def similarity_difference(
     )
     caption = (
         f"How much more alike (above zero) or less (below) each pair of items is in B than in A, at layer {layer}. "
-        f"Single pairs are not tested; the change of alignment is.{wording.sentence(demonstrations)}"
+        f"Single pairs are not tested; the change of alignment is.{_limits(view)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
     return theme.finish(figure, "Difference of representational similarity", subtitle, caption, height=560)
@@ -242,28 +246,21 @@ def similarity_by_layer(
     rsms: Mapping[int, Array],
     *,
     condition: str,
-    item_ids: Sequence[str],
-    item_texts: Sequence[str] = (),
-    groups: Array | None = None,
-    group_title: str = "group",
-    clustered: Array | None = None,
-    metric: str = "cosine",
-    values: Values = "raw",
-    demonstrations: str = "",
+    **view: Unpack[MatrixView],
 ) -> go.Figure:
     """The RSMs of several layers of a condition, small and on one colour scale.
 
     Parameters
     ----------
-    rsms: layer -> (n, n); other parameters as of `similarity_matrices`.
+    rsms: layer -> (n, n).
     condition: its label.
     """
-    value = _SCALES[values].format(metric=metric)
-    sorting = _sorting(item_ids, groups, group_title, clustered, item_texts)
+    value = _value(view)
+    sorting = _sorting(view)
     figure, height = _small({f"Layer {layer}": matrix for layer, matrix in rsms.items()}, sorting, value)
     caption = (
         f"{capital(value)} of every pair of items in {condition}, for layers from the first to the last. "
-        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+        f"All share one colour scale, set without the diagonal.{_limits(view)}"
     )
     subtitle = _subtitle(condition, sorting)
     return theme.finish(figure, "Representational similarity over layers", subtitle, caption, height=height)
@@ -274,26 +271,21 @@ def similarity_by_condition(
     rsms: Mapping[str, Array],
     *,
     layer: int,
-    item_ids: Sequence[str],
-    item_texts: Sequence[str] = (),
-    groups: Array | None = None,
-    group_title: str = "group",
-    metric: str = "cosine",
-    demonstrations: str = "",
+    **view: Unpack[MatrixView],
 ) -> go.Figure:
     """The RSMs of several conditions at one layer, small and on one colour scale.
 
     Parameters
     ----------
-    rsms: label -> (n, n); other parameters as of `similarity_matrices`.
+    rsms: label -> (n, n).
     layer: the layer shown.
     """
-    value = _SCALES["raw"].format(metric=metric)
-    sorting = _sorting(item_ids, groups, group_title, None, item_texts)
+    value = _value(view)
+    sorting = _sorting(view)
     figure, height = _small(rsms, sorting, value)
     caption = (
         f"{capital(value)} of every pair of items at layer {layer}, in {len(rsms)} conditions. "
-        f"All share one colour scale, set without the diagonal.{wording.sentence(demonstrations)}"
+        f"All share one colour scale, set without the diagonal.{_limits(view)}"
     )
     subtitle = _subtitle(f"Layer {layer}", sorting)
     return theme.finish(figure, "Representational similarity over conditions", subtitle, caption, height=height)

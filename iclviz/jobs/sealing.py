@@ -14,7 +14,7 @@ from iclviz.recorders import recorders, texts_of
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
-from iclviz.tasks import Answers
+from iclviz.tasks import ReadAnswers
 from iclviz.unfinished import Unfinished
 
 
@@ -122,7 +122,7 @@ class RunningRun:
             marks=[list(prompt.marks) for prompt in self.prompts],
             query_start=np.array([prompt.query_start for prompt in self.prompts]),
             labels=data.labels,
-            scores=self._scores(Answers(readable, parsed, logprobs)),
+            scores=self._scores(ReadAnswers(readable, parsed, logprobs)),
             groups=data.groups,
             covariates={
                 **data.covariates,
@@ -154,7 +154,7 @@ class RunningRun:
                     )
         return found
 
-    def _scores(self, answers: Answers) -> dict[str, Array]:
+    def _scores(self, answers: ReadAnswers) -> dict[str, Array]:
         """What the task says of the answers: finite, or NaN where there is nothing to say, but for the main one."""
         resolved, data = self.resolved, self.built.data
         scores = resolved.task.score(data, answers, resolved.spec.demonstrations, resolved.spec.task_options)

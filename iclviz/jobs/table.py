@@ -76,7 +76,7 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-"""Told how far a job is."""
+"""Receives how far a job is."""
 
 
 @dataclass(frozen=True)

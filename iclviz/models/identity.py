@@ -38,7 +38,7 @@ INSIDE = {".json", ".model", ".txt", ".jinja", ".py", ".tiktoken", ".vocab", ".b
 """Endings of files that count in a folder inside the model's."""
 
 Tell = Callable[[int, int], None]
-"""Told how many bytes were read, and how many there are to read."""
+"""Receives how many bytes were read, and how many there are to read."""
 
 DIGITS = 32
 CHANGED = 2

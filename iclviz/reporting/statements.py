@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iclviz.analysis.bounds import equivalence, smallest_effect
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.effects import Effect
 from iclviz.analysis.headlines import Headline, LevelScore, Strongest
 from iclviz.analysis.link import LEVELS, Level

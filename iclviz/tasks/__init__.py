@@ -10,7 +10,7 @@ from types import ModuleType
 from iclviz import extensions
 from iclviz.errors import SpecError, UserError, unknown
 from iclviz.extensions import Parts
-from iclviz.tasks.base import KINDS, Answers, Item, Option, Parsed, PrimaryAnalysis, Task, TaskData
+from iclviz.tasks.base import KINDS, Item, Option, Parsed, PrimaryAnalysis, ReadAnswers, Task, TaskData
 from iclviz.tasks.custom import OwnTask
 from iclviz.tasks.listing import AllTasks, listed
 from iclviz.tasks.own_rows import TaskFile
@@ -18,12 +18,12 @@ from iclviz.tasks.task_files import find, read
 
 __all__ = [
     "KINDS",
-    "Answers",
     "Item",
     "Option",
     "OwnTask",
     "Parsed",
     "PrimaryAnalysis",
+    "ReadAnswers",
     "Task",
     "TaskData",
     "all_tasks",

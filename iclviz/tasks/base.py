@@ -227,7 +227,7 @@ class Parsed:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ReadAnswers:
     """What a model answered to n items.
 
     Attributes
@@ -385,7 +385,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(
-        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+        self, data: TaskData, answers: ReadAnswers, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> dict[str, Array]:
         """Scores, name -> (n,), of answers given after these demonstrations; the main one is defined for every item."""
 

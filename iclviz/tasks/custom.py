@@ -22,12 +22,12 @@ from iclviz.errors import SpecError
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations, PromptStyle
 from iclviz.tasks.base import (
-    Answers,
     Array,
     Item,
     Option,
     Parsed,
     PrimaryAnalysis,
+    ReadAnswers,
     Task,
     TaskData,
     contrast,
@@ -179,7 +179,7 @@ class OwnTask(Task):
         return Parsed(value, len(line))
 
     def score(
-        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+        self, data: TaskData, answers: ReadAnswers, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> dict[str, Array]:
         """The main score `right` is 1 or 0, and 0 for an unparseable response."""
         rows = [_own(item).row for item in data.items]

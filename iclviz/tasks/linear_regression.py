@@ -18,12 +18,12 @@ from iclviz.errors import SpecError
 from iclviz.spans import Role, Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
-    Answers,
     Array,
     Item,
     Option,
     Parsed,
     PrimaryAnalysis,
+    ReadAnswers,
     Task,
     TaskData,
     contrast,
@@ -247,7 +247,7 @@ class LinearRegression(Task):
         return Parsed(repr(int(value) if value.is_integer() else value), found.end())
 
     def score(
-        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+        self, data: TaskData, answers: ReadAnswers, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> dict[str, Array]:
         """The main score log_accuracy = -log10(|error| + 0.1), clipped below at -2, the value of an unparseable one.
 

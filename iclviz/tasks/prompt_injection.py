@@ -20,12 +20,12 @@ from iclviz.errors import SpecError
 from iclviz.spans import Role, Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
-    Answers,
     Array,
     Item,
     Option,
     Parsed,
     PrimaryAnalysis,
+    ReadAnswers,
     Task,
     TaskData,
     contrast,
@@ -220,7 +220,7 @@ class PromptInjection(Task):
         return declines(self._answer(response)[1])
 
     def score(
-        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+        self, data: TaskData, answers: ReadAnswers, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> dict[str, Array]:
         """The main score `right` is 1 or 0, and 0 for a refused or unparseable response."""
         said = [

@@ -23,12 +23,12 @@ from iclviz.errors import SpecError
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
-    Answers,
     Array,
     Item,
     Option,
     Parsed,
     PrimaryAnalysis,
+    ReadAnswers,
     Task,
     TaskData,
     contrast,
@@ -214,7 +214,7 @@ class ReadingComprehension(Task):
         return Parsed(found.group().lower(), found.end()) if found else Parsed(None, len(response))
 
     def score(
-        self, data: TaskData, answers: Answers, demonstrations: Demonstrations, options: Mapping[str, Any]
+        self, data: TaskData, answers: ReadAnswers, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> dict[str, Array]:
         """The main score `right` is 1 or 0, and 0 for an unparseable response."""
         right = np.array([value == item.answer for value, item in zip(answers.parsed, data.items, strict=True)])

@@ -8,8 +8,8 @@ from iclviz.curating import annotation
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import COLOURS, choice, describe
-from iclviz.ui.fields import SIDES
+from iclviz.ui.link_fields import SIDES
+from iclviz.ui.page_state import COLOURS, condition_specs, describe
 from iclviz.ui.plain import as_text, lines_as_text
 from iclviz.ui.recent import show_recent
 
@@ -41,13 +41,13 @@ class Condition:
 
 def conditions() -> list[Condition]:
     """A and B as they are chosen now."""
-    chosen = choice()
-    titles = {"a": describe(chosen.a, chosen.b), "b": describe(chosen.b, chosen.a)}
+    specs = condition_specs()
+    titles = {"a": describe(specs.a, specs.b), "b": describe(specs.b, specs.a)}
     return [_condition(side, titles[side]) for side in SIDES]
 
 
 def _condition(side: str, title: str) -> Condition:
-    one = loading.found(choice().side(side))
+    one = loading.found(condition_specs().side(side))
     named = annotation(loading.store(), one.resolved.key).name if one.resolved and not one.problem else ""
     return Condition(side, named or title, one.resolved, one.recording, one.problem)
 

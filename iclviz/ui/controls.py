@@ -8,17 +8,17 @@ from iclviz.models.presets import DEMO_MODEL, model_title, presets
 from iclviz.spec import MOST_ATTENTION_ITEMS
 from iclviz.tasks import KINDS, Task, all_tasks, task
 from iclviz.ui import loading
-from iclviz.ui.choice import (
+from iclviz.ui.link_fields import CONDITIONS, MOST_ITEMS, MOST_K, MOST_SEED, SIDES
+from iclviz.ui.page_state import (
     COLOURS,
     bound,
-    choices,
-    choose,
     confirm,
     is_only_linked,
     kept_places,
+    page_state,
+    set_state,
     swap,
 )
-from iclviz.ui.fields import CONDITIONS, MOST_ITEMS, MOST_K, MOST_SEED, SIDES
 from iclviz.ui.plain import as_text
 
 
@@ -39,18 +39,18 @@ def _leave_missing_tasks() -> None:
     """Take the default for a task that the cache no longer keeps, or that is damaged."""
     for name in [f"{side}_task" for side in SIDES]:
         try:
-            if choices()[name] in all_tasks():
-                task(choices()[name])
+            if page_state()[name] in all_tasks():
+                task(page_state()[name])
                 continue
-            problem = f"{name} = {choices()[name]}"
+            problem = f"{name} = {page_state()[name]}"
         except UserError as error:
             problem = str(error)
         st.session_state["refused"] = [*(st.session_state.get("refused") or ()), problem]
-        choose({name: CONDITIONS[name].default})
+        set_state({name: CONDITIONS[name].default})
 
 
 def _side_controls(side: str) -> None:
-    chosen = choices()
+    chosen = page_state()
     of = task(chosen[f"{side}_task"])
     st.markdown(f"##### :{COLOURS[side]}-badge[{side.upper()}] Condition {side.upper()}")
     bound(
@@ -90,19 +90,19 @@ def _kinds(of: Task, chosen: str) -> list[str]:
 
 def show_item_control(n_items: int) -> int:
     """The control that chooses one of n items; the item's number."""
-    choices()["item"] = min(choices()["item"], n_items - 1)
+    page_state()["item"] = min(page_state()["item"], n_items - 1)
     number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
     return number
 
 
 def show_attention_items_control() -> None:
     """The control that chooses items whose attention is kept token by token."""
-    choices()["attention_items"] = list(kept_places())
+    page_state()["attention_items"] = list(kept_places())
     bound(
         st.multiselect,
         "Keep attention token by token for items",
         "attention_items",
-        range(choices()["items"]),
+        range(page_state()["items"]),
         max_selections=MOST_ATTENTION_ITEMS,
         placeholder="None",
         help=f"Up to {MOST_ATTENTION_ITEMS} items by their places from 0, for attention on text. "
@@ -115,7 +115,7 @@ def show_layer_control(last: int, where: str = "", first: int = 0) -> int:
 
     where: tells apart several on one page, which all show the one chosen layer.
     """
-    choices()["layer"] = min(max(choices()["layer"], first), last)
+    page_state()["layer"] = min(max(page_state()["layer"], first), last)
     title = "Block" if first else "Layer"
     meaning = "Blocks count from 1." if first else "0 enters the first block; the last leaves it."
     layer: int = bound(st.slider, title, "layer", first, last, where=where, help=meaning) if last > first else first

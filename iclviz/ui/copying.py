@@ -10,20 +10,20 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.snippets import command_line, python
 from iclviz.spec import RunSpec
-from iclviz.ui.choice import choice
-from iclviz.ui.comparing import Compared
+from iclviz.ui.compared import Compared
+from iclviz.ui.page_state import condition_specs
 
 
 def copy_as(pairs: Mapping[str, Recording], recipe: Recipe) -> None:
     """A popover with the page's link, the lines that record its conditions, and Python that draws its main figure."""
-    show_copies({label: choice().side(label[0].lower()) for label in pairs}, recipe)
+    show_copies({label: condition_specs().side(label[0].lower()) for label in pairs}, recipe)
 
 
-def copy_comparison(chosen: Compared, recipe: Recipe) -> None:
+def copy_comparison(both: Compared, recipe: Recipe) -> None:
     """The same of A and B under every demonstration seed that is compared."""
     specs = {}
-    for label, one in chosen.runs.items():
-        spec = choice().side(label[0].lower())
+    for label, one in both.runs.items():
+        spec = condition_specs().side(label[0].lower())
         seed = one.spec.demonstrations.seed
         specs[label] = spec.with_(demonstrations=replace(spec.demonstrations, seed=seed))
     show_copies(specs, recipe)

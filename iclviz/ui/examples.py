@@ -8,9 +8,9 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.ui import jobs, loading
-from iclviz.ui.choice import choice, choose
 from iclviz.ui.conditions import Condition, conditions
-from iclviz.ui.fields import DEMO
+from iclviz.ui.link_fields import DEMO
+from iclviz.ui.page_state import condition_specs, set_state
 from iclviz.ui.plain import as_text
 
 
@@ -62,10 +62,10 @@ A_ROW = 2
 
 def start(example: Mapping[str, Any]) -> None:
     """Choose an example's A and B, and ask for both."""
-    choose(example)
-    chosen = choice()
+    set_state(example)
+    specs = condition_specs()
     try:
-        jobs.ask_for([loading.resolved(chosen.a), loading.resolved(chosen.b)])
+        jobs.ask_for([loading.resolved(specs.a), loading.resolved(specs.b)])
     except UserError as error:
         st.session_state["job_problem"] = str(error)
 

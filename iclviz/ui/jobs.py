@@ -11,7 +11,7 @@ from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
 from iclviz.ui.asking import asker
-from iclviz.ui.choice import describe
+from iclviz.ui.page_state import describe
 from iclviz.ui.plain import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0

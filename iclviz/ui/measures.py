@@ -16,7 +16,7 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer
 from iclviz.tasks import Task
 from iclviz.ui import options
-from iclviz.ui.comparing import compared, seeds_button
+from iclviz.ui.compared import compared, seeds_button
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show_recipe
 from iclviz.ui.plain import as_text
@@ -28,7 +28,7 @@ def of_page(page: str, recording: Recording, measuring: Measuring) -> dict[str, 
     return {name: one for name, one in found.items() if not one.absent(recording, measuring)}
 
 
-def chosen(page: str, recording: Recording, measuring: Measuring) -> Measure | None:
+def picked(page: str, recording: Recording, measuring: Measuring) -> Measure | None:
     """The measure that a page shows now; a control where there are several. None where no measure has a value."""
     found = of_page(page, recording, measuring)
     if not found:

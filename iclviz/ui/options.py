@@ -10,8 +10,8 @@ import streamlit as st
 from iclviz.analysis.measure import MeasureOption, Measuring
 from iclviz.recording import Recording
 from iclviz.tasks import Task
-from iclviz.ui.choice import bound, choose_field, keep_known
-from iclviz.ui.fields import fields, text
+from iclviz.ui.link_fields import fields, text
+from iclviz.ui.page_state import bound, claim_field, keep_known
 from iclviz.ui.plain import as_text
 
 HELP = {
@@ -110,7 +110,7 @@ def _selected(option: MeasureOption, recording: Recording, the_task: Task, usual
 def _claim(name: str, default: Any) -> None:
     """Make an option's name a field of links, where no page has made it one."""
     if name not in fields():
-        choose_field(name, default, text if default == "" else lambda value_text: value_text == "True")
+        claim_field(name, default, text if default == "" else lambda value_text: value_text == "True")
 
 
 def _text(value: Any) -> str:

@@ -16,8 +16,8 @@ from iclviz.tasks import OwnTask, task
 from iclviz.tasks.listing import Listed, forget, listed
 from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
-from iclviz.ui.choice import choices, choose
-from iclviz.ui.fields import SIDES
+from iclviz.ui.link_fields import SIDES
+from iclviz.ui.page_state import page_state, set_state
 from iclviz.ui.plain import lines_as_text
 
 EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "examples"
@@ -147,7 +147,7 @@ def use(name: str) -> None:
     """Choose a task for A and B, with no more items and demonstrations than it has; for a button."""
     of = task(name)
     assert isinstance(of, OwnTask)
-    choose({**{f"{side}_task": name for side in SIDES}, **_fitting(of, choices())})
+    set_state({**{f"{side}_task": name for side in SIDES}, **_fitting(of, page_state())})
 
 
 def _fitting(of: OwnTask, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from iclviz.errors import UserError
 from iclviz.recorded import Summary
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
-from iclviz.ui.choice import choice, choose_run, describe
-from iclviz.ui.fields import SIDES
+from iclviz.ui.link_fields import SIDES
+from iclviz.ui.page_state import condition_specs, describe, set_condition
 from iclviz.ui.plain import as_text
 from iclviz.whereabouts import without_folder
 
@@ -42,7 +42,7 @@ def show_newest() -> None:
     """
     pairs = recorded_pairs()
     here = {_essence(entry.spec) for entry in _found_by_choice()}
-    if pairs and any(_essence(choice().side(side)) not in here for side in SIDES):
+    if pairs and any(_essence(condition_specs().side(side)) not in here for side in SIDES):
         show_pair(*pairs[0])
 
 
@@ -64,7 +64,7 @@ def show_recent() -> None:
 def show_pair(a: RunSpec, b: RunSpec) -> None:
     """Choose two recorded specs as A and B."""
     try:
-        choose_run("a", a)
-        choose_run("b", b)
+        set_condition("a", a)
+        set_condition("b", b)
     except UserError as error:
         st.session_state["refused"] = [str(error)]

@@ -18,7 +18,7 @@ from iclviz.schemas import read_json
 from iclviz.spec import RunSpec
 from iclviz.store import Ailing
 from iclviz.ui import loading
-from iclviz.ui.choice import task_title
+from iclviz.ui.page_state import task_title
 
 STAGES = ("prefill", "decode", "candidates")
 """The stages in which the model computes; loading it is shared by many runs."""

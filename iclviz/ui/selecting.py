@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from iclviz.figures import theme
-from iclviz.ui.choice import choose, write_url
 from iclviz.ui.figure import show
+from iclviz.ui.page_state import set_state, write_url
 
 Point = Mapping[str, Any]
 
@@ -96,5 +96,5 @@ def _show(figure: go.Figure, mark: Callable[[go.Figure], None], chosen_by: Calla
 def _take(key: str, chosen_by: Callable[[Point], dict[str, Any]]) -> None:
     points = st.session_state[key]["selection"]["points"]
     if points:  # none where a click ends a selection
-        choose(chosen_by(points[0]))
+        set_state(chosen_by(points[0]))
         write_url()  # a fragment reruns without the app around it

@@ -18,17 +18,17 @@ from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading
-from iclviz.ui.choice import (
+from iclviz.ui.controls import models_here
+from iclviz.ui.link_fields import MOST_K, MOST_MEMBERS, MOST_SEED
+from iclviz.ui.page_state import (
     bound,
-    choice,
-    choices,
-    choose,
+    condition_specs,
     describe,
     is_made,
     keep_known,
+    page_state,
+    set_state,
 )
-from iclviz.ui.controls import models_here
-from iclviz.ui.fields import MOST_K, MOST_MEMBERS, MOST_SEED
 from iclviz.whereabouts import without_folder
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
@@ -158,15 +158,15 @@ def show_set_controls() -> None:
         required=True,
         help=f"Everything else is as in {letter}. Chosen runs are picked here or on the Runs page.",
     )
-    if choices()["vary"] == CHOSEN:
+    if page_state()["vary"] == CHOSEN:
         _runs_control()
     else:
-        _values_control(VARIATIONS[choices()["vary"]])
+        _values_control(VARIATIONS[page_state()["vary"]])
 
 
 def base() -> tuple[str, RunSpec]:
     """The condition, with its letter, that those of a set are like: A, unless it alone shows no demonstrations."""
-    a, b = choice().a, choice().b
+    a, b = condition_specs().a, condition_specs().b
     shows_nothing, shows_something = (not one.demonstrations.canonical().k for one in (a, b))
     return ("B", b) if shows_nothing and not shows_something else ("A", a)
 
@@ -177,11 +177,11 @@ def _plain(spec: RunSpec) -> RunSpec:
 
 
 def _values_control(varied: Variation) -> None:
-    usable = _usable(varied, choices()["values"])
-    choices()["values"] = usable
+    usable = _usable(varied, page_state()["values"])
+    page_state()["values"] = usable
     if not usable or not is_made("values"):
         keep_known("values", (), default_values(varied))
-    chosen = choices()["values"]
+    chosen = page_state()["values"]
     offered = list(dict.fromkeys([*varied.offered(base()[1]), *chosen]))
     texts = sorted({str(value) for value in offered}, key=lambda text: (not text.isdigit(), len(text), text))
     names = {str(value): varied.named(value) for value in offered}
@@ -189,7 +189,7 @@ def _values_control(varied: Variation) -> None:
     st.session_state[key] = [str(value) for value in chosen]
 
     def take() -> None:
-        choose({"values": _usable(varied, st.session_state[key])})
+        set_state({"values": _usable(varied, st.session_state[key])})
 
     st.multiselect(
         varied.title,
@@ -205,7 +205,7 @@ def _values_control(varied: Variation) -> None:
 
 def _runs_control() -> None:
     entries = {entry.key: entry for entry in loading.store().summaries()}
-    choices()["runs"] = [key for key in choices()["runs"] if key in entries][:MOST_MEMBERS]
+    page_state()["runs"] = [key for key in page_state()["runs"] if key in entries][:MOST_MEMBERS]
     bound(
         st.multiselect,
         "Runs",
@@ -242,7 +242,7 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 def default_values(varied: Variation) -> list[Any]:
     """The values of A and B, and of the runs like them that the cache holds."""
     _, like = base()
-    sides = [_plain(choice().a), _plain(choice().b)]
+    sides = [_plain(condition_specs().a), _plain(condition_specs().b)]
     found = [varied.of(side) for side in sides if _plain(varied.put(like, varied.of(side))) == side]
     for entry in loading.store().summaries():
         value = varied.of(entry.spec)
@@ -263,11 +263,14 @@ def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
 
 def members() -> list[Member]:
     """The conditions of the set, in order."""
-    if choices()["vary"] == CHOSEN:
+    if page_state()["vary"] == CHOSEN:
         entries = {entry.key: entry for entry in loading.store().summaries()}
-        return [_chosen(entries[key]) for key in choices()["runs"] if key in entries]
-    varied, letters = VARIATIONS[choices()["vary"]], {_plain(choice().b): "B: ", _plain(choice().a): "A: "}
-    specs = {value: varied.put(base()[1], value) for value in choices()["values"]}
+        return [_chosen(entries[key]) for key in page_state()["runs"] if key in entries]
+    varied, letters = (
+        VARIATIONS[page_state()["vary"]],
+        {_plain(condition_specs().b): "B: ", _plain(condition_specs().a): "A: "},
+    )
+    specs = {value: varied.put(base()[1], value) for value in page_state()["values"]}
     return [_member(f"{letters.get(_plain(spec), '')}{varied.named(value)}", spec) for value, spec in specs.items()]
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from iclviz.errors import SpecError, UserError
 from iclviz.spec import canonical_json, template_options
 from iclviz.tasks import Option, task
-from iclviz.ui.choice import choices, choose
+from iclviz.ui.page_state import page_state, set_state
 from iclviz.ui.plain import lines_as_text
 
 COLUMNS = 4
@@ -61,7 +61,7 @@ CONTROLS: dict[str, Control] = {
 def form(name: str) -> None:
     """The form; what is applied goes into the link, as far as it differs from the task's defaults."""
     of = task(name)
-    kept = choices()["options"].get(name, {})
+    kept = page_state()["options"].get(name, {})
     with st.form(f"options-{name}", border=False):
         columns = st.columns(COLUMNS)
         typed = {}
@@ -77,13 +77,13 @@ def form(name: str) -> None:
         st.error(lines_as_text(str(error)))
         return
     changed = {option.name: values[option.name] for option in of.options if values[option.name] != option.default}
-    choose({"options": {**choices()["options"], name: changed}})
+    set_state({"options": {**page_state()["options"], name: changed}})
     st.rerun()
 
 
 def template_form() -> None:
     """What chat templates read besides the message, typed as JSON; what can be used goes into the link."""
-    kept = choices()["template"]
+    kept = page_state()["template"]
     typed = st.text_input(
         "What the chat template reads besides the message",
         canonical_json(kept) if kept else "",
@@ -96,7 +96,7 @@ def template_form() -> None:
         st.error(lines_as_text(str(error)))
         return
     if options != kept:
-        choose({"template": options})
+        set_state({"template": options})
         st.rerun()
 
 

@@ -20,7 +20,7 @@ from iclviz.analysis import (
     relevance_test,
     score_difference,
 )
-from iclviz.analysis.changes import tied_change
+from iclviz.analysis.any_measure import tied_change
 from iclviz.analysis.measure import Measuring
 from iclviz.analysis.measures.attention_ratio import log_ratio_changes
 from iclviz.errors import AnalysisError

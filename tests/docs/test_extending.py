@@ -26,8 +26,8 @@ from iclviz.reporting.methods import methods
 from iclviz.resolve import build, resolve
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
-from iclviz.tasks import Answers, task
-from iclviz.ui.fields import defaults
+from iclviz.tasks import ReadAnswers, task
+from iclviz.ui.link_fields import defaults
 from iclviz.ui.page_files import page_named, pages
 from tests.pages.conftest import (
     TIMEOUT,
@@ -253,7 +253,7 @@ def test_a_task_asks_no_sum_that_it_shows_and_reads_right_answers_as_right(add, 
             assert not any(prompt.query[-1].text in text for text in shown)
     data = of.data(24, 0, {})
     parsed = [of.parse(item.candidates[0]).value for item in data.items]
-    answers = Answers(parsed, [None, *parsed[1:]], np.full((24, 1), -1.0))
+    answers = ReadAnswers(parsed, [None, *parsed[1:]], np.full((24, 1), -1.0))
     scores = of.score(data, answers, Demonstrations("none", 0), {})
     assert scores["right"].tolist() == [0.0] + [1.0] * 23
     names = [*data.labels, *data.hypotheses, *data.covariates, *scores]

@@ -22,9 +22,9 @@ from iclviz.resolve import resolve
 from iclviz.spec import RunSpec
 from iclviz.store import Store
 from iclviz.tasks import task
-from iclviz.ui.choice import EXAMPLE_BORDER
-from iclviz.ui.fields import defaults
+from iclviz.ui.link_fields import defaults
 from iclviz.ui.own_tasks import EXAMPLES
+from iclviz.ui.page_state import EXAMPLE_BORDER
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("run", "summary", "prompts", "behaviour", "rsa", "probing", "attention")

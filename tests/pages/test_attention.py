@@ -11,7 +11,7 @@ from iclviz.figures.attention import attention_ratio_by_head
 from iclviz.jobs.queue import Queue
 from iclviz.reporting import figure_files
 from iclviz.store import Store
-from iclviz.ui import choice, fields, selecting
+from iclviz.ui import link_fields, page_state, selecting
 from tests.figures.samples import A, B, log_ratio
 from tests.pages.conftest import charts, labels, opened, pressed, record, said, sealed_again, widget
 from tests.pages.test_pages import app
@@ -156,14 +156,14 @@ def test_items_to_keep_are_in_the_link_and_in_both_runs(chosen):
 @pytest.mark.parametrize("text", ["3", "[-1]", '["a"]', "[0.5]", json.dumps(list(range(17)))])
 def test_nonsense_for_items_to_keep_is_refused(text):
     with pytest.raises((ValueError, TypeError)):
-        fields.places(text)
+        link_fields.places(text)
 
 
 def test_choosing_a_run_chooses_its_items_to_keep(chosen, monkeypatch):
     monkeypatch.setattr(st, "session_state", {"choices": dict(chosen)})
-    choice.choose_run("b", kept(chosen, "b", 2, 7).spec)
-    assert choice.choices()["attention_items"] == [2, 7]
-    assert choice.choice().a.attention_items == choice.choice().b.attention_items == (2, 7)
+    page_state.set_condition("b", kept(chosen, "b", 2, 7).spec)
+    assert page_state.page_state()["attention_items"] == [2, 7]
+    assert page_state.condition_specs().a.attention_items == page_state.condition_specs().b.attention_items == (2, 7)
 
 
 @pytest.mark.parametrize(

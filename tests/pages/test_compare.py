@@ -5,7 +5,7 @@ import pytest
 from iclviz.analysis.measures import all_measures
 from iclviz.spec import Demonstrations
 from iclviz.store import Store
-from iclviz.ui.comparing import runs_like
+from iclviz.ui.compared import runs_like
 from tests.pages.conftest import charts, labels, opened, pressed, record, said, waiting, widget, with_model
 
 FIGURES = 2 + len(all_measures())

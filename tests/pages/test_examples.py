@@ -3,7 +3,7 @@ import pytest
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.ui.examples import EXAMPLES
-from iclviz.ui.fields import fields
+from iclviz.ui.link_fields import fields
 from tests.pages.conftest import labels, opened, pressed, record
 
 STEPS = "##### See in-context learning in a small model, in three steps"

@@ -3,7 +3,7 @@ from streamlit.testing.v1 import AppTest
 
 from iclviz.tasks import all_tasks, task
 from iclviz.tasks.task_files import parse, tasks_folder
-from iclviz.ui.fields import defaults
+from iclviz.ui.link_fields import defaults
 from iclviz.ui.own_tasks import EXAMPLES, summary
 from tests.pages.conftest import ROOT, TIMEOUT, opened, said
 from tests.pages.test_pages import app

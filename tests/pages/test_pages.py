@@ -10,7 +10,7 @@ from iclviz.jobs.executors import SETTING, executor
 from iclviz.jobs.queue import Queue
 from iclviz.spans import ROLES
 from iclviz.store import Store
-from iclviz.ui.fields import defaults
+from iclviz.ui.link_fields import defaults
 from tests.pages.conftest import (
     OWN,
     PAGES,

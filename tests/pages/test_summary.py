@@ -3,7 +3,7 @@ import pytest
 from iclviz.analysis.link import LEVELS
 from iclviz.store import Store
 from iclviz.tasks import task
-from iclviz.ui.comparing import compared
+from iclviz.ui.compared import compared
 from tests.pages.conftest import (
     TASKS,
     changed_model,

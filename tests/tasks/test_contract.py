@@ -11,7 +11,7 @@ from iclviz.models.locating import locate
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.prompts import render, tokenize
 from iclviz.spec import Demonstrations
-from iclviz.tasks import Answers, task, tasks
+from iclviz.tasks import ReadAnswers, task, tasks
 
 OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
@@ -42,7 +42,7 @@ def shown(kind, k, seed=0):
 
 def scored(one, data, options, parsed):
     """Scores when so many candidates are alike; options that show nothing."""
-    answers = Answers([value or "" for value in parsed], parsed, np.full((len(data.items), 8), -1.0))
+    answers = ReadAnswers([value or "" for value in parsed], parsed, np.full((len(data.items), 8), -1.0))
     return one.score(data, answers, Demonstrations("none", 0), options)
 
 

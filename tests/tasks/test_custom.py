@@ -10,7 +10,7 @@ from iclviz import analysis
 from iclviz.errors import SpecError, UserError
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
-from iclviz.tasks import Answers, OwnTask
+from iclviz.tasks import OwnTask, ReadAnswers
 from iclviz.tasks.task_files import parse, read
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -43,7 +43,7 @@ def scores(of, *responses, **options):
     rows = [place[row.id] for row in of.file.queries]
     in_order = [responses[rows.index(index)] for index in range(len(rows))]
     parsed = [of.parse(response).value for response in in_order]
-    found = of.score(made, Answers(in_order, parsed, np.zeros((len(rows), 3))), NONE, resolved)
+    found = of.score(made, ReadAnswers(in_order, parsed, np.zeros((len(rows), 3))), NONE, resolved)
     return {name: values[rows].tolist() for name, values in found.items()}
 
 

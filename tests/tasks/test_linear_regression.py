@@ -6,7 +6,7 @@ import pytest
 
 from iclviz.errors import SpecError
 from iclviz.spec import Demonstrations
-from iclviz.tasks import Answers, task
+from iclviz.tasks import ReadAnswers, task
 
 ROW = re.compile(r"(?:(f|g): )?x = (\d+), y = (-?[\d.]+)\n")
 TASK = task("linear_regression")
@@ -21,7 +21,7 @@ NOTHING = Demonstrations("none", 0)
 
 
 def scored(data, options, parsed, demonstrations=NOTHING):
-    answers = Answers(["" if value is None else value for value in parsed], parsed, np.full((len(parsed), 1), -2.0))
+    answers = ReadAnswers(["" if value is None else value for value in parsed], parsed, np.full((len(parsed), 1), -2.0))
     return TASK.score(data, answers, demonstrations, options)
 
 

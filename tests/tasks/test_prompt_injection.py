@@ -10,7 +10,7 @@ from iclviz.models.locating import locate
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.spec import Demonstrations
 from iclviz.tasks import task
-from iclviz.tasks.base import Answers
+from iclviz.tasks.base import ReadAnswers
 from iclviz.tasks.injection_texts import (
     DEMONSTRATION_DOCUMENTS,
     DEMONSTRATION_WORDINGS,
@@ -39,7 +39,7 @@ def text(item, role=None):
 def scores(data, responses, logprobs=None):
     parsed = [TASK.parse(response).value for response in responses]
     logprobs = np.zeros((len(responses), 2)) if logprobs is None else logprobs
-    return TASK.score(data, Answers(responses, parsed, logprobs), NONE, {})
+    return TASK.score(data, ReadAnswers(responses, parsed, logprobs), NONE, {})
 
 
 def shown(kind="correct", k=12, seed=0, index=0, **options):

@@ -5,7 +5,7 @@ import pytest
 
 from iclviz.errors import SpecError
 from iclviz.spec import Demonstrations
-from iclviz.tasks import Answers, task
+from iclviz.tasks import ReadAnswers, task
 
 TASK = task("reading_comprehension")
 
@@ -182,7 +182,7 @@ def test_parsing(response, value):
 def test_margin_compares_with_the_best_distractor():
     data, options = made(2, statements=3)
     logprobs = np.array([[-1.0, -2.0, -0.5], [-1.0, -3.0, np.nan]])
-    answers = Answers([" reading", " flying"], [data.items[0].answer, "flying"], logprobs)
+    answers = ReadAnswers([" reading", " flying"], [data.items[0].answer, "flying"], logprobs)
     scores = TASK.score(data, answers, Demonstrations("none", 0), options)
     np.testing.assert_allclose(scores["logprob_margin"], [-0.5, 2.0])
     np.testing.assert_array_equal(scores["prefers_right"], [0, 1])

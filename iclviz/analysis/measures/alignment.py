@@ -8,7 +8,7 @@ import numpy as np
 
 from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Difference, alignment_difference, hypotheses_difference
+from iclviz.analysis.change import Difference, alignment_difference, hypotheses_difference
 from iclviz.analysis.comparison import Comparison, check_layers, layers_alike, of_comparison
 from iclviz.analysis.correlations import Method
 from iclviz.analysis.measure import (
@@ -22,7 +22,7 @@ from iclviz.analysis.measure import (
     Measuring,
     Resampling,
     Titles,
-    choice,
+    offered,
 )
 from iclviz.analysis.recordings import embeddings, hypothesis_of, recording_rsms
 from iclviz.analysis.resolution import missing_layers, resolution
@@ -47,7 +47,7 @@ METHOD = MeasureOption(
     "Correlation",
     "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare two "
     "hypotheses, since midranks favour ties.",
-    choice("spearman", "pearson", "rho-a"),
+    offered("spearman", "pearson", "rho-a"),
     METHODS,
 )
 

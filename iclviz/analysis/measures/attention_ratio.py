@@ -9,10 +9,10 @@ import numpy as np
 from iclviz.analysis.attention import (
     JOINED,
     LOOKING,
+    AttentionRows,
     Heads,
     LogRatioSummary,
     Per,
-    Rows,
     attention_ratio,
     attention_ratio_by_head,
     bounded_ratios,
@@ -20,7 +20,7 @@ from iclviz.analysis.attention import (
     log_ratio_summary,
 )
 from iclviz.analysis.behaviour import coarsest_groups, nats_held
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, check_layers, of_comparison
 from iclviz.analysis.measure import HEADS, OVER, PER, ROWS, UNDER, Measure, Measuring, Resampling, Titles
 from iclviz.analysis.paired import PairedTest, paired_test
@@ -34,7 +34,7 @@ from iclviz.recording import Array, Recording
 def recording_log_ratio(
     recording: Recording,
     heads: Heads = "mean",
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     over: str = "relevant",
     under: str = "irrelevant",
     per: Per = "token",
@@ -48,7 +48,7 @@ def recording_log_ratio(
 @of_recording
 def recording_log_ratio_by_head(
     recording: Recording,
-    rows: Rows = "response",
+    rows: AttentionRows = "response",
     over: str = "relevant",
     under: str = "irrelevant",
     per: Per = "token",

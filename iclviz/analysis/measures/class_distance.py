@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, layers_alike
 from iclviz.analysis.measure import LABEL, POOLING, ByLayer, Measure, Measuring, Resampling, Titles
 from iclviz.analysis.probing.chance import permuted_labels

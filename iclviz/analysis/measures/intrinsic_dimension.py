@@ -18,9 +18,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, layers_alike
-from iclviz.analysis.measure import POOLING, ByLayer, Measure, MeasureOption, Measuring, Resampling, Titles, choice
+from iclviz.analysis.measure import POOLING, ByLayer, Measure, MeasureOption, Measuring, Resampling, Titles, offered
 from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.resolution import SAME_ITEMS, missing_layers
 from iclviz.analysis.results import Estimates
@@ -41,14 +41,14 @@ ESTIMATOR = MeasureOption(
     "estimator",
     "Estimator",
     "MLE: by an item's nearest neighbours; TwoNN: by the nearest two alone, which depends least on density.",
-    choice("mle", "two_nn"),
+    offered("mle", "two_nn"),
     {"mle": "MLE", "two_nn": "TwoNN"},
 )
 NEIGHBOURS = MeasureOption(
     "neighbours",
     "Neighbours",
     "How many nearest items MLE looks at. A result that one number alone shows is not one of the model.",
-    choice(20, 5, 10, 40),
+    offered(20, 5, 10, 40),
 )
 
 Inverse = Callable[[Array], Array]

@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.comparing import Change, mean_change
+from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, check_layers, layers_alike, of_comparison
-from iclviz.analysis.measure import LABEL, POOLING, Measure, MeasureOption, Measuring, Resampling, Titles, choice
+from iclviz.analysis.measure import LABEL, POOLING, Measure, MeasureOption, Measuring, Resampling, Titles, offered
 from iclviz.analysis.probing import STRENGTHS, Probe, Transfer, layer_transfer, probe, probe_transfer
 from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.recordings import embeddings, is_number, probed_labels
@@ -29,7 +29,7 @@ STRENGTH = MeasureOption(
     "strength",
     "Strength",
     "The L2 penalty. Chosen inside the training folds, unless you fix it to see how the result depends on it.",
-    choice(None, *STRENGTHS.tolist()),
+    offered(None, *STRENGTHS.tolist()),
     {None: "Chosen inside folds"},
     lambda value: f"{float(value):g}",
 )
@@ -37,7 +37,7 @@ DIMENSIONS = MeasureOption(
     "dimensions",
     "Dimensions",
     "Principal components of the training fold that the probe reads.",
-    choice(None, *DIMENSIONS_OFFERED),
+    offered(None, *DIMENSIONS_OFFERED),
     {None: "All"},
     lambda value: f"{value} principal components",
 )

@@ -9,7 +9,7 @@ import numpy as np
 from iclviz.analysis.results import Tested
 from iclviz.recording import Array
 
-Measure = Literal["balanced accuracy", "R2"]
+ScoreName = Literal["balanced accuracy", "R2"]
 
 
 def _empty() -> Array:
@@ -52,7 +52,7 @@ class Probe(Tested):
     classes: the C names, in the order of confusion; () for a number.
     """
 
-    measure: Measure
+    measure: ScoreName
     accuracy: Array | None
     least_squares: Array
     chance: Array

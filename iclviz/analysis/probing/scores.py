@@ -6,12 +6,12 @@ from scipy.stats import norm
 from iclviz.analysis.probing.folds import Folds
 from iclviz.analysis.probing.jackknife import Jackknife, interval
 from iclviz.analysis.probing.labels import Label
-from iclviz.analysis.probing.result import Measure
+from iclviz.analysis.probing.result import ScoreName
 from iclviz.analysis.statistics import share_interval, student_stretch
 from iclviz.recording import Array
 
 
-def measure(label: Label) -> Measure:
+def measure(label: Label) -> ScoreName:
     """What a label's scores are."""
     return "balanced accuracy" if label.classes else "R2"
 

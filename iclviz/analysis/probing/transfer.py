@@ -15,7 +15,7 @@ from iclviz.analysis.probing.fitting import Fold, Settings, fitted_folds
 from iclviz.analysis.probing.folds import group_folds
 from iclviz.analysis.probing.jackknife import Jackknife
 from iclviz.analysis.probing.labels import Subject
-from iclviz.analysis.probing.result import Measure
+from iclviz.analysis.probing.result import ScoreName
 from iclviz.analysis.probing.row_space import ReadOut, gram, standardised
 from iclviz.analysis.probing.scores import measure, point_score, scores
 from iclviz.analysis.results import Estimates
@@ -36,7 +36,7 @@ class Transfer(Estimates):
     missing: layer -> why it has no value.
     """
 
-    measure: Measure
+    measure: ScoreName
     n_units: int
     n_folds: int
     reason: str | None

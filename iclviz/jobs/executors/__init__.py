@@ -23,7 +23,7 @@ from iclviz.spec import RunSpec
 SETTING = "ICLVIZ_EXECUTOR"
 
 Tell = Callable[[str, Progress], None]
-"""Told a run's key and how far it is."""
+"""Receives a run's key and how far it is."""
 
 
 class Executor(Protocol):

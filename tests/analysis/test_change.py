@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import alignment, alignment_difference, hypotheses_difference, paired_over_seeds, rsms
-from iclviz.analysis.comparing import inverted, resampled_over_seeds
+from iclviz.analysis.change import inverted, resampled_over_seeds
 from iclviz.errors import AnalysisError
 
 GROUPS = np.repeat(np.arange(16), 2)

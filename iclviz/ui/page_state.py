@@ -18,7 +18,7 @@ from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL, model_title
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import task
-from iclviz.ui.fields import CONDITIONS, MOST_TEXT, SIDES, defaults, fields
+from iclviz.ui.link_fields import CONDITIONS, MOST_TEXT, SIDES, defaults, fields
 from iclviz.ui.plain import as_text
 
 MOST_UNCLAIMED = 32
@@ -30,7 +30,7 @@ EXAMPLE_BORDER = "\n\n"
 
 
 @dataclass(frozen=True)
-class Choice:
+class ConditionSpecs:
     """The two conditions that pages compare."""
 
     a: RunSpec
@@ -41,12 +41,12 @@ class Choice:
         return self.a if name == "a" else self.b
 
 
-def choices() -> dict[str, Any]:
+def page_state() -> dict[str, Any]:
     """Every choice of this session by its URL name."""
     return st.session_state.setdefault("choices", defaults())  # type: ignore[no-any-return]
 
 
-def choose_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
+def claim_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
     """Make a field of links of something that no page names, such as what a measure leaves open: what the link says of
     it is taken now, else its default.
     """
@@ -54,15 +54,15 @@ def choose_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
     value_text = st.session_state.get("unclaimed", {}).pop(name, None)
     if value_text is not None:
         with suppress(ValueError):
-            choices()[name] = read(value_text)
+            page_state()[name] = read(value_text)
             st.session_state.setdefault("linked", set()).add(name)
-    choices().setdefault(name, default)
+    page_state().setdefault(name, default)
 
 
 def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, where: str = "", **options: Any) -> Any:
     """A Streamlit control that shows a choice and changes it; `where` tells apart two of one choice on a page."""
     key = f"choice-{name}{where}"
-    st.session_state[key] = choices()[name]
+    st.session_state[key] = page_state()[name]
     return control(title, *arguments, key=key, on_change=_take, args=(name, key), **options)
 
 
@@ -71,10 +71,10 @@ def keep_known(name: str, known: Collection[Any], default: Any) -> None:
 
     What was a default before follows what is one now.
     """
-    value, by_default = choices()[name], st.session_state.setdefault("by_default", set())
+    value, by_default = page_state()[name], st.session_state.setdefault("by_default", set())
     if value in known and name not in by_default:
         return
-    choices()[name] = default
+    page_state()[name] = default
     by_default.add(name)
     if value and value not in known and name in st.session_state.get("linked", ()):
         st.warning(f"This link asks for {name} = “{as_text(str(value))}”, which is not here, so the default is shown.")
@@ -87,7 +87,7 @@ def is_made(name: str) -> bool:
 
 
 def _take(name: str, key: str) -> None:
-    choose({name: st.session_state[key]})
+    set_state({name: st.session_state[key]})
     if name.endswith("_model"):
         confirm(st.session_state[key])
     write_url()  # a fragment reruns without the app around it
@@ -97,7 +97,7 @@ def read_url() -> None:
     """At the start of a session, take every choice from the URL; what cannot be used stays at its default."""
     if "choices" in st.session_state:
         return
-    taken, refused, linked, unclaimed = choices(), [], set(), {}
+    taken, refused, linked, unclaimed = page_state(), [], set(), {}
     known = fields()
     for name, value_text in st.query_params.to_dict().items():
         if name not in known:
@@ -121,8 +121,8 @@ def _few_identifiers(unclaimed: Mapping[str, str]) -> dict[str, str]:
 
 def _models(linked: Collection[str]) -> set[str]:
     """The models that a link names."""
-    named = {choices()[name] for name in linked if name.endswith("_model")}
-    return named | ({str(value) for value in choices()["values"]} if "values" in linked else set())
+    named = {page_state()[name] for name in linked if name.endswith("_model")}
+    return named | ({str(value) for value in page_state()["values"]} if "values" in linked else set())
 
 
 @st.cache_resource(show_spinner=False)
@@ -145,7 +145,7 @@ def write_url() -> None:
     """Put every choice that is not at its default into the URL."""
     shown = dict(st.session_state.get("unclaimed", {}))
     for name, default in {**defaults(), **st.session_state.get("further fields", {})}.items():
-        value = choices()[name]
+        value = page_state()[name]
         if value != default:
             shown[name] = json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else str(value)
     if shown != st.query_params.to_dict():
@@ -160,18 +160,18 @@ def say_refused() -> None:
         st.warning(f"This link holds values that cannot be used, so their defaults were taken: {values}.")
 
 
-def choose(values: Mapping[str, Any]) -> None:
+def set_state(values: Mapping[str, Any]) -> None:
     """Set several choices at once; for callbacks of buttons."""
-    choices().update(values)
+    page_state().update(values)
     for kept in ("by_default", "linked"):
         st.session_state.get(kept, set()).difference_update(values)
 
 
-def choose_run(side: str, spec: RunSpec) -> None:
+def set_condition(side: str, spec: RunSpec) -> None:
     """Choose a resolved spec as A or B; its items, task options and prompt style become those of both."""
     shown, of = spec.demonstrations, task(spec.task)
     defaults = of.resolve_options({}, spec.prompt_style or "plain")
-    choose(
+    set_state(
         {
             f"{side}_model": spec.model,
             f"{side}_task": spec.task,
@@ -182,7 +182,7 @@ def choose_run(side: str, spec: RunSpec) -> None:
             "items": spec.n_items,
             "items_seed": spec.seed,
             "style": spec.prompt_style or "preset",
-            "options": {**choices()["options"], spec.task: _beyond(spec.task_options, defaults)},
+            "options": {**page_state()["options"], spec.task: _beyond(spec.task_options, defaults)},
             "poolings": [name for name in spec.poolings or () if name not in DEFAULT_POOLINGS],
             "attention_items": list(spec.attention_items),
             "record": list(spec.record),
@@ -198,13 +198,13 @@ def _beyond(options: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, A
     return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
 
 
-def choice() -> Choice:
+def condition_specs() -> ConditionSpecs:
     """The two conditions as they are chosen now."""
-    return Choice(*(_spec(side) for side in SIDES))
+    return ConditionSpecs(*(_spec(side) for side in SIDES))
 
 
 def _spec(side: str) -> RunSpec:
-    state = choices()
+    state = page_state()
     style = state["style"]
     name = state[f"{side}_task"]
     return RunSpec(
@@ -225,11 +225,11 @@ def _spec(side: str) -> RunSpec:
 
 def kept_places() -> tuple[int, ...]:
     """Places of items whose attention is kept token by token; those of a longer list of items are left out."""
-    return tuple(place for place in choices()["attention_items"] if place < choices()["items"])
+    return tuple(place for place in page_state()["attention_items"] if place < page_state()["items"])
 
 
 def _demonstrations(side: str) -> Demonstrations:
-    state = choices()
+    state = page_state()
     kind = state[f"{side}_kind"]
     examples = tuple(text for text in state[f"{side}_examples"].split(EXAMPLE_BORDER) if text.strip())
     return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples if kind == "custom" else ())
@@ -238,8 +238,8 @@ def _demonstrations(side: str) -> Demonstrations:
 def swap() -> None:
     """A becomes B and B becomes A."""
     for field in ("model", "task", "kind", "k", "seed", "examples"):
-        a, b = choices()[f"a_{field}"], choices()[f"b_{field}"]
-        choose({f"a_{field}": b, f"b_{field}": a})
+        a, b = page_state()[f"a_{field}"], page_state()[f"b_{field}"]
+        set_state({f"a_{field}": b, f"b_{field}": a})
 
 
 def task_title(name: str) -> str:

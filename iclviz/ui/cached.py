@@ -7,7 +7,7 @@ import streamlit as st
 
 from iclviz.analysis import score_changes
 from iclviz.analysis.behaviour import ScoreSummary, score_summary
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.item_maps import ItemMap, clustered_order, item_map
 from iclviz.analysis.rsa import Metric

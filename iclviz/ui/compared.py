@@ -98,19 +98,19 @@ def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
     return a.demonstrations.seed == b.demonstrations.seed or not (draws(a) and draws(b))
 
 
-def summary_question(chosen: Compared) -> Question[Headline]:
+def summary_question(both: Compared) -> Question[Headline]:
     """What the Summary asks of a comparison: its task's primary analysis."""
-    the_task, first = task(chosen.b.task), chosen.comparison.first
-    return headline.of(chosen.key, the_task.primary.score, primary_measuring(the_task, first), the_task.contrast)
+    the_task, first = task(both.b.task), both.comparison.first
+    return headline.of(both.key, the_task.primary.score, primary_measuring(the_task, first), the_task.contrast)
 
 
 def prepare_summary(pairs: dict[str, Recording]) -> None:
     """Have the Summary of two conditions computed before anybody opens it, where they compare."""
     a, b = pairs.values()
     if (a.spec.task, a.n_layers) == (b.spec.task, b.n_layers) and set(a.item_ids) & set(b.item_ids):
-        chosen = compared(pairs)
-        if chosen is not None:
-            prepare(summary_question(chosen))
+        both = compared(pairs)
+        if both is not None:
+            prepare(summary_question(both))
 
 
 def of_seeds(recording: Recording) -> dict[int, Recording]:
@@ -149,15 +149,15 @@ def _differ_in_demonstrations(spec: RunSpec, other: RunSpec) -> bool:
     return set(spec.differences(other)) <= {"demonstrations", *spec.fields_that("kept")} and other.keeps_all_of(spec)
 
 
-def seeds_button(chosen: Compared) -> None:
+def seeds_button(both: Compared) -> None:
     """A button that runs A and B under further demonstration seeds, where there are fewer than a statement needs."""
-    if chosen.comparison.n_seeds >= ENOUGH_SEEDS or not (draws(chosen.a) or draws(chosen.b)):
+    if both.comparison.n_seeds >= ENOUGH_SEEDS or not (draws(both.a) or draws(both.b)):
         return
-    if not _of_one_seed(chosen.a, chosen.b):
+    if not _of_one_seed(both.a, both.b):
         st.caption("A and B have different demonstration seeds. Choose one seed for both to compare over several.")
         return
     runs: dict[str, Resolved] = {}
-    for spec in (chosen.a, chosen.b):
+    for spec in (both.a, both.b):
         for seed in range(ENOUGH_SEEDS):
             try:
                 resolved = loading.resolved(spec.with_(demonstrations=replace(spec.demonstrations, seed=seed)))
@@ -174,10 +174,10 @@ def look_further(sections: Mapping[str, Callable[[View], None]], view: View, not
     note: which of the page's choices do not hold here.
     """
     st.subheader("Look further")
-    chosen = options.pick("section", "Look further", {name: name for name in sections})
-    if not chosen:
+    section = options.pick("section", "Look further", {name: name for name in sections})
+    if not section:
         return
     if note:
         st.caption(note)
     with slot():
-        sections[chosen](view)
+        sections[section](view)

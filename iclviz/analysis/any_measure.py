@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from iclviz.analysis.comparing import Change
+from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison, check_layers, of_comparison
 from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import measure_named
