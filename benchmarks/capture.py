@@ -31,7 +31,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from iclviz.capture.budget import MOST_TOKENS
-from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.decoding import Decoding, plan_prompts
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings, tokens_read
 from iclviz.models.demo import ensure_demo_model
 from iclviz.models.loading import LoadedModel, load
@@ -176,7 +177,8 @@ class Bench:
         plan = plan_prompts(work.prompts, decoding, SETTINGS)
         groups = [group for root in plan for group in root.walk()]
         passes = [(sum(len(row) for row in rows), len(rows)) for group in groups for rows in group.passes]
-        passes += [(len(group.ends), len(group.ends)) for group in groups for _ in range(work.new + 1) if group.ends]
+        decoded = [len(group.leaves) for group in groups if group.leaves]
+        passes += [(n_rows, n_rows) for n_rows in decoded for _ in range(work.new + 1)]
         matrices, head = self._matrix_weights()
         flops = [2 * (tokens * matrices + rows * head) for tokens, rows in passes]
         weights = 4 * (matrices + head)

@@ -16,7 +16,8 @@ import torch
 
 from iclviz.capture.budget import bytes_per_token, free_memory, token_budget
 from iclviz.capture.choosing import choose_way
-from iclviz.capture.engine import Captured, Decoding, Engine
+from iclviz.capture.decoding import Captured, Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings
 from iclviz.models.loading import LoadedModel, load
 from iclviz.models.locating import locate

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import torch
 
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.recorders.trajectory import RECORDER
 from iclviz.models.demo import ensure_demo_model
 from iclviz.models.loading import load

@@ -36,6 +36,7 @@ from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.resolution import NATS
 from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import p_values, unit_codes
+from iclviz.recording import Recording
 from iclviz.reporting.statements import sentences
 from iclviz.spec import Demonstrations, RunSpec
 from tests.analysis import generators as made
@@ -602,7 +603,7 @@ def _two_sides(
 ) -> tuple[list[Array], Array]:
     """A and B, which share most of their noise, with a label planted so strongly in each; B moved and stretched.
 
-    turned: the label lies along other directions in B, of noise that is alike in all directions.
+    turned: the label lies along other directions in B, as far apart, of noise that is alike in all directions.
     """  # fmt: skip
     y = LABELS[label](design, rng)
     values = y if label.startswith("numbers") else made.one_hot(y.astype(int))
@@ -611,11 +612,10 @@ def _two_sides(
         return design.draw(rng, n_layers, 48) / 3 if turned else made.embeddings(design, rng, n_layers)
 
     common = noise()
-    sides = [
-        made.planted(common + 0.7 * noise(), values, strength, of=5 if turned and side else 0)
-        for side, strength in enumerate(strengths)
-    ]
-    return [sides[0], (1 + shift) * sides[1] + shift], y
+    a, b = (common + 0.7 * noise() for _ in strengths)
+    a = made.planted(a, values, strengths[0])
+    b = made.planted(b[..., ::-1], values, strengths[1])[..., ::-1] if turned else made.planted(b, values, strengths[1])
+    return [a, (1 + shift) * b + shift], y
 
 
 @study(
@@ -686,6 +686,159 @@ def probe_difference_planted(rng: Generator, number: int, label: str) -> Outcome
     sides = [made.planted(common + made.embeddings(design, rng, 3), values, strengths) for strengths in steps]
     test = _probe_change(sides, y, design, number)
     return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
+
+
+# --- Measures that items have together: distances of classes, intrinsic dimension
+
+
+def _recorded(x: Array, y: Array, design: Design, key: str) -> Recording:
+    """A recording of nothing but these embeddings and one label."""
+    label = {"class": y}
+    return made.recording(x, labels=label, groups={"class": design.codes}, key=key)
+
+
+def _measured_change(measure: str, sides: Sequence[Array], y: Array, design: Design) -> Any:
+    a, b = (_recorded(side, y, design, key * 32) for side, key in zip(sides, "ab", strict=True))
+    return analysis.measured_change(analysis.compare(a, b), measure)
+
+
+CLASSES = ("classes of groups", "classes within groups")
+ALIKE = {
+    "groups": {"design": DESIGNS["groups"]},
+    "unequal groups": {"design": DESIGNS["unequal groups"]},
+    "uneven noise": {"design": DESIGNS["uneven noise"]},
+    "heavy tails": {"design": DESIGNS["heavy tails"]},
+    "nothing in either": {"design": DESIGNS["groups"], "strength": 0.0},
+    "B moved and stretched": {"design": DESIGNS["groups"], "shift": 2.0},
+    "another direction in B": {"design": DESIGNS["groups"], "turned": True},
+}
+
+
+@study(
+    "class distance, A against B",
+    {f"{label}, {case}": {"label": label, **arguments} for label in CLASSES for case, arguments in ALIKE.items()},
+    share=1 / 2,
+)
+def class_distance_difference(
+    rng: Generator, number: int, label: str, design: Design, strength: float = 3.0, shift: float = 0.0,
+    turned: bool = False,
+) -> Outcomes:  # fmt: skip
+    sides, y = _two_sides(rng, label, design, (strength, strength), shift=shift, turned=turned)
+    return significant(_measured_change("class_distance", sides, y, design))
+
+
+@study(
+    "class distance",
+    {f"{label}, {name}": {"label": label, "design": DESIGNS[name]} for label in CLASSES
+     for name in ("groups", "unequal groups", "uneven noise", "heavy tails", "shared surface")},
+    share=1 / 2,
+)  # fmt: skip
+def class_distance_of_noise(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
+    y = LABELS[label](design, rng)
+    found = analysis.measured(_recorded(made.embeddings(design, rng), y, design, "a" * 32), "class_distance")
+    return significant(found)
+
+
+def _classes_apart(label: str, design: Design, rng: Generator) -> Any:
+    y = LABELS[label](design, rng)
+    x = made.planted(made.embeddings(design, rng, 2), made.one_hot(y.astype(int)), 3.0)
+    return analysis.measured(_recorded(x, y, design, "a" * 32), "class_distance")
+
+
+@cache
+def _class_distance(label: str, design: Design) -> float:
+    return mean_estimate(lambda rng: float(_classes_apart(label, design, rng).estimate[0]), 300)
+
+
+@study(
+    "class distance's interval",
+    {f"{label}, {name}": {"label": label, "design": DESIGNS[name]} for label in CLASSES
+     for name in ("groups", "unequal groups", "eight groups")},
+    share=1 / 2,
+)  # fmt: skip
+def class_distance_interval(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
+    return {"covered": covers(_classes_apart(label, design, rng), _class_distance(label, design))}
+
+
+@study("class distance, A against B, planted in layer 2", {label: {"label": label} for label in CLASSES}, share=1 / 2)
+def class_distance_planted(rng: Generator, number: int, label: str) -> Outcomes:
+    design = Design((3,) * 24, identity=1.0)
+    y = LABELS[label](design, rng)
+    common = made.embeddings(design, rng, 3, memory=0.5)
+    strengths = (np.zeros(3), 6.0 * (np.arange(3) == 2))
+    values = made.one_hot(y.astype(int))
+    sides = [made.planted(common + made.embeddings(design, rng, 3), values, strength) for strength in strengths]
+    test = _measured_change("class_distance", sides, y, design)
+    return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
+
+
+def _flat(x: Array, kept: int) -> Array:
+    """Embeddings whose later directions hold a tenth of their spread."""
+    return np.asarray(x * np.where(np.arange(x.shape[2]) < kept, 1.0, 0.1))
+
+
+@study(
+    "intrinsic dimension, A against B",
+    {name: {"design": DESIGNS[name]}
+     for name in ("groups", "unequal groups", "uneven noise", "heavy tails", "items without groups", "shared surface")}
+    | {"groups, B moved and stretched": {"design": DESIGNS["groups"], "shift": 2.0}},
+    share=1 / 2,
+)  # fmt: skip
+def dimension_difference(rng: Generator, number: int, design: Design, shift: float = 0.0) -> Outcomes:
+    common = made.embeddings(design, rng, 3)
+    a, b = (common + made.embeddings(design, rng, 3) for _ in range(2))
+    y = np.arange(len(design.codes)).astype(str)
+    return significant(_measured_change("intrinsic_dimension", (a, (1 + shift) * b + shift), y, design))
+
+
+@study("intrinsic dimension, A against B, planted in layer 2", on("groups", "unequal groups"), share=1 / 2)
+def dimension_planted(rng: Generator, number: int, design: Design) -> Outcomes:
+    a, b = (made.embeddings(design, rng, 3, memory=0.5) for _ in range(2))
+    a[:, 2] = _flat(a[:, 2:], 6)[:, 0]
+    y = np.arange(len(design.codes)).astype(str)
+    test = _measured_change("intrinsic_dimension", (a, b), y, design)
+    return {"found": bool(test.p_corrected[2] <= 0.05), "layer": bool(np.argmax(test.estimate) == 2)}
+
+
+def _dimension(design: Design, rng: Generator) -> Any:
+    y = np.arange(len(design.codes)).astype(str)
+    return analysis.measured(_recorded(made.embeddings(design, rng, 2), y, design, "a" * 32), "intrinsic_dimension")
+
+
+@cache
+def _true_dimension(design: Design) -> float:
+    return mean_estimate(lambda rng: float(_dimension(design, rng).estimate[0]), 300)
+
+
+@study("intrinsic dimension's interval", on("groups", "unequal groups", "eight groups", "heavy tails"), share=1 / 2)
+def dimension_interval(rng: Generator, number: int, design: Design) -> Outcomes:
+    return {"covered": covers(_dimension(design, rng), _true_dimension(design))}
+
+
+def _told_apart(design: Design, rng: Generator, strength: float) -> Any:
+    """How well a probe's evidence tells right from wrong answers that go with how clear an item is."""
+    y = LABELS["classes of groups"](design, rng)
+    clear = rng.normal(size=len(y))
+    x = made.embeddings(design, rng, 2)
+    x = made.planted(x, made.one_hot(y.astype(int)) * (2 + strength * clear)[:, None], 1.0)
+    right = (clear + rng.normal(size=len(y)) > 0).astype(float)
+    one = made.recording(x, labels={"class": y}, groups={"class": design.codes}, scores={"right": right}, key="a" * 32)
+    return analysis.right_against_wrong(one, "probe")
+
+
+@cache
+def _true_area(design: Design, strength: float) -> float:
+    return mean_estimate(lambda rng: float(_told_apart(design, rng, strength).estimate[0]), 300)
+
+
+@study(
+    "right against wrong, its interval",
+    {f"{name}, {case}": {"design": DESIGNS[name], "strength": strength}
+     for name in ("groups", "unequal groups", "eight groups") for case, strength in (("nothing", 0.0), ("told", 1.0))},
+    share=1 / 2,
+)  # fmt: skip
+def right_against_wrong_interval(rng: Generator, number: int, design: Design, strength: float) -> Outcomes:
+    return {"covered": covers(_told_apart(design, rng, strength), _true_area(design, strength))}
 
 
 # --- Paired differences and log attention ratios

@@ -24,6 +24,8 @@ from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from iclviz.jobs.table import Report
     from iclviz.recorded import Summary
 
@@ -159,13 +161,13 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one l
 
 def _runs_table(summaries: "Sequence[Summary]") -> Table:
     table = _table("key", "model", "task", "demonstrations", "items", "main score", "MB")
-    told = {True: " (told by a sample of its weights)", False: ""}
+    note_of_sample = {True: " (told by a sample of its weights)", False: ""}
     for entry in summaries:
         shown, spec = entry.spec.demonstrations, entry.spec
         demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
         score = f"{entry.main_score} {entry.mean_score:.3f}"
         size = f"{entry.size / 1e6:.1f}"
-        model = f"{spec.model}{told[entry.by_sample]}"
+        model = f"{spec.model}{note_of_sample[entry.by_sample]}"
         table.add_row(entry.key[:12], model, spec.task, demonstrations, str(spec.n_items), score, size)
     return table
 
@@ -284,6 +286,56 @@ def check(
     left = [one for one in found if not (remove or one.is_newer)]
     out.print(f"{len(found)} things cannot be used." if found else "Everything can be read.")
     sys.exit(1 if left else 0)
+
+
+@app.command()
+def measure(
+    name: Annotated[str, typer.Argument(help="A measure by layer; without one, those that there are are listed.")] = "",
+    keys: Annotated[list[str] | None, typer.Argument(help="A recording, or A and B to compare.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="What the measure leaves open, as name=value; repeat for more.")
+    ] = None,
+) -> None:
+    """Print a measure by layer as CSV: of one recording, or B minus A of two."""
+    from iclviz.analysis.measures import all_measures
+
+    if not name:
+        table = _table("name", "measure", "leaves open")
+        for one in all_measures().values():
+            table.add_row(one.name, one.title, ", ".join(each.name for each in one.options))
+        out.print(table)
+        return
+    print(_measured(name, keys or [], _options(option)).to_csv(index=False), end="")
+
+
+def _measured(name: str, keys: "Sequence[str]", chosen: dict[str, Any]) -> "DataFrame":
+    """A measure of a recording, or what changed from A to B, as a table with a row for each layer.
+
+    Raises
+    ------
+    SpecError: not one recording or two.
+    AnalysisError: an unknown measure or option, or the recordings have no value of it.
+    """
+    import pandas as pd
+
+    from iclviz import analysis
+    from iclviz.api import load
+    from iclviz.primary import usual_measuring
+    from iclviz.tasks import task
+
+    if len(keys) not in (1, 2):
+        raise SpecError(f"{len(keys)} recordings were named.", "Name one, or A and B; list them with `iclviz runs`.")
+    runs, kind = [load(key) for key in keys], analysis.measure_named(name)
+    measuring = usual_measuring(task(runs[0].spec.task), runs[0]).with_(kind.options, chosen, runs[0])
+    found = (
+        analysis.measured(runs[0], name, measuring)
+        if len(runs) == 1
+        else analysis.measured_change(analysis.compare(*runs), name, measuring)
+    )
+    columns = ("estimate", "low", "high", "p", "p_corrected")
+    layers = range(kind.first_layer, kind.first_layer + len(found.estimate))
+    values = {column: getattr(found, column) for column in columns if hasattr(found, column)}
+    return pd.DataFrame({kind.unit: layers, **values})
 
 
 @app.command()

@@ -59,17 +59,17 @@ def _read(folder: Path) -> Annotation:
     if not (folder / FILE).exists():
         return Annotation()
     try:
-        said = FORMAT.unsealed(read_json(folder / FILE, MOST_BYTES), folder.name)
-        SCHEMA(said)
+        fields = FORMAT.unsealed(read_json(folder / FILE, MOST_BYTES), folder.name)
+        SCHEMA(fields)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"Name, tags and note of the recording {folder.name} are damaged ({error}).",
             "Remove them, and write them again.",
         ) from error
-    return Annotation(said["name"], tuple(said["tags"]), said["note"])
+    return Annotation(fields["name"], tuple(fields["tags"]), fields["note"])
 
 
-def annotate(store: Store, key: str, said: Annotation) -> None:
+def annotate(store: Store, key: str, fields: Annotation) -> None:
     """Keep what a user says of a recording.
 
     Raises
@@ -85,7 +85,7 @@ def annotate(store: Store, key: str, said: Annotation) -> None:
         raise
     except StoreError:  # what is damaged is written anew
         pass
-    store.attach(key, FILE, FORMAT.sealed(asdict(said)))
+    store.attach(key, FILE, FORMAT.sealed(asdict(fields)))
 
 
 def discard(store: Store, key: str) -> None:

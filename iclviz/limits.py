@@ -66,13 +66,13 @@ def check_possible(resolved: "Resolved", tokenizer: Tokenizer | None, facts: Mod
     SpecError: the task has not so many items or demonstrations, or they do not fit; says what does. Or the model does
         not know a token.
     """
-    spec, of = resolved.spec, resolved.task
-    of.check_items(spec.n_items, spec.task_options)
-    data = of.data(min(spec.n_items, TRIED_ITEMS), spec.seed, spec.task_options)
+    spec, the_task = resolved.spec, resolved.task
+    the_task.check_items(spec.n_items, spec.task_options)
+    data = the_task.data(min(spec.n_items, TRIED_ITEMS), spec.seed, spec.task_options)
     index = _longest(data, tokenizer) if tokenizer else 0
     k, most = 0, spec.demonstrations.k if tokenizer else min(spec.demonstrations.k, UNCOUNTED_K)
     while True:
-        text = _rendered(spec, of, data, index, k, tokenizer)
+        text = _rendered(spec, the_task, data, index, k, tokenizer)
         if tokenizer is not None:
             size = Size.of_rendered(text, tokenizer, spec.max_new_tokens or 1)
             _Room(resolved, data, tokenizer, facts).check(index, size, k)
@@ -214,7 +214,7 @@ def largest(size: Callable[[int], int], most: int, above: int, size_above: int) 
 
 
 def _rendered(
-    spec: RunSpec, of: Task, data: TaskData, index: int, k: int, tokenizer: Tokenizer | None
+    spec: RunSpec, the_task: Task, data: TaskData, index: int, k: int, tokenizer: Tokenizer | None
 ) -> RenderedPrompt:
     """One item's text with the first k demonstrations.
 
@@ -224,9 +224,11 @@ def _rendered(
     """
     shown = replace(spec.demonstrations, k=k) if k else Demonstrations("none", 0)
     try:
-        prompt = of.prompt(data, index, shown, spec.task_options)
+        prompt = the_task.prompt(data, index, shown, spec.task_options)
     except SpecError:
-        prompt = of.prompt(data, index, spec.demonstrations, spec.task_options)  # says it of the k that was asked for
+        prompt = the_task.prompt(
+            data, index, spec.demonstrations, spec.task_options
+        )  # says it of the k that was asked for
     style, first_token = spec.prompt_style, spec.first_token
     assert style is not None
     assert first_token is not None

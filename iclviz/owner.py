@@ -79,13 +79,13 @@ def _read(path: Path, modified: int, size: int) -> Owner:
     try:
         if not path.is_file() or size > MOST_BYTES:
             raise ValueError("no small text file")
-        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        SCHEMA(said)
+        settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        SCHEMA(settings)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"The configuration {path} is wrong ({error}).", "docs/security.md shows one.") from error
-    dashboard = said.get("dashboard", {})
+    dashboard = settings.get("dashboard", {})
     return Owner(
-        trusted=tuple(said.get("trust_remote_code", ())),
+        trusted=tuple(settings.get("trust_remote_code", ())),
         password=dashboard.get("password"),
         logs_in="login" in dashboard,
         hosts=tuple(dashboard.get("hosts", ())),

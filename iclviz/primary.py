@@ -8,20 +8,20 @@ from iclviz.recording import Recording
 from iclviz.tasks import Task
 
 
-def primary_measuring(of: Task, recording: Recording) -> Measuring:
+def primary_measuring(the_task: Task, recording: Recording) -> Measuring:
     """How the task's primary analysis measures an item of a recording.
 
     Options can leave the primary hypothesis or label out, such as "same line" where the queries of a line share their
     points; the recording's first one stands in then.
     """
-    primary = of.primary
+    primary = the_task.primary
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else None
     label = primary.label if primary.label in recording.groups else None
     return replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=primary.pooling, metric=primary.metric)  # type: ignore[arg-type]
 
 
-def usual_measuring(of: Task, recording: Recording) -> Measuring:
+def usual_measuring(the_task: Task, recording: Recording) -> Measuring:
     """How pages measure a recording until something else is chosen: as the primary analysis, but the attention is that
     of the response.
     """
-    return replace(primary_measuring(of, recording), rows="response")
+    return replace(primary_measuring(the_task, recording), rows="response")

@@ -253,12 +253,12 @@ def _from_template(
     turns: list[dict[str, str]], tokenizer: Tokenizer, template: Mapping[str, Any], *, add_generation_prompt: bool
 ) -> str:
     """The text of a conversation; its day and whatever else its template reads are given, so that it stays the same."""
-    told = json.loads(canonical_json({**TEMPLATE, **template}))
-    today = datetime.fromisoformat(told.pop("date"))
+    options = json.loads(canonical_json({**TEMPLATE, **template}))
+    today = datetime.fromisoformat(options.pop("date"))
     try:
         with _same_every_time(today):
             text = tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=add_generation_prompt, **told
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt, **options
             )
     except Exception as error:  # a template is a program: it may fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -513,10 +513,10 @@ class ResponseReader:
             plain += [token] if mark is None else []
             so_far = self._text(plain)
             unfinished = position < len(response_ids) and so_far.endswith("\ufffd")
-            said = "" if unfinished else so_far[len(written) :]
+            added = "" if unfinished else so_far[len(written) :]
             written = written if unfinished else so_far
-            pieces.append(said + (mark or ""))
-            readable.append(said + " " * len(mark or ""))
+            pieces.append(added + (mark or ""))
+            readable.append(added + " " * len(mark or ""))
         return Written(pieces, "".join(readable))
 
     def _text(self, ids: list[int]) -> str:

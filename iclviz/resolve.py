@@ -66,18 +66,18 @@ def resolve(
     """
     memo = Store().memo if memo is None else memo
     check_record(spec.record)
-    of = task(spec.task)
-    spec = spec.with_(demonstrations=of.check_demonstrations(spec.demonstrations))
+    the_task = task(spec.task)
+    spec = spec.with_(demonstrations=the_task.check_demonstrations(spec.demonstrations))
     if key is None:
-        found = _of_model(spec, of, the_model(spec.model, memo, tell))
+        found = _of_model(spec, the_task, the_model(spec.model, memo, tell))
     else:
-        each = [_of_model(spec, of, model) for model in candidates(spec.model, memo, tell)]
+        each = [_of_model(spec, the_task, model) for model in candidates(spec.model, memo, tell)]
         found = next((one for one in each if one.key == key), each[0])
     remember(FoundModel(found.located, found.origin.model), memo)
     return found
 
 
-def _of_model(spec: RunSpec, of: Task, model: FoundModel) -> Resolved:
+def _of_model(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
     """The run with every default filled in."""
     located = model.located
     check_trust(located, spec.model_options)
@@ -85,20 +85,20 @@ def _of_model(spec: RunSpec, of: Task, model: FoundModel) -> Resolved:
     full = replace(
         spec,
         model=model.name,
-        task=of.name,
-        task_options=of.resolve_options(spec.task_options, style),
+        task=the_task.name,
+        task_options=the_task.resolve_options(spec.task_options, style),
         prompt_style=style,
         dtype=spec.dtype or _default_dtype(spec, located),
-        max_new_tokens=spec.max_new_tokens or of.max_new_tokens[style],
+        max_new_tokens=spec.max_new_tokens or the_task.max_new_tokens[style],
         poolings=spec.poolings or DEFAULT_POOLINGS,
         model_options=check_options(spec.model_options),
         first_token=spec.first_token or "start",
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
-    numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
+    numbers = {"task": the_task.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     numbers |= {f"record.{name}": optional()[name].version for name in spec.record}
-    origin = Origin(of.identity, model.identity, model.by_files, numbers)
-    return Resolved(full, key_of(full, origin), of, located, origin)
+    origin = Origin(the_task.identity, model.identity, model.by_files, numbers)
+    return Resolved(full, key_of(full, origin), the_task, located, origin)
 
 
 def run_together(asked: Iterable[Resolved]) -> list[list[Resolved]]:

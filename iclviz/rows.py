@@ -114,7 +114,7 @@ class Rows(MutableMapping[str, Any]):
         ------
         sqlite3.OperationalError: it was held for too long.
         """
-        start, said = time.monotonic(), False
+        start, was_logged = time.monotonic(), False
         while True:
             try:
                 return work()
@@ -125,9 +125,9 @@ class Rows(MutableMapping[str, Any]):
                 if waited > PATIENCE:
                     held = f"another process has held {FILE} in it for {waited:.0f} seconds"
                     raise sqlite3.OperationalError(held) from error
-                if not said:
+                if not was_logged:
                     log.warning("Waiting for %s, which another process is writing to.", self._folder / FILE)
-                said = True
+                was_logged = True
 
     def _is_ours(self) -> bool:
         try:

@@ -330,10 +330,10 @@ def template_options(value: Any) -> Options:
 def _examples(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise SpecError(f"examples = {value!r} is not a list of texts.", "Give each example as one text.")
-    given = list(value)
-    if not all(isinstance(example, str) and example.strip() for example in given):
+    values = list(value)
+    if not all(isinstance(example, str) and example.strip() for example in values):
         raise SpecError("An example of the demonstrations is empty or no text.", "Give each example as one text.")
-    return tuple(_text("An example", example) for example in given)
+    return tuple(_text("An example", example) for example in values)
 
 
 def _demonstrations(value: Any) -> Demonstrations:
@@ -361,22 +361,22 @@ def _poolings(value: Any) -> tuple[str, ...]:
 
 def _record(value: Any) -> tuple[str, ...]:
     """The names, each once and in alphabetical order; which recorders there are is not known here."""
-    given = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
-    for name in given:
+    values = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    for name in values:
         if not isinstance(name, str) or not name.isidentifier():
             raise SpecError(f"record = {name!r} is no recorder's name.", 'Give names such as record=("trajectory",).')
-    return tuple(sorted({_text("A recorder's name", name) for name in given}))
+    return tuple(sorted({_text("A recorder's name", name) for name in values}))
 
 
 def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:
     """The places, each once and in the order of the items."""
     remedy = "Give places of items, counted from 0, such as attention_items=(0, 3)."
     try:
-        given = list(value)
+        values = list(value)
     except TypeError as error:
         raise SpecError(f"attention_items = {value!r} is not a list of places.", remedy) from error
     limit = f"The places of {n_items:,} items are counted from 0. "
-    places = {_whole_number("Attention item", place, 0, remedy, n_items - 1, limit) for place in given}
+    places = {_whole_number("Attention item", place, 0, remedy, n_items - 1, limit) for place in values}
     if len(places) > MOST_ATTENTION_ITEMS:
         raise SpecError(f"{len(places):,} attention items are too many.", f"Take {MOST_ATTENTION_ITEMS} or fewer.")
     return tuple(sorted(places))

@@ -79,9 +79,9 @@ class View:
         return self.shown.conditions
 
     @property
-    def how(self) -> Measuring:
+    def measuring(self) -> Measuring:
         """How their ratio is made."""
-        return self.shown.how
+        return self.shown.measuring
 
     @property
     def scope(self) -> str:
@@ -91,7 +91,12 @@ class View:
     @property
     def roles(self) -> dict[str, Any]:
         """Roles and rows, as analyses and figures of heads call them."""
-        return {"over": self.how.over, "under": self.how.under, "rows": self.how.rows, "per": self.how.per}
+        return {
+            "over": self.measuring.over,
+            "under": self.measuring.under,
+            "rows": self.measuring.rows,
+            "per": self.measuring.per,
+        }
 
     @property
     def each(self) -> dict[str, tuple[str, ...]]:
@@ -105,7 +110,7 @@ class View:
 
 def missing(view: View) -> None:
     """Why ratios are missing, with how many, and how many are bounds."""
-    ratio = (view.how.over, view.how.under, view.how.heads, view.how.rows)
+    ratio = (view.measuring.over, view.measuring.under, view.measuring.heads, view.measuring.rows)
     reasons = answers({label: analysis.missing_reasons.of([one.key], *ratio) for label, one in view.pairs.items()})
     bounds = answers({label: analysis.n_bounded_ratios.of([one.key], *ratio) for label, one in view.pairs.items()})
     for label, one in view.pairs.items():
@@ -122,14 +127,14 @@ def missing(view: View) -> None:
 
 def sinks(view: View) -> None:
     """How much attention the first token's role takes, and which of the ratio's roles hold that token."""
-    asked = {label: analysis.role_split.of([one.key], view.how.rows) for label, one in view.pairs.items()}
+    asked = {label: analysis.role_split.of([one.key], view.measuring.rows) for label, one in view.pairs.items()}
     masses = {label: float(split["special"].mean()) for label, split in answers(asked).items()}
     taken = ", ".join(f"{mass:.0%} in {as_text(label.partition(':')[0])}" for label, mass in masses.items())
     st.caption(
         f"Sink mass: special tokens, the start token among them, take {taken} of this attention (mean over blocks and "
         "heads). It belongs to no text, and no ratio counts it."
     )
-    of_ratio = (view.how.over, view.how.under)
+    of_ratio = (view.measuring.over, view.measuring.under)
     said = [
         f"{share:.0%} of {label.partition(':')[0]}’s items in {role} text"
         for label, one in view.pairs.items()
@@ -148,7 +153,7 @@ def over_items(view: View) -> None:
     """How the items' ratios are spread in one block."""
     last = min(one.n_layers for one in view.pairs.values())
     block = show_layer_control(last, first=1)
-    joined = {**view.roles, "heads": view.how.heads}
+    joined = {**view.roles, "heads": view.measuring.heads}
     found = answers({label: analysis.log_attention_ratio.of([one.key], **joined) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
@@ -160,8 +165,8 @@ def change(view: View) -> None:
     measures.show_change(view.shown)
     chosen = compared(dict(view.pairs))
     if chosen is not None:
-        subject = view.shown.measure.change_subject(view.shown.first, view.how, view.shown.of.titles)
-        found = answer(analysis.log_ratio_change.of(chosen.key, view.how, by_head=True))
+        subject = view.shown.measure.change_subject(view.shown.first, view.measuring, view.shown.the_task.titles)
+        found = answer(analysis.log_ratio_change.of(chosen.key, view.measuring, by_head=True))
         show(change_by_head(found, measure=subject, demonstrations=chosen.scope))
 
 
@@ -175,7 +180,7 @@ def relevance(view: View) -> None:
                 "demonstrations": demonstration_scope([one]),
             }
             for by_head, figure, further in ((False, "change_by_layer", {"first": 1}), (True, "change_by_head", {})):
-                given = {"measuring": view.how, "by_head": by_head}
+                given = {"measuring": view.measuring, "by_head": by_head}
                 recipe = Recipe(
                     analysis.relevance_test, {label: (label,)}, figure, given, {**words, **further}, alone=by_head
                 )
@@ -209,7 +214,7 @@ def by_head(view: View, at: Place) -> None:
 
 def split(view: View, at: Place) -> None:
     """Where all attention goes, by block."""
-    rows = {"rows": view.how.rows}
+    rows = {"rows": view.measuring.rows}
     recipe = Recipe(analysis.role_split, view.each, "attention_split", rows, {**rows, "demonstrations": view.scope})
     show_blocks(view.drawn(recipe), at.block)
 
@@ -228,9 +233,11 @@ def place_of(view: View) -> Place:
 
 def one_place(view: View, ratio: View, at: Place) -> None:
     """What one block or head attends to, role by role, and the numbers of its ratio."""
-    how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows}
-    found = answers({label: analysis.recording_role_shares.of([one.key], **how) for label, one in view.pairs.items()})
-    show(attention_of_head(found, demonstrations=view.scope, **how))
+    looked: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.measuring.rows}
+    found = answers(
+        {label: analysis.recording_role_shares.of([one.key], **looked) for label, one in view.pairs.items()}
+    )
+    show(attention_of_head(found, demonstrations=view.scope, **looked))
     if ratio.pairs:
         ratio_table(ratio, at)
 
@@ -239,16 +246,16 @@ def ratio_table(ratio: View, at: Place) -> None:
     """The numbers of the ratio in one block or head."""
     index = (at.block - 1,) if at.head is None else (at.block - 1, at.head)
     rows = []
-    joined: dict[str, Any] = {} if at.head is not None else {"heads": ratio.how.heads}
+    joined: dict[str, Any] = {} if at.head is not None else {"heads": ratio.measuring.heads}
     summary = analysis.recording_log_ratio if at.head is None else analysis.recording_log_ratio_by_head
     found = answers({name: summary.of([one.key], **joined, **ratio.roles) for name, one in ratio.pairs.items()})
-    for label, of in found.items():
+    for label, the_task in found.items():
         mean, low, high = (
             "–" if np.isnan(values[index]) else f"{values[index]:.3f}".replace("-", "−")
-            for values in (of.estimate, of.low, of.high)
+            for values in (the_task.estimate, the_task.low, the_task.high)
         )
-        title = "Log ratio in the strongest head" if at.head is None and ratio.how.heads == "max" else "Log ratio"
-        numbers = {title: mean, "95 % interval": f"{low} to {high}", "Items": str(of.n[index])}
+        title = "Log ratio in the strongest head" if at.head is None and ratio.measuring.heads == "max" else "Log ratio"
+        numbers = {title: mean, "95 % interval": f"{low} to {high}", "Items": str(the_task.n[index])}
         rows.append({"Condition": as_text(label), **numbers})
     st.table(rows, border="horizontal", hide_index=True)
 
@@ -286,9 +293,13 @@ def on_text(view: View, at: Place) -> None:
     with middle:
         by = shaded_by(any(kept.values()))
     shown = kept if by == "token" else {label: view.pairs[label] for label in places}
-    how: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.how.rows, "by": by}
+    looked: dict[str, Any] = {"block": at.block, "head": at.head, "rows": view.measuring.rows, "by": by}
     found = answers(
-        {label: analysis.attention_on_text.of([one.key], places[label], **how) for label, one in shown.items() if one}
+        {
+            label: analysis.attention_on_text.of([one.key], places[label], **looked)
+            for label, one in shown.items()
+            if one
+        }
     )
     with right:
         with_sinks = scaled_with_sinks(any(one.sinks.any() for one in found.values()))
@@ -297,11 +308,11 @@ def on_text(view: View, at: Place) -> None:
         with column:
             st.markdown(f"**{as_text(label)}**, item {as_text(item)}")
             show_attention(attention, most[label], with_sinks)
-    how["with_sinks"] = with_sinks
-    st.caption(reading(**how))
+    looked["with_sinks"] = with_sinks
+    st.caption(reading(**looked))
     offer_tokens(view, {label: place for label, place in places.items() if kept[label] is None})
     with st.expander("As bars, and as files"):
-        show(attention_on_text(found, item=item, most=most, demonstrations=view.scope, **how))
+        show(attention_on_text(found, item=item, most=most, demonstrations=view.scope, **looked))
 
 
 def offer_tokens(view: View, places: Mapping[str, int]) -> None:
@@ -333,10 +344,11 @@ def closely(view: View, ratio: View) -> None:
         if ratio.pairs:
             shown = {"Ratio by block": (by_block, ratio), "Ratio by head": (by_head, ratio), **shown}
         # One is drawn at a time: a large model's map of heads takes a browser a second.
-        for tab, (draw, of) in zip(st.tabs(list(shown), key="ratios", on_change="rerun"), shown.values(), strict=True):
+        tabs = st.tabs(list(shown), key="ratios", on_change="rerun")
+        for tab, (draw, subject) in zip(tabs, shown.values(), strict=True):
             if tab.open:
                 with tab:
-                    draw(of, at)
+                    draw(subject, at)
         if ratio.pairs:
             copy_as(ratio.pairs, ratio.shown.recipe)
     with slot():
@@ -347,20 +359,23 @@ def closely(view: View, ratio: View) -> None:
 
 pairs = recorded()
 first = next(iter(pairs.values()))
-of = task(first.spec.task)
-usual = usual_measuring(of, first)
+the_task = task(first.spec.task)
+usual = usual_measuring(the_task, first)
 measure = measures.chosen("attention", first, usual)
 assert measure is not None  # every recording has attention
-how = options.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, of, usual)
-view = View(measures.Shown(measure, pairs, how, of, demonstration_scope(pairs.values())))
+measuring = options.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, the_task, usual)
+view = View(measures.Shown(measure, pairs, measuring, the_task, demonstration_scope(pairs.values())))
 with slot():
     missing(view)
     sinks(view)
-    found = answers({label: analysis.measured.of([one.key], measure.name, how) for label, one in pairs.items()})
+    found = answers({label: analysis.measured.of([one.key], measure.name, measuring) for label, one in pairs.items()})
     there = {label: one for label, one in pairs.items() if np.isfinite(found[label].estimate).any()}
     ratio = View(replace(view.shown, conditions=there))
     if not there:
-        st.info(f"No condition has both {how.over} and {how.under} text, so there is no ratio; the split is below.")
+        st.info(
+            f"No condition has both {measuring.over} and {measuring.under} text, so there is no ratio; the split "
+            f"is below."
+        )
     closely(view, ratio)
     if there:
         further(ratio)

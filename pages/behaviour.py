@@ -63,15 +63,15 @@ def over_k(chosen: Recording, score: str) -> dict[int, ScoreSummary]:
     return {shown.k: analyses.score(one.key, score, one) for shown, one in like.items()}
 
 
-def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
+def difference(recordings: dict[str, Recording], score: str, the_task: Task) -> None:
     """B minus A of the score, item by item: of what the figures show, and over all demonstration seeds of both."""
     if len(recordings) < 2 or len({recording.spec.task for recording in recordings.values()}) > 1:
         return
     chosen = compared(recordings)
     if chosen is None:
         return
-    if score != of.primary.score:
-        main = as_text(of.titles[of.primary.score])
+    if score != the_task.primary.score:
+        main = as_text(the_task.titles[the_task.primary.score])
         st.caption(
             f"Exploratory: the main score, fixed before any result, is “{main}”, and p is not corrected over the "
             f"{len(chosen.comparison.first.scores)} scores."
@@ -81,7 +81,7 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
         change, n_items = analyses.score_change(keys, score, comparison)
         limits = limits_of(comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
-        return as_text(change_sentence(change, of.titles[score], n_items, of.better(score), limits))
+        return as_text(change_sentence(change, the_task.titles[score], n_items, the_task.better(score), limits))
 
     if chosen.comparison.n_seeds == 1:
         st.markdown(sentence(chosen.comparison))
@@ -91,23 +91,23 @@ def difference(recordings: dict[str, Recording], score: str, of: Task) -> None:
     st.markdown(f"**The chosen demonstration seed alone**, which the figures show: {sentence(one)}")
 
 
-def by_level(recordings: dict[str, Recording], score: str, of: Task) -> None:
+def by_level(recordings: dict[str, Recording], score: str, the_task: Task) -> None:
     """The score at each level of the task's contrast, and the effect in A, in B and how it changed."""
     if (
-        of.contrast is None
+        the_task.contrast is None
         or len(recordings) < 2
-        or not all(of.contrast.factor in one.factors for one in recordings.values())
+        or not all(the_task.contrast.factor in one.factors for one in recordings.values())
     ):
         return
     chosen = compared(recordings)
     if chosen is None:
         return
-    levels = answer(analysis.score_by_level.of(chosen.key, of.contrast, score))
-    effect = answer(analysis.score_effect.of(chosen.key, of.contrast, score))
-    st.markdown(f"**By {of.contrast.factor}**")
+    levels = answer(analysis.score_by_level.of(chosen.key, the_task.contrast, score))
+    effect = answer(analysis.score_effect.of(chosen.key, the_task.contrast, score))
+    st.markdown(f"**By {the_task.contrast.factor}**")
     st.table(level_rows(levels))
     limits = limits_of(chosen.comparison.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
-    st.markdown(as_text(effect_sentence(effect, of.contrast.title, of.titles[score], limits)))
+    st.markdown(as_text(effect_sentence(effect, the_task.contrast.title, the_task.titles[score], limits)))
 
 
 pairs = recorded()
@@ -116,16 +116,16 @@ if len(tasks) > 1:
     st.info("A and B are different tasks, so their scores do not compare; each is shown by its own main score.")
 first = next(iter(pairs.values()))
 names = [name for name in first.scores if all(name in recording.scores for recording in pairs.values())]
-of = task(first.spec.task)
-score = options.select("score", "Score", names or list(first.scores), of.titles, of.primary.score)
+the_task = task(first.spec.task)
+score = options.select("score", "Score", names or list(first.scores), the_task.titles, the_task.primary.score)
 comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
 summaries = {label: analyses.score(recording.key, score, recording) for label, recording in comparable.items()}
 parse_lines(pairs)
-difference(comparable, score, of)
-title, scope = of.titles[score], demonstration_scope(comparable.values())
-better = of.better(score)
+difference(comparable, score, the_task)
+title, scope = the_task.titles[score], demonstration_scope(comparable.values())
+better = the_task.better(score)
 with slot():
-    by_level(comparable, score, of)
+    by_level(comparable, score, the_task)
 left, right = st.columns(2)
 with left:
     show(score_by_condition(summaries, score=title, better=better, demonstrations=scope))

@@ -58,7 +58,7 @@ class View:
     """What the page shows: the conditions by label, each with its runs over demonstration seeds, and how."""
 
     runs: Mapping[str, list[Recording]]
-    of: Task
+    the_task: Task
     measuring: Measuring
     bands: bool
 
@@ -96,12 +96,16 @@ class View:
 
 def behaviour(view: View) -> None:
     """The main score of every condition."""
-    score = view.of.primary.score
+    score = view.the_task.primary.score
     found = {
         label: joined_over_seeds([analyses.score(one.key, score, one) for one in runs], draws(runs[0].spec))
         for label, runs in view.runs.items()
     }
-    show(score_of_set(found, score=view.of.titles[score], better=view.of.better(score), demonstrations=view.scope))
+    show(
+        score_of_set(
+            found, score=view.the_task.titles[score], better=view.the_task.better(score), demonstrations=view.scope
+        )
+    )
 
 
 def by_layer(view: View, measure: Measure) -> None:
@@ -127,7 +131,7 @@ def recipe_of(view: View, measure: Measure) -> Recipe:
         "measure_of_set",
         {"measure": measure.name, "measuring": view.measuring},
         {
-            "measure": capital(measure.subject(view.first, view.measuring, view.of.titles)),
+            "measure": capital(measure.subject(view.first, view.measuring, view.the_task.titles)),
             "value": measure.axis,
             "first": measure.first_layer,
             "bands": view.bands,
@@ -146,15 +150,15 @@ def similarity(view: View) -> None:
         return
     layer = show_layer_control(analyses.largest_common_layer(list(view.firsts.values())))
     with slot():
-        how = (view.measuring.pooling, view.measuring.metric, 0.0)
-        stacks = answers({label: analysis.recording_rsms.of([one.key], *how) for label, one in view.firsts.items()})
-        label = view.of.hypothesis_labels[hypothesis]
+        making = (view.measuring.pooling, view.measuring.metric, 0.0)
+        stacks = answers({label: analysis.recording_rsms.of([one.key], *making) for label, one in view.firsts.items()})
+        label = view.the_task.hypothesis_labels[hypothesis]
         figure = similarity_by_condition(
             {name: stack[layer] for name, stack in stacks.items()},
             layer=layer,
             item_ids=view.first.item_ids,
             groups=view.first.labels[label],
-            group_title=view.of.titles[label],
+            group_title=view.the_task.titles[label],
             metric=view.measuring.metric,
             demonstrations=demonstration_scope(view.firsts.values()),
         )
@@ -191,9 +195,11 @@ def of_one_task(ready: dict[str, Recording]) -> dict[str, Recording]:
 
 def page(ready: dict[str, Recording]) -> None:
     """The figures of a set of conditions over the same items."""
-    of = task(next(iter(ready.values())).spec.task)
+    the_task = task(next(iter(ready.values())).spec.task)
     first = next(iter(ready.values()))
-    measuring = options.measuring((HYPOTHESIS, LABEL, POOLING, METRIC), first, of, primary_measuring(of, first))
+    measuring = options.measuring(
+        (HYPOTHESIS, LABEL, POOLING, METRIC), first, the_task, primary_measuring(the_task, first)
+    )
     with st.container(horizontal=True):
         bound(
             st.toggle,
@@ -205,7 +211,7 @@ def page(ready: dict[str, Recording]) -> None:
     is_averaged = choices()["averaged"] and choices()["vary"] not in ("seed", sets.CHOSEN)
     runs = {label: list(of_seeds(one).values()) if is_averaged else [one] for label, one in ready.items()}
     view = View(
-        {label: several or [ready[label]] for label, several in runs.items()}, of, measuring, choices()["bands"]
+        {label: several or [ready[label]] for label, several in runs.items()}, the_task, measuring, choices()["bands"]
     )
     behaviour(view)
     copied(view)

@@ -64,12 +64,12 @@ class View:
     @property
     def label(self) -> str:
         """The label that is read."""
-        return self.shown.how.of(self.shown.first)[1]
+        return self.shown.measuring.of(self.shown.first)[1]
 
     @property
     def title(self) -> str:
         """The label's title."""
-        return self.shown.of.titles[self.label]
+        return self.shown.the_task.titles[self.label]
 
     @property
     def scope(self) -> str:
@@ -79,7 +79,7 @@ class View:
     @property
     def read(self) -> dict[str, Any]:
         """What is read of what, as analyses call it."""
-        return {"label": self.label, "pooling": self.shown.how.pooling}
+        return {"label": self.label, "pooling": self.shown.measuring.pooling}
 
 
 def selectivity(view: View) -> None:
@@ -140,7 +140,7 @@ def parameters(view: View) -> None:
     """How one layer's score depends on the strength, and on the number of dimensions."""
     last = min(one.n_layers for one in view.pairs.values())
     layer = show_layer_control(last)
-    plain = replace(view.shown.how, own={})
+    plain = replace(view.shown.measuring, own={})
     for column, option in zip(st.columns(2), (STRENGTH, DIMENSIONS), strict=True):
         values = [value for value in option.values(view.shown.first) if value is not None]
         settings = {f"{value:g}": replace(plain, own={option.name: value}) for value in values}
@@ -149,9 +149,9 @@ def parameters(view: View) -> None:
         with column, slot():
             found = answers(
                 {
-                    (name, text): analysis.measured.of([one.key], view.shown.measure.name, how)
+                    (name, text): analysis.measured.of([one.key], view.shown.measure.name, measuring)
                     for name, one in view.pairs.items()
-                    for text, how in settings.items()
+                    for text, measuring in settings.items()
                 }
             )
             probes = {name: {text: found[name, text] for text in settings} for name in view.pairs}
@@ -174,24 +174,24 @@ def further(view: View) -> None:
             "Transfer": transfer,
             "Parameters": parameters,
         }
-    is_fixed = any(view.shown.how.own.get(option.name) for option in (STRENGTH, DIMENSIONS))
+    is_fixed = any(view.shown.measuring.own.get(option.name) for option in (STRENGTH, DIMENSIONS))
     note = "Differences and transfers keep all dimensions and choose the strength inside folds."
     look_further(sections, view, note if is_fixed and view.probes else "")
 
 
 pairs = recorded()
 first = next(iter(pairs.values()))
-of = task(first.spec.task)
+the_task = task(first.spec.task)
 shared = {label: one for label, one in pairs.items() if one.spec.task == first.spec.task}
 if len(shared) < len(pairs):
     st.warning("A and B are different tasks, so only A is shown.")
-usual = usual_measuring(of, first)
+usual = usual_measuring(the_task, first)
 measure = measures.chosen("probing", first, usual)
 if measure is None:
     st.info("No label of these items has groups that could be held out.")
 else:
-    how = options.measuring(measure.options, first, of, usual)
-    shown = measures.Shown(measure, shared, how, of, demonstration_scope(shared.values()))
+    measuring = options.measuring(measure.options, first, the_task, usual)
+    shown = measures.Shown(measure, shared, measuring, the_task, demonstration_scope(shared.values()))
     with slot():
         results = measures.show_by_layer(shown)
         for name, result in results.items():

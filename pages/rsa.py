@@ -76,8 +76,8 @@ class View:
     """What the page shows: the conditions by label, how they are measured, and how matrices are drawn."""
 
     pairs: dict[str, Recording]
-    of: Task
-    how: Measuring
+    the_task: Task
+    measuring: Measuring
     drop_largest: float
     sorting: str
     values: Any
@@ -90,12 +90,12 @@ class View:
     @property
     def hypothesis(self) -> str:
         """The hypothesis's name."""
-        return self.how.of(self.first)[0]
+        return self.measuring.of(self.first)[0]
 
     @property
     def making(self) -> tuple[str, Any, float]:
         """How the RSMs are made."""
-        return (self.how.pooling, self.how.metric, self.drop_largest)
+        return (self.measuring.pooling, self.measuring.metric, self.drop_largest)
 
     @property
     def each(self) -> dict[str, tuple[str, ...]]:
@@ -105,7 +105,7 @@ class View:
     @property
     def geometry(self) -> dict[str, Any]:
         """What embeddings are pooled over and compared by, as analyses call it."""
-        return {"pooling": self.how.pooling, "metric": self.how.metric}
+        return {"pooling": self.measuring.pooling, "metric": self.measuring.metric}
 
     def stacks(self) -> dict[str, Array]:
         """(L + 1, n, n) the RSMs of each condition."""
@@ -125,17 +125,17 @@ class View:
         words = {
             "item_ids": self.first.item_ids,
             "item_texts": texts,
-            "metric": self.how.metric,
+            "metric": self.measuring.metric,
             "values": self.values,
         }
         if self.sorting == CLUSTERS:
             return {**words, "clustered": analyses.clusters(self.first.key, self.cache(layer), stack[layer])}
-        return {**words, "groups": self.first.labels[self.sorting], "group_title": self.of.titles[self.sorting]}
+        return {**words, "groups": self.first.labels[self.sorting], "group_title": self.the_task.titles[self.sorting]}
 
     @property
     def title(self) -> str:
         """The hypothesis's title."""
-        return self.of.titles[self.hypothesis]
+        return self.the_task.titles[self.hypothesis]
 
     @property
     def scope(self) -> str:
@@ -227,8 +227,8 @@ def layers_at_once(view: View) -> None:
 def plane(view: View) -> None:
     """The items of one layer in a plane, coloured by a label."""
     layer = show_layer_control(analyses.largest_common_layer(list(view.pairs.values())), "plane")
-    label = view.of.hypothesis_labels[view.hypothesis] if view.sorting == CLUSTERS else view.sorting
-    labels, title = view.first.labels[label], view.of.titles[label]
+    label = view.the_task.hypothesis_labels[view.hypothesis] if view.sorting == CLUSTERS else view.sorting
+    labels, title = view.first.labels[label], view.the_task.titles[label]
     with slot():
         maps = {
             name: analyses.plane(view.pairs[name].key, view.cache(layer), stack[layer])
@@ -293,7 +293,7 @@ def seeds(view: View) -> None:
 def two_hypotheses(view: View) -> None:
     """How much better each layer agrees with the chosen hypothesis than with another."""
     others = [name for name in view.first.hypotheses if name != view.hypothesis]
-    other = options.select("against", "Against", others, view.of.titles)
+    other = options.select("against", "Against", others, view.the_task.titles)
     recipe = Recipe(
         analysis.recording_hypotheses_difference,
         view.each,
@@ -301,7 +301,7 @@ def two_hypotheses(view: View) -> None:
         {"hypotheses": (view.hypothesis, other), **view.geometry},
         {
             "measure": "alignment (rho-a) with one hypothesis over another",
-            "versus": f"{view.title} − {view.of.titles[other]}",
+            "versus": f"{view.title} − {view.the_task.titles[other]}",
             "demonstrations": view.scope,
         },
     )
@@ -353,12 +353,14 @@ def further(view: View, shown: measures.Shown | None) -> None:
     if options_of_task.get("prompts") == "composite":
         sections["Composite to simple"] = composite
     note = "All dimensions are kept here." if view.drop_largest else ""
-    look_further(sections, view_of(view.pairs, view.how, view.sorting, view.values), note)
+    look_further(sections, view_of(view.pairs, view.measuring, view.sorting, view.values), note)
 
 
-def view_of(pairs: dict[str, Recording], how: Measuring, sorting: str, values: Any, drop_largest: float = 0.0) -> View:
+def view_of(
+    pairs: dict[str, Recording], measuring: Measuring, sorting: str, values: Any, drop_largest: float = 0.0
+) -> View:
     """What the page shows of the conditions."""
-    return View(pairs, task(next(iter(pairs.values())).spec.task), how, drop_largest, sorting, values)
+    return View(pairs, task(next(iter(pairs.values())).spec.task), measuring, drop_largest, sorting, values)
 
 
 pairs = recorded()
@@ -366,23 +368,25 @@ first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     st.warning("A and B have different items, so only A is shown. Choose the same task, items and item seed.")
     pairs = dict(list(pairs.items())[:1])
-of = task(first.spec.task)
-usual = usual_measuring(of, first)
+the_task = task(first.spec.task)
+usual = usual_measuring(the_task, first)
 measure = measures.chosen("rsa", first, usual)
 own = [option for option in (measure.options if measure else ()) if option not in MATRICES]
-how = options.measuring([*MATRICES, *own], first, of, usual)
+measuring = options.measuring([*MATRICES, *own], first, the_task, usual)
 left, middle, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
 with left:
-    titles = {**of.titles, CLUSTERS: "Clusters of A"}
+    titles = {**the_task.titles, CLUSTERS: "Clusters of A"}
     labels = [*first.labels, CLUSTERS]
-    sorting = options.select("sorted", "Items sorted by", labels, titles, of.hypothesis_labels[how.of(first)[0]])
+    sorting = options.select(
+        "sorted", "Items sorted by", labels, titles, the_task.hypothesis_labels[measuring.of(first)[0]]
+    )
 with middle:
     values = options.select("colours", "Colours", list(VALUES), VALUES, "raw")
-if how.pooling in ("mean", "max"):
+if measuring.pooling in ("mean", "max"):
     st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
-view = view_of(pairs, how, sorting, values, OUTLIERS if how.own.get(DROPPED.name) else 0.0)
+view = view_of(pairs, measuring, sorting, values, OUTLIERS if measuring.own.get(DROPPED.name) else 0.0)
 matrices(view)
-shown = measures.Shown(measure, pairs, how, of, view.scope) if measure else None
+shown = measures.Shown(measure, pairs, measuring, the_task, view.scope) if measure else None
 with slot():
     if shown:
         measures.show_by_layer(shown)

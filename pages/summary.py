@@ -52,18 +52,18 @@ PAGE = {
 FEWEST_CONDITIONS = 3
 
 
-def statement(chosen: Compared, found: Headline, of: Task, measuring: Measuring) -> None:
+def statement(chosen: Compared, found: Headline, the_task: Task, measuring: Measuring) -> None:
     """The headline in sentences, behaviour first and large."""
-    hypothesis, label = (of.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
-    said = setting(of, chosen.a, chosen.b)
-    first, *others = sentences(found, of.titles[found.score], chosen.a, chosen.b, said, hypothesis)
+    hypothesis, label = (the_task.titles.get(name, "none") for name in measuring.of(chosen.comparison.first))
+    said = setting(the_task, chosen.a, chosen.b)
+    first, *others = sentences(found, the_task.titles[found.score], chosen.a, chosen.b, said, hypothesis)
     with st.container(border=True):
         verdict, _, numbers = first.partition(": ")
         st.markdown(f"#### {as_text(verdict)}")
         st.markdown(as_text(capital(numbers)))
         st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in others))
         primary = (
-            f"The task's primary analysis, fixed before any result: score “{of.titles[found.score]}”, hypothesis "
+            f"The task's primary analysis, fixed before any result: score “{the_task.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
             f"{measuring.metric} similarity. What is called exploratory below was not fixed so."
         )
@@ -81,16 +81,16 @@ def deeper() -> None:
                 st.switch_page(str(page.path))
 
 
-def link_figures(chosen: Compared, found: Headline, of: Task, measuring: Measuring, limits: str) -> None:
+def link_figures(chosen: Compared, found: Headline, the_task: Task, measuring: Measuring, limits: str) -> None:
     """Links by layer at one level, and the items behind one of them."""
     level = cast(Level, options.select("level", "Items compared", LEVELS, LEVEL_TITLES, found.strongest_level))
     if not found.links[level]:
         st.info(f"{NO_MEASURE}.")
         return
-    recipe = links_by_layer(chosen.labels, found.score, measuring, of, level, limits)
+    recipe = links_by_layer(chosen.labels, found.score, measuring, the_task, level, limits)
     show_recipe(recipe, chosen.runs)
     copy_comparison(chosen, recipe)
-    scatter(chosen, found, measuring, of.titles[found.score], limits)
+    scatter(chosen, found, measuring, the_task.titles[found.score], limits)
 
 
 @st.fragment
@@ -150,33 +150,37 @@ def over_conditions(chosen: Compared, measure: Measure, layer: int, measuring: M
     show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho))
 
 
-def exploratory(chosen: Compared, of: Task, measuring: Measuring, limits: str) -> None:
+def exploratory(chosen: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     first, found = chosen.comparison.first, present(chosen, measuring)
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
     tests = answers({name: analysis.measured_change.of(chosen.key, name, measuring) for name in found})
-    titles = {name: capital(one.change_subject(first, measuring, of.titles)) for name, one in found.items()}
+    titles = {name: capital(one.change_subject(first, measuring, the_task.titles)) for name, one in found.items()}
     name = options.pick("changed", "Change of", titles, most_changed(tests))
     if name:
-        show_recipe(change_by_layer(found[name], chosen.labels, first, measuring, of, limits), chosen.runs)
+        show_recipe(change_by_layer(found[name], chosen.labels, first, measuring, the_task, limits), chosen.runs)
 
 
-def scores_table(chosen: Compared, of: Task) -> None:
+def scores_table(chosen: Compared, the_task: Task) -> None:
     """Every score of A and B with its size and a mixed model, and whether a change is as good as none."""
-    names = [name for name in of.titles if all(name in one.scores for pair in chosen.comparison.pairs for one in pair)]
+    names = [
+        name for name in the_task.titles if all(name in one.scores for pair in chosen.comparison.pairs for one in pair)
+    ]
     with st.expander("All scores: effect sizes, mixed models, equivalence"), slot():
         rows = answer(analysis.score_rows.of(chosen.key, tuple(names)))
-        st.table([table_row(row, of.titles[row.score]) for row in rows])
+        st.table([table_row(row, the_task.titles[row.score]) for row in rows])
         st.caption(
             "d: the mean difference over its standard deviation between groups, corrected for few groups. Mixed model: "
             "differences with sets, words and demonstration seeds as random effects; it stands beside the paired test, "
             "and where it does not converge none is given. Nothing here is corrected over scores."
         )
-        chosen_score = options.select("equivalent", "Is this score the same in A and B?", names, of.titles, names[0])
+        chosen_score = options.select(
+            "equivalent", "Is this score the same in A and B?", names, the_task.titles, names[0]
+        )
         change = next(row.change for row in rows if row.score == chosen_score)
-        st.markdown(as_text(equivalence_sentence(change, of.titles[chosen_score], bound_of(chosen_score))))
+        st.markdown(as_text(equivalence_sentence(change, the_task.titles[chosen_score], bound_of(chosen_score))))
 
 
 def bound_of(score: str) -> float:
@@ -214,17 +218,17 @@ def comparable(pairs: dict[str, Recording]) -> Compared | None:
 
 def page(chosen: Compared) -> None:
     """The headline of two conditions of one task."""
-    of = task(chosen.a.task)
-    measuring = primary_measuring(of, chosen.comparison.first)
+    the_task = task(chosen.a.task)
+    measuring = primary_measuring(the_task, chosen.comparison.first)
     found = answer(summary_question(chosen))
     limits = scope(found.n_seeds, chosen.a.demonstrations, chosen.b.demonstrations)
-    statement(chosen, found, of, measuring)
+    statement(chosen, found, the_task, measuring)
     deeper()
     seeds_button(chosen)
-    exploratory(chosen, of, measuring, limits)
-    link_figures(chosen, found, of, measuring, limits)
+    exploratory(chosen, the_task, measuring, limits)
+    link_figures(chosen, found, the_task, measuring, limits)
     effects(chosen, found, measuring, limits)
-    scores_table(chosen, of)
+    scores_table(chosen, the_task)
 
 
 pairs = recorded()

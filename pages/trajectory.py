@@ -42,7 +42,7 @@ class View:
     """What the page shows: the conditions that keep a trajectory, label -> recording, and the quantity."""
 
     pairs: Mapping[str, Recording]
-    of: Task
+    the_task: Task
     quantity: str
 
     @property
@@ -80,11 +80,11 @@ def right_and_wrong(view: View) -> None:
     if not scores:
         st.info("The answers of this task are not simply right or wrong.")
         return
-    score = options.select("outcome", "Right by", scores, view.of.titles)
+    score = options.select("outcome", "Right by", scores, view.the_task.titles)
     given = {"quantity": view.quantity, "score": score}
     for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
         with tab, slot():
-            asked, drawn = {label: (label,)}, {"score": view.of.titles[score], **view.limits}
+            asked, drawn = {label: (label,)}, {"score": view.the_task.titles[score], **view.limits}
             recipe = Recipe(analysis.trajectory_by_outcome, asked, "trajectory_right_wrong", given, drawn)
             show_recipe(recipe, view.pairs, name=label)
 
@@ -150,9 +150,9 @@ def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
 
 pairs = kept(recorded())
 if pairs:
-    of = task(next(iter(pairs.values())).spec.task)
+    the_task = task(next(iter(pairs.values())).spec.task)
     quantity = options.select("quantity", "Quantity", list(QUANTITIES), TITLES, "margin")
-    view = View(pairs, of, quantity)
+    view = View(pairs, the_task, quantity)
     with slot():
         show_recipe(view.recipe, pairs)
         copy_as(pairs, view.recipe)

@@ -32,7 +32,7 @@ def model(tiny_model):
 
 @pytest.fixture(autouse=True)
 def nothing_is_made(monkeypatch):
-    for made in ("iclviz.api.build", "iclviz.jobs.computing.build", "iclviz.jobs.computing.load"):
+    for made in ("iclviz.api.build", "iclviz.jobs.computing.build", "iclviz.models.loading.load"):
         monkeypatch.setattr(made, lambda *given, **named: pytest.fail("made"))
 
 

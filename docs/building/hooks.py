@@ -23,9 +23,10 @@ from typer.cli import get_docs_for_click
 import iclviz
 from iclviz import analysis, figures
 from iclviz.cli import app
+from iclviz.recorders import Recorder, recorders
 
 NOTEBOOK = "analysis.ipynb"
-PLACE = re.compile(r"<!-- (commands|names of \w+) -->")
+PLACE = re.compile(r"<!-- (commands|measures|recorders|names of \w+) -->")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)\)")
 TO_NOTEBOOK = re.compile(r"\]\((\w+)\.ipynb\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -89,8 +90,33 @@ def names(title: str, package: ModuleType, further: Iterable[str] = ()) -> str:
     )
 
 
+def measures() -> str:
+    """Every measure by layer: what it says, what it leaves open, where it is shown."""
+    rows = [
+        f"| `{one.name}` | {one.title}: {one.about} | {', '.join(f'`{each.name}`' for each in one.options)} |"
+        for one in analysis.all_measures().values()
+    ]
+    return "\n".join(["| name | what it says | leaves open |", "| --- | --- | --- |", *rows])
+
+
+def recorded() -> str:
+    """Every recorder: what it leaves, with axes and type, and when it is on."""
+    when = {True: "on request", False: "always"}
+    rows = [
+        f"| `{one.name}` | {one.title}: {one.sentence} | {_arrays(one)} | {when[one.is_optional]} |"
+        for one in recorders().values()
+    ]
+    return "\n".join(["| recorder | what it keeps | arrays | when |", "| --- | --- | --- | --- |", *rows])
+
+
+def _arrays(recorder: Recorder) -> str:
+    return ", ".join(f"`{one.name}` ({', '.join(one.axes)}; {one.dtype})" for one in recorder.arrays)
+
+
 REFERENCES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
+    "measures": measures,
+    "recorders": recorded,
     "names of iclviz": lambda: names("iclviz", iclviz),
     "names of analysis": lambda: names("analysis", analysis),
     "names of figures": lambda: names("figures", figures, [draw.__name__ for draw in figures.FIGURES.values()]),

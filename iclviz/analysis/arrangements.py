@@ -67,10 +67,10 @@ def _group_matrix(hypothesis: Array, members: list[Array]) -> Array | None:
     for g, rows in enumerate(members):
         for h, columns in enumerate(members[: g + 1]):
             block = hypothesis[np.ix_(rows, columns)]
-            said = block[off_diagonal[np.ix_(rows, columns)]] if block.size > 1 else block.ravel()
-            if not np.array_equal(said, np.full_like(said, said[0]), equal_nan=True):
+            predictions = block[off_diagonal[np.ix_(rows, columns)]] if block.size > 1 else block.ravel()
+            if not np.array_equal(predictions, np.full_like(predictions, predictions[0]), equal_nan=True):
                 return None
-            levels[g, h] = levels[h, g] = said[0]
+            levels[g, h] = levels[h, g] = predictions[0]
     return levels
 
 
@@ -91,8 +91,8 @@ def _within_groups(matrix: Array, codes: Array, units: Array) -> Arrangement:
 def _are_copies(matrix: Array, rows: Array) -> bool:
     """Whether a hypothesis says the same of these items, towards all others."""
     others = np.setdiff1d(np.arange(len(matrix)), rows)
-    said = matrix[np.ix_(rows, others)]
-    return np.array_equal(said, np.broadcast_to(said[:1], said.shape), equal_nan=True)
+    predictions = matrix[np.ix_(rows, others)]
+    return np.array_equal(predictions, np.broadcast_to(predictions[:1], predictions.shape), equal_nan=True)
 
 
 def _n_several(groups: Array) -> int:

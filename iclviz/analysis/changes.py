@@ -25,10 +25,10 @@ def _present(measure: str, recording: Recording, measuring: Measuring | None) ->
     ------
     AnalysisError: no such measure, or why there is no value.
     """
-    of, how = measure_named(measure), measuring or Measuring()
-    if why := of.absent(recording, how):
-        raise AnalysisError(f"There is no value of {of.title}: {why}.")
-    return of, how
+    kind, measuring = measure_named(measure), measuring or Measuring()
+    if why := kind.absent(recording, measuring):
+        raise AnalysisError(f"There is no value of {kind.title}: {why}.")
+    return kind, measuring
 
 
 @of_recording
@@ -44,8 +44,8 @@ def measured(recording: Recording, measure: str, measuring: Measuring | None = N
     ------
     AnalysisError: an unknown measure or option, or the recording has no value of it.
     """
-    of, how = _present(measure, recording, measuring)
-    return of.of_condition(recording, how)
+    kind, measuring = _present(measure, recording, measuring)
+    return kind.of_condition(recording, measuring)
 
 
 @of_comparison
@@ -57,8 +57,8 @@ def measured_change(comparison: Comparison, measure: str, measuring: Measuring |
     AnalysisError: as `measured`, or models with different numbers of layers.
     """
     check_layers(comparison)
-    of, how = _present(measure, comparison.first, measuring)
-    return of.change(comparison, how)
+    kind, measuring = _present(measure, comparison.first, measuring)
+    return kind.change(comparison, measuring)
 
 
 @of_comparison
@@ -105,8 +105,8 @@ def held_values(
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
     check_layers(comparison)
-    of, how = _present(measure, comparison.first, measuring)
-    return of.held_values(comparison, how)
+    kind, measuring = _present(measure, comparison.first, measuring)
+    return kind.held_values(comparison, measuring)
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,12 @@ def across_conditions(
     ------
     AnalysisError: an unknown measure, score, hypothesis or label.
     """
-    of, how = measure_named(measure), measuring or Measuring()
+    kind, measuring = measure_named(measure), measuring or Measuring()
     scored = {label: one for label, one in recordings.items() if score in one.scores}
     scores = {label: float(mean_of_known(np.asarray(one.scores[score], float))) for label, one in scored.items()}
-    means = {label: mean_of_known(of.of_items(one, how, np.arange(one.n_items))) for label, one in scored.items()}
+    means = {
+        label: mean_of_known(kind.of_items(one, measuring, np.arange(one.n_items))) for label, one in scored.items()
+    }
     n_columns = min((len(of_layers) for of_layers in means.values()), default=0)
     return [
         _condition_points({label: (float(means[label][column]), scores[label]) for label in scored})

@@ -182,19 +182,19 @@ def alignment_difference(
     ------
     AnalysisError: shapes do not fit, or the method is unknown.
     """
-    said = np.asarray(hypothesis, dtype=float)
-    a, b = (_stack(rsms, len(said)) for rsms in (rsms_a, rsms_b))
-    check_fit(a[0], said, method)
+    predictions = np.asarray(hypothesis, dtype=float)
+    a, b = (_stack(rsms, len(predictions)) for rsms in (rsms_a, rsms_b))
+    check_fit(a[0], predictions, method)
     if a.shape[1] != b.shape[1] or (1 not in (len(a), len(b)) and len(a) != len(b)):
         raise AnalysisError(
             f"A has {a.shape[:2]} and B {b.shape[:2]} seeds and layers: they do not go together.",
             "Compare runs of one model, with the same demonstration seeds.",
         )
-    codes, h = unit_codes(groups, len(said)), pairs_of(said)
+    codes, h = unit_codes(groups, len(predictions)), pairs_of(predictions)
     n_units, n_layers = int(codes.max()) + 1, a.shape[1]
     drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     weights = unit_weights(n_units, n_bootstrap, drawing)
-    x = pairs_of(np.concatenate([a.reshape(-1, *said.shape), b.reshape(-1, *said.shape)]))
+    x = pairs_of(np.concatenate([a.reshape(-1, *predictions.shape), b.reshape(-1, *predictions.shape)]))
     aligned, resampled = align(x, h[None], method)[0], resamples(x, h, codes, method, weights)
     estimates = aligned[len(a) * n_layers :].reshape(-1, n_layers) - aligned[: len(a) * n_layers].reshape(-1, n_layers)
     sides = ((len(a), resampled[:, : len(a) * n_layers]), (len(b), resampled[:, len(a) * n_layers :]))
@@ -239,9 +239,9 @@ def hypotheses_difference(
     n_units = int(codes.max()) + 1
     drawing, seeding = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     weights = unit_weights(n_units, n_bootstrap, drawing)
-    said = [pairs_of(np.where(common, side, np.nan)) for side in sides]
-    estimates = [align(x, h[None], method)[0] for h in said]
-    samples = [resamples(x, h, codes, method, weights) for h in said]
+    predictions = [pairs_of(np.where(common, side, np.nan)) for side in sides]
+    estimates = [align(x, h[None], method)[0] for h in predictions]
+    samples = [resamples(x, h, codes, method, weights) for h in predictions]
     return _difference((estimates[0] - estimates[1])[None], (samples[0] - samples[1])[None], codes, seeding)
 
 

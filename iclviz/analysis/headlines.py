@@ -163,9 +163,9 @@ def headline(
     effect = score_effect(comparison, contrast, score) if contrast else None
     change = effect.change if effect else score_difference(comparison, score)
     linked_items = comparison.only(pairs_of(comparison.factors, contrast).items) if contrast else comparison
-    how = measuring or PRIMARY
-    of_text = _text_share(comparison, how)
-    by_level = _links(linked_items, score, how, not of_text >= NEARLY_ALL, n_permutations, n_bootstrap, seed)
+    measuring = measuring or PRIMARY
+    of_text = _text_share(comparison, measuring)
+    by_level = _links(linked_items, score, measuring, not of_text >= NEARLY_ALL, n_permutations, n_bootstrap, seed)
     tested = {level: found for level, found in by_level.items() if any(link.reason is None for link in found.values())}
     strongest = {level: found for level in tested if (found := _strongest(tested[level], len(tested)))}
     parsed, n_parsed = _parsed_change(comparison, score)
@@ -201,14 +201,14 @@ def headline(
 def _links(
     comparison: Comparison,
     score: str,
-    how: Measuring,
+    measuring: Measuring,
     has_room: bool,
     n_permutations: int,
     n_bootstrap: int,
     seed: int,
 ) -> dict[Level, dict[str, Link]]:
-    changes, scores = _changes(comparison, how, has_room), tied_score_change(comparison, score)
-    given = covariates(comparison, score)
+    changes, scores = _changes(comparison, measuring, has_room), tied_score_change(comparison, score)
+    beside = covariates(comparison, score)
     return {
         level: linked(
             changes,
@@ -216,7 +216,7 @@ def _links(
             comparison.groups,
             level=level,
             factors=comparison.factors,
-            covariates=given,
+            covariates=beside,
             n_permutations=n_permutations,
             n_bootstrap=n_bootstrap,
             seed=seed,
@@ -236,11 +236,11 @@ def _family(change: Change, margin: Change | None, strongest: Mapping[Level, "St
     return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True)) if tested else {}
 
 
-def _text_share(comparison: Comparison, how: Measuring) -> float:
-    hypothesis, _ = how.of(comparison.first)
+def _text_share(comparison: Comparison, measuring: Measuring) -> float:
+    hypothesis, _ = measuring.of(comparison.first)
     if not hypothesis:
         return float("nan")
-    shares = [text_share(one, hypothesis, how.pooling, how.metric) for one in comparison.pairs[0]]
+    shares = [text_share(one, hypothesis, measuring.pooling, measuring.metric) for one in comparison.pairs[0]]
     return max((share for share in shares if np.isfinite(share)), default=float("nan"))
 
 
@@ -275,13 +275,13 @@ def score_by_level(comparison: Comparison, contrast: Contrast, score: str) -> di
     return found
 
 
-def _changes(comparison: Comparison, how: Measuring, has_room: bool) -> dict[str, Array]:
+def _changes(comparison: Comparison, measuring: Measuring, has_room: bool) -> dict[str, Array]:
     """Measure of the family -> its change (S, m, K), of those that the recordings have a value of: no label may be
     probed, no irrelevant text shown, no room left by the text alone.
     """
-    there = [name for name in FAMILY if not measure_named(name).absent(comparison.first, how)]
+    there = [name for name in FAMILY if not measure_named(name).absent(comparison.first, measuring)]
     kept = [name for name in there if has_room or not measure_named(name).needs_room]
-    changes = {name: tied_change(comparison, name, how) for name in kept}
+    changes = {name: tied_change(comparison, name, measuring) for name in kept}
     return {name: change for name, change in changes.items() if np.isfinite(change).any()}
 
 
@@ -330,11 +330,13 @@ def _strongest(found: Mapping[str, Link], n_levels: int) -> Strongest | None:
     )
 
 
-def link_points(comparison: Comparison, measure: str, score: str, layer: int, how: Measuring) -> tuple[Array, Array]:
+def link_points(
+    comparison: Comparison, measure: str, score: str, layer: int, measuring: Measuring
+) -> tuple[Array, Array]:
     """(m,) and (m,) what a link's scatter shows: each item's change of a measure in a layer, and of the score, the mean
     over seeds.
     """
-    change = measure_change(comparison, measure, how)[:, :, layer - measure_named(measure).first_layer]
+    change = measure_change(comparison, measure, measuring)[:, :, layer - measure_named(measure).first_layer]
     return change.mean(axis=0), score_change(comparison, score).mean(axis=0)
 
 

@@ -312,8 +312,8 @@ def _resampled(
 
 def _without_covariates(data: _Data, x: Array, y: Array, moves: _Moves) -> dict[str, Array]:
     """The link given the covariates, by `_tested`; centred ranks x (S, K, u), y (S, u) are free of factors."""
-    given = np.stack([data.prepared(values) for values in data.covariates], axis=1)
-    bases = [basis(covariates) for covariates in given]
+    beside_ranks = np.stack([data.prepared(values) for values in data.covariates], axis=1)
+    bases = [basis(covariates) for covariates in beside_ranks]
     left_x = np.stack([without(layers, q) for layers, q in zip(x, bases, strict=True)])
     left_y = np.stack([without(score, q) for score, q in zip(y, bases, strict=True)])
     factors = _removed(data)

@@ -7,7 +7,7 @@ and ask for no measure by its name. What a task's headline rests on is a list of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -170,6 +170,29 @@ class Measuring:
             raise unknown(AnalysisError, option.title.lower(), given, values)
         return given
 
+    def with_(self, options: Sequence[MeasureOption], chosen: Mapping[str, Any], recording: Recording) -> "Measuring":
+        """The same with some of a measure's options chosen, by name; values that are texts may be as links have them.
+
+        Raises
+        ------
+        AnalysisError: no such option, or a value that it does not have.
+        """
+        known = {option.name: option for option in options}
+        shared, own = dict[str, Any](), dict(self.own)
+        for name, value in chosen.items():
+            if name not in known:
+                raise unknown(AnalysisError, "option", name, list(known))
+            values = list(known[name].values(recording))
+            meant = next((one for one in values if value == one or str(value) == str(one)), value)
+            if meant not in values:
+                raise unknown(AnalysisError, known[name].title.lower(), str(value), [str(one) for one in values])
+            (shared if name in _FIELDS else own)[name] = meant
+        return replace(self, **shared, own=own)
+
+
+_FIELDS = frozenset(one.name for one in fields(Measuring)) - {"own"}
+"""What several measures leave open."""
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -231,31 +254,31 @@ class Measure(ABC):
         """What is counted from the first layer: attention belongs to blocks."""
         return "block" if self.first_layer else "layer"
 
-    def absent(self, recording: Recording, how: Measuring) -> str | None:
+    def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why a recording has no value of it whatever its numbers are, without a full stop; None where it may have."""
         return None
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """What is measured with these options, inside a sentence."""
         return self.title
 
-    def change_subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def change_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """What is compared between two conditions, inside a sentence."""
-        return self.subject(recording, how, titles)
+        return self.subject(recording, measuring, titles)
 
     @abstractmethod
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, K) what each of some items, by their places (m,), has in each layer.
 
         What is made of all items (RSMs, neighbours) is made of all of the recording's; what is fitted is fitted to
         these items alone, so that two recordings have seen the same ones.
         """
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(K,) the least difference of values (m, K) that their numbers hold; smaller ones count as none."""
         return np.zeros(values.shape[1])
 
-    def change_of_items(self, comparison: Comparison, how: Measuring, a: Array, b: Array) -> Array:
+    def change_of_items(self, comparison: Comparison, measuring: Measuring, a: Array, b: Array) -> Array:
         """(S, m, K) B minus A of what the common items have in A and in B; NaN where it has no meaning."""
         return b - a
 
@@ -277,25 +300,27 @@ class Measure(ABC):
         return self.change_of_items(comparison, how, a, b), np.hypot(least_a, least_b) + _SUMS
 
     @abstractmethod
-    def of_condition(self, recording: Recording, how: Measuring) -> Estimates:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> Estimates:
         """The measure of one condition in each layer, with its interval."""
 
     @abstractmethod
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of it in each layer, tested over groups (and seeds) and corrected over layers."""
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """What its figure is told besides results and limits."""
-        subject = self.subject(recording, how, titles)
+        subject = self.subject(recording, measuring, titles)
         name = f"{self.name.replace('_', '-')}-by-layer"
         return {"measure": subject, "value": self.axis, "first": self.first_layer, "about": self.about, "name": name}
 
-    def notes(self, results: Sequence[Estimates], recording: Recording, how: Measuring, titles: Titles) -> list[str]:
+    def notes(
+        self, results: Sequence[Estimates], recording: Recording, measuring: Measuring, titles: Titles
+    ) -> list[str]:
         """Sentences that stand beside its figure for these results."""
         return []
 
     @abstractmethod
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """How it was made, for a paper: sentences that cite with [@key]; "" where there is nothing to say."""
 
 

@@ -73,13 +73,13 @@ def _rank_resampler(x: Array, h: Array, normalised: bool) -> Resampler:
     Ranks are recomputed: a value's midrank follows from the cumulated weights of the values below it, in an order that
     no resample changes.
     """
-    said, seen = _Order.of(h), [_Order.of(layer) for layer in x]
+    predicted, seen = _Order.of(h), [_Order.of(layer) for layer in x]
 
     def resample(weights: Array) -> Array:
         n = weights.sum(axis=0)
-        h_doubled, h_variation = said.midranks(weights[said.order])
+        h_doubled, h_variation = predicted.midranks(weights[predicted.order])
         pulls = np.empty_like(weights)
-        pulls[said.order] = h_doubled - n
+        pulls[predicted.order] = h_doubled - n
         pulls *= weights
         correlations = np.empty((len(x), weights.shape[1]))
         for k, layer in enumerate(seen):

@@ -50,17 +50,17 @@ def right_against_wrong(
     ------
     AnalysisError: an unknown measure, answers that are not right or wrong, or all of one kind.
     """
-    kind, how = measure_named(measure), measuring or Measuring()
+    kind, measuring = measure_named(measure), measuring or Measuring()
     if RIGHT not in recording.scores:
         raise AnalysisError("The answers of this task are not simply right or wrong.", "Take a task whose answers are.")
-    if why := kind.absent(recording, how):
+    if why := kind.absent(recording, measuring):
         raise AnalysisError(f"There is no value of {kind.title}: {why}.")
     right = score_of(recording, RIGHT) > 0
     if right.all() or not right.any():
         raise AnalysisError(f"All answers are {'right' if right.all() else 'wrong'}: there is nothing to tell apart.")
     items = np.arange(recording.n_items)
-    values = kind.of_items(recording, how, items)
-    values = tied(values.T, kind.resolution(recording, how, items, values))
+    values = kind.of_items(recording, measuring, items)
+    values = tied(values.T, kind.resolution(recording, measuring, items, values))
     above, known = _wins(values[:, right], values[:, ~right])
     codes = unit_codes(coarsest_groups(recording), len(right))
     n_units = int(codes.max()) + 1

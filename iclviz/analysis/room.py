@@ -19,17 +19,17 @@ def largest_alignment(hypothesis: Array, method: Method = "spearman") -> float:
     """The alignment of an RSM without ties that orders all pairs as the hypothesis (n, n) does; less than 1 where that
     has ties. NaN where it predicts the same of all pairs.
     """
-    said = pairs_of(np.asarray(hypothesis, dtype=float))
-    ordered = np.full(len(said), np.nan)
-    known = np.flatnonzero(np.isfinite(said))
-    ordered[known[np.argsort(said[known], kind="stable")]] = np.arange(len(known), dtype=float)
-    return 1.0 if method == "pearson" else float(align(ordered[None], said[None], method)[0, 0])
+    predicted = pairs_of(np.asarray(hypothesis, dtype=float))
+    ordered = np.full(len(predicted), np.nan)
+    known = np.flatnonzero(np.isfinite(predicted))
+    ordered[known[np.argsort(predicted[known], kind="stable")]] = np.arange(len(known), dtype=float)
+    return 1.0 if method == "pearson" else float(align(ordered[None], predicted[None], method)[0, 0])
 
 
 def share_of_largest(rsm: Array, hypothesis: Array, method: Method = "spearman") -> float:
     """The alignment of an RSM (n, n) with a hypothesis (n, n) as a share of the largest; NaN where there is none."""
-    said = pairs_of(np.asarray(hypothesis, dtype=float))
-    aligned = float(align(pairs_of(held(rsm))[None], said[None], method)[0, 0])
+    predicted = pairs_of(np.asarray(hypothesis, dtype=float))
+    aligned = float(align(pairs_of(held(rsm))[None], predicted[None], method)[0, 0])
     return float(np.minimum(aligned / largest_alignment(hypothesis, method), 1.0))  # ties of the RSM may help it beyond
 
 

@@ -205,10 +205,13 @@ def item_alignment(rsms: Array, hypothesis: Array, method: Method = "spearman") 
     ------
     AnalysisError: shapes do not fit, or the method is unknown.
     """
-    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
-    check_fit(similarities, said, method)
-    others = ~np.eye(len(said), dtype=bool)
-    rows = [align(similarities[:, i, others[i]], said[None, i, others[i]], method)[0] for i in range(len(said))]
+    similarities, predictions = held(rsms), np.asarray(hypothesis, dtype=float)
+    check_fit(similarities, predictions, method)
+    others = ~np.eye(len(predictions), dtype=bool)
+    rows = [
+        align(similarities[:, i, others[i]], predictions[None, i, others[i]], method)[0]
+        for i in range(len(predictions))
+    ]
     return np.array(rows)
 
 
@@ -253,22 +256,22 @@ def alignment_test(
     ------
     AnalysisError: shapes do not fit, the method is unknown, or there are fewer than 3 items.
     """
-    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
-    check_fit(similarities, said, method)
-    if len(said) < MIN_ITEMS:
+    similarities, predictions = held(rsms), np.asarray(hypothesis, dtype=float)
+    check_fit(similarities, predictions, method)
+    if len(predictions) < MIN_ITEMS:
         raise AnalysisError(
-            f"An alignment needs at least {MIN_ITEMS} items, and there are {len(said)}.", "Take more items."
+            f"An alignment needs at least {MIN_ITEMS} items, and there are {len(predictions)}.", "Take more items."
         )
-    codes = unit_codes(groups, len(said))
-    x, h = pairs_of(similarities), pairs_of(said)
+    codes = unit_codes(groups, len(predictions))
+    x, h = pairs_of(similarities), pairs_of(predictions)
     permuting, resampling = (np.random.default_rng(source) for source in np.random.SeedSequence(seed).spawn(2))
     estimate = align(x, h[None], method)[0]
-    moving = arrangement(said, codes, None if units is None else np.asarray(units))
+    moving = arrangement(predictions, codes, None if units is None else np.asarray(units))
     reason = too_few(moving.n_units)
     if not reason and not moving.changes:
         reason = "every permutation of these units leaves the hypothesis as it is: no p is given"
     places = moving.places(0 if reason else n_permutations, permuting)
-    resampled = codes if independent is None else unit_codes(independent, len(said))
+    resampled = codes if independent is None else unit_codes(independent, len(predictions))
     n_units = int(resampled.max()) + 1
     weights = unit_weights(n_units, n_bootstrap, resampling)
     low, high = percentile_interval(resamples(x, h, resampled, method, weights))

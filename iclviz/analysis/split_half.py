@@ -59,9 +59,9 @@ def best_layer(
     ------
     AnalysisError: shapes do not fit, fewer than 4 groups, or no layer has an alignment in the first half.
     """
-    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
-    check_fit(similarities, said, method)
-    codes = unit_codes(groups, len(said))
+    similarities, predictions = held(rsms), np.asarray(hypothesis, dtype=float)
+    check_fit(similarities, predictions, method)
+    codes = unit_codes(groups, len(predictions))
     n_groups = int(codes.max()) + 1
     if n_groups < MIN_GROUPS:
         raise AnalysisError(
@@ -70,13 +70,13 @@ def best_layer(
         )
     first = np.random.default_rng(seed).permutation(n_groups) < n_groups // 2
     choosing, testing = (np.flatnonzero(first[codes] == half) for half in (True, False))
-    estimates = align(pairs_of(_part(similarities, choosing)), pairs_of(_part(said, choosing))[None], method)[0]
+    estimates = align(pairs_of(_part(similarities, choosing)), pairs_of(_part(predictions, choosing))[None], method)[0]
     if np.isnan(estimates).all():
         raise AnalysisError("No layer has an alignment in one half of the groups.", "Take more items.")
     layer = int(np.nanargmax(estimates))
     test = alignment_test(
         _part(similarities[[layer]], testing),
-        _part(said, testing),
+        _part(predictions, testing),
         codes[testing],
         method=method,
         n_permutations=n_permutations,

@@ -135,12 +135,12 @@ def surface_control(rsms: Array, hypothesis: Array, surfaces: Mapping[str, Array
     ------
     AnalysisError: shapes do not fit.
     """
-    similarities, said = held(rsms), np.asarray(hypothesis, dtype=float)
-    check_fit(similarities, said, "spearman")
+    similarities, predictions = held(rsms), np.asarray(hypothesis, dtype=float)
+    check_fit(similarities, predictions, "spearman")
     for name, matrix in surfaces.items():
-        if np.shape(matrix) != said.shape:
-            raise AnalysisError(f"The surface {name!r} has shape {np.shape(matrix)}.", f"Give {said.shape}.")
-    x, h = pairs_of(similarities), pairs_of(said)
+        if np.shape(matrix) != predictions.shape:
+            raise AnalysisError(f"The surface {name!r} has shape {np.shape(matrix)}.", f"Give {predictions.shape}.")
+    x, h = pairs_of(similarities), pairs_of(predictions)
     every = {name: pairs_of(np.asarray(matrix, dtype=float)) for name, matrix in surfaces.items()}
     varied = {name: pairs for name, pairs in every.items() if np.isfinite(pairs).all() and np.ptp(pairs) > 0}
     surface = np.array(list(varied.values())).reshape(len(varied), len(h))

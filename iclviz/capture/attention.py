@@ -19,7 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-from iclviz.capture.cache import Fan
+from iclviz.capture.cache import SharedPrefix
 
 Way = Literal["interface", "eager", "alone"]
 
@@ -42,7 +42,7 @@ class RowSink(Protocol):
 class _Reading:
     """What the registered function has to know beside its arguments."""
 
-    path: Sequence[Fan] = ()
+    path: Sequence[SharedPrefix] = ()
     sink: RowSink | None = None
 
 
@@ -50,8 +50,8 @@ _reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
-def reading(path: Sequence[Fan], sink: RowSink | None = None) -> Iterator[None]:
-    """Attention inside goes on from the stretches of a path, and hands rows of single queries to a sink."""
+def reading(path: Sequence[SharedPrefix], sink: RowSink | None = None) -> Iterator[None]:
+    """Attention inside goes on from the prefixes of a path, and hands rows of single queries to a sink."""
     token = _reading.set(_Reading(path, sink))
     try:
         yield
@@ -82,8 +82,8 @@ def _attend(
     elif kernel.is_plain and length > 1 and not path:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
     else:
-        keys = [*(fan.parents(fan.stretch.keys[layer]) for fan in path), key]
-        values = [*(fan.parents(fan.stretch.values[layer]) for fan in path), value]
+        keys = [*(shared.parents(shared.prefix.keys[layer]) for shared in path), key]
+        values = [*(shared.parents(shared.prefix.values[layer]) for shared in path), value]
         if length > 1:
             output = _in_blocks(query, keys, values, attention_mask, kernel, path)
         else:
@@ -99,14 +99,14 @@ def _fused(
     value: torch.Tensor,
     mask: torch.Tensor | None,
     kernel: "Kernel",
-    path: Sequence[Fan],
+    path: Sequence[SharedPrefix],
     layer: int,
 ) -> torch.Tensor:
     """Output (B, H, q, D) of many queries by torch's own kernel, which wants the path's keys copied for each row. On a
     CPU it takes grouped keys as they are; on a GPU they would have to be copied for each head, or go without it.
     """
-    key = torch.cat([*(fan.gathered(fan.stretch.keys[layer]) for fan in path), key], dim=2)
-    value = torch.cat([*(fan.gathered(fan.stretch.values[layer]) for fan in path), value], dim=2)
+    key = torch.cat([*(shared.gathered(shared.prefix.keys[layer]) for shared in path), key], dim=2)
+    value = torch.cat([*(shared.gathered(shared.prefix.values[layer]) for shared in path), value], dim=2)
     return torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=kernel.scaling, enable_gqa=True
     )
@@ -153,11 +153,11 @@ def _block(
     values: Sequence[torch.Tensor],
     mask: torch.Tensor | None,
     kernel: Kernel,
-    path: Sequence[Fan],
+    path: Sequence[SharedPrefix],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Output (B, H, q, D) and weights (B, H, q, K) of queries (B, H, q, D).
 
-    keys, values: (R, G, P, D) of each stretch of the path, and last (B, G, columns, D) of the batch's own, with H a
+    keys, values: (R, G, P, D) of each prefix of the path, and last (B, G, columns, D) of the batch's own, with H a
     multiple of G (grouped-query attention: head h reads key head h // (H / G)). Keys that several rows go on from are
     read once for all of them.
     """
@@ -165,16 +165,16 @@ def _block(
     key_heads = keys[-1].shape[1]
     grouped = (query * kernel.scaling).reshape(batch, key_heads, -1, size)
     scores = [
-        fan.apart(torch.matmul(fan.together(grouped), key.transpose(-1, -2)))
-        for fan, key in zip(path, keys[:-1], strict=True)
+        shared.apart(torch.matmul(shared.together(grouped), key.transpose(-1, -2)))
+        for shared, key in zip(path, keys[:-1], strict=True)
     ]
     scores.append(torch.matmul(grouped, keys[-1].transpose(-1, -2)))
     widths = [part.shape[-1] for part in scores]
     weights = kernel.weights(torch.cat(scores, dim=-1).reshape(batch, heads, length, -1), mask)
     *before, own = weights.to(query.dtype).reshape(batch, key_heads, -1, sum(widths)).split(widths, dim=-1)
     output = torch.matmul(own, values[-1])
-    for fan, part, value in zip(path, before, values[:-1], strict=True):
-        output = output + fan.apart(torch.matmul(fan.together(part), value))
+    for shared, part, value in zip(path, before, values[:-1], strict=True):
+        output = output + shared.apart(torch.matmul(shared.together(part), value))
     return output.reshape(batch, heads, length, -1), weights
 
 
@@ -184,7 +184,7 @@ def _in_blocks(
     values: Sequence[torch.Tensor],
     mask: torch.Tensor | None,
     kernel: Kernel,
-    path: Sequence[Fan],
+    path: Sequence[SharedPrefix],
 ) -> torch.Tensor:
     """Output (B, H, q, D) of many queries, some of them at a time."""
     batch, heads, length, _ = query.shape

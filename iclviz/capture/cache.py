@@ -1,6 +1,6 @@
-"""Keys and values of a batch whose rows go on from stretches that were read before them.
+"""Keys and values of a batch whose rows go on from prefixes that were read before them.
 
-A stretch is kept once, however many rows go on from it, and is never changed. Each batch has columns of its own behind
+A prefix is kept once, however many rows go on from it, and is never changed. Each batch has columns of its own behind
 it, padded on the right. A row's tokens are thus scattered over the columns; their order is that of the columns, and
 their positions are counted over the valid ones alone (`iclviz.capture.attention.mask_by_position`).
 """
@@ -18,11 +18,11 @@ GROWTH = 16
 """Columns that are added at once when a batch's own are full."""
 
 MOST_EMPTY = 2
-"""Seats for each row, above which rows get copies of their parents."""
+"""Slots for each row, above which rows get copies of their parents."""
 
 
 @dataclass
-class Stretch:
+class Prefix:
     """What one batch of shared rows left for those that go on from it.
 
     Attributes
@@ -41,72 +41,72 @@ class Stretch:
         return int(self.keys[0].shape[2])
 
 
-class Fan:
-    """Which rows of a stretch the B rows of a batch go on from; brings rows of one parent together, so that the keys of
+class SharedPrefix:
+    """Which rows of a prefix the B rows of a batch go on from; brings rows of one parent together, so that the keys of
     their parent need not be copied for each.
 
-    Of the B rows, N go on from the stretch. R parents lie side by side, each with as many seats as the one with most
-    rows; where most seats would stay empty, or there is one for each, every row has its parent to itself.
+    Of the B rows, N go on from the prefix. R parents lie side by side, each with as many slots as the one with most
+    rows; where most slots would stay empty, or there is one for each, every row has its parent to itself.
     """
 
-    def __init__(self, stretch: Stretch, index: Sequence[int | None]) -> None:
-        """index: for each row of the batch its row of the stretch, or None; at least one has one."""
-        self.stretch = stretch
+    def __init__(self, prefix: Prefix, index: Sequence[int | None]) -> None:
+        """index: for each row of the batch its row of the prefix, or None; at least one has one."""
+        self.prefix = prefix
         self._n_rows = len(index)
         self._rows = _Take([row for row, parent in enumerate(index) if parent is not None])
         parents = [parent for parent in index if parent is not None]
         self._index = parents
         self._everywhere = _Take([parent or 0 for parent in index])
         first, last = min(parents), max(parents)
-        self._seats = max(Counter(parents).values())
-        if (last + 1 - first) * self._seats > MOST_EMPTY * len(parents):
-            self._seats = 1
-        self._parents = _Take(parents if self._seats == 1 else list(range(first, last + 1)))
-        if self._seats > 1:
-            self._places, self._slots = self._seating([parent - first for parent in parents])
+        self._per_parent = max(Counter(parents).values())
+        if (last + 1 - first) * self._per_parent > MOST_EMPTY * len(parents):
+            self._per_parent = 1
+        self._parents = _Take(parents if self._per_parent == 1 else list(range(first, last + 1)))
+        if self._per_parent > 1:
+            self._places, self._slots = self._slots_of([parent - first for parent in parents])
 
-    def _seating(self, parents: list[int]) -> tuple["_Take", "_Take"]:
-        """The seat of each row, and the row of each seat; one of an empty seat is any."""
+    def _slots_of(self, parents: list[int]) -> tuple["_Take", "_Take"]:
+        """The slot of each row, and the row of each slot; that of an empty slot is any."""
         taken: Counter[int] = Counter()
         places = []
         for parent in parents:
-            places.append(parent * self._seats + taken[parent])
+            places.append(parent * self._per_parent + taken[parent])
             taken[parent] += 1
-        slots = [0] * ((max(parents) + 1) * self._seats)
+        slots = [0] * ((max(parents) + 1) * self._per_parent)
         for row, place in enumerate(places):
             slots[place] = row
         return _Take(places), _Take(slots)
 
     def lengths(self) -> list[int]:
-        """Tokens that each row of the batch has in the stretch."""
+        """Tokens that each row of the batch has in the prefix."""
         lengths = [0] * self._n_rows
         for row, parent in zip(self._rows.numbers, self._index, strict=True):
-            lengths[row] = self.stretch.lengths[parent]
+            lengths[row] = self.prefix.lengths[parent]
         return lengths
 
     def parents(self, rows: torch.Tensor) -> torch.Tensor:
-        """(U, ...) of the stretch -> (R, ...)."""
+        """(U, ...) of the prefix -> (R, ...)."""
         return self._parents.of(rows)
 
     def gathered(self, rows: torch.Tensor) -> torch.Tensor:
-        """(U, ...) of the stretch -> (B, ...); a row of the batch that has nothing there gets any."""
+        """(U, ...) of the prefix -> (B, ...); a row of the batch that has nothing there gets any."""
         return self._everywhere.of(rows)
 
     def together(self, batch: torch.Tensor) -> torch.Tensor:
-        """(B, G, r, D) -> (R, G, seats * r, D), the queries of one parent's rows side by side."""
+        """(B, G, r, D) -> (R, G, slots * r, D), the queries of one parent's rows side by side."""
         _, heads, repeats, size = batch.shape
         own = self._rows.of(batch)
-        if self._seats == 1:
+        if self._per_parent == 1:
             return own
-        seated = self._slots.of(own).reshape(-1, self._seats, heads, repeats, size).transpose(1, 2)
-        return seated.reshape(-1, heads, self._seats * repeats, size)
+        joined = self._slots.of(own).reshape(-1, self._per_parent, heads, repeats, size).transpose(1, 2)
+        return joined.reshape(-1, heads, self._per_parent * repeats, size)
 
-    def apart(self, seated: torch.Tensor) -> torch.Tensor:
-        """The way back from `together`: (R, G, seats * r, X) -> (B, G, r, X), zero for rows without a seat."""
-        parents, heads, rows, size = seated.shape
-        own = seated
-        if self._seats > 1:
-            apart = seated.reshape(parents, heads, self._seats, rows // self._seats, size).transpose(1, 2)
+    def apart(self, joined: torch.Tensor) -> torch.Tensor:
+        """The way back from `together`: (R, G, slots * r, X) -> (B, G, r, X), zero for rows without a slot."""
+        parents, heads, rows, size = joined.shape
+        own = joined
+        if self._per_parent > 1:
+            apart = joined.reshape(parents, heads, self._per_parent, rows // self._per_parent, size).transpose(1, 2)
             own = self._places.of(apart.flatten(0, 1))
         if len(self._rows) == self._n_rows:
             return own
@@ -149,22 +149,22 @@ class _Take:
 class OwnColumns(CacheLayerMixin):  # type: ignore[misc]
     """One layer's keys and values of a batch: its own columns, and the number of columns before them.
 
-    A model that reads whole caches (`whole=True`) finds the stretches copied in front of its own columns.
+    A model that reads whole caches (`whole=True`) finds the prefixes copied in front of its own columns.
     """
 
     is_sliding = False
 
-    def __init__(self, path: Sequence[Fan], layer: int, capacity: int, whole: bool) -> None:
+    def __init__(self, path: Sequence[SharedPrefix], layer: int, capacity: int, whole: bool) -> None:
         super().__init__()
         self._path, self._layer, self._capacity, self._whole = path, layer, capacity, whole
-        self._before = sum(fan.stretch.width for fan in path)
+        self._before = sum(shared.prefix.width for shared in path)
         self._used = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Make room, and copy the stretches where the model reads whole caches."""
+        """Make room, and copy the prefixes where the model reads whole caches."""
         before = self._path if self._whole else ()
-        keys = [fan.gathered(fan.stretch.keys[self._layer]) for fan in before]
-        values = [fan.gathered(fan.stretch.values[self._layer]) for fan in before]
+        keys = [shared.gathered(shared.prefix.keys[self._layer]) for shared in before]
+        values = [shared.gathered(shared.prefix.values[self._layer]) for shared in before]
         self.keys = self._room(keys, key_states)
         self.values = self._room(values, value_states)
         self._used = self._before if self._whole else 0
@@ -219,17 +219,17 @@ class OwnColumns(CacheLayerMixin):  # type: ignore[misc]
 
 
 class PathCache(Cache):  # type: ignore[misc]
-    """The cache of one batch: the stretches before it, and its own columns."""
+    """The cache of one batch: the prefixes before it, and its own columns."""
 
-    def __init__(self, path: Sequence[Fan], n_layers: int, capacity: int, whole: bool) -> None:
-        """path: one fan for each batch before; capacity: own columns that are surely needed."""
+    def __init__(self, path: Sequence[SharedPrefix], n_layers: int, capacity: int, whole: bool) -> None:
+        """path: one shared prefix for each batch before; capacity: own columns that are surely needed."""
         self.path = path
         super().__init__(layers=[OwnColumns(path, layer, capacity, whole) for layer in range(n_layers)])
 
-    def stretch(self, lengths: Sequence[int]) -> Stretch:
+    def prefix(self, lengths: Sequence[int]) -> Prefix:
         """The batch's own columns, for the batches that go on from it; lengths: tokens of each row."""
         parts = [layer.own() for layer in self.layers]
-        return Stretch([keys for keys, _ in parts], [values for _, values in parts], list(lengths))
+        return Prefix([keys for keys, _ in parts], [values for _, values in parts], list(lengths))
 
     def cut(self, columns: int) -> None:
         """Forget the batch's own columns from there on."""

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from iclviz.capture.attention import Way, eagerly
 from iclviz.capture.budget import free_memory
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.recorders.attention import RECORDER as ATTENTION
@@ -154,7 +155,7 @@ def choose_way(
             if not _is_too_large(model, n_layers, trial):
                 found = _differences(model, n_layers, device, trial, ways, TOLERANCES.get(model.dtype, 1e-2))
                 ways = found.exact or _exact_in_float64(model, n_layers, device, trial, found)
-                differences[ways[0]] = max(found.of[ways[0]], differences.get(ways[0], 0.0))
+                differences[ways[0]] = max(found.differences[ways[0]], differences.get(ways[0], 0.0))
             elif borders(model.config).get(trial.border):
                 ways = [] if trial.crosses else [way for way in ways if way == "alone"]
                 if not ways:
@@ -171,12 +172,12 @@ def _in_words(model: Any) -> Iterator[None]:
         raise
     except Exception as error:
         raise ModelError(
-            f"{type(model).__name__} does not run as it has to for its attention to be recorded ({_said(error)}).",
+            f"{type(model).__name__} does not run as it has to for its attention to be recorded ({_shortened(error)}).",
             "Take another model, or another release of transformers.",
         ) from error
 
 
-def _said(error: Exception) -> str:
+def _shortened(error: Exception) -> str:
     """An error's kind and words, as far as a sentence holds them."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
@@ -193,11 +194,11 @@ class _Found:
 
     Attributes
     ----------
-    of: way -> largest difference of mass from full matrices; infinite where the model does not run this way.
+    differences: way -> largest difference of mass from full matrices; infinite where the model does not run this way.
     reason: what the model said where it did not run.
     """
 
-    of: Mapping[Way, float]
+    differences: Mapping[Way, float]
     exact: list[Way]
     reason: str = ""
 
@@ -216,7 +217,7 @@ def _differences(
         try:
             found[way] = _difference(engine, texts, trial.shared, expected)
         except Exception as error:  # each architecture fails in its own way
-            found[way], reason = float("inf"), _said(error)
+            found[way], reason = float("inf"), _shortened(error)
         if found[way] <= tolerance:
             return _Found(found, ways[place:])
     return _Found(found, [], reason)
@@ -229,7 +230,7 @@ def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Tr
     ------
     ModelError: there is none, or no room to compare in float64.
     """
-    running = [way for way in found.of if np.isfinite(found.of[way])]
+    running = [way for way in found.differences if np.isfinite(found.differences[way])]
     if not running:
         raise ModelError(
             f"{type(model).__name__} runs in none of the ways in which its attention could be recorded "
@@ -237,11 +238,13 @@ def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Tr
             "Take a model of another architecture.",
         )
     if not _has_room_in_float64(model, device):
-        raise _inexact(model, trial, found.of, "there is no room to compare in float64 whether that is rounding")
+        raise _inexact(
+            model, trial, found.differences, "there is no room to compare in float64 whether that is rounding"
+        )
     with _Float64():
         wide = _differences(deepcopy(model).double(), n_layers, device, trial, running, FLOAT64_TOLERANCE)
     if not wide.exact:
-        raise _inexact(model, trial, found.of)
+        raise _inexact(model, trial, found.differences)
     return wide.exact
 
 
@@ -271,11 +274,11 @@ def _inexact(model: Any, trial: Trial, found: Mapping[Way, float] | None = None,
         f"{way}: {difference:.1g}" if np.isfinite(difference) else f"{way}: it does not run so"
         for way, difference in (found or {}).items()
     ]
-    told = [*ways, beside] if beside else ways
-    name, said = type(model).__name__, f" ({', '.join(told)})" if told else ""
+    reasons = [*ways, beside] if beside else ways
+    name, detail = type(model).__name__, f" ({', '.join(reasons)})" if reasons else ""
     if not trial.border:
         return ModelError(
-            f"The attention of {name} cannot be recorded exactly; its rows differ from its full matrices{said}.",
+            f"The attention of {name} cannot be recorded exactly; its rows differ from its full matrices{detail}.",
             "Take the dtype float32, or a machine with more memory."
             if beside
             else "Take a model of another architecture.",
@@ -283,7 +286,7 @@ def _inexact(model: Any, trial: Trial, found: Mapping[Way, float] | None = None,
     where = "responses that cross" if trial.crosses else "prompts longer than"
     return ModelError(
         f"The attention of {name} cannot be recorded exactly for {where} {trial.border:,} tokens, from where it reads "
-        f"otherwise{said}.",
+        f"otherwise{detail}.",
         f"Take prompts that end well before {trial.border:,} tokens"
         + (", or begin behind them: another k." if trial.crosses else ": fewer demonstrations."),
     )

@@ -1,6 +1,6 @@
 """One generation that records everything.
 
-1. Stretches of tokens that prompts share are read once, pass by pass down the trie; all prompt tokens but the last are
+1. Prefixes of tokens that prompts share are read once, pass by pass down the trie; all prompt tokens but the last are
    read so. Hooks pool the hidden states.
 2. The prompt's last token is the first decoding step: its attention row is recorded, its hidden states join the pools.
 3. Greedy decoding: every generated token is fed once, also the last one, so that each leaves its attention row.
@@ -10,7 +10,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from iclviz.capture.attention import RowSink, Way, attention_way, reading
-from iclviz.capture.cache import Fan, PathCache, Stretch
+from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
+from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
-from iclviz.capture.plan import End, Group, PlanSettings, Row, plan_batches
+from iclviz.capture.plan import Group, Leaf, PlanSettings, Row
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.errors import Cancelled
@@ -29,56 +30,6 @@ from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRo
 
 Result = TypeVar("Result")
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How responses are made: greedily, until an end token, `is_finished` of the response's ids, or the limit.
-
-    Attributes
-    ----------
-    max_new_tokens: the limit, one for all prompts or one for each.
-    end_tokens: tokens that end a response.
-    is_finished: asked with a prompt's index and its response's ids.
-    forced: for each prompt the tokens to feed instead of the model's choice (for comparisons on equal tokens).
-    """
-
-    max_new_tokens: int | Sequence[int]
-    end_tokens: frozenset[int] = frozenset()
-    is_finished: Callable[[int, list[int]], bool] | None = None
-    forced: Sequence[Sequence[int]] | None = None
-
-    def limit(self, prompt: int) -> int:
-        """Most tokens of a prompt's response."""
-        if self.forced is not None:
-            return len(self.forced[prompt])
-        return self.max_new_tokens if isinstance(self.max_new_tokens, int) else self.max_new_tokens[prompt]
-
-    def is_end(self, prompt: int, response: list[int]) -> bool:
-        """Whether a response is complete."""
-        if len(response) >= self.limit(prompt):
-            return True
-        if self.forced is not None:
-            return False
-        return response[-1] in self.end_tokens or (self.is_finished is not None and self.is_finished(prompt, response))
-
-
-@dataclass(frozen=True)
-class Captured:
-    """What B prompts left.
-
-    Attributes
-    ----------
-    prompts: B indices of the prompts.
-    response_ids: B lists of token ids.
-    taken: for each prompt, what each recorder took of it, by the recorder's name.
-    seconds: time per stage: prefill, decode, candidates.
-    """
-
-    prompts: list[int]
-    response_ids: list[list[int]]
-    taken: list[dict[str, Any]]
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Engine:
@@ -118,7 +69,7 @@ class Engine:
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model.
         """
-        run = _Walk(self, prompts, asked, decoding, should_stop, on_read)
+        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read)
         for group in plan:
             yield from run.under(group, {}, done)
 
@@ -139,36 +90,14 @@ class Engine:
         return joined(list(self.captures(prompts, plan, asked, decoding)))
 
 
-def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
-    """The groups over all tokens of the prompts but the last of each, which is the first decoding step."""
-    most = max((decoding.limit(index) for index in range(len(prompts))), default=0)
-    return plan_batches([prompt.ids[:-1] for prompt in prompts], settings, new_tokens=most + 1)
-
-
-def joined(parts: Sequence[Captured]) -> Captured:
-    """Captured batches as one, in the order of the prompts."""
-    prompts = [index for part in parts for index in part.prompts]
-    order = np.argsort(prompts, kind="stable")
-
-    def sort(values: list[Any]) -> list[Any]:
-        return [values[place] for place in order]
-
-    return Captured(
-        prompts=sort(prompts),
-        response_ids=sort([ids for part in parts for ids in part.response_ids]),
-        taken=sort([taken for part in parts for taken in part.taken]),
-        seconds={stage: sum(part.seconds[stage] for part in parts) for stage in parts[0].seconds},
-    )
-
-
 @dataclass(frozen=True)
 class _Read:
-    """What one pass left, and the row of it that a stretch is.
+    """What one pass left, and the row of it that a prefix is.
 
     left: recorder -> what it hands to the batches that go on from the pass.
     """
 
-    stretch: Stretch
+    prefix: Prefix
     left: Mapping[Recorder, Any]
     row: int
 
@@ -176,8 +105,8 @@ class _Read:
 _Held = dict[Row, _Read]
 
 
-class _Walk:
-    """The walk over a plan's groups; keys and values live as long as a group needs them."""
+class _PlanRun:
+    """One run of a plan, group by group; keys and values live as long as a group needs them."""
 
     def __init__(
         self,
@@ -200,7 +129,7 @@ class _Walk:
         return [recorder for recorder, kept in self.asked.items() if not some.isdisjoint(kept)]
 
     def under(self, group: Group, before: _Held, done: frozenset[int]) -> Iterator[Captured]:
-        """Run a group and all that go on from it; before: the stretches that are held."""
+        """Run a group and all that go on from it; before: the prefixes that are held."""
         if group.prompts <= done:
             return
         held = dict(before)
@@ -209,8 +138,8 @@ class _Walk:
             self.check()
             held.update(self._read(rows, held))
         self._reading_seconds += self._elapsed(start)
-        if group.ends and not {end.prompt for end in group.ends} <= done:
-            yield from self._decoded(group.ends, held)
+        if group.leaves and not {leaf.prompt for leaf in group.leaves} <= done:
+            yield from self._decoded(group.leaves, held)
         for child in group.children:
             yield from self.under(child, held, done)
 
@@ -227,14 +156,14 @@ class _Walk:
         middle = len(rows) // 2
         return {**self._read(rows[:middle], held), **self._read(rows[middle:], held)}
 
-    def _decoded(self, ends: Sequence[End], held: _Held) -> Iterator[Captured]:
-        captured = self._tried(lambda: self._ends(ends, held), len(ends))
+    def _decoded(self, leaves: Sequence[Leaf], held: _Held) -> Iterator[Captured]:
+        captured = self._tried(lambda: self._decode(leaves, held), len(leaves))
         if captured is not None:
             yield captured
             return
-        middle = len(ends) // 2
-        yield from self._decoded(ends[:middle], held)
-        yield from self._decoded(ends[middle:], held)
+        middle = len(leaves) // 2
+        yield from self._decoded(leaves[:middle], held)
+        yield from self._decoded(leaves[middle:], held)
 
     def _tried(self, work: Callable[[], Result], n_rows: int) -> Result | None:
         """None where memory did not suffice and there are rows to halve."""
@@ -252,7 +181,7 @@ class _Walk:
         # Padding repeats a row's last token, at whose position it is read: it is no other state that could overflow.
         texts = [self.prompts[row.prompts[0]].ids[row.start : row.end] for row in rows]
         ids = np.array([text + text[-1:] * (width - len(text)) for text in texts])
-        columns = _Columns(self.engine, [row.way[:-1] for row in rows], held, width)
+        columns = _Columns(self.engine, [row.path[:-1] for row in rows], held, width)
         columns.add([len(row) for row in rows], width)
         readings = {
             recorder: self.sessions[recorder].reading([ReadRow(row.start, row.end, row.prompts) for row in rows], width)
@@ -264,15 +193,15 @@ class _Walk:
             columns.forward(on_device, n_logits=0)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
         self.on_read(sum(len(row) for row in rows))
-        stretch = columns.cache.stretch([len(row) for row in rows])
-        return {row: _Read(stretch, left, number) for number, row in enumerate(rows)}
+        prefix = columns.cache.prefix([len(row) for row in rows])
+        return {row: _Read(prefix, left, number) for number, row in enumerate(rows)}
 
-    def _ends(self, ends: Sequence[End], held: _Held) -> Captured:
-        prompts = [end.prompt for end in ends]
+    def _decode(self, leaves: Sequence[Leaf], held: _Held) -> Captured:
+        prompts = [leaf.prompt for leaf in leaves]
         steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
-        columns = _Columns(self.engine, [end.way for end in ends], held, steps)
-        reads = {id(held[row].left): held[row].left for end in ends for row in end.way}
-        batch = _Ends(self, prompts, columns, list(reads.values()))
+        columns = _Columns(self.engine, [leaf.path for leaf in leaves], held, steps)
+        reads = {id(held[row].left): held[row].left for leaf in leaves for row in leaf.path}
+        batch = _DecodeBatch(self, prompts, columns, list(reads.values()))
         start = time.perf_counter()
         responses = batch.decode()
         decode = self._elapsed(start)
@@ -289,7 +218,7 @@ class _Walk:
 
     @contextmanager
     def states(self, takers: Collection[PassRecord | BatchRecord]) -> Iterator[None]:
-        """Forward passes inside hand every layer's hidden states to those who take them."""
+        """Forward passes inside hand every layer's hidden states to their takers."""
         if not takers:
             yield
             return
@@ -303,16 +232,17 @@ class _Walk:
 
 
 class _Columns:
-    """The columns that the rows of one batch see: those of the stretches before them, and their own."""
+    """The columns that the rows of one batch see: those of the prefixes before them, and their own."""
 
-    def __init__(self, engine: Engine, ways: Sequence[Sequence[Row]], held: _Held, capacity: int) -> None:
-        """ways: for each row the stretches that it goes on from; capacity: own columns that are surely needed."""
+    def __init__(self, engine: Engine, paths: Sequence[Sequence[Row]], held: _Held, capacity: int) -> None:
+        """paths: for each row the prefixes that it goes on from; capacity: own columns that are surely needed."""
         self.engine = engine
-        fans = _fans(ways, held)
-        before = [np.zeros((len(ways), 0), dtype=int)] + [_columns(fan.lengths(), fan.stretch.width) for fan in fans]
+        shared_prefixes = _shared_prefixes(paths, held)
+        before = [np.zeros((len(paths), 0), dtype=int)]
+        before += [_columns(shared.lengths(), shared.prefix.width) for shared in shared_prefixes]
         self.mask = torch.from_numpy(np.concatenate(before, axis=1)).to(engine.device)
-        self.cache = PathCache(fans, engine.n_layers, capacity, engine.reads_whole_caches)
-        self._fans = [] if engine.reads_whole_caches else fans
+        self.cache = PathCache(shared_prefixes, engine.n_layers, capacity, engine.reads_whole_caches)
+        self._shared_prefixes = [] if engine.reads_whole_caches else shared_prefixes
 
     def add(self, lengths: Sequence[int], width: int) -> None:
         """Columns of their own that the rows read next; lengths: tokens of each row."""
@@ -323,7 +253,7 @@ class _Columns:
         """A forward pass over the last columns; without any logits the model's head does not run."""
         model = self.engine.model if n_logits else self.engine.model.base_model
         head = {"logits_to_keep": n_logits} if n_logits else {}
-        with reading(self._fans, sink):
+        with reading(self._shared_prefixes, sink):
             return model(
                 input_ids=ids,
                 attention_mask=self.mask,
@@ -335,34 +265,34 @@ class _Columns:
             )
 
 
-def _fans(ways: Sequence[Sequence[Row]], held: _Held) -> list[Fan]:
-    """One fan for each stretch that a row goes on from, in the order in which they were read."""
-    stretches: dict[int, tuple[Stretch, list[int | None]]] = {}
-    order = {id(read.stretch): read.stretch for read in held.values()}
-    for number, way in enumerate(ways):
-        for row in way:
+def _shared_prefixes(paths: Sequence[Sequence[Row]], held: _Held) -> list[SharedPrefix]:
+    """One shared prefix for each prefix that a row goes on from, in the order in which they were read."""
+    prefixes: dict[int, tuple[Prefix, list[int | None]]] = {}
+    order = {id(read.prefix): read.prefix for read in held.values()}
+    for number, path in enumerate(paths):
+        for row in path:
             read = held[row]
-            _, index = stretches.setdefault(id(read.stretch), (read.stretch, [None] * len(ways)))
+            _, index = prefixes.setdefault(id(read.prefix), (read.prefix, [None] * len(paths)))
             index[number] = read.row
-    return [Fan(*stretches[place]) for place in order if place in stretches]
+    return [SharedPrefix(*prefixes[place]) for place in order if place in prefixes]
 
 
-class _Ends:
+class _DecodeBatch:
     """Decoding of prompts that were read up to their last token."""
 
     def __init__(
-        self, walk: _Walk, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
+        self, run: _PlanRun, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
     ) -> None:
         """before: what recorders left of each pass that was read before."""
-        self.walk, self.indices, self.columns, self.engine = walk, indices, columns, walk.engine
-        self.prompts = [walk.prompts[index] for index in indices]
+        self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine
+        self.prompts = [run.prompts[index] for index in indices]
         self._read_mask = columns.mask
         self._grow()
         mask = self.columns.mask.cpu().bool()
         batch = Batch(indices, [row.nonzero()[:, 0] for row in mask], mask.shape[1])
         self._takers = {
-            recorder: walk.sessions[recorder].decoding(batch, [left[recorder] for left in before if recorder in left])
-            for recorder in walk.at_work(indices)
+            recorder: run.sessions[recorder].decoding(batch, [left[recorder] for left in before if recorder in left])
+            for recorder in run.at_work(indices)
         }
 
     def _of(self, *hooks: Hook) -> list[BatchRecord]:
@@ -374,13 +304,13 @@ class _Ends:
 
     def decode(self) -> list[list[int]]:
         """Feed the last prompt token, then each response token once, the last one included."""
-        decoding, indices = self.walk.decoding, self.indices
+        decoding, indices = self.run.decoding, self.indices
         responses: list[list[int]] = [[] for _ in indices]
         waiting = set(range(len(indices)))
         with attention_way(self.engine.model, self.engine.way, decoding=True):
             logits = self._last_prompt_token()
             while waiting:
-                self.walk.check()
+                self.run.check()
                 chosen = self._largest(logits, waiting)
                 fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
                 for row in sorted(waiting):
@@ -388,7 +318,7 @@ class _Ends:
                 waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
                 self._grow()
                 ids = torch.tensor(fed, device=self.engine.device)[:, None]
-                with self.walk.states(self._of("response states")):
+                with self.run.states(self._of("response states")):
                     logits = self._step(ids, is_last=not waiting)
         return responses
 
@@ -410,7 +340,7 @@ class _Ends:
         return [max(token, 0) for token in chosen]
 
     def _next_token(self, row: int, chosen: int, response: list[int]) -> int:
-        forced = self.walk.decoding.forced
+        forced = self.run.decoding.forced
         if forced is None:
             return chosen
         own = forced[self.indices[row]]
@@ -418,7 +348,7 @@ class _Ends:
 
     def _last_prompt_token(self) -> torch.Tensor:
         ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
-        with self.walk.states(self._of("states", "response states")):
+        with self.run.states(self._of("states", "response states")):
             return self._step(ids)
 
     def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
@@ -426,7 +356,7 @@ class _Ends:
         takers = self._of("rows")
         n_logits = 0 if is_last and not self._of("logits") else 1
         output = self.columns.forward(ids, n_logits, self._take if takers else None)
-        self.walk.on_read(len(self.prompts))
+        self.run.on_read(len(self.prompts))
         if takers and self.engine.reads_whole_caches:
             for layer, weights in enumerate(output.attentions):
                 self._take(layer, weights[:, :, -1])

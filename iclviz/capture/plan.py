@@ -1,6 +1,6 @@
-"""The batch plan: which stretches one forward pass reads, and which prompts are decoded together. A function of token
-ids and a few settings, which are kept with the job, so that a resumed job, or the same job on another machine, computes
-in the same shapes and gives the same bytes.
+"""The batch plan: which token ranges one forward pass reads, and which prompts are decoded together. A function of
+token ids and a few settings, which are kept with the job, so that a resumed job, or the same job on another machine,
+computes in the same shapes and gives the same bytes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ PASS_TOKENS = 40
 """What one more pass over the weights costs, in tokens that could be read instead (measured on two CPU cores)."""
 
 PATH_COST = 1.1
-"""Cost of a token that goes on from another stretch, beside one that begins a prompt (measured likewise)."""
+"""Cost of a token that goes on from another token range, beside one that begins a prompt (measured likewise)."""
 
 LEAST_LENGTHS = (1, 4, 8, 16, 32, 2**31)
-"""Stretches shorter than one of these are not shared; which one, the foretold cost decides."""
+"""Token ranges shorter than one of these are not shared; which one, the foretold cost decides."""
 
 USUAL_STEPS = 8
 """Decoding steps that are foretold at most: responses are mostly shorter than their limit."""
@@ -40,7 +40,7 @@ class PlanSettings:
     ----------
     token_budget: tokens, padding aside, whose keys and values are held at the same time.
     threads: CPU threads to use.
-    sharing: whether stretches that prompts share are read once; otherwise each prompt runs alone.
+    sharing: whether token ranges that prompts share are read once; otherwise each prompt runs alone.
     pass_tokens: what a forward pass costs beside its tokens, in tokens; with 0 everything shared is read once.
     """
 
@@ -56,13 +56,13 @@ class PlanSettings:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A stretch of tokens that is read in one row of a pass.
+    """A range of tokens that is read in one row of a pass.
 
     Attributes
     ----------
     start, end: token positions, half-open.
     prompts: indices of the prompts that it is read for.
-    parent: the stretch before it, None where it begins its prompts.
+    parent: the token range before it, None where it begins its prompts.
     """
 
     start: int
@@ -74,39 +74,39 @@ class Row:
         return self.end - self.start
 
     @property
-    def way(self) -> tuple["Row", ...]:
-        """The stretches from the beginning of the prompts to this one."""
-        return (*(self.parent.way if self.parent else ()), self)
+    def path(self) -> tuple["Row", ...]:
+        """The token ranges from the beginning of the prompts to this one."""
+        return (*(self.parent.path if self.parent else ()), self)
 
 
 @dataclass(frozen=True, eq=False)
-class End:
-    """A prompt whose tokens but the last are read; last: the stretch that ends it, None where there was none."""
+class Leaf:
+    """A prompt whose tokens but the last are read; last: the token range that ends it, None where there was none."""
 
     prompt: int
     last: Row | None
 
     @property
-    def way(self) -> tuple[Row, ...]:
-        """The stretches that make up the prompt."""
-        return self.last.way if self.last else ()
+    def path(self) -> tuple[Row, ...]:
+        """The token ranges that make up the prompt."""
+        return self.last.path if self.last else ()
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Passes whose stretches are held together, the prompts that are then decoded together, and the groups that go on
-    from the same stretches, one after another.
+    """Passes whose token ranges are held together, the prompts that are then decoded together, and the groups that go
+    on from the same token ranges, one after another.
     """
 
     passes: tuple[tuple[Row, ...], ...]
-    ends: tuple[End, ...]
+    leaves: tuple[Leaf, ...]
     children: tuple["Group", ...] = ()
 
     @cached_property
     def prompts(self) -> frozenset[int]:
         """Every prompt of the group and of those below."""
         below = (child.prompts for child in self.children)
-        return frozenset(end.prompt for end in self.ends).union(*below)
+        return frozenset(leaf.prompt for leaf in self.leaves).union(*below)
 
     def walk(self) -> Iterator["Group"]:
         """The group and all below, in the order in which they run."""
@@ -144,7 +144,7 @@ def _cut(group: Group, most: int) -> Group:
     for rows in group.passes:
         step = max(1, most // max(len(row) for row in rows))
         passes += [rows[start : start + step] for start in range(0, len(rows), step)]
-    return Group(tuple(passes), group.ends, tuple(_cut(child, most) for child in group.children))
+    return Group(tuple(passes), group.leaves, tuple(_cut(child, most) for child in group.children))
 
 
 def _cost(plan: Sequence[Group], pass_tokens: int, new_tokens: int) -> int:
@@ -152,7 +152,7 @@ def _cost(plan: Sequence[Group], pass_tokens: int, new_tokens: int) -> int:
     total, steps = 0, min(new_tokens, USUAL_STEPS)
     for group in (each for root in plan for each in root.walk()):
         total += sum(pass_tokens + _reading_cost(rows) for rows in group.passes)
-        total += steps * (pass_tokens + len(group.ends)) if group.ends else 0
+        total += steps * (pass_tokens + len(group.leaves)) if group.leaves else 0
     return total
 
 
@@ -162,7 +162,7 @@ def _reading_cost(rows: Sequence[Row]) -> int:
 
 
 _Placed = tuple[Node, Row | None]
-"""A node of the trie, and the stretch that it goes on from."""
+"""A node of the trie, and the token range that it goes on from."""
 
 
 def _groups(nodes: Sequence[_Placed], budget: int, live: int, new_tokens: int) -> Iterator[Group]:
@@ -196,7 +196,7 @@ def _size(node: Node, new_tokens: int) -> int:
 
 
 def _group(nodes: Sequence[_Placed]) -> Group:
-    """Shared stretches first, the shortest of those that can be read first, so that longer ones wait for each other;
+    """Shared token ranges first, the shortest of those that can be read first, so that longer ones wait for each other;
     then what each prompt has of its own.
     """
     passes: list[tuple[Row, ...]] = []
@@ -210,11 +210,11 @@ def _group(nodes: Sequence[_Placed]) -> Group:
         ready = ready[len(now) :]
         rows = _add_pass(now, passes, places)
         ready += [(child, row) for (node, _), row in zip(now, rows, strict=True) for child in node.children]
-    ends = [End(node.prompts[0], parent) for node, parent in own if not len(node)]
+    leaves = [Leaf(node.prompts[0], parent) for node, parent in own if not len(node)]
     for alike in _alike([placed for placed in own if len(placed[0])]):
         rows = _add_pass(_side_by_side(alike, places), passes, places)
-        ends += [End(row.prompts[0], row) for row in rows]
-    return Group(tuple(passes), tuple(ends))
+        leaves += [Leaf(row.prompts[0], row) for row in rows]
+    return Group(tuple(passes), tuple(leaves))
 
 
 def _by_length(placed: _Placed) -> tuple[int, int]:

@@ -13,12 +13,12 @@ MOST_LEVELS = 64
 
 @dataclass(frozen=True)
 class Node:
-    """A stretch of tokens that all prompts below it share; a leaf is one prompt's own end, which may be empty.
+    """A range of tokens that all prompts below it share; a leaf is one prompt's own end, which may be empty.
 
     Attributes
     ----------
-    start, end: token positions of the stretch, half-open.
-    prompts: indices of the prompts below; any of them gives the stretch's tokens.
+    start, end: token positions of the token range, half-open.
+    prompts: indices of the prompts below; any of them gives the token range's tokens.
     children: what follows; a leaf has none.
     """
 
@@ -32,14 +32,14 @@ class Node:
 
 
 def trie(texts: Sequence[Sequence[int]]) -> tuple[Node, ...]:
-    """The stretches that token sequences share, as a forest whose leaves are the sequences."""
+    """The token ranges that token sequences share, as a forest whose leaves are the sequences."""
     order = sorted(range(len(texts)), key=lambda index: (list(texts[index]), index))
     shared = [common_prefix(texts[a], texts[b]) for a, b in pairwise(order)]
     return _split(order, shared, 0, [len(text) for text in texts], 0)
 
 
 def without_short(forest: Sequence[Node], least: int, start: int = 0) -> Iterator[Node]:
-    """The forest without stretches of fewer tokens than that: they are read again with what follows them."""
+    """The forest without token ranges of fewer tokens than that: they are read again with what follows them."""
     for node in forest:
         if not node.children:
             yield replace(node, start=start)

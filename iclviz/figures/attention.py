@@ -77,11 +77,11 @@ def attention_ratio_by_layer(
 
 def _bounds(summary: LogRatioSummary) -> Array:
     """What hovering says of each value of which some items' ratios are bounds."""
-    said = [
+    notes = [
         f"; {few} of {n} items below what float32 holds: at least so far from 0" if few else ""
         for few, n in zip(summary.n_bounded.ravel(), summary.n.ravel(), strict=True)
     ]
-    return np.array(said, dtype=object).reshape(summary.n.shape)
+    return np.array(notes, dtype=object).reshape(summary.n.shape)
 
 
 def _bounded(conditions: Mapping[str, LogRatioSummary]) -> str:
@@ -89,9 +89,10 @@ def _bounded(conditions: Mapping[str, LogRatioSummary]) -> str:
     counts = {label: int(summary.n_bounded.sum()) for label, summary in conditions.items()}
     if not any(counts.values()):
         return ""
-    said = wording.each(counts, lambda count: f"{count:,}")
+    notes = wording.each(counts, lambda count: f"{count:,}")
     return (
-        f" In {said} of the items' ratios attention to one text is below what float32 holds and counts as the smallest "
+        f" In {notes} of the items' ratios attention to one text is below what float32 holds and counts as the "
+        f"smallest "
         "number that it has: they are at least so far from zero."
     )
 

@@ -51,7 +51,7 @@ def write_plainly(figure: go.Figure) -> None:
     for trace in figure.data:
         trace.update({field: _escaped(trace[field]) for field in _DRAWN if _has(trace, field)}, overwrite=True)
         if trace.meta:
-            trace.meta = {name: said if name == "columns" else _escaped(said) for name, said in trace.meta.items()}
+            trace.meta = {name: value if name == "columns" else _escaped(value) for name, value in trace.meta.items()}
 
 
 def _holders(figure: go.Figure) -> Iterator[Any]:

@@ -65,8 +65,10 @@ def _axes(figure: go.Figure, quantity: str, title: str = "") -> None:
 
 
 def _groups(results: Sequence[LayerMeans]) -> str:
-    said = wording.each({str(place): one for place, one in enumerate(results)}, lambda one: wording.groups(one.n_units))
-    return f" Bands are 95 % intervals from resampling {said}."
+    groups = wording.each(
+        {str(place): one for place, one in enumerate(results)}, lambda one: wording.groups(one.n_units)
+    )
+    return f" Bands are 95 % intervals from resampling {groups}."
 
 
 @named("trajectory-by-layer")

@@ -85,12 +85,12 @@ class Analyst:
         return True
 
     def _answered(self, job: Job[Question[Any]]) -> Any:
-        told = time.monotonic()
+        last_told = time.monotonic()
 
         def tell(stage: str, done: int, total: int) -> None:
-            nonlocal told
-            if time.monotonic() - told >= TELL_SECONDS:
-                told = time.monotonic()
+            nonlocal last_told
+            if time.monotonic() - last_told >= TELL_SECONDS:
+                last_told = time.monotonic()
                 self._asked.change(job.key, progress=Progress(stage, done, total))
 
         recordings: list[Recording] = [self._recording(key) for key in job.spec.keys]

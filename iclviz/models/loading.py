@@ -98,10 +98,10 @@ def load(
     facts = model_facts(located, trusted)
     dtype = pick_dtype(dtype, place, located, facts)
     scratch = _offload_folder() if "device_map" in options else None
-    told = placing(options, place, DTYPES[dtype], scratch.name if scratch else None)
+    placement = placing(options, place, DTYPES[dtype], scratch.name if scratch else None)
     with quietly(), _one_sentence(located, facts, place):
         tokenizer = ready_tokenizer(located, memo, trusted)
-        model = _model(located, DTYPES[dtype], told, trusted, memo)
+        model = _model(located, DTYPES[dtype], placement, trusted, memo)
     model.eval()
     model.requires_grad_(False)
     seconds = time.perf_counter() - start
@@ -153,19 +153,19 @@ def pick_dtype(dtype: str | None, device: torch.device, located: LocatedModel, f
 def _model(
     located: LocatedModel,
     dtype: torch.dtype,
-    told: Mapping[str, Any],
+    placement: Mapping[str, Any],
     trusted: bool,
     memo: MutableMapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     assert located.path is not None  # download() saw to it
     path = located.path if located.kind != "gguf" else _kept_gguf(located, located.path, dtype, memo)
     if path is None:
-        return unpacked_gguf(located.path, dtype, **told)
+        return unpacked_gguf(located.path, dtype, **placement)
     folder = str(path)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
     _refuse_other_purposes(located, config)
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **told
+        folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **placement
     )
     _refuse_misfit(located, model, info)
     return model
@@ -405,11 +405,11 @@ def _one_sentence(located: LocatedModel, facts: ModelFacts, device: torch.device
     except ModelError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
         for pattern, sentence in _SENTENCES:
-            if re.search(pattern, said):
+            if re.search(pattern, message):
                 raise sentence(located, facts, device) from error
-        first = said.strip().splitlines()[0]
+        first = message.strip().splitlines()[0]
         raise ModelError(
             f"{located.name} cannot be loaded ({first}).", "Look at its files, or take another model."
         ) from error

@@ -84,7 +84,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     ------
     ModelError: an unknown option, listing the known ones, or a value that it does not take.
     """
-    told = {}
+    checked = {}
     for name, value in options.items():
         if name not in OPTIONS:
             raise unknown(ModelError, "model option", name, sorted(OPTIONS))
@@ -94,5 +94,5 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, option.kind) or not option.fits(value):
             raise ModelError(f"The model option {name} = {value!r} does not fit.", f"Give {option.wanted}.")
         if value != option.default:
-            told[name] = value
-    return dict(sorted(told.items()))
+            checked[name] = value
+    return dict(sorted(checked.items()))

@@ -31,18 +31,18 @@ def placing(
             "Tensor parallelism gives each process some of the heads only, so that no process could record them all.",
             'Split the model over its layers: the option device_map = "auto".',
         )
-    told: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if device.type != "cpu":
         # Each weight goes to the GPU as it is read, instead of a whole copy in memory first.
-        told["device_map"] = {"": device}
+        arguments["device_map"] = {"": device}
     if "device_map" in options:
-        told |= {"device_map": "auto", "offload_folder": offload_folder}
+        arguments |= {"device_map": "auto", "offload_folder": offload_folder}
         if "max_memory" in options:
-            told["max_memory"] = _memory(options["max_memory"])
+            arguments["max_memory"] = _memory(options["max_memory"])
     if "quantization" in options:
-        told["quantization_config"] = _packed(options["quantization"], device, dtype)
-        told.setdefault("device_map", {"": device})
-    return told
+        arguments["quantization_config"] = _packed(options["quantization"], device, dtype)
+        arguments.setdefault("device_map", {"": device})
+    return arguments
 
 
 def input_device(model: PreTrainedModel) -> torch.device:

@@ -82,11 +82,11 @@ class Plan:
 
     def sentences(self) -> list[str]:
         """The plan in words."""
-        said = [f"{len(self.new)} new recordings ({self.size / 1e6:.1f} MB) would be taken in."]
-        said += [f"{len(self.known)} are here already and stay as they are."] if self.known else []
-        said += [f"Tasks that would be kept: {', '.join(self.tasks)}."] if self.tasks else []
-        said += [f"{self.left_out} other files are left out; nothing of a bundle is run."] if self.left_out else []
-        return said
+        content = [f"{len(self.new)} new recordings ({self.size / 1e6:.1f} MB) would be taken in."]
+        content += [f"{len(self.known)} are here already and stay as they are."] if self.known else []
+        content += [f"Tasks that would be kept: {', '.join(self.tasks)}."] if self.tasks else []
+        content += [f"{self.left_out} other files are left out; nothing of a bundle is run."] if self.left_out else []
+        return content
 
 
 @dataclass(frozen=True)
@@ -215,9 +215,9 @@ def _check_format(entries: list[Entry]) -> None:
     for entry in entries:
         if entry.parts == (FILE,):
             with entry.open() as file:
-                said = file.read(MOST_SAID_BYTES)
+                content = file.read(MOST_SAID_BYTES)
             try:
-                FORMAT.current(parsed(said, FILE))
+                FORMAT.current(parsed(content, FILE))
             except MisfitError as error:
                 raise StoreError(f"The bundle is damaged ({error}).", "Export it again.") from error
 

@@ -172,7 +172,7 @@ def _write_figures(
             _write_figure(with_values(recipe.draw(found, of_tasks[name]), found), place, formulas)
             drawn[name].append(recipe)
         except AnalysisError as error:
-            left_out.append(f"  {name}, {recipe.figure}: {error}\n")
+            left_out.append(f"  {name}, {recipe.name}: {error}\n")
         report(Progress("drawing figures", done, len(asked)))
     return drawn, left_out
 

@@ -158,8 +158,8 @@ def as_csv(rows: pd.DataFrame, formulas: bool = False, **options: Any) -> bytes:
     """A table as CSV. A text that a spreadsheet would run as a formula gets an apostrophe before it, unless `formulas`
     leaves it as it is; numbers stay numbers.
     """
-    told = rows if formulas else rows.map(_no_formula).rename(columns=_no_formula)
-    return bytes(told.to_csv(index=False, **options).encode())
+    safe = rows if formulas else rows.map(_no_formula).rename(columns=_no_formula)
+    return bytes(safe.to_csv(index=False, **options).encode())
 
 
 def _no_formula(cell: Any) -> Any:

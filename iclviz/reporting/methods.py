@@ -64,10 +64,10 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
     """
     if not recordings:
         raise SpecError("No recording was given.", "Name the keys of some, see `iclviz runs`.")
-    of: dict[tuple[object, ...], list[Recording]] = {}
+    the_task: dict[tuple[object, ...], list[Recording]] = {}
     for recording in recordings:
-        of.setdefault(_alike(recording), []).append(recording)
-    parts = [_paragraph(alike, used or Resampling()) for alike in of.values()]
+        the_task.setdefault(_alike(recording), []).append(recording)
+    parts = [_paragraph(alike, used or Resampling()) for alike in the_task.values()]
     markdown = "\n\n".join(parts) + "\n"
     return Methods(
         markdown,
@@ -89,26 +89,26 @@ def _keys(citation: str) -> list[str]:
 
 def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
     first = recordings[0]
-    of = task(first.spec.task)
+    the_task = task(first.spec.task)
     sentences = (
         _model(first),
-        _items(first, of),
+        _items(first, the_task),
         _conditions(recordings),
-        *_measures(recordings, of, used),
+        *_measures(recordings, the_task, used),
         _comparisons(recordings, used),
-        _behaviour(of),
+        _behaviour(the_task),
         _versions(first),
     )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _measures(recordings: Sequence[Recording], of: Task, used: Resampling) -> Iterator[str]:
+def _measures(recordings: Sequence[Recording], the_task: Task, used: Resampling) -> Iterator[str]:
     """What each measure says of how it was made: those of the primary analysis first, then the exploratory ones."""
-    primary = of.primary
-    how = replace(primary_measuring(of, recordings[0]), label=primary.label)
+    primary = the_task.primary
+    measuring = replace(primary_measuring(the_task, recordings[0]), label=primary.label)
     known = all_measures()
     for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
-        yield known[name].methods(recordings, how, of.titles, used)
+        yield known[name].methods(recordings, measuring, the_task.titles, used)
 
 
 def _model(recording: Recording) -> str:
@@ -127,22 +127,23 @@ def _model(recording: Recording) -> str:
 
 def _loaded(spec: RunSpec) -> str:
     """The options of loading a model that may change what it says."""
-    given = {name: value for name, value in spec.model_options.items() if name not in PLACE_OPTIONS}
-    return f", loaded with {', '.join(f'{name} = {value}' for name, value in given.items())}" if given else ""
+    chosen = {name: value for name, value in spec.model_options.items() if name not in PLACE_OPTIONS}
+    return f", loaded with {', '.join(f'{name} = {value}' for name, value in chosen.items())}" if chosen else ""
 
 
-def _items(recording: Recording, of: Task) -> str:
+def _items(recording: Recording, the_task: Task) -> str:
     spec = recording.spec
     changed = {
         option.name: spec.task_options[option.name]
-        for option in of.options
+        for option in the_task.options
         if option.name in spec.task_options and spec.task_options[option.name] != _frozen(option.default)
     }
     options = f"; options {', '.join(f'{name} = {value}' for name, value in changed.items())}" if changed else ""
     groups = coarsest_groups(recording)
     n_groups = recording.n_items if groups is None else len(np.unique(groups))
     return (
-        f"The task was {of.title[0].lower()}{of.title[1:]} (version {of.version}{options}), {recording.n_items} items "
+        f"The task was {the_task.title[0].lower()}{the_task.title[1:]} (version {the_task.version}{options}), "
+        f"{recording.n_items} items "
         f"in {n_groups} independent groups, drawn with item seed {spec.seed}. Prompts were in {spec.prompt_style} style"
         f"{_template(spec)}{_first_token(spec)}; responses were decoded greedily, up to {spec.max_new_tokens} tokens."
     )
@@ -150,8 +151,8 @@ def _items(recording: Recording, of: Task) -> str:
 
 def _template(spec: RunSpec) -> str:
     """What a chat template read besides the message."""
-    told = ", ".join(f"{name} = {value}" for name, value in spec.template.items())
-    return f" (its template read {told})" if told else ""
+    variables = ", ".join(f"{name} = {value}" for name, value in spec.template.items())
+    return f" (its template read {variables})" if variables else ""
 
 
 def _first_token(spec: RunSpec) -> str:
@@ -182,7 +183,7 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
     """How means over items were compared between conditions."""
     shown = [one.spec.demonstrations for one in recordings]
     if max(sum((one.kind, one.k) == (other.kind, other.k) for other in shown) for one in shown) > 1:
-        how = (
+        test = (
             "over demonstration seeds, by Student's distribution with the degrees of freedom that seeds and "
             f"{used.n_bootstrap:,} resamples of groups leave [@satterthwaite1946approximate] (corrected over layers by "
             "the maximum of resamples of both, or by Holm's method where seeds dominate)"
@@ -192,19 +193,25 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
             "of their squares."
         )
     else:
-        how, alone = "by sign flips of whole groups (corrected over layers by the maximum of studentised means)", ""
+        test, alone = (
+            "by sign flips of whole groups (corrected over layers by the maximum of studentised means)",
+            "",
+        )
     return (
-        f"Scores and attention ratios of two conditions were compared on the same items, {how}, two-sided; probes by "
+        f"Scores and attention ratios of two conditions were compared on the same items, {test}, two-sided; "
+        f"probes by "
         "swapping the conditions of whole groups and fitting anew, with jackknife intervals "
         f"[@efron1981jackknife].{alone}"
     )
 
 
-def _behaviour(of: Task) -> str:
+def _behaviour(the_task: Task) -> str:
     return (
-        f"The main score was “{of.titles[of.primary.score]}”, with its worst value for responses that could not be "
+        f"The main score was “{the_task.titles[the_task.primary.score]}”, with its worst value for responses that "
+        f"could not be "
         "read. Links of changes inside the model (own alignment, probe, attention ratio of the last prompt token) with "
-        f"changes of this score are rank correlations over items, {_levels(of)}, two-sided, corrected over layers and "
+        f"changes of this score are rank correlations over items, {_levels(the_task)}, two-sided, corrected over "
+        f"layers and "
         "the three measures together and, over the two levels, by Bonferroni; score, log-probability over other "
         "answers' and links are one family, corrected by Holm's method; with several demonstration seeds intervals "
         "resample seeds and groups. "
@@ -212,9 +219,9 @@ def _behaviour(of: Task) -> str:
     )
 
 
-def _levels(of: Task) -> str:
+def _levels(the_task: Task) -> str:
     """How links were tested within groups and between them."""
-    effect = f" of pairs of items ({of.contrast.title})" if of.contrast else ""
+    effect = f" of pairs of items ({the_task.contrast.title})" if the_task.contrast else ""
     return (
         f"within groups{effect} (design factors taken out; scores permuted within groups and factors, or groups' "
         "contrasts over groups [@freedman1983nonstochastic]) and between groups (whole groups permuted)"

@@ -67,17 +67,24 @@ class Recipe:
     analysis: Analysis[Any, ..., Any]
     asked: Mapping[str, Sequence[str]]
     figure: str
-    given: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     drawn: Mapping[str, Any] = field(default_factory=dict)
     part: Sequence[str | int] = ()
     alone: bool = False
     seeded: Mapping[str, bool] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What its figure is called; one that several measures share is called after the measure."""
+        usual = next(name for name, draw in figures.FIGURES.items() if draw.__name__ == self.figure)
+        return str(self.drawn.get("name", usual))
+
     def questions(self, runs: Mapping[str, Recording]) -> dict[str, Question[Any]]:
         """Label of an answer, or of a run that is joined with others -> its question of these runs."""
         asked = {name: (name,) for names in self.asked.values() for name in names} if self.seeded else self.asked
         return {
-            label: self.analysis.of([runs[name].key for name in names], **self.given) for label, names in asked.items()
+            label: self.analysis.of([runs[name].key for name in names], **self.arguments)
+            for label, names in asked.items()
         }
 
     def results(self, answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +97,18 @@ class Recipe:
         return {label: self._part(answer) for label, answer in answers.items()}
 
     def draw(self, answers: Mapping[str, Any], runs: Mapping[str, Recording]) -> go.Figure:
-        """The figure of the answers to its questions."""
+        """The figure of the answers to its questions.
+
+        Raises
+        ------
+        AnalysisError: the answer holds nothing to draw.
+        """
         results = self.results(answers)
+        shown = next(iter(results.values())) if self.alone else results
+        if isinstance(shown, Mapping) and not shown:
+            raise AnalysisError(f"{NO_MEASURE}.")
         drawn = {name: one.value(runs) if isinstance(one, Entry) else one for name, one in self.drawn.items()}
-        return getattr(figures, self.figure)(next(iter(results.values())) if self.alone else results, **drawn)
+        return getattr(figures, self.figure)(shown, **drawn)
 
     def _part(self, answer: Any) -> Any:
         for step in self.part:
@@ -103,7 +118,7 @@ class Recipe:
     def python(self) -> str:
         """Lines that draw it from `conditions`, label -> recording, as `figure`."""
         steps = "".join(_step(step) for step in self.part)
-        arguments = "".join(f", {name}={spelled(value)}" for name, value in self.given.items())
+        arguments = "".join(f", {name}={spelled(value)}" for name, value in self.arguments.items())
 
         def asked(names: Sequence[str]) -> str:
             subject = self.analysis.reading.python([f"conditions[{name!r}]" for name in names])
@@ -128,7 +143,7 @@ class Recipe:
         return {
             "analysis": self.analysis.name,
             "asked": {label: list(names) for label, names in self.asked.items()},
-            "given": {name: flattened(value, {}) for name, value in self.given.items()},
+            "given": {name: flattened(value, {}) for name, value in self.arguments.items()},
             "part": list(self.part),
             "seeded": dict(self.seeded),
             "figure": self.figure,
@@ -154,12 +169,12 @@ def spelled(value: Any) -> str:
     if isinstance(value, Entry):
         return value.python()
     if is_dataclass(value) and not isinstance(value, type):
-        given = [
+        arguments = [
             f"{one.name}={spelled(getattr(value, one.name))}"
             for one in fields(value)
             if getattr(value, one.name) != _usual(one)
         ]
-        return f"analysis.{type(value).__name__}({', '.join(given)})"
+        return f"analysis.{type(value).__name__}({', '.join(arguments)})"
     return repr(value)
 
 
@@ -189,32 +204,36 @@ def _reasons(answer: Any) -> list[str]:
 
 
 def by_layer(
-    measure: Measure, runs: Mapping[str, Recording], how: Measuring, of: Task, demonstrations: str | None = None
+    measure: Measure,
+    runs: Mapping[str, Recording],
+    measuring: Measuring,
+    the_task: Task,
+    demonstrations: str | None = None,
 ) -> Recipe:
     """A measure of conditions, label -> recording, in each layer."""
     first = next(iter(runs.values()))
     limits = demonstration_scope(runs.values()) if demonstrations is None else demonstrations
-    words = measure.words(first, how, of.titles)
+    words = measure.words(first, measuring, the_task.titles)
     return Recipe(
         analysis.measured,
         {label: (label,) for label in runs},
         figures.FIGURES[measure.figure].__name__,
-        {"measure": measure.name, "measuring": how},
+        {"measure": measure.name, "measuring": measuring},
         {**words, "demonstrations": limits},
     )
 
 
 def change_by_layer(
-    measure: Measure, labels: Sequence[str], first: Recording, how: Measuring, of: Task, demonstrations: str
+    measure: Measure, labels: Sequence[str], first: Recording, measuring: Measuring, the_task: Task, demonstrations: str
 ) -> Recipe:
     """B minus A of a measure in each layer; labels: A and B of each demonstration seed in turn."""
     return Recipe(
         analysis.measured_change,
         {"B − A": tuple(labels)},
         "change_by_layer",
-        {"measure": measure.name, "measuring": how},
+        {"measure": measure.name, "measuring": measuring},
         {
-            "measure": measure.change_subject(first, how, of.titles),
+            "measure": measure.change_subject(first, measuring, the_task.titles),
             "first": measure.first_layer,
             "demonstrations": demonstrations,
         },
@@ -222,7 +241,7 @@ def change_by_layer(
 
 
 def links_by_layer(
-    labels: Sequence[str], score: str, how: Measuring, of: Task, level: Level, demonstrations: str
+    labels: Sequence[str], score: str, measuring: Measuring, the_task: Task, level: Level, demonstrations: str
 ) -> Recipe:
     """The links behind a headline at one level; labels: A and B of each demonstration seed in turn."""
     family = [measure_named(name) for name in FAMILY]
@@ -230,9 +249,9 @@ def links_by_layer(
         analysis.headline,
         {"": tuple(labels)},
         "link_by_layer",
-        {"score": score, "measuring": how, "contrast": of.contrast},
+        {"score": score, "measuring": measuring, "contrast": the_task.contrast},
         {
-            "score": of.titles[score],
+            "score": the_task.titles[score],
             "titles": {one.name: capital(one.title) for one in family},
             "first": {one.name: one.first_layer for one in family},
             "demonstrations": demonstrations,
@@ -264,49 +283,55 @@ def recipes(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Rec
 
 def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
     first = next(iter(conditions.values()))
-    of = task(first.spec.task)
+    the_task = task(first.spec.task)
     scope = {"demonstrations": demonstration_scope(conditions.values())}
     each = {label: (label,) for label in conditions}
-    scored = {"score": of.titles[of.primary.score], "better": of.better(of.primary.score), **scope}
+    scored = {
+        "score": the_task.titles[the_task.primary.score],
+        "better": the_task.better(the_task.primary.score),
+        **scope,
+    }
     for figure in ("score_by_condition", "score_distribution"):
-        yield Recipe(analysis.score_summary, each, figure, {"score": of.primary.score}, scored)
-    yield from _similarity(conditions, of)
+        yield Recipe(analysis.score_summary, each, figure, {"score": the_task.primary.score}, scored)
+    yield from _similarity(conditions, the_task)
     for measure in all_measures().values():
-        yield from _measure(measure, conditions, of)
+        yield from _measure(measure, conditions, the_task)
     yield Recipe(analysis.recording_log_ratio_by_head, each, "attention_ratio_by_head", {}, scope)
     yield Recipe(analysis.role_split, each, "attention_split", {}, scope)
 
 
-def _measure(measure: Measure, conditions: Mapping[str, Recording], of: Task) -> Iterator[Recipe]:
+def _measure(measure: Measure, conditions: Mapping[str, Recording], the_task: Task) -> Iterator[Recipe]:
     """A measure of the conditions that may have a value of it."""
     kept = {}
     for label, one in conditions.items():
-        how = usual_measuring(of, one)
-        if how.pooling in one.embeddings and not measure.absent(one, how):
+        measuring = usual_measuring(the_task, one)
+        if measuring.pooling in one.embeddings and not measure.absent(one, measuring):
             kept[label] = one
     if kept:
-        how = usual_measuring(of, next(iter(kept.values())))
-        yield by_layer(measure, {label: one for label, one in kept.items() if _alike(one, kept, how)}, how, of)
+        measuring = usual_measuring(the_task, next(iter(kept.values())))
+        yield by_layer(
+            measure, {label: one for label, one in kept.items() if _alike(one, kept, measuring)}, measuring, the_task
+        )
 
 
-def _alike(one: Recording, kept: Mapping[str, Recording], how: Measuring) -> bool:
+def _alike(one: Recording, kept: Mapping[str, Recording], measuring: Measuring) -> bool:
     """Whether a recording has the hypothesis and label that the first one is measured with."""
-    hypothesis, label = how.of(next(iter(kept.values())))
+    hypothesis, label = measuring.of(next(iter(kept.values())))
     return (not hypothesis or hypothesis in one.hypotheses) and (not label or label in one.groups)
 
 
-def _similarity(conditions: Mapping[str, Recording], of: Task) -> Iterator[Recipe]:
+def _similarity(conditions: Mapping[str, Recording], the_task: Task) -> Iterator[Recipe]:
     """The RSMs of conditions over the first one's items, at a middle layer."""
-    pooling, metric = of.primary.pooling, of.primary.metric
+    pooling, metric = the_task.primary.pooling, the_task.primary.metric
     kept = {label: one for label, one in conditions.items() if pooling in one.embeddings}
     if not kept:
         return
     name, first = next(iter(kept.items()))
-    hypothesis, _ = primary_measuring(of, first).of(first)
+    hypothesis, _ = primary_measuring(the_task, first).of(first)
     if not hypothesis:
         return
     alike = {label: one for label, one in kept.items() if list(one.item_ids) == list(first.item_ids)}
-    layer, group = min(one.n_layers for one in alike.values()) // 2, of.hypothesis_labels[hypothesis]
+    layer, group = min(one.n_layers for one in alike.values()) // 2, the_task.hypothesis_labels[hypothesis]
     yield Recipe(
         analysis.recording_rsms,
         {label: (label,) for label in alike},
@@ -316,8 +341,8 @@ def _similarity(conditions: Mapping[str, Recording], of: Task) -> Iterator[Recip
             "hypothesis": Entry(name, "hypotheses", hypothesis),
             "item_ids": Entry(name, "item_ids"),
             "groups": Entry(name, "labels", group),
-            "hypothesis_title": of.titles[hypothesis],
-            "group_title": of.titles[group],
+            "hypothesis_title": the_task.titles[hypothesis],
+            "group_title": the_task.titles[group],
             "layer": layer,
             "demonstrations": demonstration_scope(alike.values()),
         },
@@ -341,12 +366,12 @@ def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording], 
         or first.item_ids != second.item_ids
     ):
         return
-    of, n_seeds = task(first.spec.task), max(len(a), len(b))
+    the_task, n_seeds = task(first.spec.task), max(len(a), len(b))
     limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
     pairs = zip(a * (n_seeds // len(a)), b * (n_seeds // len(b)), strict=True)
     labels = [label for pair in pairs for label in pair]
-    how = primary_measuring(of, first)
-    recipe = links_by_layer(labels, of.primary.score, how, of, "within", limits)
+    measuring = primary_measuring(the_task, first)
+    recipe = links_by_layer(labels, the_task.primary.score, measuring, the_task, "within", limits)
     level = answer(next(iter(recipe.questions(recordings).values()))).strongest_level
     yield replace(recipe, part=("links", level))
 

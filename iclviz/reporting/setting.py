@@ -5,8 +5,8 @@ from iclviz.spec import RunSpec
 from iclviz.tasks import Task
 
 
-def setting(of: Task, a: RunSpec, b: RunSpec) -> Setting:
+def setting(the_task: Task, a: RunSpec, b: RunSpec) -> Setting:
     """What guessing reaches, and in which of the conditions nothing could be known."""
-    floors = [side for side, spec in (("A", a), ("B", b)) if of.is_floor(spec.demonstrations.canonical())]
+    floors = [side for side, spec in (("A", a), ("B", b)) if the_task.is_floor(spec.demonstrations.canonical())]
     floor = f"in {' and '.join(floors)} nothing is shown that an answer could be known from" if floors else None
-    return Setting(of.chance(b.task_options).get(of.primary.score), floor)
+    return Setting(the_task.chance(b.task_options).get(the_task.primary.score), floor)

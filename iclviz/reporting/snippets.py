@@ -57,8 +57,8 @@ def _given(spec: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in kept or (value != usual[name] and value)}
 
 
-def _call(function: str, given: Mapping[str, Any]) -> str:
-    return f"{function}({', '.join(f'{name}={_literal(value)}' for name, value in given.items())})"
+def _call(function: str, arguments: Mapping[str, Any]) -> str:
+    return f"{function}({', '.join(f'{name}={_literal(value)}' for name, value in arguments.items())})"
 
 
 def _literal(value: Any) -> str:

@@ -71,19 +71,19 @@ def contrast_note(a: RunSpec, b: RunSpec, tokens: tuple[float, float]) -> str:
     changed = differences(a, b)
     if not changed:
         return "A and B are the same condition."
-    said = f"A and B differ in {'; '.join(changed)}. "
+    parts = f"A and B differ in {'; '.join(changed)}. "
     before, after = tokens
     lengths = f"({before:,.0f} and {after:,.0f} on average)"
     if abs(after - before) > NEARLY * max(before, after):
         return (
-            f"{said}Their prompts have {before:,.0f} and {after:,.0f} tokens on average, so that length and position "
+            f"{parts}Their prompts have {before:,.0f} and {after:,.0f} tokens on average, so that length and position "
             "changed too: compare right with shuffled demonstrations of one k before you call it learning."
         )
     one, other = (spec.demonstrations.canonical() for spec in (a, b))
     if changed != [_demonstrations(one, other)]:
-        return f"{said}Their prompts have nearly as many tokens {lengths}."
+        return f"{parts}Their prompts have nearly as many tokens {lengths}."
     return (
-        f"{said}Their prompts have nearly as many tokens {lengths}: this contrast is about what the demonstrations "
+        f"{parts}Their prompts have nearly as many tokens {lengths}: this contrast is about what the demonstrations "
         f"teach, not about length or position.{_taught(one.kind, other.kind)} Which of the two moved, only a "
         "comparison of each with no demonstrations tells."
     )
@@ -98,13 +98,13 @@ def _taught(*kinds: str) -> str:
 def differences(a: RunSpec, b: RunSpec) -> list[str]:
     """In what two conditions differ, as their specs say it; what is only kept of them is no difference."""
     changed = a.canonical().differences(b.canonical())
-    said = [_demonstrations(*changed["demonstrations"])] if "demonstrations" in changed else []
+    parts = [_demonstrations(*changed["demonstrations"])] if "demonstrations" in changed else []
     named = {a.title(name): sides for name, sides in changed.items() if name in _SAID_BY_VALUE}
     for name in {**a.task_options, **b.task_options}:
         sides = a.task_options.get(name), b.task_options.get(name)
         if sides[0] != sides[1]:
             named[name.replace("_", " ")] = sides
-    return said + [f"{title} ({_value(before)}, then {_value(after)})" for title, (before, after) in named.items()]
+    return parts + [f"{title} ({_value(before)}, then {_value(after)})" for title, (before, after) in named.items()]
 
 
 _SAID_BY_VALUE = set(RunSpec.fields_that("tokens", "forward", "decoding")) - {"demonstrations", "task_options"}
@@ -272,17 +272,17 @@ def _logprob(headline: Headline, limits: str) -> str:
     change, margin = headline.logprob_change, headline.margin_change
     assert change is not None
     if headline.n_seeds == 1 and limits != WITHOUT:
-        said = (
+        parts = (
             "The right answer's log-probability, which one demonstration set moves for all items alike so that one set "
             f"is no test of it, is {_moved(change)} in B than in A"
         )
     else:
-        said = _logprob_tested(change, limits)
+        parts = _logprob_tested(change, limits)
     if margin is None:
-        return f"{said}."
+        return f"{parts}."
     corrected = f", {p_value(headline.p('margin'))} corrected" if headline.p("margin") < SIGNIFICANT else ""
     return (
-        f"{said}; over that of other answers, which format does not raise, it {_margin_changed(headline)} {limits}: "
+        f"{parts}; over that of other answers, which format does not raise, it {_margin_changed(headline)} {limits}: "
         f"{_facts(margin)}{corrected}."
     )
 
@@ -416,21 +416,21 @@ def sentences(
     hypothesis: the primary hypothesis's title.
     """
     limits = scope(headline.n_seeds, a.demonstrations, b.demonstrations)
-    said = [_behaviour(headline, title, setting or Setting(), limits)]
+    parts = [_behaviour(headline, title, setting or Setting(), limits)]
     if headline.effect is not None:
-        said.append(_levels(headline))
-    said.append(_parsing(headline))
+        parts.append(_levels(headline))
+    parts.append(_parsing(headline))
     if headline.logprob_change is not None:
-        said.append(_logprob(headline, limits))
+        parts.append(_logprob(headline, limits))
     for level in LEVELS:
         strongest = headline.strongest.get(level)
-        said.append(_link(headline, level, strongest, limits) if strongest else _untested(headline, level))
-    said += [sentence for sentence in [no_room(headline.text_share, hypothesis)] if sentence]
+        parts.append(_link(headline, level, strongest, limits) if strongest else _untested(headline, level))
+    parts += [sentence for sentence in [no_room(headline.text_share, hypothesis)] if sentence]
     if headline.order is not None and headline.order.p < WARN:
-        said.append(order_warning(headline.order, title))
+        parts.append(order_warning(headline.order, title))
     if headline.copies:
-        said.append(copies_warning(headline.copies))
-    said.append(contrast_note(a, b, headline.tokens))
+        parts.append(copies_warning(headline.copies))
+    parts.append(contrast_note(a, b, headline.tokens))
     if headline.n_seeds < ENOUGH_SEEDS:
-        said.append(f"A statement about in-context learning needs {ENOUGH_SEEDS} demonstration seeds or more.")
-    return said
+        parts.append(f"A statement about in-context learning needs {ENOUGH_SEEDS} demonstration seeds or more.")
+    return parts

@@ -15,21 +15,21 @@ from iclviz.recording import Array, Recording
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def clusters(key: str, how: tuple[str, Metric, float, int], _rsm: Array) -> Array:
+def clusters(key: str, making: tuple[str, Metric, float, int], _rsm: Array) -> Array:
     """(n,) the order in which clusters of a layer's items stand side by side."""
     return clustered_order(_rsm)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def plane(key: str, how: tuple[str, Metric, float, int], _rsm: Array) -> ItemMap:
+def plane(key: str, making: tuple[str, Metric, float, int], _rsm: Array) -> ItemMap:
     """The items of a layer in a plane."""
-    return item_map(_rsm, how[1])
+    return item_map(_rsm, making[1])
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def axis_shares(key: str, how: tuple[str, Metric, float], _stack: Array) -> Array:
+def axis_shares(key: str, making: tuple[str, Metric, float], _stack: Array) -> Array:
     """(L + 1,) how much of the spread of a layer's items its largest axis holds."""
-    return np.array([item_map(rsm, how[1]).shares[0] for rsm in _stack])
+    return np.array([item_map(rsm, making[1]).shares[0] for rsm in _stack])
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -51,10 +51,10 @@ def choose_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
     it is taken now, else its default.
     """
     st.session_state.setdefault("further fields", {})[name] = default
-    said = st.session_state.get("unclaimed", {}).pop(name, None)
-    if said is not None:
+    value_text = st.session_state.get("unclaimed", {}).pop(name, None)
+    if value_text is not None:
         with suppress(ValueError):
-            choices()[name] = read(said)
+            choices()[name] = read(value_text)
             st.session_state.setdefault("linked", set()).add(name)
     choices().setdefault(name, default)
 
@@ -99,15 +99,15 @@ def read_url() -> None:
         return
     taken, refused, linked, unclaimed = choices(), [], set(), {}
     known = fields()
-    for name, said in st.query_params.to_dict().items():
+    for name, value_text in st.query_params.to_dict().items():
         if name not in known:
-            unclaimed[name[:MOST_TEXT]] = said[:MOST_TEXT]
+            unclaimed[name[:MOST_TEXT]] = value_text[:MOST_TEXT]
             continue
         try:
-            taken[name] = known[name].read(said)
+            taken[name] = known[name].read(value_text)
             linked.add(name)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
-            refused.append(f"{name} = {said[:60]}")
+            refused.append(f"{name} = {value_text[:60]}")
     st.session_state.update(
         refused=refused, linked=linked, linked_models=_models(linked), unclaimed=_few_identifiers(unclaimed)
     )
@@ -192,9 +192,9 @@ def choose_run(side: str, spec: RunSpec) -> None:
     )
 
 
-def _beyond(given: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+def _beyond(options: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are not at their defaults, as JSON gives them back."""
-    plain, defaults = (json.loads(canonical_json(values)) for values in (given, usual))
+    plain, defaults = (json.loads(canonical_json(values)) for values in (options, usual))
     return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
 
 

@@ -79,7 +79,7 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
         common = ours.keys() | theirs.keys()
     first = {one.spec.demonstrations.seed for one in (a, b) if draws(one.spec)}
     seeds = sorted(common, key=lambda seed: (seed not in first, seed))
-    sides = ([of.get(seed, own) for seed in seeds] for of, own in ((ours, a), (theirs, b)))
+    sides = ([by_seed.get(seed, own) for seed in seeds] for by_seed, own in ((ours, a), (theirs, b)))
     try:
         comparison = compare(*(side or [own] for side, own in zip(sides, (a, b), strict=True)))
     except AnalysisError as error:
@@ -100,8 +100,8 @@ def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:
 
 def summary_question(chosen: Compared) -> Question[Headline]:
     """What the Summary asks of a comparison: its task's primary analysis."""
-    of, first = task(chosen.b.task), chosen.comparison.first
-    return headline.of(chosen.key, of.primary.score, primary_measuring(of, first), of.contrast)
+    the_task, first = task(chosen.b.task), chosen.comparison.first
+    return headline.of(chosen.key, the_task.primary.score, primary_measuring(the_task, first), the_task.contrast)
 
 
 def prepare_summary(pairs: dict[str, Recording]) -> None:

@@ -37,16 +37,16 @@ class Field:
     read: Read
 
 
-def text(given: str) -> str:
+def text(value_text: str) -> str:
     """A short text."""
-    return given[:MOST_TEXT]
+    return value_text[:MOST_TEXT]
 
 
 def whole(least: int, most: int) -> Read:
     """A whole number within bounds."""
 
-    def read(given: str) -> int:
-        number = int(given)
+    def read(value_text: str) -> int:
+        number = int(value_text)
         if not least <= number <= most:
             raise ValueError(f"not from {least} to {most}")
         return number
@@ -55,60 +55,60 @@ def whole(least: int, most: int) -> Read:
 
 
 def _one_of(known: Callable[[], Any]) -> Read:
-    def read(given: str) -> str:
-        if given not in known():
+    def read(value_text: str) -> str:
+        if value_text not in known():
             raise ValueError("unknown")
-        return given
+        return value_text
 
     return read
 
 
-def _flag(given: str) -> bool:
-    return {"True": True, "False": False}[given]
+def _flag(value_text: str) -> bool:
+    return {"True": True, "False": False}[value_text]
 
 
-def _size(given: str) -> float:
-    size = float(given)
+def _size(value_text: str) -> float:
+    size = float(value_text)
     if not 0 < size < float("inf"):
         raise ValueError("no size")
     return size
 
 
-def _values(given: str) -> list[int | str]:
-    values = json.loads(given)
+def _values(value_text: str) -> list[int | str]:
+    values = json.loads(value_text)
     if not isinstance(values, list) or not all(isinstance(one, int | str) for one in values):
         raise ValueError("no list of numbers or words")
     return [one if isinstance(one, int) else text(one) for one in values][:MOST_MEMBERS]
 
 
-def _options(given: str) -> dict[str, dict[str, Any]]:
-    options = json.loads(given)
+def _options(value_text: str) -> dict[str, dict[str, Any]]:
+    options = json.loads(value_text)
     known = all_tasks()  # never a path: a link must not read files
     for name, values in options.items():
         known[name].resolve_options(values, "plain")
     return {name: dict(values) for name, values in options.items()}
 
 
-def _template(given: str) -> dict[str, Any]:
-    return dict(template_options(json.loads(given)))
+def _template(value_text: str) -> dict[str, Any]:
+    return dict(template_options(json.loads(value_text)))
 
 
-def _poolings(given: str) -> list[str]:
-    names = json.loads(given)
+def _poolings(value_text: str) -> list[str]:
+    names = json.loads(value_text)
     if not isinstance(names, list) or not set(names) <= set(POOLINGS):
         raise ValueError("unknown")
     return names
 
 
-def _record(given: str) -> list[str]:
-    names = json.loads(given)
+def _record(value_text: str) -> list[str]:
+    names = json.loads(value_text)
     check_record(names)
     return sorted(set(names))
 
 
-def places(given: str) -> list[int]:
+def places(value_text: str) -> list[int]:
     """Places of items whose attention is kept token by token."""
-    found = [whole(0, MOST_ITEMS)(str(place)) for place in json.loads(given)]
+    found = [whole(0, MOST_ITEMS)(str(place)) for place in json.loads(value_text)]
     if len(found) > MOST_ATTENTION_ITEMS:
         raise ValueError(f"more than {MOST_ATTENTION_ITEMS}")
     return sorted(set(found))

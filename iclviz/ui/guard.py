@@ -118,9 +118,9 @@ class Guard:
         else:
             await _answer(send, 401, FORM.format(said="<p>That is another one.</p>"))
 
-    async def _is_right(self, given: str) -> bool:
+    async def _is_right(self, password: str) -> bool:
         """Whether that is the password; wrong ones take a second each, one after the other."""
-        if hmac.compare_digest(given.encode(), (self._password or "").encode()):
+        if hmac.compare_digest(password.encode(), (self._password or "").encode()):
             return True
         async with self._one_at_a_time:
             await asyncio.sleep(WRONG_SECONDS)
@@ -150,8 +150,8 @@ async def _form(receive: Receive) -> str:
     while more and len(body) <= MOST_FORM_BYTES:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
-    given = parse_qs(body[:MOST_FORM_BYTES].decode("utf-8", "replace"), max_num_fields=10)
-    return given.get("password", [""])[0]
+    password = parse_qs(body[:MOST_FORM_BYTES].decode("utf-8", "replace"), max_num_fields=10)
+    return password.get("password", [""])[0]
 
 
 async def _refuse(scope: Scope, send: Send, reason: str) -> None:
@@ -162,19 +162,19 @@ async def _refuse(scope: Scope, send: Send, reason: str) -> None:
 
 
 async def _answer(send: Send, status: int, text: str, headers: MutableMapping[str, str] | None = None) -> None:
-    told = {"content-type": "text/html; charset=utf-8", "cache-control": "no-store", **HEADERS, **(headers or {})}
-    await send({"type": "http.response.start", "status": status, "headers": _encoded(told)})
+    lines = {"content-type": "text/html; charset=utf-8", "cache-control": "no-store", **HEADERS, **(headers or {})}
+    await send({"type": "http.response.start", "status": status, "headers": _encoded(lines)})
     await send({"type": "http.response.body", "body": text.encode()})
 
 
 def _with_headers(send: Send) -> Send:
-    async def told(message: Message) -> None:
+    async def lines(message: Message) -> None:
         if message["type"] == "http.response.start":
             kept = [pair for pair in message.get("headers", []) if pair[0].decode("latin-1").lower() not in HEADERS]
             message = {**message, "headers": [*kept, *_encoded(HEADERS)]}
         await send(message)
 
-    return told
+    return lines
 
 
 def _encoded(headers: MutableMapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -71,9 +71,9 @@ def _fill(slot: _Slot, spec: RunSpec) -> None:
     bars: list[Any] = []
 
     def tell(done: int, total: int) -> None:
-        said = f"Reading every byte of {as_text(spec.model)}, once: {done / 1e9:.1f} of {total / 1e9:.1f} GB"
+        words = f"Reading every byte of {as_text(spec.model)}, once: {done / 1e9:.1f} of {total / 1e9:.1f} GB"
         bars[:] = bars or [st.progress(0.0)]
-        bars[0].progress(done / total, text=said)
+        bars[0].progress(done / total, text=words)
 
     try:
         slot.resolved = resolve(spec, store().memo, tell)

@@ -22,15 +22,15 @@ from iclviz.ui.figure import show_recipe
 from iclviz.ui.plain import as_text
 
 
-def of_page(page: str, recording: Recording, how: Measuring) -> dict[str, Measure]:
+def of_page(page: str, recording: Recording, measuring: Measuring) -> dict[str, Measure]:
     """The measures that a page shows and of which a recording may have a value, by name."""
     found = {name: one for name, one in all_measures().items() if one.page == page}
-    return {name: one for name, one in found.items() if not one.absent(recording, how)}
+    return {name: one for name, one in found.items() if not one.absent(recording, measuring)}
 
 
-def chosen(page: str, recording: Recording, how: Measuring) -> Measure | None:
+def chosen(page: str, recording: Recording, measuring: Measuring) -> Measure | None:
     """The measure that a page shows now; a control where there are several. None where no measure has a value."""
-    found = of_page(page, recording, how)
+    found = of_page(page, recording, measuring)
     if not found:
         return None
     first = next(iter(found))
@@ -46,8 +46,8 @@ class Shown:
 
     measure: Measure
     conditions: Mapping[str, Recording]
-    how: Measuring
-    of: Task
+    measuring: Measuring
+    the_task: Task
     demonstrations: str
 
     @property
@@ -58,13 +58,13 @@ class Shown:
     @property
     def recipe(self) -> Recipe:
         """Its figure by layer."""
-        return by_layer(self.measure, self.conditions, self.how, self.of, self.demonstrations)
+        return by_layer(self.measure, self.conditions, self.measuring, self.the_task, self.demonstrations)
 
 
 def show_by_layer(view: Shown) -> dict[str, Any]:
     """The measure by layer with what has to be said of it, to copy; the results by label."""
     found = show_recipe(view.recipe, view.conditions)
-    for note in view.measure.notes(list(found.values()), view.first, view.how, view.of.titles):
+    for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
     copy_as(view.conditions, view.recipe)
     return found
@@ -76,7 +76,7 @@ def show_change(view: Shown) -> None:
     if pair is None:
         return
     recipe = change_by_layer(
-        view.measure, pair.labels, pair.comparison.first, view.how, view.of, demonstrations=pair.scope
+        view.measure, pair.labels, pair.comparison.first, view.measuring, view.the_task, demonstrations=pair.scope
     )
     show_recipe(recipe, pair.runs)
     seeds_button(pair)
@@ -89,9 +89,9 @@ def show_right_and_wrong(view: Shown) -> None:
             analysis.right_against_wrong,
             {label: (label,) for label in view.conditions},
             "right_against_wrong",
-            {"measure": view.measure.name, "measuring": view.how},
+            {"measure": view.measure.name, "measuring": view.measuring},
             {
-                "measure": view.measure.subject(view.first, view.how, view.of.titles),
+                "measure": view.measure.subject(view.first, view.measuring, view.the_task.titles),
                 "first": view.measure.first_layer,
                 "demonstrations": view.demonstrations,
             },

@@ -71,7 +71,7 @@ def pick(name: str, title: str, titles: Mapping[str, str], default: str = "") ->
     return chosen
 
 
-def measuring(options: Sequence[MeasureOption], recording: Recording, of: Task, usual: Measuring) -> Measuring:
+def measuring(options: Sequence[MeasureOption], recording: Recording, the_task: Task, usual: Measuring) -> Measuring:
     """What is chosen of some options of measures, by a row of controls; what is no option of these is as usual.
 
     Parameters
@@ -83,7 +83,7 @@ def measuring(options: Sequence[MeasureOption], recording: Recording, of: Task, 
     chosen = {}
     for column, option in zip(st.columns(max(len(selected), 4)), selected, strict=False):
         with column:
-            chosen[option.name] = _selected(option, recording, of, usual)
+            chosen[option.name] = _selected(option, recording, the_task, usual)
     for option in options:
         if option not in selected:
             _claim(option.name, False)
@@ -97,12 +97,12 @@ def _is_switch(option: MeasureOption, recording: Recording) -> bool:
     return list(option.values(recording)) == [False, True]
 
 
-def _selected(option: MeasureOption, recording: Recording, of: Task, usual: Measuring) -> Any:
+def _selected(option: MeasureOption, recording: Recording, the_task: Task, usual: Measuring) -> Any:
     values = {_text(value): value for value in option.values(recording)}
     if not values:
         return None
     _claim(option.name, "")
-    titles = {name: option.title_of(value, of.titles) for name, value in values.items()}
+    titles = {name: option.title_of(value, the_task.titles) for name, value in values.items()}
     name = select(option.name, option.title, list(values), titles, _text(usual.value(option, recording)), option.help)
     return values[name]
 
@@ -110,7 +110,7 @@ def _selected(option: MeasureOption, recording: Recording, of: Task, usual: Meas
 def _claim(name: str, default: Any) -> None:
     """Make an option's name a field of links, where no page has made it one."""
     if name not in fields():
-        choose_field(name, default, text if default == "" else lambda said: said == "True")
+        choose_field(name, default, text if default == "" else lambda value_text: value_text == "True")
 
 
 def _text(value: Any) -> str:

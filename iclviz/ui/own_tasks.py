@@ -84,7 +84,7 @@ class Taken:
     """What became of an uploaded file: its task and what was read of it, or why there is none."""
 
     task_name: str = ""
-    said: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -94,7 +94,7 @@ def _take(uploaded: Any) -> None:
     if found.problem:
         st.error(lines_as_text(found.problem))
         return
-    st.success(lines_as_text("\n".join(found.said)))
+    st.success(lines_as_text("\n".join(found.sentences)))
     st.button("Use for A and B", on_click=use, args=(found.task_name,), type="primary")
 
 

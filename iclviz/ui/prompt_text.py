@@ -93,14 +93,15 @@ def _shaded(attention: "TextAttention", token: int, most: float, with_sinks: boo
     sink = attention.sinks[token] and not with_sinks
     kinds = compress([f"iclviz-{role}", "iclviz-looking", "iclviz-sink"], [True, attention.looking[token], sink])
     background = "" if sink else f' style="background:{shade(mass / most)}"'
-    said = f"token {token} “{text}”: {_percent(mass)} of the attention, rank {attention.rank[token]}, {role}"
-    return f'<span class="{" ".join(kinds)}"{background} title="{escape(said)}">{escape(text) or "·"}</span>'
+    description = f"token {token} “{text}”: {_percent(mass)} of the attention, rank {attention.rank[token]}, {role}"
+    return f'<span class="{" ".join(kinds)}"{background} title="{escape(description)}">{escape(text) or "·"}</span>'
 
 
 def _show(body: str, roles: Mapping[str, str], label: str, scale: str = "", kind: str = "") -> None:
     """A text with its legend: roles are those it has, with what is said of them."""
     legend = "".join(
-        f'<span><i style="background:{theme.ROLES[role]}"></i>{said}</span>' for role, said in roles.items()
+        f'<span><i style="background:{theme.ROLES[role]}"></i>{description}</span>'
+        for role, description in roles.items()
     )
     st.html(
         f'{STYLE % _colours()}<div class="iclviz-legend">{scale}{legend}</div>'

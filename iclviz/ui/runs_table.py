@@ -70,10 +70,10 @@ def ailing() -> list[Ailing]:
     """What of the cache cannot be used."""
     store = loading.store()
     readable, wrong = store.listing()
-    said = (annotation_problem(store, entry.key) for entry in readable)
+    notes = (annotation_problem(store, entry.key) for entry in readable)
     with suppress(StoreError):
         wrong = [*wrong, *loading.queue().ailing()]
-    return [*wrong, *(one for one in said if one is not None)]
+    return [*wrong, *(one for one in notes if one is not None)]
 
 
 def _job(job: Run) -> dict[str, Any]:
@@ -81,14 +81,14 @@ def _job(job: Run) -> dict[str, Any]:
 
 
 def _recorded(entry: Summary) -> dict[str, Any]:
-    said = annotation(loading.store(), entry.key)
+    notes = annotation(loading.store(), entry.key)
     return {
         "state": "recorded",
         **_of_spec(entry.spec, entry.key),
         "told": "a sample of its weights" if entry.by_sample else "",
-        "name": said.name,
-        "tags": list(said.tags),
-        "note": said.note,
+        "name": notes.name,
+        "tags": list(notes.tags),
+        "note": notes.note,
         "score": entry.mean_score,
         "recorded": datetime.fromtimestamp(entry.created, tz=UTC).astimezone().replace(tzinfo=None),
         "took": _seconds(entry.key),

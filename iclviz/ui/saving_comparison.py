@@ -34,9 +34,9 @@ class Making:
         self._folder = TemporaryDirectory(prefix="iclviz-", ignore_cleanup_errors=True)
         self.file, self._told, self._problem = (Path(self._folder.name, name) for name in (NAME, "told", "problem"))
         command = [sys.executable, "-m", "iclviz", "export", *keys, "--to", str(self.file), "--json"]
-        with self._told.open("wb") as told, self._problem.open("wb") as problem:
+        with self._told.open("wb") as progress_file, self._problem.open("wb") as problem:
             self._process: Process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=told, stderr=problem, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=progress_file, stderr=problem, start_new_session=True
             )
 
     @property

@@ -219,8 +219,8 @@ def _runs_control() -> None:
 
 def run_name(entry: Summary) -> str:
     """A run in the words of its user, else in ours, with what tells it from others alike."""
-    given = annotation(loading.store(), entry.key).name
-    return given or f"{describe(entry.spec)} · seed {entry.spec.demonstrations.seed} · {entry.key[:6]}"
+    own_name = annotation(loading.store(), entry.key).name
+    return own_name or f"{describe(entry.spec)} · seed {entry.spec.demonstrations.seed} · {entry.key[:6]}"
 
 
 def _usable(varied: Variation, values: Sequence[Any]) -> list[Any]:

@@ -91,12 +91,12 @@ def template_form() -> None:
         help='Names and values in JSON, for prompt style chat alone. "date" is the day that it takes for today.',
     )
     try:
-        given = dict(template_options(_read_json(typed)))
+        options = dict(template_options(_read_json(typed)))
     except SpecError as error:
         st.error(lines_as_text(str(error)))
         return
-    if given != kept:
-        choose({"template": given})
+    if options != kept:
+        choose({"template": options})
         st.rerun()
 
 

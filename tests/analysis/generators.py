@@ -262,3 +262,8 @@ def synthetic_recording(
         attention_last=masses, scores={"main": score}, labels=there, hypotheses=hypotheses,
         groups=dict.fromkeys([*there, *hypotheses], design.codes),
     )  # fmt: skip
+
+
+def recording(x: Array, **fields: object) -> Recording:
+    """A recording of embeddings (n, L + 1, d) as `query_mean`, with the fields that are given."""
+    return make_recording(len(x), x.shape[1] - 1, embeddings={"query_mean": x}, **fields)

@@ -93,7 +93,7 @@ def going_on(prompt, length, seed):
 
 
 def family():
-    """Prompts that share stretches of several depths, the same prompt twice, one that ends where others go on, and
+    """Prompts that share prefixes of several depths, the same prompt twice, one that ends where others go on, and
     prompts of one token.
     """
     lines = random_prompts((12, 30, 8))

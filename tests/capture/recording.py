@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from iclviz.capture.engine import Captured
+from iclviz.capture.decoding import Captured
 from iclviz.recorders import asked
 from iclviz.spec import RunSpec
 

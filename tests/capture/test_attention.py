@@ -4,7 +4,7 @@ from transformers.masking_utils import causal_mask_function, sliding_window_caus
 
 from iclviz.capture import attention
 from iclviz.capture.attention import Kernel, RoleMass, TokenRows, _block, _fused, _in_blocks, mask_by_position
-from iclviz.capture.cache import Fan, Stretch
+from iclviz.capture.cache import Prefix, SharedPrefix
 
 SCATTERED = torch.tensor([[1, 1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 0, 1, 1]]).bool()
 
@@ -49,13 +49,13 @@ def test_blocks_of_shared_keys_give_what_plain_softmax_over_copied_keys_gives(ke
     monkeypatch.setattr(attention, "BLOCK_BYTES", {"cpu": 400})
     torch.manual_seed(0)
     rows, queries, own = 5, 3, 3
-    stretch = Stretch([torch.randn(3, 2, 4, 8)], [torch.randn(3, 2, 4, 8)], [4, 4, 4])
-    fan = Fan(stretch, [0, 0, 0, 1, 2])
+    prefix = Prefix([torch.randn(3, 2, 4, 8)], [torch.randn(3, 2, 4, 8)], [4, 4, 4])
+    shared = SharedPrefix(prefix, [0, 0, 0, 1, 2])
     query, key, value = torch.randn(rows, 4, queries, 8), torch.randn(rows, 2, own, 8), torch.randn(rows, 2, own, 8)
     mask = torch.ones(rows, 1, queries, 7, dtype=torch.bool).tril(4)
-    keys, values = [fan.parents(stretch.keys[0]), key], [fan.parents(stretch.values[0]), value]
-    copied = torch.cat([stretch.keys[0][[0, 0, 0, 1, 2]], key], dim=2).repeat_interleave(2, dim=1)
-    carried = torch.cat([stretch.values[0][[0, 0, 0, 1, 2]], value], dim=2).repeat_interleave(2, dim=1)
+    keys, values = [shared.parents(prefix.keys[0]), key], [shared.parents(prefix.values[0]), value]
+    copied = torch.cat([prefix.keys[0][[0, 0, 0, 1, 2]], key], dim=2).repeat_interleave(2, dim=1)
+    carried = torch.cat([prefix.values[0][[0, 0, 0, 1, 2]], value], dim=2).repeat_interleave(2, dim=1)
     scores = query @ copied.transpose(-1, -2) * kernel.scaling
     if kernel.softcap:
         scores = torch.tanh(scores / kernel.softcap) * kernel.softcap
@@ -63,12 +63,12 @@ def test_blocks_of_shared_keys_give_what_plain_softmax_over_copied_keys_gives(ke
     if kernel.sinks is not None:
         scores = torch.cat([scores, kernel.sinks.reshape(1, 4, 1, 1).expand(rows, 4, queries, 1)], dim=-1)
     expected = torch.softmax(scores, -1)[..., :7]
-    output, weights = _block(query, keys, values, mask, kernel, [fan])
+    output, weights = _block(query, keys, values, mask, kernel, [shared])
     torch.testing.assert_close(weights, expected)
     torch.testing.assert_close(output, expected @ carried)
-    torch.testing.assert_close(_in_blocks(query, keys, values, mask, kernel, [fan]), expected @ carried)
+    torch.testing.assert_close(_in_blocks(query, keys, values, mask, kernel, [shared]), expected @ carried)
     if kernel.is_plain:
-        torch.testing.assert_close(_fused(query, key, value, mask, kernel, [fan], 0), expected @ carried)
+        torch.testing.assert_close(_fused(query, key, value, mask, kernel, [shared], 0), expected @ carried)
 
 
 def test_mass_is_summed_by_role_and_padding_gets_none():

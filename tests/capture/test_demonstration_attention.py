@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import iclviz
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.recorders.demonstration_attention import RECORDER
 from iclviz.spans import Mark

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine, plan_prompts
+from iclviz.capture.decoding import Decoding, plan_prompts
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings, tokens_read
 from iclviz.errors import Cancelled
 from iclviz.models.loading import load
@@ -144,7 +145,7 @@ def test_the_model_reads_exactly_the_tokens_of_the_plan():
     model.base_model.register_forward_pre_hook(count, with_kwargs=True)
     list(Engine(model, "interface", LAYERS).captures(prompts, plan, kept(prompts, ["last"]), decoding))
     groups = [group for root in plan for group in root.walk()]
-    steps = [(len(g.ends), 1 + max(len(FORCED[end.prompt]) for end in g.ends)) for g in groups if g.ends]
+    steps = [(len(g.leaves), 1 + max(len(FORCED[leaf.prompt]) for leaf in g.leaves)) for g in groups if g.leaves]
     assert len(read) == sum(length for _, length in steps) + sum(len(group.passes) for group in groups)
     assert sum(read) == sum(rows * length for rows, length in steps) + tokens_read(plan)
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import PlanSettings
 from tests.capture.models import LAYERS, family, random_prompts, tiny
+from tests.capture.recording import record
 
 BAD = float("inf")
 
@@ -48,15 +50,15 @@ def test_a_state_of_any_token_of_the_prompt_stops_the_batch(name, value, block, 
     prompts[1].ids[1] = 199
     engine = overflowing(name, block, 199, value)
     with pytest.raises(NoNumberError, match=f"a state of layer {block} of {LAYERS}") as error:
-        engine.capture(prompts, poolings, Decoding(3))
+        record(engine, prompts, poolings, Decoding(3))
     assert error.value.prompt == 1
 
 
 def test_a_state_that_prompts_share_is_told_of_one_of_them():
     prompts = family()
     with pytest.raises(NoNumberError, match=f"a state of layer 2 of {LAYERS}") as error:
-        overflowing("llama", 2, prompts[0].ids[0]).capture(
-            prompts, ("last",), Decoding(2), PlanSettings(4096, 1, True, 0)
+        record(
+            overflowing("llama", 2, prompts[0].ids[0]), prompts, ("last",), Decoding(2), PlanSettings(4096, 1, True, 0)
         )
     assert prompts[error.value.prompt].ids[0] == prompts[0].ids[0]
 
@@ -65,27 +67,27 @@ def test_a_state_of_the_response_is_found_in_the_attention_that_it_makes():
     prompts = without(199, random_prompts((12, 9)))
     forced = [[5, 6, 7], [5, 199, 7]]
     with pytest.raises(NoNumberError, match=f"the attention of block 3 of {LAYERS}") as error:
-        overflowing("llama", 2, 199).capture(prompts, ("last",), Decoding(3, forced=forced))
+        record(overflowing("llama", 2, 199), prompts, ("last",), Decoding(3, forced=forced))
     assert error.value.prompt == 1
     last = [[5, 6, 7], [5, 7, 199]]
     with pytest.raises(NoNumberError, match=f"the attention of block 3 of {LAYERS}"):
-        overflowing("llama", 2, 199).capture(prompts, ("last",), Decoding(3, forced=last))
+        record(overflowing("llama", 2, 199), prompts, ("last",), Decoding(3, forced=last))
     with pytest.raises(NoNumberError, match="the logits"):
-        overflowing("llama", LAYERS, 199).capture(prompts, ("last",), Decoding(3, forced=forced))
+        record(overflowing("llama", LAYERS, 199), prompts, ("last",), Decoding(3, forced=forced))
 
 
 def test_what_is_read_after_a_response_has_ended_is_nobodys_number():
     prompts = without(199, random_prompts((12, 9)))
     forced = [[5, 6, 7, 8], [5, 199]]
     engine = overflowing("llama", LAYERS, 199)
-    captured = engine.capture(prompts, ("last",), Decoding(3, forced=forced))
+    captured = record(engine, prompts, ("last",), Decoding(3, forced=forced))
     assert [len(ids) for ids in captured.response_ids] == [4, 2]
 
 
 def test_padding_is_nobodys_token():
     """Id 0 would fill up shorter rows of a pass, and its state is none here."""
     prompts = without(0, random_prompts((30, 26, 24)))
-    captured = overflowing("llama", 1, 0).capture(prompts, ("mean",), Decoding(2))
+    captured = record(overflowing("llama", 1, 0), prompts, ("mean",), Decoding(2))
     assert all(torch.isfinite(torch.from_numpy(values)).all() for values in captured.embeddings.values())
 
 
@@ -93,5 +95,5 @@ def test_a_candidate_that_is_no_number_stops_the_batch():
     prompts = without(199, random_prompts((12, 9)))
     prompts[1].candidates[0] = [*prompts[1].ids, 199, 6]
     with pytest.raises(NoNumberError, match="the log-probability of candidate 1") as error:
-        overflowing("llama", 1, 199).capture(prompts, ("last",), Decoding(3, forced=[[5], [5]]))
+        record(overflowing("llama", 1, 199), prompts, ("last",), Decoding(3, forced=[[5], [5]]))
     assert error.value.prompt == 1

@@ -13,22 +13,22 @@ def groups(plan):
 
 
 def check_order(group, read=frozenset()):
-    """Every stretch is read before those that go on from it, and before its prompts are decoded."""
+    """Every prefix is read before those that go on from it, and before its prompts are decoded."""
     for rows in group.passes:
         assert all(row.parent is None or row.parent in read for row in rows)
         read = read.union(rows)
-    assert all(end.last is None or end.last in read for end in group.ends)
+    assert all(leaf.last is None or leaf.last in read for leaf in group.leaves)
     for child in group.children:
         check_order(child, read)
 
 
 @given(texts=TEXTS, budget=BUDGETS, pass_tokens=st.sampled_from([0, 40]), sharing=st.booleans())
-def test_the_stretches_on_its_way_are_a_prompt(texts, budget, pass_tokens, sharing):
+def test_the_token_ranges_on_its_path_are_a_prompt(texts, budget, pass_tokens, sharing):
     plan = plan_batches(texts, PlanSettings(budget, 1, sharing, pass_tokens), new_tokens=2)
-    ends = {end.prompt: end for group in groups(plan) for end in group.ends}
-    assert sorted(ends) == list(range(len(texts)))
-    for prompt, end in ends.items():
-        tokens = [token for row in end.way for token in texts[row.prompts[0]][row.start : row.end]]
+    leaves = {leaf.prompt: leaf for group in groups(plan) for leaf in group.leaves}
+    assert sorted(leaves) == list(range(len(texts)))
+    for prompt, leaf in leaves.items():
+        tokens = [token for row in leaf.path for token in texts[row.prompts[0]][row.start : row.end]]
         assert tokens == list(texts[prompt])
     for root in plan:
         check_order(root)
@@ -51,7 +51,7 @@ def test_tokens_that_are_held_at_the_same_time_stay_within_the_budget(budget):
     plan = plan_batches(texts, PlanSettings(budget, 1, pass_tokens=0), new_tokens=3)
 
     def most(group):
-        own = sum(len(row) for rows in group.passes for row in rows) + len(group.ends) * 4
+        own = sum(len(row) for rows in group.passes for row in rows) + len(group.leaves) * 4
         return own + max(map(most, group.children), default=0)
 
     assert max(map(most, plan)) <= budget
@@ -71,7 +71,7 @@ def test_prompts_of_all_conditions_of_a_sweep_are_decoded_together():
     points = [[100 * item + n for n in range(8)] for item in range(4)]
     texts = [[*own[:k], 9, item] for k in (2, 4, 8) for item, own in enumerate(points)]
     (group,) = plan_batches(texts, PlanSettings(1000, 1, pass_tokens=1))
-    assert len(group.ends) == 12
+    assert len(group.leaves) == 12
     assert tokens_read([group]) == 4 * 8 + 12 * 2
 
 
@@ -85,10 +85,10 @@ def test_short_stretches_are_read_first_so_that_longer_ones_share_a_pass():
 def test_prompts_with_nothing_of_their_own_need_no_pass():
     (group,) = plan_batches([[1] * 50, [1] * 50], PlanSettings(1000, 1))
     assert [len(rows) for rows in group.passes] == [1]
-    assert {end.last for end in group.ends} == set(group.passes[0])
+    assert {leaf.last for leaf in group.leaves} == set(group.passes[0])
 
 
 def test_without_sharing_each_prompt_runs_alone():
     plan = plan_batches([[1, 2], [1, 2], [1]], PlanSettings(1000, 1, sharing=False))
-    assert [[end.prompt for end in group.ends] for group in plan] == [[0], [1], [2]]
+    assert [[leaf.prompt for leaf in group.leaves] for group in plan] == [[0], [1], [2]]
     assert tokens_read(plan) == 5

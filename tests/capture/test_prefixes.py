@@ -9,7 +9,7 @@ TEXTS = st.lists(st.lists(st.integers(0, 2), max_size=8), min_size=1, max_size=1
 
 
 def leaves(forest, before=()):
-    """Each prompt with the stretches on its way."""
+    """Each prompt with the prefixes on its way."""
     for node in forest:
         way = (*before, node)
         if node.children:
@@ -43,8 +43,8 @@ def test_every_prompt_is_the_joined_stretches_on_its_way(texts):
 @given(texts=TEXTS)
 def test_no_shared_position_is_in_two_stretches(texts):
     forest = trie(texts)
-    stretches = list(inner(forest)) + [way[-1] for _, way in leaves(forest)]
-    assert sum(len(node) for node in stretches) == distinct_positions(texts)
+    prefixes = list(inner(forest)) + [way[-1] for _, way in leaves(forest)]
+    assert sum(len(node) for node in prefixes) == distinct_positions(texts)
 
 
 @given(texts=TEXTS)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.pooling import blocks_of
 from iclviz.capture.readout import Readout

@@ -8,13 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from iclviz.capture.engine import Decoding
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.hugging_face import budget, end_tokens
 from iclviz.errors import Cancelled, ModelError, SpecError, UserError
 from iclviz.jobs import computing, sealing
-from iclviz.jobs.computing import ModelKeeper, budget, compute, compute_together, end_tokens
+from iclviz.jobs.computing import ModelKeeper, compute, compute_together
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.running import compute_jobs
 from iclviz.jobs.worker import work
+from iclviz.models import loading
 from iclviz.resolve import build, resolve, tokenized
 from iclviz.spans import ROLES
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
@@ -184,8 +186,8 @@ def test_a_prompt_longer_than_the_context_says_the_largest_k(store, keeper, spec
 
 def test_the_model_is_kept_between_runs(store, spec, monkeypatch):
     loads = []
-    original = computing.load
-    monkeypatch.setattr(computing, "load", lambda *args, **kwargs: loads.append(1) or original(*args, **kwargs))
+    original = loading.load
+    monkeypatch.setattr(loading, "load", lambda *args, **kwargs: loads.append(1) or original(*args, **kwargs))
     own = ModelKeeper()
     compute(resolve(spec), store, own)
     compute(resolve(spec.with_(seed=1)), store, own)
@@ -329,7 +331,7 @@ def test_a_worker_does_not_take_a_broken_job_again_where_the_queue_cannot_be_tol
 
 
 def test_a_spec_that_never_fits_is_refused_before_the_model_is_loaded(store, spec, monkeypatch):
-    monkeypatch.setattr(computing, "load", lambda *args, **kwargs: pytest.fail("loaded"))
+    monkeypatch.setattr(loading, "load", lambda *args, **kwargs: pytest.fail("loaded"))
     for demonstrations in (Demonstrations("out-of-domain", 3000), Demonstrations("correct", 19)):
         with pytest.raises(SpecError, match="Take k <="):
             compute(resolve(spec.with_(demonstrations=demonstrations)), store, ModelKeeper())

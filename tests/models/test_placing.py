@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from iclviz.capture.choosing import choose_way
-from iclviz.capture.engine import Decoding, Engine
+from iclviz.capture.decoding import Decoding
+from iclviz.capture.engine import Engine
 from iclviz.capture.plan import PlanSettings
 from iclviz.errors import ModelError
 from iclviz.models.loading import load

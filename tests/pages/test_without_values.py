@@ -83,16 +83,17 @@ def test_a_bundle_leaves_out_what_has_no_value_and_says_why(name, chosen, long_m
     to = export(keys, tmp_path / "out")
     drawn = {path.stem for path in (to / "figures").rglob("*.csv")}
     told = (to / "README.txt").read_text()
-    left_out = set(re.findall(r"^  \S+, (\w+): .+\.$", told, re.M))
-    assert "attention_ratio_by_layer" in left_out
-    assert not drawn & {figure.replace("_", "-") for figure in left_out}
+    left_out = set(re.findall(r"^  \S+, ([\w-]+): .+\.$", told, re.M))
+    assert "attention-ratio-by-layer" in left_out
+    assert not drawn & left_out
     if name == "all answers differ":
-        assert left_out >= {"alignment_by_layer", "probe_by_layer", "link_by_layer"}
+        assert left_out >= {"alignment-by-layer", "probe-by-layer", "link-by-layer", "class-distance-by-layer"}
         assert "the hypothesis predicts the same of every pair" in told.lower()
     for path in (to / "figures").rglob("*.csv"):
         assert pd.read_csv(path).notna().any().any()
     script = (to / "rebuild.py").read_text()
-    assert all(f"figures.{figure}(" not in script for figure in left_out)
+    assert all(f"figures.{name.replace('-', '_')}(" not in script for name in left_out)
+    assert all(f"name={name!r}" not in script for name in left_out)
 
 
 def spoil(embeddings, attention, attention_last, scores):

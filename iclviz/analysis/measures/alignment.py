@@ -71,13 +71,13 @@ def recording_alignment(
     ------
     AnalysisError: no such hypothesis or pooling.
     """
-    said = hypothesis_of(recording, hypothesis)
+    predictions = hypothesis_of(recording, hypothesis)
     x = embeddings(recording, pooling)
     groups = recording.groups.get(hypothesis)
     matrices = rsms(x, metric, drop_largest=drop_largest)
     test = alignment_test(
         matrices,
-        said,
+        predictions,
         groups,
         independent=coarsest_groups(recording),
         units=recording.factors.get(UNIT),
@@ -88,7 +88,7 @@ def recording_alignment(
     return replace(
         test,
         missing={layer: exact.get(layer, why) for layer, why in test.missing.items()},
-        text_share=share_of_largest(matrices[0], said, method),
+        text_share=share_of_largest(matrices[0], predictions, method),
     )
 
 
@@ -105,7 +105,7 @@ def alignment_change(
     """
     check_layers(comparison)
     first = comparison.first
-    said, items = hypothesis_of(first, hypothesis), comparison.items(first)
+    predictions, items = hypothesis_of(first, hypothesis), comparison.items(first)
 
     def stacks(side: int) -> Array:
         different = {id(one): one for one in comparison.side(side)}
@@ -114,7 +114,7 @@ def alignment_change(
     before, after = stacks(0), stacks(1)
     same = layers_alike(comparison, pooling)
     after[:, same] = before[:, same] = before[:1, same]
-    return alignment_difference(before, after, said[np.ix_(items, items)], comparison.groups, method=method)
+    return alignment_difference(before, after, predictions[np.ix_(items, items)], comparison.groups, method=method)
 
 
 @of_recording
@@ -150,54 +150,58 @@ class Alignment(Measure):
     needs_room = True
     options = (HYPOTHESIS, POOLING, METRIC, METHOD, DROPPED)
 
-    def absent(self, recording: Recording, how: Measuring) -> str | None:
+    def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why there is none: the items have no hypothesis."""
-        return None if how.of(recording)[0] else "the items have no hypothesis"
+        return None if measuring.of(recording)[0] else "the items have no hypothesis"
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The alignment with one hypothesis."""
-        return f"alignment with “{titles[how.of(recording)[0]]}”"
+        return f"alignment with “{titles[measuring.of(recording)[0]]}”"
 
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L + 1) each item's own alignment: its row of the RSM against its row of the hypothesis."""
-        matrix = hypothesis_of(recording, how.of(recording)[0])
-        return item_alignment(recording_rsms(recording, how.pooling, how.metric), matrix)[items]
+        matrix = hypothesis_of(recording, measuring.of(recording)[0])
+        return item_alignment(recording_rsms(recording, measuring.pooling, measuring.metric), matrix)[items]
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(L + 1,) ten times what rounding moves it."""
-        matrix, x = hypothesis_of(recording, how.of(recording)[0]), embeddings(recording, how.pooling)
-        return resolution(lambda moved: item_alignment(rsms(moved, how.metric), matrix)[items], x)
+        matrix, x = hypothesis_of(recording, measuring.of(recording)[0]), embeddings(recording, measuring.pooling)
+        return resolution(lambda moved: item_alignment(rsms(moved, measuring.metric), matrix)[items], x)
 
-    def of_condition(self, recording: Recording, how: Measuring) -> AlignmentTest:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> AlignmentTest:
         """The alignment of each layer, against permuted hypotheses."""
         return recording_alignment(
             recording,
-            how.of(recording)[0],
-            how.pooling,
-            how.metric,
-            method=how.value(METHOD, recording),
-            drop_largest=OUTLIERS if how.value(DROPPED, recording) else 0.0,
+            measuring.of(recording)[0],
+            measuring.pooling,
+            measuring.metric,
+            method=measuring.value(METHOD, recording),
+            drop_largest=OUTLIERS if measuring.value(DROPPED, recording) else 0.0,
         )
 
-    def change(self, comparison: Comparison, how: Measuring) -> Difference:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Difference:
         """B minus A of the alignment; all dimensions are kept."""
         first = comparison.first
-        return alignment_change(comparison, how.of(first)[0], how.pooling, how.metric, how.value(METHOD, first))
+        return alignment_change(
+            comparison, measuring.of(first)[0], measuring.pooling, measuring.metric, measuring.value(METHOD, first)
+        )
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """The hypothesis's title."""
-        return {"hypothesis": titles[how.of(recording)[0]]}
+        return {"hypothesis": titles[measuring.of(recording)[0]]}
 
-    def notes(self, results: Sequence[Estimates], recording: Recording, how: Measuring, titles: Titles) -> list[str]:
+    def notes(
+        self, results: Sequence[Estimates], recording: Recording, measuring: Measuring, titles: Titles
+    ) -> list[str]:
         """Whether the text alone meets the hypothesis."""
         shares = [one.text_share for one in results if isinstance(one, AlignmentTest) and np.isfinite(one.text_share)]
-        note = no_room(max(shares, default=np.nan), titles[how.of(recording)[0]])
+        note = no_room(max(shares, default=np.nan), titles[measuring.of(recording)[0]])
         return [note] if note else []
 
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """What was pooled, correlated and permuted."""
         first = recordings[0]
-        hypothesis, _ = how.of(first)
+        hypothesis, _ = measuring.of(first)
         unit, n_units = _permuted(first, hypothesis)
         p = (
             f"p values are one-sided, from {used.alignment_permutations:,} permutations of {UNITS[unit]} (all of them "
@@ -208,8 +212,8 @@ class Alignment(Measure):
         )
         return (
             f"Hidden states of layers 0 (input of the first block) to {first.n_layers} (output of the last block, "
-            f"before the final norm) were pooled over prompt tokens ({pooling_title(how.pooling)}). "
-            f"Representational similarity [@kriegeskorte2008representational] was {how.metric} after subtracting "
+            f"before the final norm) were pooled over prompt tokens ({pooling_title(measuring.pooling)}). "
+            f"Representational similarity [@kriegeskorte2008representational] was {measuring.metric} after subtracting "
             f"the mean over items; alignment with the hypothesis “{titles[hypothesis]}” was Spearman's correlation "
             f"over pairs of items, without the diagonal; {p}. Intervals (95 %) are percentiles of "
             f"{used.n_bootstrap:,} bootstrap resamples of {'single items' if unit == 'items' else 'groups'}, ranks "

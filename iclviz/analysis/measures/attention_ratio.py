@@ -59,18 +59,18 @@ def recording_log_ratio_by_head(
     return log_ratio_summary(ratio, coarsest_groups(recording), bounded=bounded)
 
 
-def ratio_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+def ratio_of(recording: Recording, measuring: Measuring, by_head: bool = False) -> Array:
     """The attention ratio of each item, (n, L), or (n, L, H) by head."""
     if by_head:
-        return attention_ratio_by_head(recording, how.over, how.under, how.rows, how.per)
-    return attention_ratio(recording, how.over, how.under, how.heads, how.rows, how.per)
+        return attention_ratio_by_head(recording, measuring.over, measuring.under, measuring.rows, measuring.per)
+    return attention_ratio(recording, measuring.over, measuring.under, measuring.heads, measuring.rows, measuring.per)
 
 
-def bounds_of(recording: Recording, how: Measuring, by_head: bool = False) -> Array:
+def bounds_of(recording: Recording, measuring: Measuring, by_head: bool = False) -> Array:
     """Where the attention ratio of an item is only a bound, (n, L), or (n, L, H) by head."""
     if by_head:
-        return bounded_ratios_by_head(recording, how.over, how.under, how.rows)
-    return bounded_ratios(recording, how.over, how.under, how.heads, how.rows)
+        return bounded_ratios_by_head(recording, measuring.over, measuring.under, measuring.rows)
+    return bounded_ratios(recording, measuring.over, measuring.under, measuring.heads, measuring.rows)
 
 
 def log_ratio_resolution(recordings: Iterable[Recording]) -> float:
@@ -78,18 +78,18 @@ def log_ratio_resolution(recordings: Iterable[Recording]) -> float:
     return max(map(nats_held, recordings))
 
 
-def log_ratio_changes(comparison: Comparison, how: Measuring, by_head: bool = False) -> Array:
+def log_ratio_changes(comparison: Comparison, measuring: Measuring, by_head: bool = False) -> Array:
     """(S, m, L), or (S, m, L, H) by head, B minus A of each item's log attention ratio.
 
     NaN where both are bounds on the same side: their difference may be anything.
     """
-    a, b = comparison.values(lambda recording, items: np.log(ratio_of(recording, how, by_head))[items])
-    return _but_of_bounds(comparison, how, by_head, a, b)
+    a, b = comparison.values(lambda recording, items: np.log(ratio_of(recording, measuring, by_head))[items])
+    return _but_of_bounds(comparison, measuring, by_head, a, b)
 
 
-def _but_of_bounds(comparison: Comparison, how: Measuring, by_head: bool, a: Array, b: Array) -> Array:
+def _but_of_bounds(comparison: Comparison, measuring: Measuring, by_head: bool, a: Array, b: Array) -> Array:
     """B minus A of log attention ratios, NaN where both are bounds on the same side."""
-    bounds = comparison.values(lambda recording, items: bounds_of(recording, how, by_head)[items])
+    bounds = comparison.values(lambda recording, items: bounds_of(recording, measuring, by_head)[items])
     alike = (bounds[0] > 0) & (bounds[1] > 0) & (np.sign(a) == np.sign(b))
     return np.where(alike, np.nan, b - a)
 
@@ -129,7 +129,7 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     ------
     AnalysisError: the recording has no "position" label, or no balanced group.
     """
-    how = measuring or Measuring()
+    measuring = measuring or Measuring()
     if "position" not in recording.labels or "position" not in recording.groups:
         raise AnalysisError(
             "This task does not ask about the same text in turn, so no text is relevant once and irrelevant once.",
@@ -141,7 +141,7 @@ def relevance_test(recording: Recording, measuring: Measuring | None = None, by_
     kept = np.flatnonzero(np.isin(groups, balanced))
     if len(every) < 2 or not len(kept):
         raise AnalysisError("No group asks about each of its pieces of text once.", "Take balanced positions.")
-    ratio = ratio_of(recording, replace(how, per="mass"), by_head)
+    ratio = ratio_of(recording, replace(measuring, per="mass"), by_head)
     share = ratio / (1 + ratio) - 1 / len(every)
     return paired_test(settled(share, log_ratio_resolution([recording]) / 4)[kept], groups[kept])
 
@@ -158,39 +158,48 @@ class AttentionRatio(Measure):
     page, order, first_layer, figure = "attention", 2, 1, "attention-ratio-by-layer"
     options = (OVER, UNDER, HEADS, ROWS, PER)
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """Whose attention to what over what."""
-        counted = "" if how.per == "token" else ", all its text"
+        counted = "" if measuring.per == "token" else ", all its text"
         return (
-            f"log attention ratio of {how.over} over {how.under} text{counted}, of {LOOKING[how.rows]}, "
-            f"{JOINED[how.heads]}"
+            f"log attention ratio of {measuring.over} over {measuring.under} text{counted}, of "
+            f"{LOOKING[measuring.rows]}, "
+            f"{JOINED[measuring.heads]}"
         )
 
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L) the log ratio of each item."""
-        return np.asarray(np.log(ratio_of(recording, how))[items])
+        return np.asarray(np.log(ratio_of(recording, measuring))[items])
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(L,) what log attention holds in the model's arithmetic."""
         return np.full(values.shape[1], log_ratio_resolution([recording]))
 
-    def change_of_items(self, comparison: Comparison, how: Measuring, a: Array, b: Array) -> Array:
+    def change_of_items(self, comparison: Comparison, measuring: Measuring, a: Array, b: Array) -> Array:
         """(S, m, L) B minus A, NaN where both are bounds on the same side."""
-        return _but_of_bounds(comparison, how, False, a, b)
+        return _but_of_bounds(comparison, measuring, False, a, b)
 
-    def of_condition(self, recording: Recording, how: Measuring) -> LogRatioSummary:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> LogRatioSummary:
         """The mean log ratio of each block."""
-        return recording_log_ratio(recording, how.heads, how.rows, how.over, how.under, how.per)
+        return recording_log_ratio(
+            recording, measuring.heads, measuring.rows, measuring.over, measuring.under, measuring.per
+        )
 
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of the log ratio."""
-        return log_ratio_change(comparison, how)
+        return log_ratio_change(comparison, measuring)
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """Roles and rows."""
-        return {"over": how.over, "under": how.under, "rows": how.rows, "heads": how.heads, "per": how.per}
+        return {
+            "over": measuring.over,
+            "under": measuring.under,
+            "rows": measuring.rows,
+            "heads": measuring.heads,
+            "per": measuring.per,
+        }
 
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """What was divided by what, in which conditions."""
         held = [bool((np.asarray(one.span_lengths["irrelevant"]) > 0).any()) for one in recordings]
         if not any(held):

@@ -109,30 +109,30 @@ class ClassDistance(Measure):
 }"""
     }
 
-    def absent(self, recording: Recording, how: Measuring) -> str | None:
+    def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why there is none: no label has groups to hold out, or the label is a number."""
-        label = how.of(recording)[1]
+        label = measuring.of(recording)[1]
         if not label:
             return "no label of the items has groups that could be held out"
         return "the label is a number and has no classes" if is_number(recording, label) else None
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The distance between one label's classes."""
-        return f"distance between the classes of “{titles[how.of(recording)[1]]}”"
+        return f"distance between the classes of “{titles[measuring.of(recording)[1]]}”"
 
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L + 1) what each item adds to the distance, NaN for items without a label."""
-        return _of_items(recording, how, embeddings(recording, how.pooling)[items], items)
+        return _of_items(recording, measuring, embeddings(recording, measuring.pooling)[items], items)
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(L + 1,) ten times what rounding moves it."""
-        x = embeddings(recording, how.pooling)[items]
-        return resolution(lambda moved: _of_items(recording, how, moved, items), x, values)
+        x = embeddings(recording, measuring.pooling)[items]
+        return resolution(lambda moved: _of_items(recording, measuring, moved, items), x, values)
 
-    def of_condition(self, recording: Recording, how: Measuring) -> ByLayer:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> ByLayer:
         """The distance of each layer, its interval from leaving out each group, against permuted labels."""
-        x = embeddings(recording, how.pooling)
-        subject = _subject(recording, how, x, np.arange(recording.n_items))
+        x = embeddings(recording, measuring.pooling)
+        subject = _subject(recording, measuring, x, np.arange(recording.n_items))
         independent = unit_codes(coarsest_groups(recording), recording.n_items)[subject.known]
         absent = np.full(x.shape[1], np.nan)
         n_units = len(np.unique(independent))
@@ -159,15 +159,15 @@ class ClassDistance(Measure):
             | dict.fromkeys(np.flatnonzero(alone).tolist(), "no class has three groups of items"),
         )
 
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of the distance among the common items; p from swapping A and B of groups."""
         first = comparison.first
-        same = layers_alike(comparison, how.pooling)
+        same = layers_alike(comparison, measuring.pooling)
         changes, swaps = [], []
         for pair in comparison.pairs:
-            a, b = (embeddings(one, how.pooling)[comparison.items(one)].astype(np.float64) for one in pair)
+            a, b = (embeddings(one, measuring.pooling)[comparison.items(one)].astype(np.float64) for one in pair)
             b[:, same] = a[:, same]
-            subject = _subject(first, how, a, comparison.items(first), b)
+            subject = _subject(first, measuring, a, comparison.items(first), b)
             if subject.reason:
                 change = np.full((len(a), a.shape[1]), np.nan)
                 return mean_change(np.stack([change] * comparison.n_seeds), comparison.groups)
@@ -176,13 +176,15 @@ class ClassDistance(Measure):
             swaps.append(swap)
         return swap_tested(mean_change(np.stack(changes), comparison.groups), swaps)
 
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """Which distance, of what, and how it was tested."""
-        if self.absent(recordings[0], how):
+        if self.absent(recordings[0], measuring):
             return ""
         return (
-            f"As an exploratory measure, the distance between the classes of “{titles[how.of(recordings[0])[1]]}” in "
-            f"embeddings ({pooling_title(how.pooling)}) was the cross-validated squared distance of their means over "
+            f"As an exploratory measure, the distance between the classes of "
+            f"“{titles[measuring.of(recordings[0])[1]]}” in "
+            f"embeddings ({pooling_title(measuring.pooling)}) was the cross-validated squared distance of their "
+            f"means over "
             "the variance within classes [@walther2016reliability], with whole groups held out in "
             f"{N_FOLDS} folds, intervals from leaving out each group [@efron1981jackknife] and one-sided p values from "
             f"permuting labels in their own unit ({N_PERMUTATIONS} permutations); differences between conditions were "
@@ -190,16 +192,16 @@ class ClassDistance(Measure):
         )
 
 
-def _subject(recording: Recording, how: Measuring, x: Array, items: Array, *others: Array) -> Subject:
+def _subject(recording: Recording, measuring: Measuring, x: Array, items: Array, *others: Array) -> Subject:
     """The label of some items, by their places (m,), and the layers of embeddings (m, L + 1, d) to read it from."""
-    label = how.of(recording)[1]
+    label = measuring.of(recording)[1]
     return Subject.of(
         np.asarray(recording.labels[label])[items], np.asarray(recording.groups[label])[items], x, *others
     )
 
 
-def _of_items(recording: Recording, how: Measuring, x: Array, items: Array) -> Array:
-    subject = _subject(recording, how, x, items)
+def _of_items(recording: Recording, measuring: Measuring, x: Array, items: Array) -> Array:
+    subject = _subject(recording, measuring, x, items)
     if subject.reason:
         return subject.over_items(np.nan)
     folds = group_folds(subject.codes, N_FOLDS, 0)

@@ -165,15 +165,15 @@ class IntrinsicDimension(Measure):
 }""",
     }
 
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L + 1) the logarithm of the dimension around each item, among all items of the recording."""
-        inverse, _ = _estimator(recording, how)
-        return np.asarray(-np.log(inverse(distances(embeddings(recording, how.pooling)))).T[items])
+        inverse, _ = _estimator(recording, measuring)
+        return np.asarray(-np.log(inverse(distances(embeddings(recording, measuring.pooling)))).T[items])
 
-    def of_condition(self, recording: Recording, how: Measuring) -> DimensionByLayer:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> DimensionByLayer:
         """The dimension of each layer, its interval from leaving out each group; nothing is tested."""
-        inverse, joined = _estimator(recording, how)
-        x = embeddings(recording, how.pooling)
+        inverse, joined = _estimator(recording, measuring)
+        x = embeddings(recording, measuring.pooling)
         between, codes = distances(x), unit_codes(coarsest_groups(recording), recording.n_items)
         local = inverse(between)
         estimate, absent = joined(local), np.full(x.shape[1], np.nan)
@@ -185,7 +185,7 @@ class IntrinsicDimension(Measure):
         missing = missing_layers(x) | {
             int(layer): "items have the same state" for layer in np.flatnonzero(~np.isfinite(estimate))
         }
-        others = NEIGHBOURS.values(recording) if how.value(ESTIMATOR, recording) == "mle" else ()
+        others = NEIGHBOURS.values(recording) if measuring.value(ESTIMATOR, recording) == "mle" else ()
         return DimensionByLayer(
             estimate, low, high, absent, absent, absent, int(codes.max()) + 1, None, missing,
             gaussian=_gaussian(recording.n_items, inverse, joined),
@@ -193,13 +193,13 @@ class IntrinsicDimension(Measure):
             n_equal=np.isnan(local).sum(axis=1),
         )  # fmt: skip
 
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of the logarithm of the dimension among the common items; p from swapping A and B of groups."""
-        inverse, _ = _estimator(comparison.first, how)
-        same = layers_alike(comparison, how.pooling)
+        inverse, _ = _estimator(comparison.first, measuring)
+        same = layers_alike(comparison, measuring.pooling)
         changes, swaps = [], []
         for pair in comparison.pairs:
-            a, b = (embeddings(one, how.pooling)[comparison.items(one)].astype(np.float64) for one in pair)
+            a, b = (embeddings(one, measuring.pooling)[comparison.items(one)].astype(np.float64) for one in pair)
             b[:, same] = a[:, same]
             both, n = distances(np.concatenate([a, b])), len(a)
 
@@ -211,48 +211,57 @@ class IntrinsicDimension(Measure):
             swaps.append(swapped_mean(of_side, unit_codes(comparison.groups, n), logarithm=True))
         return swap_tested(mean_change(np.stack(changes), comparison.groups), swaps)
 
-    def change_subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def change_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """Its logarithm."""
         return "logarithm of the intrinsic dimension (natural log)"
 
-    def notes(self, results: Sequence[Estimates], recording: Recording, how: Measuring, titles: Titles) -> list[str]:
+    def notes(
+        self, results: Sequence[Estimates], recording: Recording, measuring: Measuring, titles: Titles
+    ) -> list[str]:
         """How far the estimator is off with so many items, and how much it depends on the number of neighbours."""
         first = next(one for one in results if isinstance(one, DimensionByLayer))
         known = ", ".join(f"{value:.1f} ({true})" for true, value in first.gaussian.items())
-        said = [f"Of Gaussian samples of {recording.n_items} items this estimator says: {known} (true dimensions)."]
+        sentences = [
+            f"Of Gaussian samples of {recording.n_items} items this estimator says: {known} (true dimensions)."
+        ]
         if first.by_neighbours:
             means = ", ".join(f"{np.nanmean(one):.1f} ({k})" for k, one in first.by_neighbours.items())
-            said.append(f"The mean over layers by number of neighbours, in the first condition: {means}.")
+            sentences.append(f"The mean over layers by number of neighbours, in the first condition: {means}.")
         equal = [int(one.n_equal.max()) for one in results if isinstance(one, DimensionByLayer)]
         if max(equal):
-            said.append(f"Up to {max(equal)} items of a layer have an equal: they have no dimension and are left out.")
-        return [" ".join(said)]
+            sentences.append(
+                f"Up to {max(equal)} items of a layer have an equal: they have no dimension and are left out."
+            )
+        return [" ".join(sentences)]
 
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """Which estimator, of what, and how it was tested."""
         first = recordings[0]
         by = {
-            "mle": f"maximum likelihood from {how.value(NEIGHBOURS, first)} nearest neighbours [@levina2004maximum], "
+            "mle": f"maximum likelihood from {measuring.value(NEIGHBOURS, first)} nearest neighbours "
+            f"[@levina2004maximum], "
             "joined as the inverse of the mean inverse",
             "two_nn": f"TwoNN with {LEFT_OUT:.0%} of the items left out [@facco2017estimating]".replace("%", " %"),
         }
         return (
-            f"As an exploratory measure, the intrinsic dimension of embeddings ({pooling_title(how.pooling)}) was "
-            f"estimated in each layer by {by[how.value(ESTIMATOR, first)]}, with intervals from leaving out each group "
+            f"As an exploratory measure, the intrinsic dimension of embeddings "
+            f"({pooling_title(measuring.pooling)}) was "
+            f"estimated in each layer by {by[measuring.value(ESTIMATOR, first)]}, with intervals from leaving out "
+            f"each group "
             "[@efron1981jackknife]; differences of its logarithm between conditions were tested by swapping the "
             f"conditions of whole groups ({N_PERMUTATIONS} swaps)."
         )
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """As of all measures, with the embedding and the estimator."""
-        estimator = ESTIMATOR.title_of(how.value(ESTIMATOR, recording), {})
-        words = super().words(recording, how, titles)
-        return {**words, "measure": f"{self.title} ({estimator}, {pooling_title(how.pooling)})"}
+        estimator = ESTIMATOR.title_of(measuring.value(ESTIMATOR, recording), {})
+        words = super().words(recording, measuring, titles)
+        return {**words, "measure": f"{self.title} ({estimator}, {pooling_title(measuring.pooling)})"}
 
 
-def _estimator(recording: Recording, how: Measuring) -> tuple[Inverse, Callable[[Array], Array]]:
-    local, joined = ESTIMATORS[how.value(ESTIMATOR, recording)]
-    return local(how.value(NEIGHBOURS, recording)), joined
+def _estimator(recording: Recording, measuring: Measuring) -> tuple[Inverse, Callable[[Array], Array]]:
+    local, joined = ESTIMATORS[measuring.value(ESTIMATOR, recording)]
+    return local(measuring.value(NEIGHBOURS, recording)), joined
 
 
 def _gaussian(n: int, inverse: Inverse, joined: Callable[[Array], Array]) -> dict[int, float]:

@@ -188,57 +188,57 @@ class ProbeScore(Measure):
     page, order, figure = "probing", 1, "probe-by-layer"
     options = (LABEL, POOLING, STRENGTH, DIMENSIONS)
 
-    def absent(self, recording: Recording, how: Measuring) -> str | None:
+    def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why there is none: no label has groups to hold out."""
-        return None if how.of(recording)[1] else "no label of the items has groups that could be held out"
+        return None if measuring.of(recording)[1] else "no label of the items has groups that could be held out"
 
-    def subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The probe of one label."""
-        return f"probe of “{titles[how.of(recording)[1]]}”"
+        return f"probe of “{titles[measuring.of(recording)[1]]}”"
 
-    def change_subject(self, recording: Recording, how: Measuring, titles: Titles) -> str:
+    def change_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """What `probe_change` compares of a label."""
-        label = how.of(recording)[1]
+        label = measuring.of(recording)[1]
         if is_number(recording, label):
             return f"−log(1 − R²) of the ridge probe of “{titles[label]}”"
         return f"held-out balanced accuracy of the least-squares probe of “{titles[label]}”"
 
-    def of_items(self, recording: Recording, how: Measuring, items: Array) -> Array:
+    def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L + 1) the held-out evidence of each item's true class."""
-        return held_out_probe(recording, how.of(recording)[1], how.pooling, items).item_evidence
+        return held_out_probe(recording, measuring.of(recording)[1], measuring.pooling, items).item_evidence
 
-    def resolution(self, recording: Recording, how: Measuring, items: Array, values: Array) -> Array:
+    def resolution(self, recording: Recording, measuring: Measuring, items: Array, values: Array) -> Array:
         """(L + 1,) ten times what rounding moves it."""
-        label = how.of(recording)[1]
+        label = measuring.of(recording)[1]
 
         def evidence(moved: Array) -> Array:
             return probe_of(recording, label, moved, items).item_evidence
 
-        return resolution(evidence, embeddings(recording, how.pooling)[items], values)
+        return resolution(evidence, embeddings(recording, measuring.pooling)[items], values)
 
-    def of_condition(self, recording: Recording, how: Measuring) -> Probe:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> Probe:
         """The probe of each layer, against permuted labels."""
         return recording_probe(
             recording,
-            how.of(recording)[1],
-            how.pooling,
+            measuring.of(recording)[1],
+            measuring.pooling,
             PERMUTATIONS,
-            strength=how.value(STRENGTH, recording),
-            dimensions=how.value(DIMENSIONS, recording),
+            strength=measuring.value(STRENGTH, recording),
+            dimensions=measuring.value(DIMENSIONS, recording),
         )
 
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of the held-out score; all dimensions are kept and strengths chosen inside folds."""
-        return probe_change(comparison, how.of(comparison.first)[1], how.pooling)
+        return probe_change(comparison, measuring.of(comparison.first)[1], measuring.pooling)
 
-    def words(self, recording: Recording, how: Measuring, titles: Titles) -> dict[str, Any]:
+    def words(self, recording: Recording, measuring: Measuring, titles: Titles) -> dict[str, Any]:
         """The label's title."""
-        return {"label": titles[how.of(recording)[1]]}
+        return {"label": titles[measuring.of(recording)[1]]}
 
-    def methods(self, recordings: Sequence[Recording], how: Measuring, titles: Titles, used: Resampling) -> str:
+    def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """Which probe was fitted, held out and permuted."""
         first = recordings[0]
-        label = how.label
+        label = measuring.label
         if label is None or label not in first.groups:
             return "No label was probed."
         n_groups = len(np.unique(first.groups[label]))

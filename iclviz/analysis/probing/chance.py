@@ -44,8 +44,8 @@ def balanced_accuracies(hat: Hat, labels: Array) -> Array:
     flat = one_hot.transpose(1, 0, 2).reshape(labels.shape[1], -1)
     unseen = np.where(hat.means @ flat > 0, 0.0, -np.inf)
     weights = np.stack([class_weights(row) for row in labels])
-    said = ((layer @ flat + unseen).reshape(*labels.T.shape, -1).argmax(axis=2).T for layer in hat.slopes)
-    return np.stack([((classes == labels) * weights).sum(axis=1) for classes in said], axis=1)
+    predicted = ((layer @ flat + unseen).reshape(*labels.T.shape, -1).argmax(axis=2).T for layer in hat.slopes)
+    return np.stack([((classes == labels) * weights).sum(axis=1) for classes in predicted], axis=1)
 
 
 def r_squares(hat: Hat, labels: Array) -> Array:

@@ -57,14 +57,14 @@ class Jackknife:
         seen it, and the mean (C,) of their training targets.
         """
         fixed = np.full_like(fold.strengths, LEAST_SQUARES_STRENGTH)
-        fitted, said = fold.rows.ridge_maps(fixed if self._label.classes else fold.strengths, products)
+        fitted, predicting = fold.rows.ridge_maps(fixed if self._label.classes else fold.strengths, products)
         targets, codes, tested = self._label.targets[fold.train], self._codes[fold.train], self._codes[fold.test]
-        residuals, answers = targets - fitted @ targets, said @ targets
+        residuals, answers = targets - fitted @ targets, predicting @ targets
         for group in range(len(self._above)):
             kept, left_out = tested != group, np.flatnonzero(codes == group)
             block = np.eye(len(left_out)) - fitted[:, left_out[:, None], left_out]
             pull = np.linalg.solve(block, residuals[:, left_out])
-            without = answers[:, kept] - said[:, kept][:, :, left_out] @ pull
+            without = answers[:, kept] - predicting[:, kept][:, :, left_out] @ pull
             yield group, fold.test[kept], without, targets[codes != group].mean(axis=0)
 
     def values(self, score: Array) -> Array:

@@ -108,17 +108,17 @@ def _sized(x: Array) -> Array:
 
 def _worth(label: Label, products: Array, folds: Folds) -> Array:
     """(K, m) what each held-out item of inner products (K, m, m) adds to balanced accuracy, or its squared error."""
-    said = np.empty((len(products), *label.targets.shape))
+    predictions = np.empty((len(products), *label.targets.shape))
     for train, test in folds:
         inside, seen = (inner_products(products, train, rows) for rows in (train, test))
         targets = label.targets[train]
         around = targets - targets.mean(axis=0)
         weights = np.linalg.solve(inside + LEAST_SQUARES_STRENGTH * np.eye(len(train)), around[None])
-        said[:, test] = seen @ weights
+        predictions[:, test] = seen @ weights
         if label.classes:
-            said[:, test] = np.where(targets.mean(axis=0) > 0, said[:, test], -np.inf)
+            predictions[:, test] = np.where(targets.mean(axis=0) > 0, predictions[:, test], -np.inf)
         else:
-            said[:, test] += targets.mean(axis=0)
+            predictions[:, test] += targets.mean(axis=0)
     if label.classes:
-        return np.asarray((said.argmax(axis=2) == label.values) * class_weights(label.values))
-    return np.asarray((said[:, :, 0] - label.values) ** 2)
+        return np.asarray((predictions.argmax(axis=2) == label.values) * class_weights(label.values))
+    return np.asarray((predictions[:, :, 0] - label.values) ** 2)

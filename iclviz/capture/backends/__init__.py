@@ -1,0 +1,1 @@
+"""The backends, one a file; `iclviz.capture.backend` says what one is."""
