@@ -282,22 +282,24 @@ class Measure(ABC):
         """(S, m, K) B minus A of what the common items have in A and in B; NaN where it has no meaning."""
         return b - a
 
-    def held_values(self, comparison: Comparison, how: Measuring) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    def held_values(
+        self, comparison: Comparison, measuring: Measuring
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """In A and in B: what each common item has in each layer, (S, m, K), and the least difference that it holds,
         (S, 1, K).
         """
 
         def held(recording: Recording, items: Array) -> Array:
-            values = self.of_items(recording, how, items)
-            return np.vstack([values, self.resolution(recording, how, items, values)])
+            values = self.of_items(recording, measuring, items)
+            return np.vstack([values, self.resolution(recording, measuring, items, values)])
 
         a, b = comparison.values(held)
         return (a[:, :-1], a[:, -1:]), (b[:, :-1], b[:, -1:])
 
-    def held_change(self, comparison: Comparison, how: Measuring) -> tuple[Array, Array]:
+    def held_change(self, comparison: Comparison, measuring: Measuring) -> tuple[Array, Array]:
         """(S, m, K) B minus A of each common item as computed, and the least difference that it holds, (S, 1, K)."""
-        (a, least_a), (b, least_b) = self.held_values(comparison, how)
-        return self.change_of_items(comparison, how, a, b), np.hypot(least_a, least_b) + _SUMS
+        (a, least_a), (b, least_b) = self.held_values(comparison, measuring)
+        return self.change_of_items(comparison, measuring, a, b), np.hypot(least_a, least_b) + _SUMS
 
     @abstractmethod
     def of_condition(self, recording: Recording, measuring: Measuring) -> Estimates:
@@ -327,14 +329,14 @@ class Measure(ABC):
 class MeanOverItems(Measure):
     """A measure of a condition that is the mean of what its items have: `of_items` says all of it."""
 
-    def of_condition(self, recording: Recording, how: Measuring) -> ByLayer:
+    def of_condition(self, recording: Recording, measuring: Measuring) -> ByLayer:
         """The mean over items in each layer, its interval from resampling groups; nothing is tested."""
-        values = self.of_items(recording, how, np.arange(recording.n_items))
+        values = self.of_items(recording, measuring, np.arange(recording.n_items))
         mean = mean_interval(values, coarsest_groups(recording))
         absent = np.full(len(mean.estimate), np.nan)
         missing = dict.fromkeys(np.flatnonzero(np.isnan(mean.estimate)).tolist(), "no item has a value")
         return ByLayer(mean.estimate, mean.low, mean.high, absent, absent, absent, mean.n_units, None, missing)
 
-    def change(self, comparison: Comparison, how: Measuring) -> Change:
+    def change(self, comparison: Comparison, measuring: Measuring) -> Change:
         """B minus A of the mean over the common items, by sign flips of whole groups, or over seeds by both."""
-        return mean_change(settled(*self.held_change(comparison, how)), comparison.groups)
+        return mean_change(settled(*self.held_change(comparison, measuring)), comparison.groups)

@@ -14,13 +14,13 @@ class First(MeanOverItems):
 
     name = "first"
 
-    def of_items(self, recording, how, items):
-        return np.asarray(recording.embeddings[how.pooling][items, :, 0], float)
+    def of_items(self, recording, measuring, items):
+        return np.asarray(recording.embeddings[measuring.pooling][items, :, 0], float)
 
-    def resolution(self, recording, how, items, values):
+    def resolution(self, recording, measuring, items, values):
         return np.full(values.shape[1], 0.01 / np.sqrt(2))
 
-    def methods(self, recordings, how, titles, used):
+    def methods(self, recordings, measuring, titles, used):
         return ""
 
 

@@ -1,5 +1,6 @@
 """Every example of the page on extending is put into a folder, and looked for everywhere it has to be."""
 
+import io
 import os
 import re
 import shutil
@@ -148,6 +149,14 @@ def test_a_measure_is_in_an_export_and_its_script_draws_it_again(add, few_and_ma
     )  # fmt: skip
     rebuilt = pd.read_csv(tmp_path / "again" / "linear_regression" / "state-norm-by-layer.csv")
     pd.testing.assert_frame_equal(rebuilt, exported)
+
+
+def test_a_measure_is_printed_on_the_command_line(add, few_and_many):
+    add(MEASURE)
+    assert re.search(r"^state_norm +log norm of the state +pooling", command_line("measure"), flags=re.MULTILINE)
+    printed = pd.read_csv(io.StringIO(command_line("measure", "state_norm", few_and_many[0].key)))
+    known = analysis.measured(few_and_many[0], "state_norm")
+    np.testing.assert_allclose(printed["estimate"], known.estimate)
 
 
 def test_a_measure_changes_no_headline(add, few_and_many):
