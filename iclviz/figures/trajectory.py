@@ -76,7 +76,7 @@ def _axes(figure: go.Figure, quantity: str, title: str = "") -> str:
     layers.layer_axis(figure)
     figure.update_yaxes(title=title or TITLES[quantity], type="log" if quantity == "rank" else "linear")
     lines = [np.asarray(line.y, dtype=float) for line in figure.data]
-    later = np.concatenate([line[1:][np.isfinite(line[1:])] for line in lines])
+    later = np.array([value for line in lines for value in line[1:] if np.isfinite(value)])
     first = np.array([line[0] for line in lines if np.isfinite(line[0])])
     if quantity == "rank" or not len(later) or not len(first):
         return ""

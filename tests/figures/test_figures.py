@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import DRAWN, A, B, alignment_result, by_layer, drawn, layer_means, log_ratio, probe_result, score, split
 
-from iclviz.analysis.trajectory import OverCandidates
+from iclviz.analysis.trajectory import ItemTrajectory, OverCandidates
 from iclviz.figures import FIGURES, table
 from iclviz.figures.theme import CONDITIONS
 
@@ -295,3 +295,8 @@ def test_candidates_that_blanks_alone_tell_apart_keep_them():
         OverCandidates({"a": layer_means(), " a": layer_means()}), condition=B
     ).data[2::3]
     assert [line.name for line in lines] == ["“a”", "“ a”"]
+
+
+def test_an_item_without_candidates_has_an_empty_trajectory():
+    none = ItemTrajectory("item-0", (), np.empty((13, 0)), np.full(13, np.nan), np.ones(13), np.ones(13))
+    assert not FIGURES["trajectory-of-item"](none, condition=B).data
