@@ -67,7 +67,7 @@ def tests_of(module: Path) -> Iterator[list[str]]:
     mirror = folder / f"test_{module.stem}.py"
     if (ROOT / mirror).exists():
         yield [str(mirror)]
-    wider = ["tests/test_statements.py", "tests/test_methods.py", "tests/test_api.py"]
+    wider = ["tests/reporting/test_statements.py", "tests/reporting/test_methods.py", "tests/test_api.py"]
     yield [str(folder), *wider] if folder != Path("tests") else [*wider, "tests/test_store.py", "tests/jobs"]
 
 

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 import iclviz
 from iclviz import analysis
 from iclviz.analysis.attention import largest_mass
+from iclviz.analysis.behaviour import PREFERRED
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.headlines import Headline, link_points
 from iclviz.analysis.item_maps import item_map
@@ -32,12 +33,13 @@ from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.export import named
+from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import task
 
 FOLDER = Path("docs/images/figures")
 N_ITEMS = 32
-LAYER, HEAD = 15, 3
+LAYER, HEAD, ITEM = 15, 3, 0
 SEEDS = range(3)
 FEW, MANY = 2, 16
 A, B = f"A: k = {FEW}", f"B: k = {MANY}"
@@ -61,10 +63,22 @@ def statements(prompts: str) -> RunSpec:
     return RunSpec(DEMO_MODEL, "reading_comprehension", shown, n_items=N_ITEMS, task_options={"prompts": prompts})
 
 
+def activities(k: int) -> RunSpec:
+    """Reading comprehension with the answer trajectory recorded."""
+    shown = Demonstrations("correct" if k else "none", k)
+    return RunSpec(DEMO_MODEL, "reading_comprehension", shown, n_items=2 * N_ITEMS, record=("trajectory",))
+
+
 @cache
 def pair() -> dict[str, Recording]:
     """The two conditions of most pictures."""
     return dict(zip((A, B), iclviz.sweep([lines("correct", FEW), lines("correct", MANY)]), strict=True))
+
+
+@cache
+def answered() -> dict[str, Recording]:
+    """The two conditions of pictures of right and wrong answers, and of the answer trajectory."""
+    return dict(zip(("A: k = 0", f"B: k = {FEW}"), iclviz.sweep([activities(0), activities(FEW)]), strict=True))
 
 
 @cache
@@ -224,6 +238,33 @@ def over_conditions(draw: Draw) -> go.Figure:
     return draw(points.points, measure=f"Alignment, layer {LAYER}", score=SCORE, coefficient=points.rho)
 
 
+def distances(draw: Draw) -> go.Figure:
+    """A measure that has no figure of its own: the distance between the classes of a label."""
+    kind, first = measure_named("class_distance"), next(iter(answered().values()))
+    of = task(first.spec.task)
+    how = primary_measuring(of, first)
+    found = {label: analysis.measured(one, kind.name, how) for label, one in answered().items()}
+    return draw(found, **kind.words(first, how, of.titles))
+
+
+def told_apart(draw: Draw) -> go.Figure:
+    """How well the intrinsic dimension around an item tells right from wrong answers."""
+    kind = measure_named("intrinsic_dimension")
+    return draw(
+        {label: analysis.right_against_wrong(one, kind.name) for label, one in answered().items()}, measure=kind.title
+    )
+
+
+def through_layers(draw: Draw, of: Callable[..., Any], alone: bool = False, **words: str) -> go.Figure:
+    """A result of the answer trajectory, of both conditions or of B alone."""
+    limits = demonstration_scope(answered().values())
+    found = {label: of(one) for label, one in answered().items()}
+    label, last = list(found.items())[-1]
+    if alone:
+        return draw(last, condition=label, demonstrations=limits)
+    return draw(found, demonstrations=limits, **words)
+
+
 PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "score-by-condition": lambda draw: draw(
         each(lambda one: analysis.score_summary(one, PRIMARY.score)), score=SCORE
@@ -296,6 +337,16 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "attention-split": lambda draw: draw(each(lambda one: analysis.role_split(one, "last")), rows="last"),
     "change-by-head": lambda draw: draw(
         analysis.log_ratio_change(comparison(), measuring(), by_head=True), measure="log attention ratio"
+    ),
+    "measure-by-layer": distances,
+    "right-against-wrong": told_apart,
+    "trajectory-by-layer": lambda draw: through_layers(draw, analysis.trajectory_by_layer),
+    "trajectory-right-wrong": lambda draw: through_layers(
+        draw, analysis.trajectory_by_outcome, score=task("reading_comprehension").titles[PREFERRED]
+    ),
+    "trajectory-over-candidates": lambda draw: through_layers(draw, analysis.trajectory_over_candidates, alone=True),
+    "trajectory-of-item": lambda draw: through_layers(
+        draw, lambda one: analysis.trajectory_of_item(one, ITEM), alone=True
     ),
     "link-by-layer": links,
     "link-scatter": items_behind,

@@ -100,7 +100,9 @@ def measures() -> str:
 
 
 def recorded() -> str:
-    """Every recorder: what it leaves, with axes and type, and when it is on."""
+    """Every recorder: what it leaves, with axes and type, and when it is on; of what no recording keeps, scores are
+    made.
+    """
     when = {True: "on request", False: "always"}
     rows = [
         f"| `{one.name}` | {one.title}: {one.sentence} | {_arrays(one)} | {when[one.is_optional]} |"
@@ -110,7 +112,8 @@ def recorded() -> str:
 
 
 def _arrays(recorder: Recorder) -> str:
-    return ", ".join(f"`{one.name}` ({', '.join(one.axes)}; {one.dtype})" for one in recorder.arrays)
+    kept = (f"`{one.name}` ({', '.join(one.axes)}; {one.dtype})" for one in recorder.arrays if one.is_kept)
+    return ", ".join(kept) or "none: scores are made of it"
 
 
 REFERENCES: Mapping[str, Callable[[], str]] = {

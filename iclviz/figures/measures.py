@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.measure import ByLayer
+from iclviz.analysis.results import Estimates
 from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
@@ -33,8 +34,10 @@ def measure_by_layer(
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure()
+    tested = any(np.isfinite(result.p).any() for result in conditions.values())
     for label, result, colour in theme.coloured(conditions):
-        figure.add_traces(layers.line_with_band(result, result.estimate, label, colour, value, first=first))
+        shown = result if tested else Estimates(result.estimate, result.low, result.high)  # open marks are tested ones
+        figure.add_traces(layers.line_with_band(shown, result.estimate, label, colour, value, first=first))
         if np.isfinite(result.reference).any():
             figure.add_scatter(
                 x=np.arange(first, first + len(result.reference)),
@@ -49,7 +52,6 @@ def measure_by_layer(
     layers.layer_axis(figure, first)
     figure.update_yaxes(title=value, zeroline=True)
     unit = layers.unit(first)
-    tested = any(np.isfinite(result.p).any() for result in conditions.values())
     read = (
         f"Filled marks stand out of the thin broken lines at p < 0.05, corrected over {unit}s."
         if tested

@@ -11,9 +11,6 @@ from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
-"""One for each condition of a set, so that colour is not all that tells them apart."""
-
 _EACH_OPACITY = 0.35
 
 
@@ -35,7 +32,8 @@ def _drawn(conditions: Mapping[str, OverSeeds], among: Sequence[str] = ()) -> It
     """Label, result, colour and mark of each condition."""
     labels = dict.fromkeys(among or conditions)
     looks = {
-        label: (colour, mark) for (label, _, colour), mark in zip(theme.coloured(labels), cycle(_SYMBOLS), strict=False)
+        label: (colour, mark)
+        for (label, _, colour), mark in zip(theme.coloured(labels), cycle(theme.SYMBOLS), strict=False)
     }
     yield from ((label, result, *looks[label]) for label, result in conditions.items())
 

@@ -30,6 +30,9 @@ SERIES = (*CONDITIONS, "#18A36E", "#7D94C3", "#905640", "#9016FA", "#745F73", "#
 CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", "#9A8BC1", "#B58B4D")
 """Values of a label."""
 
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+"""Marks of up to eight lines of one figure, so that colour is not all that tells them apart."""
+
 OTHERS = "#868C96"
 """Values that have no colour of their own."""
 

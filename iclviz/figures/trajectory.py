@@ -1,6 +1,7 @@
 """Answer trajectory: what the model would answer at each of its layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
@@ -24,10 +25,12 @@ _READ = (
     "read so can hold an answer in another form."
 )
 _COLUMNS = ["low", "high", "items"]
+_PADDING = 0.05
+"""Share of the values' span that stays free above and below them."""
 
 
 def _lines(
-    mean: Array, low: Array, high: Array, n: Array, label: str, colour: str, dash: str = "solid"
+    mean: Array, low: Array, high: Array, n: Array, label: str, colour: str, symbol: str = "circle"
 ) -> list[go.Scatter]:
     """The band of an interval and the line of means over layers."""
     x = np.arange(len(mean))
@@ -45,8 +48,8 @@ def _lines(
         name=label,
         legendgroup=label,
         mode="lines+markers",
-        line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
-        marker={"size": theme.MARKER_SIZE},
+        line={"color": colour, "width": theme.LINE_WIDTH},
+        marker={"size": theme.MARKER_SIZE, "symbol": symbol},
         customdata=np.column_stack([low, high, n]),
         meta={"columns": _COLUMNS},
         hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), %{customdata[2]} items",
@@ -55,13 +58,39 @@ def _lines(
     return [go.Scatter(y=low, **edge), band, line]
 
 
-def _of(result: LayerMeans, label: str, colour: str, dash: str = "solid") -> list[go.Scatter]:
-    return _lines(result.mean, result.low, result.high, result.n, label, colour, dash)
+def _of(result: LayerMeans, label: str, colour: str, symbol: str = "circle") -> list[go.Scatter]:
+    return _lines(result.mean, result.low, result.high, result.n, label, colour, symbol)
 
 
-def _axes(figure: go.Figure, quantity: str, title: str = "") -> None:
+def _categories(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The colour and the mark of each candidate, in order."""
+    yield from (look for _, look in zip(names, cycle(zip(theme.CATEGORIES, theme.SYMBOLS, strict=True)), strict=False))
+
+
+def _axes(figure: go.Figure, quantity: str, title: str = "") -> str:
+    """Axes that show layers from 1 on, and a sentence where layer 0 lies outside of them.
+
+    Layer 0 is the last prompt token's own embedding: read as an answer it can be so far from all other layers that
+    nothing else would be seen.
+    """
     layers.layer_axis(figure)
     figure.update_yaxes(title=title or TITLES[quantity], type="log" if quantity == "rank" else "linear")
+    lines = [np.asarray(line.y, dtype=float) for line in figure.data]
+    later = np.array([value for line in lines for value in line[1:] if np.isfinite(value)])
+    first = np.array([line[0] for line in lines if np.isfinite(line[0])])
+    if quantity == "rank" or not len(later) or not len(first):
+        return ""
+    low, high = later.min(), later.max()
+    span = high - low
+    if low - span <= first.min() and first.max() <= high + span:
+        return ""
+    figure.update_yaxes(range=[low - _PADDING * span, high + _PADDING * span])
+    return " Layer 0 lies outside of the frame: the last prompt token's own embedding is far from any answer."
+
+
+def _plain(quantity: str) -> str:
+    """A quantity's title without its unit."""
+    return TITLES[quantity].partition(" (")[0]
 
 
 def _groups(results: Sequence[LayerMeans]) -> str:
@@ -84,15 +113,15 @@ def trajectory_by_layer(conditions: Mapping[str, LayerMeans], *, demonstrations:
     figure = go.Figure()
     for label, result, colour in theme.coloured(conditions):
         figure.add_traces(_of(result, label, colour))
-    _axes(figure, quantity)
+    outside = _axes(figure, quantity)
     caption = (
         f"{TITLES[quantity]} by layer, if the model ended there, as the mean over items with 95 % intervals. The last "
         f"layer is the model's output; look for the layer from which the conditions part."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
-        figure, f"{TITLES[quantity].partition(' (')[0]} by layer", "Mean over items, 95 % interval", caption,
-        details=_READ + _groups(list(conditions.values())), hovermode="x unified", showlegend=True,
+        figure, f"{_plain(quantity)} by layer", "Mean over items, 95 % interval", caption,
+        details=_READ + outside + _groups(list(conditions.values())), hovermode="x unified", showlegend=True,
     )  # fmt: skip
 
 
@@ -114,7 +143,8 @@ def trajectory_right_wrong(
         n = np.full(len(result.difference), result.n_right + result.n_wrong)
         figure.add_traces(_lines(result.difference, result.low, result.high, n, label, colour))
     layers.layer_axis(figure)
-    figure.update_yaxes(title=f"{TITLES[quantity]}: right − wrong", zeroline=True)
+    unit = "ranks" if quantity == "rank" else "nats"
+    figure.update_yaxes(title=f"Right − wrong ({unit})", zeroline=True)
     counts = wording.each(conditions, lambda one: f"{one.n_right} right and {one.n_wrong} wrong items")
     caption = (
         f"{TITLES[quantity]} of items that the model gets right less that of items that it gets wrong, by layer, with "
@@ -123,7 +153,7 @@ def trajectory_right_wrong(
     )
     by = f" Right and wrong are told by {wording.inner(score)}." if score else ""
     return theme.finish(
-        figure, "Right against wrong items by layer", f"{counts}; 95 % interval", caption,
+        figure, f"{_plain(quantity)}: right against wrong items by layer", f"{counts}; 95 % interval", caption,
         details=_READ + by + _groups([one.right for one in conditions.values()]), hovermode="x unified",
         showlegend=True,
     )  # fmt: skip
@@ -139,9 +169,10 @@ def trajectory_over_candidates(result: OverCandidates, *, condition: str, demons
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for name, means, colour in theme.of_both(result.candidates):
-        figure.add_traces(_of(means, _shown(name), colour))
-    _axes(figure, "answer", "Log-probability (nats)")
+    names = list(result.candidates)
+    for means, text, look in zip(result.candidates.values(), _shown(names), _categories(names), strict=True):
+        figure.add_traces(_of(means, text, *look))
+    outside = _axes(figure, "answer", "Log-probability (nats)")
     caption = (
         f"Log-probability of each candidate answer by layer in {condition}, if the model ended there, as the mean over "
         "items with 95 % intervals. Lines that rise together show the answer's form, lines that part the choice."
@@ -149,7 +180,7 @@ def trajectory_over_candidates(result: OverCandidates, *, condition: str, demons
     )
     return theme.finish(
         figure, "Candidate answers by layer", condition, caption,
-        details=_READ + _groups(list(result.candidates.values())), hovermode="x unified", showlegend=True,
+        details=_READ + outside + _groups(list(result.candidates.values())), hovermode="x unified", showlegend=True,
     )  # fmt: skip
 
 
@@ -165,36 +196,37 @@ def trajectory_of_item(result: ItemTrajectory, *, condition: str, demonstrations
     figure = go.Figure()
     x = np.arange(len(result.entropy))
     beside = np.column_stack([result.rank, result.entropy, result.kl])
-    for place, (name, _, colour) in enumerate(
-        theme.of_both({_numbered(result, i): None for i in range(len(result.tokens))})
-    ):
+    names = _numbered(result.tokens)
+    for place, (name, (colour, symbol)) in enumerate(zip(names, _categories(names), strict=True)):
         figure.add_scatter(
             x=x,
             y=result.logprobs[:, place],
             name=name,
             mode="lines+markers",
             line={"color": colour, "width": theme.LINE_WIDTH, "dash": "dot" if place else "solid"},
-            marker={"size": theme.MARKER_SIZE},
+            marker={"size": theme.MARKER_SIZE, "symbol": symbol},
             customdata=beside,
             meta={"columns": ["rank of the right answer", "entropy", "divergence from the output"]},
             hovertemplate="%{y:.3f}, rank of the right answer %{customdata[0]:.0f}",
         )
-    _axes(figure, "answer", "Log-probability (nats)")
+    outside = _axes(figure, "answer", "Log-probability (nats)")
     caption = (
         f"Log-probability of each candidate answer to {result.item_id} by layer in {condition}, if the model ended "
         f"there. The right answer's line is unbroken; one item shows no regularity.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
-        figure, "One item's answers by layer", condition, caption, details=_READ, hovermode="x unified", showlegend=True
-    )
+        figure, "One item's answers by layer", condition, caption, details=_READ + outside, hovermode="x unified",
+        showlegend=True,
+    )  # fmt: skip
 
 
-def _numbered(result: ItemTrajectory, place: int) -> str:
-    """A candidate's token, told from others that look alike."""
-    text = _shown(result.tokens[place])
-    return text if result.tokens.count(result.tokens[place]) == 1 else f"{text} ({place + 1})"
+def _numbered(tokens: Sequence[str]) -> list[str]:
+    """Candidates' tokens, each told from others that look alike."""
+    texts = _shown(tokens)
+    return [text if texts.count(text) == 1 else f"{text} ({place})" for place, text in enumerate(texts, start=1)]
 
 
-def _shown(text: str) -> str:
-    """A token's text so that its blanks are seen."""
-    return f"“{text}”" if text != text.strip() or not text else text
+def _shown(texts: Sequence[str]) -> list[str]:
+    """Texts without the blanks around them; where these are what tells two apart, in quotation marks with them."""
+    plain = [text.strip() for text in texts]
+    return plain if all(plain) and len(set(plain)) == len(set(texts)) else [f"“{text}”" for text in texts]

@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 from iclviz.reporting.figure_files import browser
 from tests.browser.dashboard import LONGEST_RUN, SIZE, run_demo, running, settled
 
-PAGES = ("run", "summary", "compare", "prompts", "behaviour", "rsa", "probing", "attention")
+PAGES = ("run", "summary", "compare", "prompts", "behaviour", "rsa", "probing", "attention", "trajectory")
 TALL = {**SIZE, "height": 860}
 """So that the figure below a page's controls is in the picture."""
 SCALE = 1.5
@@ -29,12 +29,22 @@ def run_k_curve(page, address: str) -> None:
     settled(page, LONGEST_RUN)
 
 
+def record_trajectory(page, address: str) -> None:
+    """Record the answer trajectory of the demo comparison, by the page's button."""
+    page.goto(f"{address}/trajectory")
+    settled(page)
+    page.get_by_role("button", name="Record the trajectory of A and B").click()
+    page.locator(".stMain .js-plotly-plot").first.wait_for(timeout=LONGEST_RUN * 1000)
+    settled(page, LONGEST_RUN)
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache, running(Path(cache)) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         run_demo(chromium.new_page(), address)
         run_k_curve(chromium.new_page(), address)
+        record_trajectory(chromium.new_page(), address)
         for scheme in ("light", "dark"):
             context = chromium.new_context(viewport=TALL, color_scheme=scheme, device_scale_factor=SCALE)
             page = context.new_page()

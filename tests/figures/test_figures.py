@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from samples import DRAWN, A, B, alignment_result, drawn, log_ratio, probe_result, score, split
+from samples import DRAWN, A, B, alignment_result, by_layer, drawn, layer_means, log_ratio, probe_result, score, split
 
+from iclviz.analysis.trajectory import ItemTrajectory, OverCandidates
 from iclviz.figures import FIGURES, table
 from iclviz.figures.theme import CONDITIONS
 
@@ -254,3 +255,48 @@ def test_bounds_are_told_by_hover_and_caption_and_take_no_colour_from_the_others
     assert (said != "").sum() == 1
     assert f"In 3 ({A}), 0 ({B}) of the items' ratios" in caption("attention-ratio-by-head", conditions)
     assert "below what float32" not in caption("attention-ratio-by-head", {B: log_ratio(3, 4, seed=1)})
+
+
+def test_a_measure_that_is_not_tested_has_no_open_marks():
+    words = {"measure": "dimension", "value": "Dimension", "about": ""}
+    untested, tested = (
+        FIGURES["measure-by-layer"]({A: by_layer(1.0, tested=how)}, **words).data[2].marker.symbol
+        for how in (False, True)
+    )
+    assert untested is None
+    assert "circle-open" in tested
+
+
+def test_layer_zero_does_not_make_other_layers_small():
+    def drawn_from(first):
+        means = layer_means(quantity="answer")
+        means.mean[0] = means.low[0] = means.high[0] = first
+        return FIGURES["trajectory-by-layer"]({A: means})
+
+    far, near = drawn_from(-100.0), drawn_from(1.0)
+    low, high = far.layout.yaxis.range
+    assert -1 < low < 0 < 2.2 < high < 3
+    assert near.layout.yaxis.range is None
+    assert [("outside of the frame" in one.layout.meta["details"]) for one in (far, near)] == [True, False]
+    assert table(far)["Log-probability of the right answer (nats)"][0] == -100
+
+
+def test_eight_candidates_have_eight_colours_and_marks():
+    names = [f" {word}" for word in ("a", "b", "c", "d", "e", "f", "g", "h")]
+    lines = FIGURES["trajectory-over-candidates"](
+        OverCandidates({name: layer_means() for name in names}), condition=B
+    ).data[2::3]
+    assert [line.name for line in lines] == [name.strip() for name in names]
+    assert len({line.line.color for line in lines}) == len({line.marker.symbol for line in lines}) == 8
+
+
+def test_candidates_that_blanks_alone_tell_apart_keep_them():
+    lines = FIGURES["trajectory-over-candidates"](
+        OverCandidates({"a": layer_means(), " a": layer_means()}), condition=B
+    ).data[2::3]
+    assert [line.name for line in lines] == ["“a”", "“ a”"]
+
+
+def test_an_item_without_candidates_has_an_empty_trajectory():
+    none = ItemTrajectory("item-0", (), np.empty((13, 0)), np.full(13, np.nan), np.ones(13), np.ones(13))
+    assert not FIGURES["trajectory-of-item"](none, condition=B).data

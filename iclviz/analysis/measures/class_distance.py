@@ -90,7 +90,7 @@ class ClassDistance(Measure):
     """The cross-validated squared distance between a label's classes."""
 
     name, title = "class_distance", "distance between the label's classes"
-    axis = "Squared distance (variances within classes)"
+    axis = "Squared distance (in variances)"
     about = (
         "How far apart the classes of a label lie, as the cross-validated squared distance of their means over the "
         "variance within classes. Zero is what classes have that do not differ; unlike a probe's score it has no "

@@ -133,7 +133,7 @@ class DimensionByLayer(ByLayer):
 class IntrinsicDimension(Measure):
     """The intrinsic dimension of items' embeddings."""
 
-    name, title, axis = "intrinsic_dimension", "intrinsic dimension", "Intrinsic dimension (number of directions)"
+    name, title, axis = "intrinsic_dimension", "intrinsic dimension", "Intrinsic dimension (directions)"
     about = (
         "In how many directions items differ around each item, by the distances of its nearest neighbours. With few "
         "items large dimensions are told too small, so conditions of the same items are compared; that it tells right "
