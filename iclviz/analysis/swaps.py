@@ -55,19 +55,38 @@ def swap_tested(change: Change, swaps: Sequence[Swapped]) -> Change:
     return replace(found, n_permutations=len(swaps[0].null)) if isinstance(found, PairedTest) else found
 
 
-def swapped_mean(
-    of_side: Callable[[Array], Array],
+def swapped(
+    studentised: Callable[[Array], tuple[Array, Array]],
     units: Array,
     *,
-    logarithm: bool = False,
     n_permutations: int = N_PERMUTATIONS,
     seed: int = 0,
 ) -> Swapped:
-    """The change of a statistic that is the mean of what each item adds, and its null where groups change sides.
+    """The change of a statistic, and its null where groups change sides.
 
     A and B of a group stay or change sides, all together, and both sides are made anew. The difference is divided by
-    the standard error that the groups' own parts give it, in the data as in every rearrangement: mixed sides may vary
-    less than the two conditions do.
+    its standard error, in the data as in every rearrangement: mixed sides may vary less than the two conditions do.
+
+    Parameters
+    ----------
+    studentised: (K,) B minus A, and that over its standard error, with some units (U,) on the other side.
+    units: (n,) the number of what changes sides as a whole, from 0.
+    seed: draws swaps.
+    """
+    reason, n_units = no_p_reason(units), int(units.max()) + 1
+    signs = np.empty((0, n_units))
+    if not reason:
+        signs = flips(n_units, n_permutations, np.random.default_rng(seed))
+    crossings = np.vstack([np.ones((1, n_units)), signs]) < 0
+    found = [studentised(crossed) for crossed in steps(list(crossings), "swapping A and B")]
+    differences, ratios = (np.stack(part) for part in zip(*found, strict=True))
+    return Swapped(differences[0], ratios[0], ratios[1:], reason)
+
+
+def swapped_mean(of_side: Callable[[Array], Array], units: Array, *, logarithm: bool = False) -> Swapped:
+    """The change of a statistic that is the mean of what each item adds, and its null where groups change sides.
+
+    The standard error is that which the groups' own parts give the difference.
 
     Parameters
     ----------
@@ -75,20 +94,15 @@ def swapped_mean(
         2n items of both, A's first.
     units: (n,) the number of what changes sides as a whole, from 0.
     logarithm: whether the statistic is minus the logarithm of that mean, as of a dimension by its inverse.
-    seed: draws swaps.
     """
-    n, reason = len(units), no_p_reason(units)
-    here, n_units = np.arange(n), int(units.max()) + 1
-    signs = np.empty((0, n_units))
-    if not reason:
-        signs = flips(n_units, n_permutations, np.random.default_rng(seed))
-    crossings = np.vstack([np.ones((1, n_units)), signs])[:, units] < 0
-    found = [
-        _compared(of_side(here + n * crossed), of_side(here + n * ~crossed), units, logarithm)
-        for crossed in steps(list(crossings), "swapping A and B")
-    ]
-    differences, ratios = (np.stack(part) for part in zip(*found, strict=True))
-    return Swapped(differences[0], ratios[0], ratios[1:], reason)
+    n = len(units)
+    here = np.arange(n)
+
+    def studentised(crossed: Array) -> tuple[Array, Array]:
+        other = crossed[units]
+        return _compared(of_side(here + n * other), of_side(here + n * ~other), units, logarithm)
+
+    return swapped(studentised, units)
 
 
 def _compared(a: Array, b: Array, units: Array, logarithm: bool) -> tuple[Array, Array]:

@@ -1,89 +1,214 @@
 """Class distance: how far apart the classes of a label lie in each layer, cross-validated (crossnobis-like).
 
-For two classes c and d and an item i of class c that was held out with its group, with m the means of the classes over
-the training items, and q the mean inner product of two training items of one class and of different groups,
+With q_cd the mean inner product, around the mean of all items, of two items of the classes c and d that are of
+different groups, q_cc + q_dd - 2 q_cd is on average the squared distance of the two classes' means: no item meets itself, or an item of its group, in any
+product, so classes that do not differ have 0 on average, where the distance of means is always above. Its mean over all
+pairs of classes is divided by the variance of items within their classes (summed over dimensions), so that conditions
+and layers can be compared.
 
-    s_i = 2 (m_c - m_d) . x_i - q_c + q_d
-
-is on average the squared distance of the two classes' means: no item meets itself, or an item of its group, in any
-product, so classes that do not differ have 0 on average, where the distance of means is always above. The mean of the
-classes' means of s, over all pairs of classes, is divided by the variance of items within their classes (summed over
-dimensions), so that conditions and layers can be compared.
+It is a sum over pairs of groups, whose error has two parts (Hoeffding 1948): what each group brings to all its pairs,
+and what is each pair's own. Squares of the groups' sums count each pair's own part twice, so it is taken out once.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.stats import t
 
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.change import Change, mean_change
 from iclviz.analysis.comparison import Comparison, layers_alike
 from iclviz.analysis.measure import LABEL, POOLING, ByLayer, Measure, Measuring, Resampling, Titles
 from iclviz.analysis.probing.chance import permuted_labels
-from iclviz.analysis.probing.folds import group_folds
 from iclviz.analysis.probing.labels import Subject
 from iclviz.analysis.probing.row_space import gram
 from iclviz.analysis.progress import steps
 from iclviz.analysis.recordings import embeddings, is_number
 from iclviz.analysis.resolution import resolution
-from iclviz.analysis.statistics import PValues, mean_of_known, p_values, too_few, unit_codes
-from iclviz.analysis.swaps import N_PERMUTATIONS, Swapped, jackknife_interval, swap_tested, swapped_mean
+from iclviz.analysis.statistics import PValues, p_values, quotient, too_few, unit_codes
+from iclviz.analysis.swaps import N_PERMUTATIONS, Swapped, swap_tested, swapped
 from iclviz.analysis.wording import pooling_title
 from iclviz.contrasts import UNIT
 from iclviz.recording import Array, Recording
 
-N_FOLDS = 5
+LEAST_GROUPS = 3
+"""Of a class, for it to count: fewer say nothing of how much groups vary."""
+TOO_FEW = f"fewer than two classes have {LEAST_GROUPS} groups of items"
 
 
-def item_distances(products: Array, labels: Array, codes: Array, folds: Sequence[tuple[Array, Array]]) -> Array:
-    """(K, m) what each held-out item adds: its mean over all items, classes counting alike, is the class distance.
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Sums over the items of one class in one group, of m items in M cells.
+
+    Attributes
+    ----------
+    members: (m, M) 1 where an item is of a cell, items of classes of too few groups in none.
+    classes, groups, units: (M,) numbers of each cell, from 0; a unit is what is independent, one group or several.
+    """
+
+    members: Array
+    classes: Array
+    groups: Array
+    units: Array
+
+    @classmethod
+    def of(cls, labels: Array, codes: Array, units: Array) -> "Cells":
+        """The cells of items' labels, groups and units, (m,) each."""
+        pairs = np.unique(np.stack([labels, codes]), axis=1)
+        n_groups = np.bincount(pairs[0], minlength=int(labels.max()) + 1)
+        kept = n_groups[pairs[0]] >= LEAST_GROUPS
+        members = (labels[:, None] == pairs[0][kept]) & (codes[:, None] == pairs[1][kept])
+        classes = np.unique(pairs[0][kept], return_inverse=True)[1]
+        return cls(members.astype(float), classes, pairs[1][kept], units[members.argmax(axis=0)])
+
+    @property
+    def counts(self) -> Array:
+        """(M,) items of each cell."""
+        return np.asarray(self.members.sum(axis=0))
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of enough groups."""
+        return len(np.unique(self.classes))
+
+    def sums(self, products: Array) -> tuple[Array, Array]:
+        """(K, M, M) inner products of the cells' sums, and (K, M) sums of squares, of products (K, m, m) of items."""
+        return self.members.T @ products @ self.members, np.diagonal(products, axis1=1, axis2=2) @ self.members
+
+
+def _classes(cells: Cells) -> Array:
+    return np.asarray(np.eye(cells.n_classes)[cells.classes])
+
+
+def _apart(cells: Cells) -> Array:
+    """(M, M) 1 for cells of different groups."""
+    return np.asarray(cells.groups[:, None] != cells.groups, dtype=float)
+
+
+def _pair_means(inner: Array, cells: Cells) -> tuple[Array, Array]:
+    """(K, C, C) the mean inner products q of the module's text, and how many pairs of items each is of, (C, C)."""
+    one_hot, apart = _classes(cells), _apart(cells)
+    counts = one_hot.T @ (np.outer(cells.counts, cells.counts) * apart) @ one_hot
+    return quotient(one_hot.T @ (inner * apart) @ one_hot, np.broadcast_to(counts, (len(inner), *counts.shape))), counts
+
+
+def _coefficients(n_classes: int) -> Array:
+    """(C, C) how much each q counts in the mean over pairs of classes."""
+    n_pairs = n_classes * (n_classes - 1) / 2
+    return (n_classes * np.eye(n_classes) - 1) / n_pairs
+
+
+def _within(inner: Array, squares: Array, cells: Cells) -> Array:
+    """(K, M) what each cell adds to the variance of items within their classes; NaN where there is none."""
+    one_hot, counts = _classes(cells), cells.counts
+    sizes = counts @ one_hot
+    on_means = (one_hot.T @ inner) / sizes[:, None]
+    between = np.einsum("kcm,mc->kc", on_means, one_hot) / sizes
+    of_cells = np.arange(len(counts))
+    left = squares - 2 * on_means[:, cells.classes, of_cells] + counts * between[:, cells.classes]
+    spread = left.sum(axis=1, keepdims=True)
+    exists = spread > 1e-12 * np.maximum(squares.sum(axis=1, keepdims=True), 1e-300)
+    return np.where(exists, left / max(counts.sum() - cells.n_classes, 1), np.nan)
+
+
+def class_distance(products: Array, cells: Cells) -> Array:
+    """(K,) the class distance of items with inner products (K, m, m) around their mean; NaN with fewer than two
+    classes of enough groups.
+    """
+    if cells.n_classes < 2:
+        return np.full(len(products), np.nan)
+    inner, squares = cells.sums(products)
+    return np.asarray(_distance(inner, cells) / _within(inner, squares, cells).sum(axis=1))
+
+
+def _distance(inner: Array, cells: Cells) -> Array:
+    return np.asarray((_coefficients(cells.n_classes) * _pair_means(inner, cells)[0]).sum(axis=(1, 2)))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A class distance, or a difference of two, taken apart by units.
+
+    Attributes
+    ----------
+    estimate: (K,).
+    by_pair: (K, U, U) what each pair of units adds to its deviation from its mean.
+    by_unit: (K, U) what each unit adds through the variance within classes.
+    """
+
+    estimate: Array
+    by_pair: Array
+    by_unit: Array
+
+    @classmethod
+    def of(cls, inner: Array, squares: Array, cells: Cells) -> "Parts":
+        """The parts of the class distance of cells with inner products (K, M, M) and sums of squares (K, M)."""
+        means, n_pairs = _pair_means(inner, cells)
+        weights = quotient(_coefficients(cells.n_classes), n_pairs)[cells.classes][:, cells.classes] * _apart(cells)
+        expected = means[:, cells.classes][:, :, cells.classes] * np.outer(cells.counts, cells.counts)
+        units = np.eye(int(cells.units.max()) + 1)[cells.units]
+        within, share = _within(inner, squares, cells), cells.counts / cells.counts.sum()
+        variance = within.sum(axis=1)
+        estimate = _distance(inner, cells) / variance
+        surplus = (within - variance[:, None] * share) @ units
+        return cls(
+            estimate,
+            units.T @ (weights * (inner - expected)) @ units / variance[:, None, None],
+            -surplus * (estimate / variance)[:, None],
+        )
+
+    def minus(self, other: "Parts") -> "Parts":
+        """The difference of two distances of the same units."""
+        return Parts(self.estimate - other.estimate, self.by_pair - other.by_pair, self.by_unit - other.by_unit)
+
+    @property
+    def influence(self) -> Array:
+        """(K, U) what each unit brings to the deviation from the mean."""
+        own = np.diagonal(self.by_pair, axis1=1, axis2=2)
+        return np.asarray(2 * self.by_pair.sum(axis=2) - own + self.by_unit)
+
+    @property
+    def error(self) -> Array:
+        """(K,) the standard error."""
+        n_units = self.by_pair.shape[1]
+        apart = self.by_pair * (1 - np.eye(n_units))
+        pairs = 2 * (apart**2).sum(axis=(1, 2))
+        return np.asarray(
+            np.sqrt(np.maximum((self.influence**2).sum(axis=1) * n_units / max(n_units - 1, 1) - pairs, pairs))
+        )
+
+
+def item_distances(products: Array, labels: Array, codes: Array) -> Array:
+    """(K, m) how far apart the classes lie by each item alone: with m the classes' means over items of other groups than
+    that of the item i of class c,
+
+        2 (m_c - m_d) . x_i - q_cc + q_dd
+
+    is on average the squared distance of c and d; its mean over the other classes d, over the variance within classes.
+    NaN for items of classes of too few groups.
 
     Parameters
     ----------
-    products: (K, m, m) inner products of the items' embeddings, around any common point.
+    products: (K, m, m) inner products of the items' embeddings around their mean.
     labels: (m,) numbers of classes from 0; codes: (m,) numbers of groups.
-    folds: (items to train on, items held out) of each; classes of fewer than two training groups are left out, and
-        their items add NaN.
     """
-    n_classes = int(labels.max()) + 1
-    one_hot = np.eye(n_classes)[labels]
+    cells = Cells.of(labels, codes, codes)
     found = np.full((len(products), len(labels)), np.nan)
-    for train, test in folds:
-        counts, members = one_hot[train].sum(axis=0), one_hot[train]
-        means = np.divide(members, counts, out=np.zeros_like(members), where=counts > 0).T
-        apart_groups = (codes[train][:, None] != codes[train]).astype(float)
-        n_pairs = np.einsum("tc,tu,uc->c", members, apart_groups, members)
-        inner = products[:, train[:, None], train] * apart_groups
-        squares = np.einsum("tc,ktc->kc", members, inner @ members) / np.maximum(n_pairs, 1)
-        counts = np.where(n_pairs > 0, counts, 0)
-        gains = means @ products[:, train[:, None], test] - squares[:, :, None] / 2
-        own = gains[:, labels[test], np.arange(len(test))]
-        others = (counts > 0)[None, :, None] & (np.arange(n_classes)[:, None] != labels[test])[None]
-        apart = np.where(others, own[:, None] - gains, 0.0).sum(axis=1)
-        n_others = others.sum(axis=1)
-        is_trained = (counts[labels[test]] > 0)[None] & (n_others > 0)
-        found[:, test] = np.where(is_trained, 2 * apart / np.maximum(n_others, 1), np.nan)
-    weights = _class_weights(labels, np.isfinite(found).all(axis=0))
-    return np.asarray(found * weights / _within(products, one_hot)[:, None])
-
-
-def _class_weights(labels: Array, known: Array) -> Array:
-    """(m,) how much each known item counts, 1 on average, so that classes count alike."""
-    sizes = np.bincount(labels[known], minlength=int(labels.max()) + 1)
-    n_there = np.count_nonzero(sizes)
-    weights = np.divide(sizes.sum() / max(n_there, 1), sizes, out=np.zeros(len(sizes)), where=sizes > 0)
-    return np.asarray(weights[labels])
-
-
-def _within(products: Array, one_hot: Array) -> Array:
-    """(K,) the variance of items within their classes, summed over dimensions; NaN where there is none."""
-    counts = one_hot.sum(axis=0)
-    around = one_hot @ (one_hot / counts).T
-    squares = np.trace(products, axis1=1, axis2=2)
-    left = squares - np.einsum("ij,kij->k", around, products, optimize=True)
-    variance = left / max(len(one_hot) - np.count_nonzero(counts), 1)
-    return np.where(variance > 1e-12 * np.maximum(squares, 1e-300), variance, np.nan)
+    if cells.n_classes < 2:
+        return found
+    inner, squares = cells.sums(products)
+    kept = cells.members.any(axis=1)
+    own = cells.classes[cells.members[kept].argmax(axis=1)]
+    one_hot, others = np.eye(cells.n_classes)[own], (codes[kept][:, None] != codes[kept]).astype(float)
+    items = np.flatnonzero(kept)
+    means = (products[:, items[:, None], items] * others) @ one_hot / (others @ one_hot)
+    gains = 2 * means - np.diagonal(_pair_means(inner, cells)[0], axis1=1, axis2=2)[:, None, :]
+    mine = np.take_along_axis(gains, own[None, :, None], axis=2)
+    apart = (mine - gains).sum(axis=2) / (cells.n_classes - 1)
+    found[:, kept] = apart / _within(inner, squares, cells).sum(axis=1)[:, None]
+    return found
 
 
 class ClassDistance(Measure):
@@ -106,7 +231,16 @@ class ClassDistance(Measure):
   volume  = {137},
   pages   = {188--200},
   year    = {2016}
-}"""
+}""",
+        "hoeffding1948class": r"""@article{hoeffding1948class,
+  title   = {A Class of Statistics with Asymptotically Normal Distribution},
+  author  = {Hoeffding, Wassily},
+  journal = {The Annals of Mathematical Statistics},
+  volume  = {19},
+  number  = {3},
+  pages   = {293--325},
+  year    = {1948}
+}""",
     }
 
     def absent(self, recording: Recording, measuring: Measuring) -> str | None:
@@ -130,7 +264,7 @@ class ClassDistance(Measure):
         return resolution(lambda moved: _of_items(recording, measuring, moved, items), x, values)
 
     def of_condition(self, recording: Recording, measuring: Measuring) -> ByLayer:
-        """The distance of each layer, its interval from leaving out each group, against permuted labels."""
+        """The distance of each layer, its interval by Student's distribution over groups, against permuted labels."""
         x = embeddings(recording, measuring.pooling)
         subject = _subject(recording, measuring, x, np.arange(recording.n_items))
         independent = unit_codes(coarsest_groups(recording), recording.n_items)[subject.known]
@@ -138,25 +272,25 @@ class ClassDistance(Measure):
         n_units = len(np.unique(independent))
         if subject.reason:
             return ByLayer(absent, absent, absent, absent, absent, absent, n_units, subject.reason, subject.missing)
-        products, codes, labels = gram(subject.seen(x)), subject.codes, subject.label.values
-        estimate = _distance(products, labels, codes)
-        kept = [np.flatnonzero(independent != group) for group in np.unique(independent)]
-        without = np.stack([_distance(products[:, one[:, None], one], labels[one], codes[one]) for one in kept])
-        low, high = jackknife_interval(estimate, without)
-        null, reason = _null(recording, products, labels, codes, subject.known)
-        p = PValues.absent(len(estimate)) if reason else p_values(estimate, null)
-        alone = subject.layers & np.isnan(subject.over_layers(estimate))
+        products, labels = gram(subject.seen(x)), subject.label.values
+        cells = Cells.of(labels, subject.codes, unit_codes(independent, len(independent)))
+        if cells.n_classes < 2:
+            missing = subject.missing | dict.fromkeys(np.flatnonzero(subject.layers).tolist(), TOO_FEW)
+            return ByLayer(absent, absent, absent, absent, absent, absent, n_units, TOO_FEW, missing)
+        parts = Parts.of(*cells.sums(products), cells)
+        half = t.ppf(0.975, max(n_units - 1, 1)) * parts.error
+        null, reason = _null(recording, products, labels, subject.codes, subject.known)
+        p = PValues.absent(len(half)) if reason else p_values(parts.estimate, null)
         return ByLayer(
-            estimate=subject.over_layers(estimate),
-            low=subject.over_layers(low),
-            high=subject.over_layers(high),
+            estimate=subject.over_layers(parts.estimate),
+            low=subject.over_layers(parts.estimate - half),
+            high=subject.over_layers(parts.estimate + half),
             p=subject.over_layers(p.p),
             p_corrected=subject.over_layers(p.p_corrected),
-            reference=subject.over_layers(np.zeros(len(estimate))),
+            reference=subject.over_layers(np.zeros(len(half))),
             n_units=n_units,
             reason=reason,
-            missing=subject.missing
-            | dict.fromkeys(np.flatnonzero(alone).tolist(), "no class has three groups of items"),
+            missing=subject.missing,
         )
 
     def change(self, comparison: Comparison, measuring: Measuring) -> Change:
@@ -174,19 +308,18 @@ class ClassDistance(Measure):
             change, swap = _compared(subject, a, b, comparison.groups)
             changes.append(change)
             swaps.append(swap)
-        return swap_tested(mean_change(np.stack(changes), comparison.groups), swaps)
+        return swap_tested(mean_change(np.stack(changes), None), swaps)
 
     def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """Which distance, of what, and how it was tested."""
         if self.absent(recordings[0], measuring):
             return ""
+        label = titles[measuring.of(recordings[0])[1]]
         return (
-            f"As an exploratory measure, the distance between the classes of "
-            f"“{titles[measuring.of(recordings[0])[1]]}” in "
-            f"embeddings ({pooling_title(measuring.pooling)}) was the cross-validated squared distance of their "
-            f"means over "
-            "the variance within classes [@walther2016reliability], with whole groups held out in "
-            f"{N_FOLDS} folds, intervals from leaving out each group [@efron1981jackknife] and one-sided p values from "
+            f"As an exploratory measure, the distance between the classes of “{label}” in embeddings "
+            f"({pooling_title(measuring.pooling)}) was the cross-validated squared distance of their means over the "
+            "variance within classes [@walther2016reliability], from inner products of items of different groups "
+            "alone, with intervals from the error of such sums [@hoeffding1948class] and one-sided p values from "
             f"permuting labels in their own unit ({N_PERMUTATIONS} permutations); differences between conditions were "
             "tested by swapping the conditions of whole groups."
         )
@@ -204,17 +337,7 @@ def _of_items(recording: Recording, measuring: Measuring, x: Array, items: Array
     subject = _subject(recording, measuring, x, items)
     if subject.reason:
         return subject.over_items(np.nan)
-    folds = group_folds(subject.codes, N_FOLDS, 0)
-    return subject.over_items(item_distances(gram(subject.seen(x)), subject.label.values, subject.codes, folds).T)
-
-
-def _distance(products: Array, labels: Array, codes: Array) -> Array:
-    """(K,) the class distance of items with inner products (K, m, m); NaN where nothing can be held out."""
-    values = np.unique(labels, return_inverse=True)[1]
-    if len(np.unique(codes)) < 2 or values.max() < 1:
-        return np.full(len(products), np.nan)
-    groups = unit_codes(codes, len(codes))
-    return mean_of_known(item_distances(products, values, groups, group_folds(groups, N_FOLDS, 0)).T)
+    return subject.over_items(item_distances(gram(subject.seen(x)), subject.label.values, subject.codes).T)
 
 
 def _null(recording: Recording, products: Array, labels: Array, codes: Array, known: Array) -> tuple[Array, str | None]:
@@ -224,23 +347,43 @@ def _null(recording: Recording, products: Array, labels: Array, codes: Array, kn
     permuted, _, n_movable = permuted_labels(labels, codes, N_PERMUTATIONS, 0, alike)
     if reason := too_few(n_movable):
         return np.empty((0, len(products))), reason
-    return np.stack([_distance(products, one, codes) for one in steps(list(permuted), "permuting labels")]), None
+    drawn = steps(list(permuted), "permuting labels")
+    return np.stack([class_distance(products, Cells.of(one, codes, codes)) for one in drawn]), None
 
 
 def _compared(subject: Subject, a: Array, b: Array, groups: Array | None) -> tuple[Array, Swapped]:
-    """(m, L + 1) what each item adds to B minus A, and that with groups swapped."""
-    sides = [_sized(subject.seen(one)) for one in (a, b)]
-    both, n = gram(np.concatenate(sides)), len(subject.codes)
-    folds = group_folds(subject.codes, N_FOLDS, 0)
-
-    def of_side(places: Array) -> Array:
-        return item_distances(both[:, places[:, None], places], subject.label.values, subject.codes, folds)
-
-    change = of_side(np.arange(n, 2 * n)) - of_side(np.arange(n))
+    """(U, L + 1) B minus A and what each unit brings to its deviation, and B minus A with units swapped."""
+    n = len(subject.codes)
     units = subject.codes if groups is None else unit_codes(groups[subject.known], n)
-    swap = swapped_mean(of_side, units)
+    cells = Cells.of(subject.label.values, subject.codes, units)
+    n_units = int(units.max()) + 1
+    if cells.n_classes < 2:
+        absent = np.full((n_units, len(subject.layers)), np.nan)
+        return absent, Swapped(absent[0], absent[0], absent[:0], TOO_FEW)
+    both = gram(np.concatenate([_sized(subject.seen(one)) for one in (a, b)]))
+    n_cells, sides = len(cells.units), np.kron(np.eye(2), cells.members)
+    inner, squares = sides.T @ both @ sides, np.diagonal(both, axis1=1, axis2=2) @ sides
+
+    def parts(crossed: Array) -> Parts:
+        """B minus A with these units (U,) swapped."""
+        of_b = np.arange(n_cells) + n_cells * ~crossed[cells.units]
+        of_a = np.arange(n_cells) + n_cells * crossed[cells.units]
+        ours, theirs = (Parts.of(inner[:, side[:, None], side], squares[:, side], cells) for side in (of_a, of_b))
+        return theirs.minus(ours)
+
+    def studentised(crossed: Array) -> tuple[Array, Array]:
+        found = parts(crossed)
+        return found.estimate, np.divide(
+            found.estimate, found.error, out=np.zeros_like(found.error), where=found.error > 0
+        )
+
+    difference = parts(np.zeros(n_units, dtype=bool))
+    spread = np.sqrt((difference.influence**2).sum(axis=1) / (n_units * max(n_units - 1, 1)))
+    scale = np.divide(difference.error, spread, out=np.ones_like(spread), where=spread > 0)
+    of_units = difference.estimate[:, None] + scale[:, None] * difference.influence
+    swap = swapped(studentised, units)
     wide = [subject.over_layers(part.T).T for part in (swap.difference[None], swap.observed[None], swap.null)]
-    return subject.over_items(change.T), Swapped(wide[0][0], wide[1][0], wide[2], swap.reason)
+    return subject.over_layers(of_units).T, Swapped(wide[0][0], wide[1][0], wide[2], swap.reason)
 
 
 def _sized(x: Array) -> Array:

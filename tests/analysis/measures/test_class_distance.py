@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,7 @@ from iclviz.analysis import measured, measured_change
 from iclviz.analysis.comparison import compare
 from iclviz.analysis.measure import Measuring
 from iclviz.analysis.measures import measure_named
-from iclviz.analysis.measures.class_distance import item_distances
-from iclviz.analysis.probing.folds import group_folds
+from iclviz.analysis.measures.class_distance import Cells, Parts, class_distance, item_distances
 from iclviz.analysis.probing.row_space import gram
 from iclviz.errors import AnalysisError
 
@@ -14,23 +15,21 @@ MEASURE = measure_named("class_distance")
 GROUPS = np.repeat(np.arange(16), 3)
 
 
-def slowly(x, labels, folds):
-    """The class distance of one layer x (n, d), written out over classes, folds and items."""
-    of_items = np.full(len(x), np.nan)
-    for train, test in folds:
-        means = {c: x[train][labels[train] == c].mean(axis=0) for c in np.unique(labels[train])}
-        inner = {
-            c: np.mean([x[i] @ x[j] for i in train for j in train
-                        if labels[i] == labels[j] == c and GROUPS[i] != GROUPS[j]])
-            for c in means
-        }  # fmt: skip
-        for i in test:
-            c = labels[i]
-            terms = [2 * (means[c] - m) @ x[i] - inner[c] + inner[d] for d, m in means.items() if d != c]
-            of_items[i] = np.mean(terms)
-    per_class = [of_items[labels == c].mean() for c in np.unique(labels)]
-    within = sum(((x[labels == c] - x[labels == c].mean(axis=0)) ** 2).sum() for c in np.unique(labels))
-    return np.mean(per_class) / (within / (len(x) - len(np.unique(labels))))
+def pairs(x, labels, groups, c, d):
+    """The mean inner product of two items of these classes and of different groups."""
+    return np.mean([x[i] @ x[j] for i in np.flatnonzero(labels == c) for j in np.flatnonzero(labels == d)
+                    if groups[i] != groups[j]])  # fmt: skip
+
+
+def slowly(x, labels, groups):
+    """The class distance of one layer x (n, d), written out over classes and pairs of items."""
+    classes, x = np.unique(labels), x - x.mean(axis=0)
+    apart = [
+        pairs(x, labels, groups, c, c) + pairs(x, labels, groups, d, d) - 2 * pairs(x, labels, groups, c, d)
+        for c, d in combinations(classes, 2)
+    ]
+    within = sum(((x[labels == c] - x[labels == c].mean(axis=0)) ** 2).sum() for c in classes)
+    return np.mean(apart) / (within / (len(x) - len(classes)))
 
 
 @pytest.fixture
@@ -50,13 +49,48 @@ def apart(recording):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_it_is_what_sums_over_classes_folds_and_items_give(n_classes):
+@pytest.mark.parametrize("groups", [GROUPS, np.sort(GROUPS % 7)])
+def test_it_is_what_sums_over_classes_and_pairs_of_items_give(n_classes, groups):
     rng = np.random.default_rng(0)
-    labels = GROUPS % n_classes
+    labels = np.arange(48) % n_classes
     x = rng.normal(size=(48, 2, 7)) + np.eye(7)[labels][:, None]
-    folds = group_folds(GROUPS, 5, 0)
-    found = item_distances(gram(x), labels, GROUPS, folds).mean(axis=1)
-    np.testing.assert_allclose(found, [slowly(x[:, layer], labels, folds) for layer in range(2)])
+    found = class_distance(gram(x), Cells.of(labels, groups, groups))
+    np.testing.assert_allclose(found, [slowly(x[:, layer], labels, groups) for layer in range(2)])
+
+
+def test_the_mean_of_items_is_the_distance_where_groups_are_alike():
+    rng = np.random.default_rng(0)
+    labels = np.arange(48) % 3
+    products = gram(rng.normal(size=(48, 2, 7)) + np.eye(7)[labels][:, None])
+    found = item_distances(products, labels, GROUPS)
+    np.testing.assert_allclose(found.mean(axis=1), class_distance(products, Cells.of(labels, GROUPS, GROUPS)))
+
+
+@pytest.mark.parametrize("of_groups", [True, False])
+@pytest.mark.parametrize("distance", [0.0, 2.0])
+def test_its_error_is_how_much_it_varies_over_samples(of_groups, distance):
+    rng, groups = np.random.default_rng(1), np.repeat(np.arange(24), 3)
+    labels = groups % 3 if of_groups else np.arange(72) % 3
+    cells = Cells.of(labels, groups, groups)
+    found = []
+    for _ in range(300):
+        x = rng.normal(size=(72, 1, 12)) + rng.normal(size=(24, 1, 12))[groups]
+        x[:, 0, :3] += distance * np.eye(3)[labels]
+        parts = Parts.of(*cells.sums(gram(x)), cells)
+        found.append((parts.estimate[0], parts.error[0]))
+    estimates, errors = np.array(found).T
+    assert np.sqrt((errors**2).mean()) / estimates.std() == pytest.approx(1, abs=0.2)
+
+
+def test_classes_of_fewer_than_three_groups_are_left_out():
+    labels = np.where(GROUPS < 2, 2, GROUPS % 2)
+    products = gram(np.random.default_rng(0).normal(size=(48, 1, 5)))
+    kept = GROUPS >= 2
+    found = class_distance(products, Cells.of(labels, GROUPS, GROUPS))
+    np.testing.assert_allclose(
+        found, class_distance(products[:, kept][:, :, kept], Cells.of(labels[kept], GROUPS[kept], GROUPS[kept]))
+    )
+    assert np.isnan(item_distances(products, labels, GROUPS)[:, ~kept]).all()
 
 
 def test_classes_that_do_not_differ_have_none_on_average(apart):
@@ -101,6 +135,5 @@ def test_with_few_groups_there_is_a_reason_and_no_p(apart, groups):
     one = apart(3.0)
     one.groups["class"][:] = groups
     found = measured(one, "class_distance")
-    assert "too few groups" in found.reason
+    assert "too few groups" in found.reason or "fewer than two classes" in found.reason
     assert np.isnan(found.p).all()
-    assert found.missing[2] == "no class has three groups of items"
