@@ -724,7 +724,8 @@ def class_distance_difference(
     turned: bool = False,
 ) -> Outcomes:  # fmt: skip
     sides, y = _two_sides(rng, label, design, (strength, strength), shift=shift, turned=turned)
-    return significant(_measured_change("class_distance", sides, y, design))
+    found = significant(_measured_change("class_distance", sides, y, design))
+    return {"limit": found["family"]} if turned else found
 
 
 @study(
@@ -815,30 +816,40 @@ def dimension_interval(rng: Generator, number: int, design: Design) -> Outcomes:
     return {"covered": covers(_dimension(design, rng), _true_dimension(design))}
 
 
-def _told_apart(design: Design, rng: Generator, strength: float) -> Any:
-    """How well a probe's evidence tells right from wrong answers that go with how clear an item is."""
-    y = LABELS["classes of groups"](design, rng)
+def _told_apart(design: Design, rng: Generator, strength: float, place: float = 0.0) -> Any:
+    """How well a probe's evidence tells right from wrong answers that go with how clear an item is; or that go, as how
+    clear it is does, with the place of its text.
+    """
+    y, places = LABELS["classes of groups"](design, rng), rng.permutation(np.arange(len(design.codes)) % 2)
     clear = rng.normal(size=len(y))
     x = made.embeddings(design, rng, 2)
-    x = made.planted(x, made.one_hot(y.astype(int)) * (2 + strength * clear)[:, None], 1.0)
-    right = (clear + rng.normal(size=len(y)) > 0).astype(float)
-    one = made.recording(x, labels={"class": y}, groups={"class": design.codes}, scores={"right": right}, key="a" * 32)
+    x = made.planted(x, made.one_hot(y.astype(int)) * (2 + strength * clear + place * places)[:, None], 1.0)
+    right = (clear + 2 * place * (places - 0.5) + rng.normal(size=len(y)) > 0).astype(float)
+    one = made.recording(
+        x, labels={"class": y}, groups={"class": design.codes}, factors={"position": places.astype(str)},
+        scores={"right": right}, key="a" * 32,
+    )  # fmt: skip
     return analysis.right_against_wrong(one, "probe")
 
 
 @cache
-def _true_area(design: Design, strength: float) -> float:
-    return mean_estimate(lambda rng: float(_told_apart(design, rng, strength).estimate[0]), 300)
+def _true_area(design: Design, strength: float, place: float) -> float:
+    if not strength:
+        return 0.5
+    return mean_estimate(lambda rng: float(_told_apart(design, rng, strength, place).estimate[0]), 300)
 
 
 @study(
     "right against wrong, its interval",
-    {f"{name}, {case}": {"design": DESIGNS[name], "strength": strength}
-     for name in ("groups", "unequal groups", "eight groups") for case, strength in (("nothing", 0.0), ("told", 1.0))},
+    {f"{name}, {case}": {"design": DESIGNS[name], "strength": strength, "place": place}
+     for name in ("groups", "unequal groups", "eight groups")
+     for case, (strength, place) in {"nothing": (0.0, 0.0), "told": (1.0, 0.0), "place alone": (0.0, 1.0)}.items()},
     share=1 / 2,
 )  # fmt: skip
-def right_against_wrong_interval(rng: Generator, number: int, design: Design, strength: float) -> Outcomes:
-    return {"covered": covers(_told_apart(design, rng, strength), _true_area(design, strength))}
+def right_against_wrong_interval(
+    rng: Generator, number: int, design: Design, strength: float, place: float
+) -> Outcomes:
+    return {"covered": covers(_told_apart(design, rng, strength, place), _true_area(design, strength, place))}
 
 
 # --- Paired differences and log attention ratios

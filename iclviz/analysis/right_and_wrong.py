@@ -2,14 +2,18 @@
 
 It is the probability that of two items, one answered rightly and one not, the first has the larger value; equal values
 count as half. 0.5 is what a measure has that knows nothing of it. Values that differ by less than their numbers hold
-are equal. The interval is from resampling groups; it is about these groups, and no p is given.
+are equal. What the design's factors, such as the place of the text, explain of the values' ranks is taken out first:
+an item may be both easy and near by its place. The interval is from resampling groups; it is about these groups, and no
+p is given.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from iclviz.analysis.behaviour import RIGHT, coarsest_groups, score_of
+from iclviz.analysis.designs import Design, basis, without
 from iclviz.analysis.measure import Measuring
 from iclviz.analysis.measures import measure_named
 from iclviz.analysis.resolution import tied
@@ -18,6 +22,9 @@ from iclviz.analysis.statistics import percentile_interval, quotient, student_st
 from iclviz.errors import AnalysisError
 from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
+
+_DIGITS = 9
+"""Of ranks, behind which two are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +67,28 @@ def right_against_wrong(
         raise AnalysisError(f"All answers are {'right' if right.all() else 'wrong'}: there is nothing to tell apart.")
     items = np.arange(recording.n_items)
     values = kind.of_items(recording, measuring, items)
-    values = tied(values.T, kind.resolution(recording, measuring, items, values))
-    above, known = _wins(values[:, right], values[:, ~right])
-    codes = unit_codes(coarsest_groups(recording), len(right))
+    groups = coarsest_groups(recording)
+    design = Design.of(len(right), groups, recording.factors)
+    ranks = _ranks(tied(values.T, kind.resolution(recording, measuring, items, values)), design.columns)
+    above, known = _wins(ranks[:, right], ranks[:, ~right])
+    codes = unit_codes(groups, len(right))
     n_units = int(codes.max()) + 1
     drawn = unit_weights(n_units, n_bootstrap, np.random.default_rng(seed))[:, codes]
     estimate = _area(above, known, np.ones((1, len(right))), right)[0]
     samples = estimate + student_stretch(n_units) * (_area(above, known, drawn, right) - estimate)
     low, high = (np.clip(bound, 0.0, 1.0) for bound in percentile_interval(samples))
     return RightAgainstWrong(estimate, low, high, int(right.sum()), int((~right).sum()), n_units)
+
+
+def _ranks(values: Array, columns: Array) -> Array:
+    """(K, n) the ranks of values (K, n) less what columns (n, C) explain of them; NaN stays."""
+    found = np.full(values.shape, np.nan)
+    for layer, row in enumerate(values):
+        known = np.isfinite(row)
+        if known.any():
+            ranks, explaining = rankdata(row[known]), columns[known]
+            found[layer, known] = without(ranks - ranks.mean(), basis((explaining - explaining.mean(axis=0)).T))
+    return np.round(found, _DIGITS)
 
 
 def _wins(right: Array, wrong: Array) -> tuple[Array, Array]:

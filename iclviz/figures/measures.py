@@ -105,6 +105,7 @@ def right_against_wrong(
         f"this is exploratory and no test.{wording.sentence(demonstrations)}"
     )
     details = (
+        "What the design's factors, such as the place of the text, explain of the ranks is taken out first. "
         f"Intervals (95 %) are from resampling {wording.each(conditions, lambda one: wording.groups(one.n_units))}."
     )
     return theme.finish(

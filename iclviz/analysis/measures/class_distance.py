@@ -1,10 +1,10 @@
 """Class distance: how far apart the classes of a label lie in each layer, cross-validated (crossnobis-like).
 
 With q_cd the mean inner product, around the mean of all items, of two items of the classes c and d that are of
-different groups, q_cc + q_dd - 2 q_cd is on average the squared distance of the two classes' means: no item meets itself, or an item of its group, in any
-product, so classes that do not differ have 0 on average, where the distance of means is always above. Its mean over all
-pairs of classes is divided by the variance of items within their classes (summed over dimensions), so that conditions
-and layers can be compared.
+different groups, q_cc + q_dd - 2 q_cd is on average the squared distance of the two classes' means: no item meets
+itself, or an item of its group, in any product, so classes that do not differ have 0 on average, where the distance of
+means is always above. Its mean over all pairs of classes is divided by the variance of items within their classes
+(summed over dimensions), so that conditions and layers can be compared.
 
 It is a sum over pairs of groups, whose error has two parts (Hoeffding 1948): what each group brings to all its pairs,
 and what is each pair's own. Squares of the groups' sums count each pair's own part twice, so it is taken out once.
@@ -181,8 +181,8 @@ class Parts:
 
 
 def item_distances(products: Array, labels: Array, codes: Array) -> Array:
-    """(K, m) how far apart the classes lie by each item alone: with m the classes' means over items of other groups than
-    that of the item i of class c,
+    """(K, m) how far apart the classes lie by each item alone: with m the classes' means over items of other groups
+    than that of the item i of class c,
 
         2 (m_c - m_d) . x_i - q_cc + q_dd
 
