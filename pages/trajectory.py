@@ -7,12 +7,12 @@ import streamlit as st
 
 from iclviz import analysis
 from iclviz.analysis.behaviour import PREFERRED, RIGHT
-from iclviz.analysis.trajectory import QUANTITIES
+from iclviz.analysis.trajectory import QUANTITIES, TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
 from iclviz.errors import UserError
 from iclviz.figures.trajectory import TITLES
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.recipes import Recipe, trajectory_by_layer
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import jobs, loading, options
@@ -31,10 +31,8 @@ PAGE = {
     "order": 4,
     "question": "At which layer is the answer there?",
     "invitation": "When it is decided",
-    "fields": {"quantity": "margin", "outcome": "", "item": (0, 0, 4096), "section": ""},
+    "fields": {"quantity": "", "outcome": "", "item": (0, 0, 4096), "section": ""},
 }
-
-RECORDER = "trajectory"
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,6 @@ class View:
     quantity: str
 
     @property
-    def each(self) -> dict[str, tuple[str, ...]]:
-        """Each condition by itself, as recipes ask of it."""
-        return {label: (label,) for label in self.pairs}
-
-    @property
     def limits(self) -> dict[str, str]:
         """What statements are limited to."""
         return {"demonstrations": demonstration_scope(self.pairs.values())}
@@ -58,8 +51,7 @@ class View:
     @property
     def recipe(self) -> Recipe:
         """The quantity by layer."""
-        given = {"quantity": self.quantity}
-        return Recipe(analysis.trajectory_by_layer, self.each, "trajectory_by_layer", given, self.limits)
+        return trajectory_by_layer(self.pairs, self.quantity, demonstration_scope(self.pairs.values()))
 
 
 def change(view: View) -> None:
@@ -81,11 +73,11 @@ def right_and_wrong(view: View) -> None:
         st.info("The answers of this task are not simply right or wrong.")
         return
     score = options.select("outcome", "Right by", scores, view.the_task.titles)
-    given = {"quantity": view.quantity, "score": score}
+    arguments = {"quantity": view.quantity, "score": score}
     for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
         with tab, slot():
             asked, drawn = {label: (label,)}, {"score": view.the_task.titles[score], **view.limits}
-            recipe = Recipe(analysis.trajectory_by_outcome, asked, "trajectory_right_wrong", given, drawn)
+            recipe = Recipe(analysis.trajectory_by_outcome, asked, "trajectory_right_wrong", arguments, drawn)
             show_recipe(recipe, view.pairs, name=label)
 
 
@@ -111,9 +103,9 @@ def one_item(view: View) -> None:
             if item not in one.item_ids:
                 st.info(f"{as_text(label)} has no item {as_text(item)}.")
                 continue
-            given, drawn = {"item": list(one.item_ids).index(item)}, {"condition": label, **view.limits}
+            arguments, drawn = {"item": list(one.item_ids).index(item)}, {"condition": label, **view.limits}
             asked = {label: (label,)}
-            recipe = Recipe(analysis.trajectory_of_item, asked, "trajectory_of_item", given, drawn, alone=True)
+            recipe = Recipe(analysis.trajectory_of_item, asked, "trajectory_of_item", arguments, drawn, alone=True)
             show_recipe(recipe, view.pairs, name=label)
 
 
@@ -129,12 +121,12 @@ def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
     """The conditions of which some run keeps a trajectory; a button records it in the others."""
     found, runs = {}, []
     for label, one in pairs.items():
-        needed = one.spec.with_(record=(RECORDER,), poolings=None, attention_items=())
+        needed = one.spec.with_(record=(TRAJECTORY,), poolings=None, attention_items=())
         if (other := loading.keeping(one, needed)) is not None:
             found[label] = other
             continue
         try:
-            runs.append(loading.resolved(one.spec.with_(record=tuple(sorted({*one.spec.record, RECORDER})))))
+            runs.append(loading.resolved(one.spec.with_(record=tuple(sorted({*one.spec.record, TRAJECTORY})))))
         except UserError as error:
             st.error(lines_as_text(str(error)))
     if runs:
@@ -151,7 +143,7 @@ def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
 pairs = kept(recorded())
 if pairs:
     the_task = task(next(iter(pairs.values())).spec.task)
-    quantity = options.select("quantity", "Quantity", list(QUANTITIES), TITLES, "margin")
+    quantity = options.select("quantity", "Quantity", list(QUANTITIES), TITLES, usual_quantity(list(pairs.values())))
     view = View(pairs, the_task, quantity)
     with slot():
         show_recipe(view.recipe, pairs)

@@ -4,9 +4,15 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from iclviz import analysis
+from iclviz.analysis.measure import Measuring
 
 SMALL = ["--task", "reading_comprehension", "--k", "1", "--n-items", "6"]
 
@@ -146,3 +152,33 @@ def test_the_methods_paragraph_is_printed_in_every_form_and_written(tiny_model, 
     refused = iclviz("methods", key, "--format", "word")
     assert refused.returncode != 0
     assert "markdown, latex, bibtex" in refused.stderr
+
+
+def test_a_measure_is_listed_and_printed_of_one_run_and_of_two(few_and_many):
+    a, b = (one.key for one in few_and_many)
+    listed = iclviz("measure").stdout
+    assert all(name in listed for name in ("alignment", "class_distance", "intrinsic_dimension"))
+    of_one = pd.read_csv(StringIO(iclviz("measure", "intrinsic_dimension", b, "--option", "neighbours=5").stdout))
+    assert list(of_one) == ["layer", "estimate", "low", "high", "p", "p_corrected"]
+    measuring = Measuring(own={"neighbours": 5})
+    np.testing.assert_allclose(
+        of_one["estimate"], analysis.measured(few_and_many[1], "intrinsic_dimension", measuring).estimate
+    )
+    change = pd.read_csv(StringIO(iclviz("measure", "attention_ratio", a, b).stdout))
+    assert change["block"].tolist() == list(range(1, few_and_many[0].n_layers + 1))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("measure", "gravity"), "0 recordings were named"),
+        (("measure", "gravity", "KEY"), "gravity"),
+        (("measure", "intrinsic_dimension", "KEY", "--option", "colour=red"), "colour"),
+        (("measure", "intrinsic_dimension", "KEY", "--option", "neighbours=many"), "many"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_sentence(few_and_many, words, sentence):
+    ended = iclviz(*(few_and_many[0].key if word == "KEY" else word for word in words))
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr

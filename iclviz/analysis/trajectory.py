@@ -5,7 +5,7 @@ candidate from the others, entropies and divergences in nats; an item whose righ
 value. Means have intervals from resampling independent groups of items.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ from iclviz.errors import AnalysisError, unknown
 from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 
+TRAJECTORY = "trajectory"
+"""The recorder, and its array of log-probabilities."""
 MOST_TEXTS = 8
 """Different tokens of candidates up to which each has a line of its own."""
 
@@ -142,6 +144,12 @@ def trajectory_values(recording: Recording, quantity: str) -> Array:
     if quantity not in QUANTITIES:
         raise unknown(AnalysisError, "quantity", quantity, list(QUANTITIES))
     return np.asarray(QUANTITIES[quantity](recording), dtype=float)
+
+
+def usual_quantity(recordings: Sequence[Recording]) -> str:
+    """The quantity to begin with: the margin where items have candidates to be apart from, else the entropy."""
+    apart = any(np.isfinite(_margin(one)).any() for one in recordings)
+    return "margin" if apart else "entropy"
 
 
 @of_recording

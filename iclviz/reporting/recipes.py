@@ -16,6 +16,7 @@ from iclviz.analysis.behaviour_links import FAMILY
 from iclviz.analysis.link import Level
 from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import all_measures, measure_named
+from iclviz.analysis.trajectory import TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
 from iclviz.errors import AnalysisError
 from iclviz.primary import primary_measuring, usual_measuring
@@ -55,7 +56,7 @@ class Recipe:
 
     Attributes
     ----------
-    analysis: one of `iclviz.analysis` that can be asked; given: its arguments after the recordings.
+    analysis: one of `iclviz.analysis` that can be asked; arguments: its own, after the recordings.
     asked: label of an answer -> labels of the runs that it is asked of, in the analysis's order.
     figure: the name of a function of `iclviz.figures`; drawn: its arguments after the answers.
     part: what is taken of each answer, by attributes, names and places, one after another.
@@ -145,6 +146,7 @@ class Recipe:
             "asked": {label: list(names) for label, names in self.asked.items()},
             "given": {name: flattened(value, {}) for name, value in self.arguments.items()},
             "part": list(self.part),
+            "alone": self.alone,
             "seeded": dict(self.seeded),
             "figure": self.figure,
             "drawn": {
@@ -298,6 +300,28 @@ def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
         yield from _measure(measure, conditions, the_task)
     yield Recipe(analysis.recording_log_ratio_by_head, each, "attention_ratio_by_head", {}, scope)
     yield Recipe(analysis.role_split, each, "attention_split", {}, scope)
+    yield from _trajectory(conditions)
+
+
+def trajectory_by_layer(conditions: Mapping[str, Recording], quantity: str, limits: str) -> Recipe:
+    """A quantity of the answer trajectory in each layer; conditions: label -> recording that keeps one."""
+    each = {label: (label,) for label in conditions}
+    drawn = {"demonstrations": limits}
+    return Recipe(analysis.trajectory_by_layer, each, "trajectory_by_layer", {"quantity": quantity}, drawn)
+
+
+def _trajectory(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
+    """The trajectory of the conditions that keep one."""
+    kept = {label: one for label, one in conditions.items() if TRAJECTORY in one.recorded}
+    if kept:
+        limits = demonstration_scope(kept.values())
+        yield trajectory_by_layer(kept, usual_quantity(list(kept.values())), limits)
+        for label in kept:
+            drawn = {"condition": label, "demonstrations": limits}
+            asked = {label: (label,)}
+            yield Recipe(
+                analysis.trajectory_over_candidates, asked, "trajectory_over_candidates", {}, drawn, alone=True
+            )
 
 
 def _measure(measure: Measure, conditions: Mapping[str, Recording], the_task: Task) -> Iterator[Recipe]:

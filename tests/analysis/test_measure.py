@@ -3,8 +3,10 @@ import pytest
 
 from iclviz.analysis.comparison import compare
 from iclviz.analysis.measure import MeanOverItems, Measuring
+from iclviz.analysis.measures import measure_named
 from iclviz.analysis.paired import paired_test
 from iclviz.analysis.statistics import mean_interval
+from iclviz.errors import AnalysisError
 
 GROUPS = np.repeat(np.arange(8), 2)
 
@@ -56,3 +58,24 @@ def test_its_change_is_tested_over_groups_and_none_where_numbers_hold_none(of_va
     known = paired_test(after[:, 1:] - before[:, 1:], GROUPS)
     np.testing.assert_allclose(found.estimate[1:], known.estimate)
     np.testing.assert_allclose(found.p[1:], known.p)
+
+
+def test_options_are_chosen_by_name_as_links_have_them(recording):
+    one = recording(16, 2)
+    ratio, dimension = measure_named("attention_ratio"), measure_named("intrinsic_dimension")
+    found = Measuring().with_(ratio.options, {"rows": "last", "heads": "max"}, one)
+    assert (found.rows, found.heads, found.own) == ("last", "max", {})
+    neighbours = next(option for option in dimension.options if option.name == "neighbours")
+    least = min(neighbours.values(one))
+    own = Measuring().with_(dimension.options, {"neighbours": str(least)}, one)
+    assert own.value(neighbours, one) == least
+    assert own == Measuring(own={"neighbours": least})
+    assert hash(own) == hash(Measuring(own={"neighbours": least}))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"), [({"colour": "red"}, "colour"), ({"rows": "middle"}, "middle"), ({"heads": ""}, "heads")]
+)
+def test_an_option_that_there_is_not_is_refused(recording, chosen, words):
+    with pytest.raises(AnalysisError, match=words):
+        Measuring().with_(measure_named("attention_ratio").options, chosen, recording(16, 2))

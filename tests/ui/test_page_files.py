@@ -1,0 +1,56 @@
+import pytest
+
+from iclviz import extensions
+from iclviz.errors import UserError
+from iclviz.ui.page_files import SECTIONS, page_named, pages
+
+GOOD = 'PAGE = {"title": "Mine", "icon": "bolt", "section": "why", "order": 1, "question": "Why?"}\n'
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """A function: put a file into a folder of pages of one's own."""
+    monkeypatch.setenv(extensions.SETTING, str(tmp_path))
+    (tmp_path / "pages").mkdir()
+
+    def write(text, name="mine.py"):
+        (tmp_path / "pages" / name).write_text(text)
+
+    return write
+
+
+def test_pages_stand_by_section_and_order():
+    found = [(list(SECTIONS).index(page.section), page.order) for page in pages()]
+    assert found == sorted(found)
+    assert all("?" in page.question for page in pages())
+
+
+def test_a_page_of_ones_own_is_a_page_and_is_not_run_to_be_found(written):
+    written(f"{GOOD}raise RuntimeError('run')\n")
+    assert page_named("mine").title == "Mine"
+    assert page_named("mine").address == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x = 1\n", "it has no PAGE"),
+        ("PAGE = {\n", "never closed"),
+        ('PAGE = {"title": "Mine"}\n', "missing"),
+        (GOOD.replace('"why"', '"elsewhere"'), "no section 'elsewhere'"),
+        (GOOD.replace("1,", "open('x'),"), "malformed"),
+        (GOOD.replace('"order"', '"place"'), "unexpected"),
+    ],
+)
+def test_a_page_that_does_not_say_what_it_is_is_refused_in_a_sentence(written, text, reason):
+    written(text)
+    with pytest.raises(UserError, match=r"The page mine\.py does not say what it is") as refused:
+        pages()
+    assert reason in str(refused.value)
+
+
+def test_a_changed_file_is_read_again(written):
+    written(GOOD)
+    assert page_named("mine").title == "Mine"
+    written(GOOD.replace("Mine", "Other name"))
+    assert page_named("mine").title == "Other name"
