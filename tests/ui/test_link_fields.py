@@ -35,7 +35,7 @@ def test_a_page_has_fields_of_each_kind(own):
     assert (found["dose"].read("0.25"), found["far"].read("9"), found["shown_so"].read("False")) == (0.25, 9, False)
     assert found["several"].read('[2, "b"]') == [2, "b"]
     for name, text in (("far", "10"), ("dose", "-1"), ("several", "3")):
-        with pytest.raises(ValueError, match="no|not"):
+        with pytest.raises(ValueError, match=r"no|not"):
             found[name].read(text)
 
 

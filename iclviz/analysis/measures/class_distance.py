@@ -7,7 +7,8 @@ means is always above. Its mean over all pairs of classes is divided by the vari
 (summed over dimensions), so that conditions and layers can be compared.
 
 It is a sum over pairs of groups, whose error has two parts (Hoeffding 1948): what each group brings to all its pairs,
-and what is each pair's own. Squares of the groups' sums count each pair's own part twice, so it is taken out once.
+and what is each pair's own. Leaving out each group (jackknife) counts each pair's own part twice, so it is taken out
+once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ from iclviz.contrasts import UNIT
 from iclviz.recording import Array, Recording
 
 LEAST_GROUPS = 3
-"""Of a class, for it to count: fewer say nothing of how much groups vary."""
+"""Of a class, for it to count: where one is left out, two have to be left."""
 TOO_FEW = f"fewer than two classes have {LEAST_GROUPS} groups of items"
 
 
@@ -56,12 +57,11 @@ class Cells:
     @classmethod
     def of(cls, labels: Array, codes: Array, units: Array) -> "Cells":
         """The cells of items' labels, groups and units, (m,) each."""
-        pairs = np.unique(np.stack([labels, codes]), axis=1)
-        n_groups = np.bincount(pairs[0], minlength=int(labels.max()) + 1)
-        kept = n_groups[pairs[0]] >= LEAST_GROUPS
-        members = (labels[:, None] == pairs[0][kept]) & (codes[:, None] == pairs[1][kept])
-        classes = np.unique(pairs[0][kept], return_inverse=True)[1]
-        return cls(members.astype(float), classes, pairs[1][kept], units[members.argmax(axis=0)])
+        found = np.unique(np.stack([labels, codes, units]), axis=1)
+        n_units = np.bincount(np.unique(found[[0, 2]], axis=1)[0], minlength=int(labels.max()) + 1)
+        of_classes, of_groups, of_units = found[:, n_units[found[0]] >= LEAST_GROUPS]
+        members = (labels[:, None] == of_classes) & (codes[:, None] == of_groups)
+        return cls(members.astype(float), np.unique(of_classes, return_inverse=True)[1], of_groups, of_units)
 
     @property
     def counts(self) -> Array:
@@ -92,6 +92,15 @@ def _pair_means(inner: Array, cells: Cells) -> tuple[Array, Array]:
     one_hot, apart = _classes(cells), _apart(cells)
     counts = one_hot.T @ (np.outer(cells.counts, cells.counts) * apart) @ one_hot
     return quotient(one_hot.T @ (inner * apart) @ one_hot, np.broadcast_to(counts, (len(inner), *counts.shape))), counts
+
+
+def _left_out(pairs: Array, cells: Cells) -> Array:
+    """(U, K, C, C) sums over pairs of cells (K, M, M) of classes, each unit left out in turn."""
+    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
+    rows = pairs @ one_hot
+    together = (pairs * (cells.units[:, None] == cells.units)) @ one_hot
+    of_units, inside = (np.einsum("mu,mc,kmd->ukcd", units, one_hot, part, optimize=True) for part in (rows, together))
+    return np.asarray(one_hot.T @ rows - of_units - np.swapaxes(of_units, 2, 3) + inside)
 
 
 def _coefficients(n_classes: int) -> Array:
@@ -127,6 +136,19 @@ def _distance(inner: Array, cells: Cells) -> Array:
     return np.asarray((_coefficients(cells.n_classes) * _pair_means(inner, cells)[0]).sum(axis=(1, 2)))
 
 
+def _without_units(inner: Array, squares: Array, cells: Cells) -> Array:
+    """(U, K) the class distance without each unit."""
+    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
+    counts = (np.outer(cells.counts, cells.counts) * _apart(cells))[None]
+    n_pairs = np.broadcast_to(_left_out(counts, cells), (len(units.T), len(inner), *one_hot.T.shape[:1] * 2))
+    means = quotient(_left_out(inner * _apart(cells), cells), n_pairs)
+    distance = (_coefficients(cells.n_classes) * means).sum(axis=(2, 3))
+    of_means = np.diagonal(_left_out(inner, cells), axis1=2, axis2=3)
+    sizes = (cells.counts @ one_hot - (units * cells.counts[:, None]).T @ one_hot)[:, None]
+    left = squares.sum(axis=1) - units.T @ squares.T - (of_means / sizes).sum(axis=2)
+    return np.asarray(distance / quotient(left, np.broadcast_to(sizes.sum(axis=2) - cells.n_classes, left.shape)))
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """A class distance, or a difference of two, taken apart by units.
@@ -135,12 +157,12 @@ class Parts:
     ----------
     estimate: (K,).
     by_pair: (K, U, U) what each pair of units adds to its deviation from its mean.
-    by_unit: (K, U) what each unit adds through the variance within classes.
+    influence: (K, U) what each unit brings to it; squares sum to the jackknife's variance.
     """
 
     estimate: Array
     by_pair: Array
-    by_unit: Array
+    influence: Array
 
     @classmethod
     def of(cls, inner: Array, squares: Array, cells: Cells) -> "Parts":
@@ -149,35 +171,32 @@ class Parts:
         weights = quotient(_coefficients(cells.n_classes), n_pairs)[cells.classes][:, cells.classes] * _apart(cells)
         expected = means[:, cells.classes][:, :, cells.classes] * np.outer(cells.counts, cells.counts)
         units = np.eye(int(cells.units.max()) + 1)[cells.units]
-        within, share = _within(inner, squares, cells), cells.counts / cells.counts.sum()
-        variance = within.sum(axis=1)
+        variance = _within(inner, squares, cells).sum(axis=1)
         estimate = _distance(inner, cells) / variance
-        surplus = (within - variance[:, None] * share) @ units
         return cls(
             estimate,
             units.T @ (weights * (inner - expected)) @ units / variance[:, None, None],
-            -surplus * (estimate / variance)[:, None],
+            ((estimate - _without_units(inner, squares, cells)) * np.sqrt(_kept_share(cells))[:, None]).T,
         )
 
     def minus(self, other: "Parts") -> "Parts":
         """The difference of two distances of the same units."""
-        return Parts(self.estimate - other.estimate, self.by_pair - other.by_pair, self.by_unit - other.by_unit)
-
-    @property
-    def influence(self) -> Array:
-        """(K, U) what each unit brings to the deviation from the mean."""
-        own = np.diagonal(self.by_pair, axis1=1, axis2=2)
-        return np.asarray(2 * self.by_pair.sum(axis=2) - own + self.by_unit)
+        return Parts(self.estimate - other.estimate, self.by_pair - other.by_pair, self.influence - other.influence)
 
     @property
     def error(self) -> Array:
         """(K,) the standard error."""
-        n_units = self.by_pair.shape[1]
-        apart = self.by_pair * (1 - np.eye(n_units))
+        apart = self.by_pair * (1 - np.eye(self.by_pair.shape[1]))
         pairs = 2 * (apart**2).sum(axis=(1, 2))
-        return np.asarray(
-            np.sqrt(np.maximum((self.influence**2).sum(axis=1) * n_units / max(n_units - 1, 1) - pairs, pairs))
-        )
+        return np.asarray(np.sqrt(np.maximum((self.influence**2).sum(axis=1) - pairs, pairs)))
+
+
+def _kept_share(cells: Cells) -> Array:
+    """(U,) the share (G - 1) / G of a class's units that is kept when one is left out, the mean over a unit's cells."""
+    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
+    n_units = ((units.T @ one_hot) > 0).sum(axis=0)
+    share = units.T @ ((n_units - 1) / n_units)[cells.classes]
+    return np.asarray(share / np.maximum(units.sum(axis=0), 1))
 
 
 def item_distances(products: Array, labels: Array, codes: Array) -> Array:
@@ -378,9 +397,10 @@ def _compared(subject: Subject, a: Array, b: Array, groups: Array | None) -> tup
         )
 
     difference = parts(np.zeros(n_units, dtype=bool))
-    spread = np.sqrt((difference.influence**2).sum(axis=1) / (n_units * max(n_units - 1, 1)))
+    influence = difference.influence - difference.influence.mean(axis=1, keepdims=True)
+    spread = np.sqrt((influence**2).sum(axis=1) / (n_units * max(n_units - 1, 1)))
     scale = np.divide(difference.error, spread, out=np.ones_like(spread), where=spread > 0)
-    of_units = difference.estimate[:, None] + scale[:, None] * difference.influence
+    of_units = difference.estimate[:, None] + scale[:, None] * influence
     swap = swapped(studentised, units)
     wide = [subject.over_layers(part.T).T for part in (swap.difference[None], swap.observed[None], swap.null)]
     return subject.over_layers(of_units).T, Swapped(wide[0][0], wide[1][0], wide[2], swap.reason)

@@ -79,7 +79,7 @@ def test_its_error_is_how_much_it_varies_over_samples(of_groups, distance):
         parts = Parts.of(*cells.sums(gram(x)), cells)
         found.append((parts.estimate[0], parts.error[0]))
     estimates, errors = np.array(found).T
-    assert np.sqrt((errors**2).mean()) / estimates.std() == pytest.approx(1, abs=0.2)
+    assert 0.85 < np.sqrt((errors**2).mean()) / estimates.std() < 1.3
 
 
 def test_classes_of_fewer_than_three_groups_are_left_out():
