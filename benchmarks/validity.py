@@ -754,7 +754,8 @@ def _class_distance(label: str, design: Design) -> float:
 @study(
     "class distance's interval",
     {f"{label}, {name}": {"label": label, "design": DESIGNS[name]} for label in CLASSES
-     for name in ("groups", "unequal groups", "eight groups") if (label, name) != ("classes of groups", "eight groups")},
+     for name in ("groups", "unequal groups", "eight groups")
+     if (label, name) != ("classes of groups", "eight groups")},
     share=1 / 2,
 )  # fmt: skip
 def class_distance_interval(rng: Generator, number: int, label: str, design: Design) -> Outcomes:
