@@ -48,15 +48,11 @@ class Built:
     prompts: Sequence[Prompt]
 
 
-def resolve(
-    spec: RunSpec, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None, key: str | None = None
-) -> Resolved:
+def resolve(spec: RunSpec, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None) -> Resolved:
     """The run that a spec asks for.
 
     memo: facts about files of this machine, remembered between calls; None = those of the cache.
-    tell: told how far reading the model's files is, where they are large and not remembered.
-    key: of the run that is meant, where several models may go by the spec's name for it; the result has another one
-        where none of them is that run's any more.
+    tell: receives how far reading the model's files is, where they are large and not remembered.
 
     Raises
     ------
@@ -68,21 +64,35 @@ def resolve(
     check_record(spec.record)
     the_task = task(spec.task)
     spec = spec.with_(demonstrations=the_task.check_demonstrations(spec.demonstrations))
-    if key is None:
-        found = _of_model(spec, the_task, the_model(spec.model, memo, tell))
-    else:
-        each = [_of_model(spec, the_task, model) for model in candidates(spec.model, memo, tell)]
-        found = next((one for one in each if one.key == key), each[0])
+    model = the_model(spec.model, memo, tell)
+    found = _run(_filled(spec, the_task, model), the_task, model)
     remember(FoundModel(found.located, found.origin.model), memo)
     return found
 
 
-def _of_model(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
-    """The run with every default filled in."""
+def resolved_before(
+    spec: RunSpec, key: str, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None
+) -> Resolved:
+    """The run of a spec that was resolved before, with its model as it lies here now; nothing is filled in again.
+
+    key: the run's; the result has another one where no model by the spec's name is that run's any more.
+
+    Raises
+    ------
+    As `resolve`.
+    """
+    memo, the_task = Store().memo if memo is None else memo, task(spec.task)
+    each = [_run(spec, the_task, model) for model in candidates(spec.model, memo, tell)]
+    found = next((one for one in each if one.key == key), each[0])
+    remember(FoundModel(found.located, found.origin.model), memo)
+    return found
+
+
+def _filled(spec: RunSpec, the_task: Task, model: FoundModel) -> RunSpec:
+    """The spec with every default filled in."""
     located = model.located
-    check_trust(located, spec.model_options)
     style = spec.prompt_style or (located.preset.prompt_style if located.preset else "plain")
-    full = replace(
+    return replace(
         spec,
         model=model.name,
         task=the_task.name,
@@ -95,10 +105,15 @@ def _of_model(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
         first_token=spec.first_token or "start",
         template={**TEMPLATE, **spec.template} if style == "chat" else {},
     )
+
+
+def _run(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
+    """The run of a spec without defaults, with a model."""
+    check_trust(model.located, spec.model_options)
     numbers = {"task": the_task.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     numbers |= {f"record.{name}": optional()[name].version for name in spec.record}
     origin = Origin(the_task.identity, model.identity, model.by_files, numbers)
-    return Resolved(full, key_of(full, origin), the_task, located, origin)
+    return Resolved(spec, key_of(spec, origin), the_task, model.located, origin)
 
 
 def run_together(asked: Iterable[Resolved]) -> list[list[Resolved]]:

@@ -9,7 +9,7 @@ from iclviz.jobs.computing import ModelKeeper, compute_together, files_changed
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, State
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, resolve, run_together
+from iclviz.resolve import Resolved, resolved_before, run_together
 
 CANCEL_CHECK_SECONDS = 0.5
 
@@ -94,7 +94,9 @@ def _computed(
 
 
 def _resolved(job: Run, queue: Queue, tell: Callable[[str, Progress], None]) -> Resolved:
-    resolved = resolve(job.spec, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read)), job.key)
+    resolved = resolved_before(
+        job.spec, job.key, queue.store.memo, lambda *read: tell(job.key, Progress.of_files(*read))
+    )
     _check_key(job, resolved)
     return resolved
 
