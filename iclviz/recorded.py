@@ -412,9 +412,9 @@ def without_paths(folder: Path) -> None:
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
     number = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("format", 1)
     (folder / MANIFEST).unlink()
-    said = [path for path in folder.iterdir() if path.name == "annotation.json"]
-    notes = {path: path.read_bytes() for path in said}
-    for path in said:  # it lies outside the checksums
+    annotations = [path for path in folder.iterdir() if path.name == "annotation.json"]
+    notes = {path: path.read_bytes() for path in annotations}
+    for path in annotations:  # it lies outside the checksums
         path.unlink()
     _write_manifest(folder, number)
     for path, text in notes.items():

@@ -135,16 +135,16 @@ def sinks(view: View) -> None:
         "heads). It belongs to no text, and no ratio counts it."
     )
     of_ratio = (view.measuring.over, view.measuring.under)
-    said = [
+    notes = [
         f"{share:.0%} of {label.partition(':')[0]}’s items in {role} text"
         for label, one in view.pairs.items()
         for role, share in first_token_roles(one).items()
         if role in of_ratio
     ]
-    if said:
+    if notes:
         st.warning(
             "A prompt’s first token takes much attention whatever it says (an attention sink). Here it stands in "
-            f"{', '.join(said)}, so that their ratio holds a sink and tells mostly which text comes first. Run these "
+            f"{', '.join(notes)}, so that their ratio holds a sink and tells mostly which text comes first. Run these "
             "conditions again: prompts then begin with a token that belongs to no text."
         )
 
@@ -180,9 +180,9 @@ def relevance(view: View) -> None:
                 "demonstrations": demonstration_scope([one]),
             }
             for by_head, figure, further in ((False, "change_by_layer", {"first": 1}), (True, "change_by_head", {})):
-                given = {"measuring": view.measuring, "by_head": by_head}
+                arguments = {"measuring": view.measuring, "by_head": by_head}
                 recipe = Recipe(
-                    analysis.relevance_test, {label: (label,)}, figure, given, {**words, **further}, alone=by_head
+                    analysis.relevance_test, {label: (label,)}, figure, arguments, {**words, **further}, alone=by_head
                 )
                 show_recipe(recipe, view.pairs, name=label)
 

@@ -175,15 +175,15 @@ def few_dimensions(view: View) -> None:
     """A warning where one axis holds most of what tells the items of a layer apart."""
     if view.drop_largest:
         return
-    said = []
+    notes = []
     for name, stack in view.stacks().items():
         shares = cached.axis_shares(view.pairs[name].key, view.making, stack)
         if n_large := int((shares >= LARGE).sum()):
             side, largest = name.partition(":")[0], int(np.nanargmax(shares))
-            said.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")
-    if said:
+            notes.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")
+    if notes:
         st.warning(
-            f"One axis holds over half of the spread of the items ({'; '.join(said)}). A few dimensions may make the "
+            f"One axis holds over half of the spread of the items ({'; '.join(notes)}). A few dimensions may make the "
             "similarities of such layers, and their alignment: see whether it stays without them, by the switch above."
         )
 
@@ -241,12 +241,12 @@ def plane(view: View) -> None:
 
 def surface(view: View) -> None:
     """How much of the alignment the mere text could explain."""
-    given = {"hypothesis": view.hypothesis, **view.geometry}
+    arguments = {"hypothesis": view.hypothesis, **view.geometry}
     for tab, label in zip(st.tabs(list(map(as_text, view.pairs))), view.pairs, strict=True):
         with tab, slot():
             drawn = {"hypothesis": view.title, "condition": label, "demonstrations": view.scope}
             asked = {label: (label,)}
-            recipe = Recipe(analysis.recording_surface_control, asked, "surface_control", given, drawn, alone=True)
+            recipe = Recipe(analysis.recording_surface_control, asked, "surface_control", arguments, drawn, alone=True)
             show_recipe(recipe, view.pairs, name=label)
 
 

@@ -51,13 +51,15 @@ def preview(resolved: Resolved) -> None:
             return
         tokenizer, prompts = None, None
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
-    said = [f"expected answer **{as_text(item.answer)}**"]
+    parts = [f"expected answer **{as_text(item.answer)}**"]
     if prompts:
         total = sum(len(prompt) for prompt in prompts)
         limit = facts.context_length
-        said.append(f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit")
-        said.append(f"{total:,} tokens in all {len(prompts)} prompts")
-    st.caption(" · ".join(said))
+        parts.append(
+            f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit"
+        )
+        parts.append(f"{total:,} tokens in all {len(prompts)} prompts")
+    st.caption(" · ".join(parts))
 
 
 found = conditions()

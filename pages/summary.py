@@ -185,8 +185,8 @@ def scores_table(both: Compared, the_task: Task) -> None:
 
 def bound_of(score: str) -> float:
     """The difference that counts as none, kept in the link."""
-    said = "Differences smaller than this count as none. Choose it before you look."
-    typed: float = bound(st.number_input, "Bound", "equivalence_bound", 0.001, 1000.0, help=said, step=0.05)
+    smallest_help = "Differences smaller than this count as none. Choose it before you look."
+    typed: float = bound(st.number_input, "Bound", "equivalence_bound", 0.001, 1000.0, help=smallest_help, step=0.05)
     return float(typed)
 
 

@@ -91,8 +91,8 @@ def tied_change(comparison: Comparison, measure: str, measuring: Measuring | Non
 def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
     check_layers(comparison)
-    of, how = _present(measure, comparison.first, measuring)
-    return of.held_change(comparison, how)
+    kind, measuring = _present(measure, comparison.first, measuring)
+    return kind.held_change(comparison, measuring)
 
 
 def held_values(

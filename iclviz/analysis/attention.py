@@ -395,9 +395,9 @@ def role_shares(
     """
     shares = {role: _at(mass, block, head) for role, mass in _rows(recording, rows).items()}
     roles = tuple(role for role in ROLES if role in shares and shares[role].any())
-    of = mean_interval(np.column_stack([shares[role] for role in roles]), groups)
+    means = mean_interval(np.column_stack([shares[role] for role in roles]), groups)
     tokens = np.array([np.mean(recording.span_lengths[role]) for role in roles])
-    return RoleShares(of.estimate, of.low, of.high, roles, tokens, recording.n_items, of.n_units)
+    return RoleShares(means.estimate, means.low, means.high, roles, tokens, recording.n_items, means.n_units)
 
 
 @of_recording

@@ -162,13 +162,13 @@ class Measuring:
         ------
         AnalysisError: a value that the option does not have.
         """
-        given = getattr(self, option.name, None) or self.own.get(option.name)
+        chosen = getattr(self, option.name, None) or self.own.get(option.name)
         values = list(option.values(recording))
-        if given is None:
+        if chosen is None:
             return values[0] if values else None
-        if given not in values:
-            raise unknown(AnalysisError, option.title.lower(), given, values)
-        return given
+        if chosen not in values:
+            raise unknown(AnalysisError, option.title.lower(), chosen, values)
+        return chosen
 
     def with_(self, options: Sequence[MeasureOption], chosen: Mapping[str, Any], recording: Recording) -> "Measuring":
         """The same with some of a measure's options chosen, by name; values that are texts may be as links have them.

@@ -326,8 +326,8 @@ def _rows_of_matrices(model: Any, ids: list[int], n_shared: int, n_layers: int, 
     """(rows, L, H, S) of the last prompt token and the response, from one eager pass with full attention matrices."""
     with eagerly(model), torch.inference_mode():
         output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
-    given = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
-    layers = [layer[0].float().cpu().numpy() for layer in given if _is_attention(layer, len(ids))]
+    weights = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
+    layers = [layer[0].float().cpu().numpy() for layer in weights if _is_attention(layer, len(ids))]
     if len(layers) != n_layers:
         raise ModelError(
             f"{type(model).__name__} has attention in {len(layers)} of its {n_layers} blocks, and all are needed.",

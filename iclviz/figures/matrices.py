@@ -100,10 +100,10 @@ def confusion(
     figure = _heatmap(share, names, names, "Share of the class", colorscale=theme.SEQUENTIAL, zmin=0, zmax=1)
     figure.update_xaxes(title="Named class", type="category", showgrid=False)
     figure.update_yaxes(title="True class", type="category", autorange="reversed", showgrid=False)
-    of = f" of {condition}" if condition else ""
+    whose = f" of {condition}" if condition else ""
     caption = (
-        f"Which class of “{label}” the probe of layer {layer} names for held-out items{of}, as shares of each true "
+        f"Which class of “{label}” the probe of layer {layer} names for held-out items{whose}, as shares of each true "
         f"class ({int(matrix.sum())} items). The diagonal is right; a bright column is a class that is named too often."
         f"{wording.sentence(demonstrations)}"
     )
-    return theme.finish(figure, f"Confusions of the probe of “{label}”", f"Layer {layer}{of}", caption, height=_SIZE)
+    return theme.finish(figure, f"Confusions of the probe of “{label}”", f"Layer {layer}{whose}", caption, height=_SIZE)

@@ -298,9 +298,9 @@ def _is_made_here(recording: Recording) -> bool:
 
 def origins(recording: Recording) -> Iterator[Origin]:
     """What the key of a recording may cover that was made before that was kept; no hub is asked."""
-    of = task(recording.spec.task)
-    numbers = {"task": of.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
+    the_task = task(recording.spec.task)
+    numbers = {"task": the_task.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     model = recording.environment.get("model")
     commit = model.get("identity") if isinstance(model, dict) else None
     if isinstance(commit, str):
-        yield Origin(of.identity, commit, False, numbers)
+        yield Origin(the_task.identity, commit, False, numbers)

@@ -296,7 +296,7 @@ class Task(ABC):
         """What stands for the task in keys and seeds: its name, unless the same task can go by several."""
         return self.name
 
-    def resolve_options(self, given: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
+    def resolve_options(self, chosen: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
         """Every option with its value, defaults filled in; the instruction's default depends on the prompt style.
 
         Raises
@@ -305,10 +305,10 @@ class Task(ABC):
         """
         instruction = replace(INSTRUCTION, default=self.instructions[style])
         known = {option.name: option for option in (*self.options, instruction)}
-        for name in given:
+        for name in chosen:
             if name not in known:
                 raise unknown(SpecError, f"option of {self.name}", name, list(known))
-        return {name: option.check(given.get(name, option.default)) for name, option in known.items()}
+        return {name: option.check(chosen.get(name, option.default)) for name, option in known.items()}
 
     def check_demonstrations(self, demonstrations: Demonstrations) -> Demonstrations:
         """The demonstration set in its one written form.

@@ -110,14 +110,14 @@ class OwnTask(Task):
             return {}
         return dict.fromkeys(("right", "prefers_right"), float(np.mean([1 / count for count in counts])))
 
-    def resolve_options(self, given: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
+    def resolve_options(self, chosen: Mapping[str, Any], style: PromptStyle) -> dict[str, Any]:
         """Every option with its value.
 
         Raises
         ------
         UserError: an unknown option, a value that does not fit, or answers that cannot be scored so.
         """
-        options = super().resolve_options(given, style)
+        options = super().resolve_options(chosen, style)
         check_scoring(self.file, options["scoring"])
         return options
 

@@ -28,8 +28,8 @@ def near_copies(texts: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]
     names = [name for name, _ in texts[:MOST_TEXTS]]
     words = [normalise(text).split() for _, text in texts[:MOST_TEXTS]]
     first: dict[tuple[str, ...], int] = {}
-    of = {place: first.setdefault(tuple(sorted(one)), place) for place, one in enumerate(words) if one}
-    pairs = {place: other for place, other in of.items() if other != place}
+    first_of = {place: first.setdefault(tuple(sorted(one)), place) for place, one in enumerate(words) if one}
+    pairs = {place: other for place, other in first_of.items() if other != place}
     pairs |= {place: other for place, other in _alike(words).items() if place not in pairs}
     return tuple((names[other], names[place]) for place, other in sorted(pairs.items()))
 

@@ -375,13 +375,13 @@ def _validator(part: str | None = None) -> Any:
 
 def _checked(parts: Parts, file_name: str) -> TaskFile:
     parts = Parts(_order_seen(_current(parts.head, file_name)), [(line, _names_seen(row)) for line, row in parts.rows])
-    wrong = [Problem(1, *said) for said in _misfits({"items": [], **parts.head}, None)]
+    wrong = [Problem(1, *problems) for problems in _misfits({"items": [], **parts.head}, None)]
     for line, values in parts.rows:
-        wrong += [Problem(line, *said) for said in _misfits(values, "row")]
+        wrong += [Problem(line, *problems) for problems in _misfits(values, "row")]
     if wrong:
         raise refusal(file_name, wrong)
     rows = [(line, Row.of(values)) for line, values in parts.rows]
-    wrong = [Problem(line, *said) for line, row in rows for said in row.problems()]
+    wrong = [Problem(line, *problems) for line, row in rows for problems in row.problems()]
     order, scoring = parts.head.get("labels", ()), parts.head.get("scoring")
     wrong += problems(rows, order, scoring)
     if wrong:
@@ -438,8 +438,8 @@ def _misfits(value: Any, part: str | None) -> Iterator[tuple[str, str]]:
     if stray is not None:
         yield f"{shown(stray)} holds a character that is no text.", "Write it without stray bytes."
         return
-    said = (_SAID.get(error.validator, _does_not_fit)(error) for error in _validator(part).iter_errors(value))
-    yield from dict.fromkeys(chain.from_iterable(said))  # each missing field is an error that names them all
+    problems = (_SAID.get(error.validator, _does_not_fit)(error) for error in _validator(part).iter_errors(value))
+    yield from dict.fromkeys(chain.from_iterable(problems))  # each missing field is an error that names them all
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -51,7 +51,7 @@ def _leave_missing_tasks() -> None:
 
 def _side_controls(side: str) -> None:
     chosen = page_state()
-    of = task(chosen[f"{side}_task"])
+    the_task = task(chosen[f"{side}_task"])
     st.markdown(f"##### :{COLOURS[side]}-badge[{side.upper()}] Condition {side.upper()}")
     bound(
         st.selectbox,
@@ -66,10 +66,12 @@ def _side_controls(side: str) -> None:
     if is_only_linked(model) and not loading.is_here(model):
         st.button("Use this model", key=f"use-{side}-model", on_click=confirm, args=(model,), icon=":material/link:")
     titles = all_tasks().titles()
-    bound(st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(of.description))
+    bound(
+        st.selectbox, "Task", f"{side}_task", list(titles), format_func=titles.get, help=as_text(the_task.description)
+    )
     kind, k, seed = st.columns([2, 1, 1], gap="xsmall")
-    meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in of.demonstration_kinds)
-    kinds = _kinds(of, chosen[f"{side}_kind"])
+    meaning = "  \n".join(f"**{name}**: {KINDS[name]}" for name in the_task.demonstration_kinds)
+    kinds = _kinds(the_task, chosen[f"{side}_kind"])
     bound(kind.selectbox, "Demonstrations", f"{side}_kind", kinds, help=f"Kind of demonstrations.  \n{meaning}")
     bound(k.number_input, "k", f"{side}_k", 0, MOST_K, help="Number of demonstrations.")
     bound(seed.number_input, "Seed", f"{side}_seed", 0, MOST_SEED, help="Draws the demonstrations.")
@@ -84,8 +86,8 @@ def models_here(chosen: str) -> list[str]:
     return list(dict.fromkeys([DEMO_MODEL, *here, chosen]))
 
 
-def _kinds(of: Task, chosen: str) -> list[str]:
-    return list(dict.fromkeys([*of.demonstration_kinds, chosen]))
+def _kinds(the_task: Task, chosen: str) -> list[str]:
+    return list(dict.fromkeys([*the_task.demonstration_kinds, chosen]))
 
 
 def show_item_control(n_items: int) -> int:

@@ -188,7 +188,7 @@ def tokenizer(resolved: Resolved) -> Any:
     return _tokenizer(resolved.located.name, resolved.origin.model, resolved.located)
 
 
-def check(of: Resolved) -> None:
+def check(run: Resolved) -> None:
     """Refuse a run that cannot be, before its prompts or a job are made.
 
     Raises
@@ -197,7 +197,7 @@ def check(of: Resolved) -> None:
     """
     known: tuple[Any, ModelFacts | None]
     try:
-        known = tokenizer(of), run_facts(of)
+        known = tokenizer(run), run_facts(run)
     except ModelError:  # not on this disk yet, or not ready
         known = None, None
-    check_possible(of, *known)
+    check_possible(run, *known)

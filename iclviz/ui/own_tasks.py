@@ -145,13 +145,13 @@ def _parts(file: TaskFile) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]
 
 def use(name: str) -> None:
     """Choose a task for A and B, with no more items and demonstrations than it has; for a button."""
-    of = task(name)
-    assert isinstance(of, OwnTask)
-    set_state({**{f"{side}_task": name for side in SIDES}, **_fitting(of, page_state())})
+    the_task = task(name)
+    assert isinstance(the_task, OwnTask)
+    set_state({**{f"{side}_task": name for side in SIDES}, **_fitting(the_task, page_state())})
 
 
-def _fitting(of: OwnTask, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(the_task: OwnTask, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The chosen numbers, lowered to what a task has."""
-    items = min(chosen["items"], len(of.file.queries))
-    most = of.most_demonstrations(items)
+    items = min(chosen["items"], len(the_task.file.queries))
+    most = the_task.most_demonstrations(items)
     return {"items": items, **{f"{side}_k": min(chosen[f"{side}_k"], most) for side in SIDES}}

@@ -60,23 +60,23 @@ CONTROLS: dict[str, Control] = {
 
 def form(name: str) -> None:
     """The form; what is applied goes into the link, as far as it differs from the task's defaults."""
-    of = task(name)
+    the_task = task(name)
     kept = page_state()["options"].get(name, {})
     with st.form(f"options-{name}", border=False):
         columns = st.columns(COLUMNS)
         typed = {}
-        for position, option in enumerate(of.options):
+        for position, option in enumerate(the_task.options):
             with columns[position % COLUMNS]:
                 value = kept.get(option.name, option.default)
                 typed[option.name] = CONTROLS[option.kind](option, value, f"option-{name}-{option.name}")
         if not st.form_submit_button("Apply"):
             return
     try:
-        values = {option.name: option.check(typed[option.name]) for option in of.options}
+        values = {option.name: option.check(typed[option.name]) for option in the_task.options}
     except UserError as error:
         st.error(lines_as_text(str(error)))
         return
-    changed = {option.name: values[option.name] for option in of.options if values[option.name] != option.default}
+    changed = {option.name: values[option.name] for option in the_task.options if values[option.name] != option.default}
     set_state({"options": {**page_state()["options"], name: changed}})
     st.rerun()
 
