@@ -3,12 +3,12 @@
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import controls, loading, page_state, recent
-from iclviz.ui.asking import only_what_is_shown
+from iclviz.ui import controls, loading, page_state, recorded_pairs
+from iclviz.ui.answering import only_what_is_shown
 from iclviz.ui.login import ask_for_login
-from iclviz.ui.look import heading, set_look
 from iclviz.ui.page_files import SECTIONS, Page, pages
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain_text import lines_as_text
+from iclviz.ui.style import heading, set_look
 
 FRONT = "iclviz"
 
@@ -22,7 +22,7 @@ def front() -> None:
     """The first page: the Summary once anything was recorded, of the newest comparison where no link asks for one."""
     is_used = bool(loading.store().summaries())
     if is_used and not st.query_params.to_dict():
-        recent.show_newest()
+        recorded_pairs.show_newest()
     st.switch_page(shown["Summary" if is_used else "Run"])
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rsatoolbox.rdm import RDMs, compare
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.correlations import align, pairs_of
+from iclviz.analysis.hypothesis_permutations import arrangement
 from iclviz.analysis.resampling import resamples
 from iclviz.analysis.rsa import alignment_test, rsms
 from iclviz.analysis.statistics import bootstrap_weights

@@ -34,8 +34,8 @@ from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.resolution import NATS
-from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.statistics import p_values, unit_codes
+from iclviz.analysis.text_ceiling import NEARLY_ALL
 from iclviz.recording import Recording
 from iclviz.reporting.statements import sentences
 from iclviz.spec import Demonstrations, RunSpec

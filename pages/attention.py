@@ -24,16 +24,16 @@ from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, measures, options
-from iclviz.ui.asking import answer, answers, slot
+from iclviz.ui.answering import answer, answers, slot
+from iclviz.ui.clickable import show_blocks, show_cells
 from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.page_state import bound, keep_known
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_attention
-from iclviz.ui.selecting import show_blocks, show_cells
 
 PAGE = {
     "title": "Attention",

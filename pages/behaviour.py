@@ -13,12 +13,12 @@ from iclviz.reporting.scope import scope as limits_of
 from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, options
-from iclviz.ui.asking import answer, slot
+from iclviz.ui.answering import answer, slot
 from iclviz.ui.compared import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 PAGE = {
     "title": "Behaviour",

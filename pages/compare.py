@@ -21,15 +21,15 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope, seeds_scope
 from iclviz.tasks import Task, task
-from iclviz.ui import cached, jobs, options, sets
-from iclviz.ui.asking import answers, slot
+from iclviz.ui import cached, condition_sets, jobs, options
+from iclviz.ui.answering import answers, slot
 from iclviz.ui.compared import draws, of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
 from iclviz.ui.page_state import bound, page_state
 from iclviz.ui.paper import paper_section
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 PAGE = {
     "title": "Compare",
@@ -171,7 +171,7 @@ def copied(view: View) -> None:
     show_copies({label: one.spec for label, one in view.by_name.items()}, recipe_of(view, measure))
 
 
-def runnable(found: list[sets.Member]) -> None:
+def runnable(found: list[condition_sets.Member]) -> None:
     """What of the set has not run, with the button that runs it, and what cannot be."""
     for one in found:
         if one.problem:
@@ -208,7 +208,7 @@ def page(ready: dict[str, Recording]) -> None:
             help="Every run in the cache that differs from a condition in its demonstration seed alone.",
         )
         bound(st.toggle, "Bands", "bands", help="95 % intervals: over items, and over seeds where averaged.")
-    is_averaged = page_state()["averaged"] and page_state()["vary"] not in ("seed", sets.CHOSEN)
+    is_averaged = page_state()["averaged"] and page_state()["vary"] not in ("seed", condition_sets.CHOSEN)
     runs = {label: list(of_seeds(one).values()) if is_averaged else [one] for label, one in ready.items()}
     view = View(
         {label: several or [ready[label]] for label, several in runs.items()},
@@ -225,13 +225,13 @@ def page(ready: dict[str, Recording]) -> None:
     paper_section([one for several in view.runs.values() for one in several])
 
 
-sets.show_set_controls()
-found = sets.members()
+condition_sets.show_set_controls()
+found = condition_sets.members()
 runnable(found)
 ready = {one.label: one.recording for one in found if one.recording is not None}
 if len(ready) > 1:
     page(of_one_task(ready))
-elif not page_state()["runs"] and page_state()["vary"] == sets.CHOSEN:
+elif not page_state()["runs"] and page_state()["vary"] == condition_sets.CHOSEN:
     st.info("Choose the runs to compare, here or on the Runs page.")
 else:
     st.info("A set needs at least two recorded conditions.")

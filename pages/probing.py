@@ -18,12 +18,12 @@ from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
 from iclviz.ui import measures, options
-from iclviz.ui.asking import answers, slot
+from iclviz.ui.answering import answers, slot
 from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.figure import show, show_recipe
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 PAGE = {
     "title": "Probing",

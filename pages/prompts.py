@@ -10,7 +10,7 @@ from iclviz.tasks import task
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.page_state import set_state
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 from iclviz.ui.prompt_text import show_tokens
 
 PAGE = {

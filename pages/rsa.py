@@ -27,13 +27,13 @@ from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, jobs, loading, measures, options
-from iclviz.ui.asking import answers, slot
+from iclviz.ui.answering import answers, slot
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.page_state import bound, keep_known, page_state
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 PAGE = {
     "title": "RSA",

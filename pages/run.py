@@ -11,7 +11,7 @@ from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
 from iclviz.ui import controls, examples, jobs, loading, own_tasks, page_state, task_options
 from iclviz.ui.conditions import Condition, conditions
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
 
 PAGE = {

@@ -10,10 +10,10 @@ from iclviz.errors import UserError
 from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
 from iclviz.ui import loading, runs_table
+from iclviz.ui.condition_sets import CHOSEN
 from iclviz.ui.link_fields import MOST_MEMBERS
 from iclviz.ui.page_state import condition_specs, set_condition, set_state
-from iclviz.ui.plain import as_text, lines_as_text
-from iclviz.ui.sets import CHOSEN
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 PAGE = {
     "title": "Runs",

@@ -21,7 +21,7 @@ from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import options
-from iclviz.ui.asking import answer, answers, slot
+from iclviz.ui.answering import answer, answers, slot
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
@@ -29,7 +29,7 @@ from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.page_files import pages
 from iclviz.ui.page_state import bound, keep_known
 from iclviz.ui.paper import paper_section
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 PAGE = {
     "title": "Summary",

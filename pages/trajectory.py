@@ -16,13 +16,13 @@ from iclviz.reporting.recipes import Recipe, trajectory_by_layer
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import jobs, loading, options
-from iclviz.ui.asking import slot
+from iclviz.ui.answering import slot
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show_recipe
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 PAGE = {
     "title": "Trajectory",

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from iclviz.analysis.attention_reach import reached
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.reach import reached
 from iclviz.analysis.results import Estimates
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown

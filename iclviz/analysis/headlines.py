@@ -20,14 +20,13 @@ from iclviz.analysis.behaviour import LOGPROB, MARGIN
 from iclviz.analysis.behaviour_links import FAMILY
 from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison, compare, of_comparison
-from iclviz.analysis.copies import near_copies
 from iclviz.analysis.effects import Effect, pairs_of, score_effect
 from iclviz.analysis.link import LEVELS, Level, Link, linked
 from iclviz.analysis.measure import Measuring
 from iclviz.analysis.measures import measure_named
-from iclviz.analysis.order import OrderEffect, recording_order
+from iclviz.analysis.near_copies import near_copies
+from iclviz.analysis.order_effects import OrderEffect, recording_order
 from iclviz.analysis.recordings import text_share
-from iclviz.analysis.room import NEARLY_ALL
 from iclviz.analysis.score_changes import (
     covariates,
     score_change,
@@ -37,6 +36,7 @@ from iclviz.analysis.score_changes import (
     tied_score_change,
 )
 from iclviz.analysis.statistics import MeanInterval, holm
+from iclviz.analysis.text_ceiling import NEARLY_ALL
 from iclviz.contrasts import Contrast
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array, Recording

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from iclviz.analysis.room import share_of_largest
 from iclviz.analysis.rsa import Metric, rsm, rsms
+from iclviz.analysis.text_ceiling import share_of_largest
 from iclviz.errors import AnalysisError, unknown
 from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
-from iclviz.analysis.arrangements import Arrangement, arrangement
 from iclviz.analysis.correlations import CORRELATIONS, Method, align, comparable, pairs_of
+from iclviz.analysis.hypothesis_permutations import Arrangement, arrangement
 from iclviz.analysis.resampling import resamples
 from iclviz.analysis.resolution import held, only_rounding, resolution, tied
 from iclviz.analysis.results import Tested

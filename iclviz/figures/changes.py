@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.change import Change
-from iclviz.analysis.composite import CompositeToSimple
+from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.analysis.wording import capital

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iclviz.analysis.bounds import equivalence, smallest_effect
 from iclviz.analysis.change import Change
 from iclviz.analysis.effects import Effect
+from iclviz.analysis.equivalence_tests import equivalence, smallest_effect
 from iclviz.analysis.headlines import Headline, LevelScore, Strongest
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.measures import measure_named
-from iclviz.analysis.order import WARN, OrderEffect
-from iclviz.analysis.room import no_room
+from iclviz.analysis.order_effects import WARN, OrderEffect
 from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.text_ceiling import no_room
 from iclviz.analysis.wording import share
 from iclviz.reporting.scope import ENOUGH_SEEDS, WITHOUT, scope
 from iclviz.spec import Demonstrations, RunSpec

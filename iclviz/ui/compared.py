@@ -18,8 +18,8 @@ from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, options
-from iclviz.ui.asking import prepare, slot
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.answering import prepare, slot
+from iclviz.ui.plain_text import lines_as_text
 
 View = TypeVar("View")
 

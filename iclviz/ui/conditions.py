@@ -10,8 +10,8 @@ from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
 from iclviz.ui.link_fields import SIDES
 from iclviz.ui.page_state import COLOURS, condition_specs, describe
-from iclviz.ui.plain import as_text, lines_as_text
-from iclviz.ui.recent import show_recent
+from iclviz.ui.plain_text import as_text, lines_as_text
+from iclviz.ui.recorded_pairs import show_recent
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def recorded() -> dict[str, Recording]:
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _not_numbers(key: str, sealed: float, _recording: Recording) -> list[str]:
-    from iclviz.analysis.numbers import not_numbers  # not above: analyses would hold up the very first page
+    from iclviz.analysis.non_finite import not_numbers  # not above: analyses would hold up the very first page
 
     return not_numbers(_recording)
 

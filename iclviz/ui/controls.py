@@ -19,7 +19,7 @@ from iclviz.ui.page_state import (
     set_state,
     swap,
 )
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 
 def sidebar() -> None:

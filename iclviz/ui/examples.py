@@ -11,7 +11,7 @@ from iclviz.ui import jobs, loading
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.link_fields import DEMO
 from iclviz.ui.page_state import condition_specs, set_state
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 
 @dataclass(frozen=True)

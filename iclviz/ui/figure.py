@@ -16,8 +16,8 @@ from iclviz.figures import theme
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.recipes import Recipe
-from iclviz.ui.asking import answers
-from iclviz.ui.plain import as_text
+from iclviz.ui.answering import answers
+from iclviz.ui.plain_text import as_text
 
 HELP = {
     "png": "Save as PNG: dots.",

@@ -10,9 +10,9 @@ from iclviz.jobs.queue import Queue, Run
 from iclviz.resolve import Resolved, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
-from iclviz.ui.asking import asker
+from iclviz.ui.answering import asker
 from iclviz.ui.page_state import describe
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6

@@ -20,7 +20,7 @@ from iclviz.resolve import Resolved, resolve, run_facts
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.page_state import is_only_linked
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 from iclviz.whereabouts import without_folder
 
 RESOLVE_SECONDS = 30

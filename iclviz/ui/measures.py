@@ -16,11 +16,11 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer, with_values
 from iclviz.tasks import Task
 from iclviz.ui import options
-from iclviz.ui.asking import answers
+from iclviz.ui.answering import answers
 from iclviz.ui.compared import compared, seeds_button
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show, show_recipe
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 
 def of_page(page: str, recording: Recording, measuring: Measuring) -> dict[str, Measure]:

@@ -12,7 +12,7 @@ from iclviz.recording import Recording
 from iclviz.tasks import Task
 from iclviz.ui.link_fields import fields, text
 from iclviz.ui.page_state import bound, claim_field, keep_known
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",

@@ -18,7 +18,7 @@ from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
 from iclviz.ui.link_fields import SIDES
 from iclviz.ui.page_state import page_state, set_state
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain_text import lines_as_text
 
 EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "examples"
 

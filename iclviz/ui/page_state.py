@@ -19,7 +19,7 @@ from iclviz.models.presets import DEMO_MODEL, model_title
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import task
 from iclviz.ui.link_fields import CONDITIONS, MOST_TEXT, SIDES, defaults, fields
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 
 MOST_UNCLAIMED = 32
 """Fields of a link that no page names and that are remembered until a measure asks for them."""

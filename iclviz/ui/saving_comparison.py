@@ -14,7 +14,7 @@ import streamlit as st
 
 from iclviz.jobs.starting import Process
 from iclviz.recording import Recording
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain_text import lines_as_text
 
 REFRESH_SECONDS = 1.0
 MOST_KEPT = 4

@@ -21,7 +21,7 @@ from streamlit.web.server.starlette import starlette_app
 from iclviz.addresses import check_open
 from iclviz.errors import UserError
 from iclviz.owner import owner
-from iclviz.ui.guard import Guard
+from iclviz.ui.access import Guard
 
 TIED = "ICLVIZ_TIED"
 

@@ -10,7 +10,7 @@ from iclviz.errors import SpecError, UserError
 from iclviz.spec import canonical_json, template_options
 from iclviz.tasks import Option, task
 from iclviz.ui.page_state import page_state, set_state
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain_text import lines_as_text
 
 COLUMNS = 4
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from iclviz.analysis.behaviour import score_of
-from iclviz.analysis.numbers import not_numbers
+from iclviz.analysis.non_finite import not_numbers
 
 
 def test_attention_that_is_no_number_is_told_with_items_block_and_dtype(recording):

@@ -7,8 +7,8 @@ from rsatoolbox.rdm import calc_rdm
 from scipy import stats
 
 from iclviz.analysis import alignment, alignment_test, recording_alignment, rsm, rsms
-from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.correlations import _ranks, align, pairs_of
+from iclviz.analysis.hypothesis_permutations import arrangement
 from iclviz.analysis.resampling import resamples
 from iclviz.errors import AnalysisError
 from tests.oracles import rsa as oracle

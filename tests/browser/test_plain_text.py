@@ -20,7 +20,7 @@ TEXTS = [
 
 PAGE = """
 import json, streamlit as st
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 for place, text in enumerate(json.loads({texts!r})):
     with st.container(key=f"bare-{{place}}"):
         st.markdown(as_text(text))

@@ -7,7 +7,7 @@ import numpy as np
 from iclviz.analysis.attention import LogRatioSummary, RoleShares, TextAttention
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.change import Difference
-from iclviz.analysis.composite import CompositeToSimple
+from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer

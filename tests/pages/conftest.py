@@ -79,7 +79,7 @@ def answers_at_once(monkeypatch):
             with kept.read(digest, as_file=True) as file:
                 ANSWERED[known[digest]] = file.read()
 
-    monkeypatch.setattr("iclviz.ui.asking.ensure_analyst", answer)
+    monkeypatch.setattr("iclviz.ui.answering.ensure_analyst", answer)
 
 
 ANSWERED: dict = {}

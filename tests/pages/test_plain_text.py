@@ -9,7 +9,7 @@ from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 from iclviz.tasks import task
-from iclviz.ui.plain import as_text, lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 from tests.pages.conftest import opened, record, widget, with_model
 from tests.pages.test_pages import app
 

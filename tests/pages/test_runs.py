@@ -12,7 +12,7 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 from iclviz.ui import runs_table
 from iclviz.ui.page_state import as_text
-from iclviz.ui.recent import recorded_pairs
+from iclviz.ui.recorded_pairs import recorded_pairs
 from tests.pages.conftest import labels, opened, pressed, record, said, widget
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from iclviz.analysis.arrangements import arrangement
 from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.change import Difference, alignment_difference, hypotheses_difference
 from iclviz.analysis.comparison import Comparison, check_layers, layers_alike, of_comparison
 from iclviz.analysis.correlations import Method
+from iclviz.analysis.hypothesis_permutations import arrangement
 from iclviz.analysis.measure import (
     DROPPED,
     HYPOTHESIS,
@@ -27,9 +27,9 @@ from iclviz.analysis.measure import (
 from iclviz.analysis.recordings import embeddings, hypothesis_of, recording_rsms
 from iclviz.analysis.resolution import missing_layers, resolution
 from iclviz.analysis.results import Estimates
-from iclviz.analysis.room import no_room, share_of_largest
 from iclviz.analysis.rsa import AlignmentTest, Metric, alignment_test, item_alignment, rsms
 from iclviz.analysis.statistics import MIN_UNITS, unit_codes
+from iclviz.analysis.text_ceiling import no_room, share_of_largest
 from iclviz.analysis.wording import UNITS, pooling_title
 from iclviz.contrasts import UNIT
 from iclviz.questions.question import of_recording

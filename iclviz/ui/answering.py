@@ -23,7 +23,7 @@ from iclviz.jobs.table import Progress
 from iclviz.places import cache_folder
 from iclviz.questions.question import Question
 from iclviz.store import Store
-from iclviz.ui.plain import lines_as_text
+from iclviz.ui.plain_text import lines_as_text
 
 T = TypeVar("T")
 Name = TypeVar("Name")

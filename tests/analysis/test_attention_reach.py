@@ -8,7 +8,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 import iclviz
 from iclviz.analysis.attention import missing_reasons
-from iclviz.analysis.reach import reached
+from iclviz.analysis.attention_reach import reached
 from iclviz.spans import ROLES
 from iclviz.spec import Demonstrations
 from tests.capture.models import LAYERS, SETTINGS

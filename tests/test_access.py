@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from iclviz.addresses import is_loopback
-from iclviz.ui.guard import COOKIE, HEADERS, Guard
+from iclviz.ui.access import COOKIE, HEADERS, Guard
 
 
 async def inner(scope, receive, send):
@@ -86,7 +86,7 @@ def test_every_answer_keeps_out_of_frames_and_loads_nothing_from_elsewhere(local
 
 
 def test_without_the_password_nothing_but_its_form_is_served(monkeypatch):
-    monkeypatch.setattr("iclviz.ui.guard.WRONG_SECONDS", 0.0)
+    monkeypatch.setattr("iclviz.ui.access.WRONG_SECONDS", 0.0)
     guard = Guard(inner, "0.0.0.0", password="open sesame")
     host = {"host": "192.0.2.7:8501"}
     assert answered(guard, host)[0] == 401

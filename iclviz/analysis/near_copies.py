@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from iclviz.analysis.behaviour import coarsest_groups
-from iclviz.analysis.order import ROW
+from iclviz.analysis.order_effects import ROW
 from iclviz.contrasts import UNIT
 from iclviz.recording import Array, Recording
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from iclviz.analysis.copies import near_copies
+from iclviz.analysis.near_copies import near_copies
 
 
 def copied(recording, spread=0.02, **fields):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iclviz.analysis import recording_alignment, text_share
-from iclviz.analysis.room import NEARLY_ALL, largest_alignment, share_of_largest
+from iclviz.analysis.text_ceiling import NEARLY_ALL, largest_alignment, share_of_largest
 
 
 def matrices(seed=0, n=24):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from iclviz.analysis.arrangements import arrangement
+from iclviz.analysis.hypothesis_permutations import arrangement
 
 
 def test_copies_of_one_unit_trade_places_together():

@@ -8,7 +8,7 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import loading
 from iclviz.ui.link_fields import SIDES
 from iclviz.ui.page_state import condition_specs, describe, set_condition
-from iclviz.ui.plain import as_text
+from iclviz.ui.plain_text import as_text
 from iclviz.whereabouts import without_folder
 
 SHOWN = 4

@@ -1,7 +1,7 @@
 import numpy as np
 
 from iclviz.analysis import order_effect
-from iclviz.analysis.order import recording_order
+from iclviz.analysis.order_effects import recording_order
 from tests.analysis.conftest import make_recording
 
 GROUPS = np.repeat(np.arange(12), 8)
