@@ -36,7 +36,7 @@ from iclviz.resolve import Resolved, resolve
 from iclviz.spans import ROLES
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
-from tests.browser.dashboard import BUSY, SIZE, free_port, settled
+from tests.browser.dashboard import BUSY, SIZE, free_port, page_link, settled, show_menu
 
 ROUNDS, SEEDS = 20, 5
 OPTIONS = {"distractor": True}
@@ -192,8 +192,9 @@ def page_changes(page: Any, address: str, subject: Subject) -> dict[str, list[fl
     found: dict[str, list[float]] = {name: [] for name in PAGES}
     for _ in range(ROUNDS):
         for name in PAGES:
+            show_menu(page, name)
             start = time.perf_counter()
-            page.get_by_role("link", name=name, exact=True).click()
+            page_link(page, name).click()
             page.wait_for_function(SHOWN, arg=[name, BUSY], polling="raf")
             found[name].append(1000 * (time.perf_counter() - start))
             page.wait_for_timeout(200)

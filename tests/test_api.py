@@ -99,17 +99,17 @@ def test_a_sweep_answers_in_the_order_asked_and_checks_all_first(model):
 def test_a_sweep_gives_what_its_runs_give_and_reads_shared_text_once(model, monkeypatch):
     import numpy as np
 
-    from iclviz.capture import engine
+    from iclviz.capture import decoding
     from iclviz.capture.plan import tokens_read
 
     specs = [RunSpec(model, "linear_regression", Demonstrations("correct", k), 24) for k in (1, 4, 16)]
-    plans, original = [], engine.plan_batches
+    plans, original = [], decoding.plan_batches
 
     def seen(*arguments, **options):
         plans.append(original(*arguments, **options))
         return plans[-1]
 
-    monkeypatch.setattr(engine, "plan_batches", seen)
+    monkeypatch.setattr(decoding, "plan_batches", seen)
 
     def results():
         for recording in found:

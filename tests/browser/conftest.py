@@ -18,21 +18,21 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(tmp_path_factory, demo_model):
     """A dashboard with an empty cache."""
     with running(tmp_path_factory.mktemp("dashboard")) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def empty(tmp_path_factory, demo_model):
     """A dashboard in whose cache nothing is ever recorded."""
     with running(tmp_path_factory.mktemp("empty")) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(address, chromium):
     """The demo comparison, run by its button."""
     page = chromium.new_context(viewport=SIZE).new_page()
@@ -42,7 +42,7 @@ def demo(address, chromium):
     return address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     assert installed_browser(), "install Chromium first: make setup"
     with sync_playwright() as playwright:

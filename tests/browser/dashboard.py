@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from iclviz.ui.page_files import SECTIONS, pages
+
 SIZE = {"width": 1280, "height": 720}
 LONGEST_RUN = 300
 QUIET = 2
@@ -58,6 +60,24 @@ def settled(page, longest: float = 60) -> None:
         if quiet == QUIET:
             return
     raise AssertionError(f"the page is still running after {longest:g} seconds")
+
+
+def choose_page(page, name: str) -> None:
+    """Open the menu of a page's section and click the page's name."""
+    show_menu(page, name)
+    page_link(page, name).click()
+
+
+def show_menu(page, name: str) -> None:
+    """Open the menu in which a page's name stands."""
+    section = next(SECTIONS[one.section] for one in pages() if one.title == name)
+    page.get_by_test_id("stTopNavSection").filter(has_text=section).click()
+    page_link(page, name).wait_for()
+
+
+def page_link(page, name: str):
+    """A page's name in the open menu."""
+    return page.get_by_test_id("stTopNavDropdownLink").filter(has=page.get_by_text(name, exact=True))
 
 
 def no_traceback(page) -> None:

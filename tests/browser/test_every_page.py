@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import picture
-from tests.browser.dashboard import SIZE, no_traceback, settled
+from tests.browser.dashboard import SIZE, choose_page, no_traceback, settled
 
 LARGE = {"width": 1920, "height": 1080}
 NARROW = {"width": 480, "height": 800}
@@ -12,7 +12,7 @@ SIZES = {"1280": SIZE, "1920": LARGE}
 THEMES = ("light", "dark")
 FIGURES = {
     "Run": 0, "Runs": 0, "Summary": 2, "Compare": 5, "Prompts": 0, "Behaviour": 3, "RSA": 2, "Probing": 1,
-    "Attention": 3, "Glossary": 0,
+    "Attention": 3, "Trajectory": 0, "Glossary": 0,
 }  # fmt: skip
 """Page -> how many figures of the demo comparison it shows at least."""
 
@@ -39,7 +39,7 @@ def violations(page) -> list[str]:
 
 
 def opened_by_its_name(page, name) -> None:
-    page.get_by_role("link", name=name, exact=True).click()
+    choose_page(page, name)
     page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
     settled(page)
 

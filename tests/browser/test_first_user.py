@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import picture
-from tests.browser.dashboard import SIZE, no_traceback, settled
+from tests.browser.dashboard import LONGEST_RUN, SIZE, choose_page, no_traceback, settled
 
 PAGES = {
     "Prompts": ".iclviz-prompt",
@@ -22,7 +22,7 @@ PAGES = {
 def test_the_summary_begins_with_behaviour_and_its_scatter_follows_the_layer(demo, chromium, scheme):
     page = chromium.new_context(viewport=SIZE, color_scheme=scheme).new_page()
     page.goto(f"{demo}/summary")
-    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer", timeout=LONGEST_RUN * 1000)
     settled(page)
     no_traceback(page)
     assert page.locator('[data-testid="stAlertContentError"]').count() == 0
@@ -110,7 +110,7 @@ def test_the_numbers_of_a_figure_are_shown_as_a_table(demo, page):
 def test_a_link_reproduces_the_view_after_changing_the_page_and_reloading(demo, page):
     page.goto(f"{demo}/rsa?a_kind=correct&a_k=4&hypothesis=same_name&layer=7")
     settled(page)
-    page.get_by_role("link", name="Behaviour").click()
+    choose_page(page, "Behaviour")
     page.get_by_role("heading", name="Behaviour").wait_for()
     settled(page)
     assert "a_k=4" in page.url
@@ -119,7 +119,7 @@ def test_a_link_reproduces_the_view_after_changing_the_page_and_reloading(demo, 
     settled(page)
     expect(page.get_by_role("spinbutton", name="k", exact=True).first).to_have_value("4")
     assert "a_k=4" in page.url
-    page.get_by_role("link", name="RSA").click()
+    choose_page(page, "RSA")
     page.get_by_role("heading", name="RSA").wait_for()
     settled(page)
     assert "layer=7" in page.url

@@ -167,6 +167,13 @@ class AttentionRatio(Measure):
             f"{JOINED[measuring.heads]}"
         )
 
+    def change_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
+        """The same, in fewer words where nothing but the rows is chosen."""
+        usual = Measuring()
+        if all(getattr(measuring, one.name) == getattr(usual, one.name) for one in (OVER, UNDER, HEADS, PER)):
+            return f"log attention ratio of {LOOKING[measuring.rows]}"
+        return self.subject(recording, measuring, titles)
+
     def of_items(self, recording: Recording, measuring: Measuring, items: Array) -> Array:
         """(m, L) the log ratio of each item."""
         return np.asarray(np.log(ratio_of(recording, measuring))[items])
