@@ -42,10 +42,13 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _starting = threading.Lock()
 
 
-@cache
 def browser() -> str | None:
     """The path of an installed Chromium or Chrome, `$BROWSER_PATH` first; None where there is none or that is empty."""
-    named = os.environ.get("BROWSER_PATH")
+    return _found(os.environ.get("BROWSER_PATH"))
+
+
+@cache
+def _found(named: str | None) -> str | None:
     if named == "":
         return None
     if named and Path(named).is_file():

@@ -13,7 +13,7 @@ from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import all_measures
 from iclviz.analysis.wording import capital
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer, with_values
+from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer
 from iclviz.tasks import Task
 from iclviz.ui import options
 from iclviz.ui.answering import answers
@@ -63,14 +63,9 @@ class Shown:
 
 
 def show_by_layer(view: Shown) -> dict[str, Any]:
-    """The measure by layer with what has to be said of it, to copy; the results by label.
-
-    Raises
-    ------
-    AnalysisError: no condition has a value in any layer.
-    """
+    """The measure by layer with what has to be said of it, to copy; the results by label."""
     found = answers(view.recipe.questions(view.conditions))
-    show(with_values(view.recipe.draw(found, view.conditions), found))
+    show(view.recipe.draw(found, view.conditions))
     for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
     copy_as(view.conditions, view.recipe)

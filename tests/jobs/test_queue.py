@@ -184,7 +184,7 @@ def test_a_killed_process_lets_its_lease_go(queue, own_cache):
     ready = context.Event()
     process = context.Process(target=hold, args=(own_cache, digest("a"), ready))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     assert queue.is_leased(digest("a"))
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)

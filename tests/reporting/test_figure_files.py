@@ -198,4 +198,4 @@ def test_cells_that_begin_a_formula_are_quoted_unless_they_are_numbers():
 
 def test_an_empty_path_of_a_browser_is_no_browser(monkeypatch):
     monkeypatch.setenv("BROWSER_PATH", "")
-    assert figure_files.browser.__wrapped__() is None  # what it finds is remembered for as long as a process lives
+    assert figure_files.browser() is None
