@@ -14,6 +14,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 3, 4, 256
+LONGEST_NAME = 120
+
+
+def pytest_make_parametrize_id(val):
+    """A test of a long text is called by its beginning: names travel between processes and stand in reports."""
+    return repr(val[:LONGEST_NAME]) if isinstance(val, str | bytes) and len(val) > LONGEST_NAME else None
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_
     listed = json.loads(iclviz("runs", "--json").stdout)
     assert listed["key"] == key
     assert key[:12] in iclviz("runs").stdout
-    exported = iclviz("export", key[:10], "--to", str(tmp_path / "out"))
+    exported = iclviz("export", key[:10], "--to", str(tmp_path / "out"), BROWSER_PATH="")
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "out" / key / "recording.json").exists()
     assert iclviz("delete", key).returncode == 0

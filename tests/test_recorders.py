@@ -170,7 +170,7 @@ def test_an_array_that_is_not_there_says_how_to_record_it(folder, tiny_model):
 
 
 def test_a_recording_is_whole_where_its_recorder_is_not_installed(recording, folder, tmp_path, monkeypatch):
-    export([recording.key], tmp_path / "exported")
+    monkeypatch.setenv("BROWSER_PATH", "")
     monkeypatch.delenv(extensions.SETTING)
     back = iclviz.load(recording.key)
     np.testing.assert_array_equal(back.largest_logit, recording.largest_logit)
