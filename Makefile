@@ -110,9 +110,9 @@ lint: dev
 types: dev
 	$(PY) -m mypy
 
-# One thread each: two test processes share two cores. Whichever takes a test in the browser takes all of them.
+# One thread each, for two cores: whichever process takes a test in the browser takes all of them, and mostly waits.
 test: dev demo lint types
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadgroup --durations 15
 	$(MAKE) --no-print-directory docs
 
 screenshots: dev demo

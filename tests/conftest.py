@@ -1,6 +1,7 @@
 """Every test has a cache of its own; tiny random models and a tokenizer that tests make themselves."""
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ICLVIZ_CACHE", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """Streamlit's AppTest leaves the page it ran as the main module, which a spawned process would run again."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def corpus() -> list[str]:
