@@ -2,9 +2,11 @@
 
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from iclviz.places import checkout
@@ -29,6 +31,15 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ICLVIZ_CACHE", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def components():
+    """Streamlit reads what every installed package says of itself, for each page that a test opens: here once."""
+    once = cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

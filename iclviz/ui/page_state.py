@@ -43,7 +43,9 @@ class ConditionSpecs:
 
 def page_state() -> dict[str, Any]:
     """Every choice of this session by its URL name."""
-    return st.session_state.setdefault("choices", defaults())  # type: ignore[no-any-return]
+    if "choices" not in st.session_state:
+        st.session_state["choices"] = defaults()
+    return st.session_state["choices"]  # type: ignore[no-any-return]
 
 
 def claim_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
