@@ -28,8 +28,12 @@ def front() -> None:
 
 set_look()
 ask_for_login()
-page_state.read_url()
-found = {page.title: page for page in pages()}
+try:
+    page_state.read_url()
+    found = {page.title: page for page in pages()}
+except UserError as error:  # a page of one's own that does not say what it is
+    st.error(lines_as_text(str(error)))
+    st.stop()
 shown = {title: navigable(page) for title, page in found.items()}
 sections = {
     words: [shown[title] for title, page in found.items() if page.section == name] for name, words in SECTIONS.items()

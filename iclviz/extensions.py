@@ -110,6 +110,17 @@ def module(path: Path) -> ModuleType:
         raise _unusable(path, error) from error
 
 
+def called(module: ModuleType) -> str:
+    """What readers call a module that holds a part: its file, and its folder where it is one's own."""
+    path = Path(str(module.__file__))
+    return f"{path.name} in {path.parent}" if path.parent.parent in folders() else path.name
+
+
+def is_own(module: ModuleType) -> bool:
+    """Whether it is a file of one's own."""
+    return Path(str(module.__file__)).parent.parent in folders()
+
+
 def _unusable(path: Path, error: Exception) -> UserError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(

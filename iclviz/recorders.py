@@ -256,8 +256,11 @@ def _by_name(modules: tuple[ModuleType, ...]) -> Mapping[str, Recorder]:
         recorder = getattr(module, "RECORDER", None)
         if not isinstance(recorder, Recorder):
             raise _unfit(module, "it has no RECORDER", "Set RECORDER to a Recorder.")
-        if recorder.name in found or not NAME.fullmatch(recorder.name):
-            raise _unfit(module, f"its name {recorder.name!r} is taken, or no plain name", "Give it another one.")
+        name, declared = getattr(recorder, "name", None), getattr(recorder, "arrays", None)
+        if not isinstance(name, str) or name in found or not NAME.fullmatch(name):
+            raise _unfit(module, f"its name {name!r} is taken, or no plain name", "Give it another one.")
+        if not isinstance(declared, tuple) or not all(isinstance(one, ArraySchema) for one in declared):
+            raise _unfit(module, "its arrays are no tuple of ArraySchema", "Set arrays to such a tuple.")
         for schema in recorder.arrays:
             _check_array(module, schema, arrays)
         arrays |= {schema.name for schema in recorder.arrays}
@@ -276,7 +279,7 @@ def _check_array(module: ModuleType, schema: ArraySchema, taken: set[str]) -> No
 
 
 def _unfit(module: ModuleType, reason: str, remedy: str) -> UserError:
-    return UserError(f"The recorder {module.__name__.rpartition('.')[2]} does not fit: {reason}.", remedy)
+    return UserError(f"The recorder of {extensions.called(module)} does not fit: {reason}.", remedy)
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import options
-from iclviz.ui.answering import answer, answers, slot
+from iclviz.ui.answering import answer, answers_there_are, slot
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
@@ -132,8 +132,8 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
 
 def present(both: Compared, measuring: Measuring) -> dict[str, Measure]:
     """The measures of which the comparison may have a value, by name."""
-    first = both.comparison.first
-    return {name: one for name, one in all_measures().items() if not one.absent(first, measuring)}
+    pair = both.comparison.pairs[0]
+    return {name: one for name, one in all_measures().items() if not any(one.absent(side, measuring) for side in pair)}
 
 
 def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Measuring, score: str) -> None:
@@ -156,8 +156,8 @@ def exploratory(both: Compared, the_task: Task, measuring: Measuring, limits: st
     st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    tests = answers({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
-    titles = {name: capital(one.change_subject(first, measuring, the_task.titles)) for name, one in found.items()}
+    tests = answers_there_are({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
+    titles = {name: capital(found[name].change_subject(first, measuring, the_task.titles)) for name in tests}
     name = options.pick("changed", "Change of", titles, most_changed(tests))
     if name:
         show_recipe(change_by_layer(found[name], both.labels, first, measuring, the_task, limits), both.runs)

@@ -1,6 +1,6 @@
 """Any measure by layer, by its name: of one condition, of items, of what changed from A to B, of many conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,17 +18,23 @@ from iclviz.questions.question import by_key, of_recording
 from iclviz.recording import Array, Recording
 
 
-def _present(measure: str, recording: Recording, measuring: Measuring | None) -> tuple[Measure, Measuring]:
-    """A measure of that name and how it is made, where a recording may have a value of it.
+def _present(measure: str, measuring: Measuring | None, recordings: Sequence[Recording]) -> tuple[Measure, Measuring]:
+    """A measure of that name and how it is made, where all of some recordings may have a value of it.
 
     Raises
     ------
     AnalysisError: no such measure, or why there is no value.
     """
     kind, measuring = measure_named(measure), measuring or Measuring()
-    if why := kind.absent(recording, measuring):
-        raise AnalysisError(f"There is no value of {kind.title}: {why}.")
+    for recording in recordings:
+        if why := kind.absent(recording, measuring):
+            raise AnalysisError(f"There is no value of {kind.title}: {why}.")
     return kind, measuring
+
+
+def _first_pair(comparison: Comparison) -> Sequence[Recording]:
+    """A and B of the first seed: what one of them lacks the comparison lacks."""
+    return comparison.pairs[0]
 
 
 @of_recording
@@ -44,7 +50,7 @@ def measured(recording: Recording, measure: str, measuring: Measuring | None = N
     ------
     AnalysisError: an unknown measure or option, or the recording has no value of it.
     """
-    kind, measuring = _present(measure, recording, measuring)
+    kind, measuring = _present(measure, measuring, [recording])
     return kind.of_condition(recording, measuring)
 
 
@@ -57,7 +63,7 @@ def measured_change(comparison: Comparison, measure: str, measuring: Measuring |
     AnalysisError: as `measured`, or models with different numbers of layers.
     """
     check_layers(comparison)
-    kind, measuring = _present(measure, comparison.first, measuring)
+    kind, measuring = _present(measure, measuring, _first_pair(comparison))
     return kind.change(comparison, measuring)
 
 
@@ -91,7 +97,7 @@ def tied_change(comparison: Comparison, measure: str, measuring: Measuring | Non
 def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
     check_layers(comparison)
-    kind, measuring = _present(measure, comparison.first, measuring)
+    kind, measuring = _present(measure, measuring, _first_pair(comparison))
     return kind.held_change(comparison, measuring)
 
 
@@ -105,7 +111,7 @@ def held_values(
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
     check_layers(comparison)
-    kind, measuring = _present(measure, comparison.first, measuring)
+    kind, measuring = _present(measure, measuring, _first_pair(comparison))
     return kind.held_values(comparison, measuring)
 
 

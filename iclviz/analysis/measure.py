@@ -122,6 +122,12 @@ PER = MeasureOption(
 )
 
 
+STANDARD = {one.name: one for one in (HYPOTHESIS, LABEL, POOLING, METRIC, DROPPED, OVER, UNDER, HEADS, ROWS, PER)}
+"""Options that several measures have, by name: one name means one thing in all of them."""
+TAKEN = frozenset({"layer", "own", "first", "measure", "score"})
+"""Names that options cannot have."""
+
+
 @dataclass(frozen=True)
 class Measuring:
     """How an item is measured; None stands for the recording's first hypothesis and first probed label.

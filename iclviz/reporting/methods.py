@@ -17,7 +17,7 @@ from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import all_measures
 from iclviz.errors import SpecError
 from iclviz.models.presets import presets
-from iclviz.primary import primary_measuring
+from iclviz.primary import primary_measuring, usual_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.references import bibliography
 from iclviz.spec import PLACE_OPTIONS, Demonstrations, RunSpec
@@ -105,10 +105,16 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
 def _measures(recordings: Sequence[Recording], the_task: Task, used: Resampling) -> Iterator[str]:
     """What each measure says of how it was made: those of the primary analysis first, then the exploratory ones."""
     primary = the_task.primary
-    measuring = replace(primary_measuring(the_task, recordings[0]), label=primary.label)
+    first, exploratory = (
+        replace(measured_so(the_task, recordings[0]), label=primary.label)
+        for measured_so in (primary_measuring, usual_measuring)
+    )
     known = all_measures()
-    for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
-        yield known[name].methods(recordings, measuring, the_task.titles, used)
+    for name in FAMILY:
+        yield known[name].methods(recordings, first, the_task.titles, used)
+    for name in known:
+        if name not in FAMILY:
+            yield known[name].methods(recordings, exploratory, the_task.titles, used)
 
 
 def _model(recording: Recording) -> str:

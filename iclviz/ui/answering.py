@@ -102,6 +102,28 @@ def answer(question: Question[T]) -> T:
     return answers({"": question})[""]
 
 
+def answers_there_are(questions: Mapping[Name, Question[T]]) -> dict[Name, T]:
+    """The answers to those questions that the recordings can answer, under the names of the questions.
+
+    Raises
+    ------
+    Waiting: some are not there yet; all are asked for.
+    UserError: one could not be computed.
+    """
+    found: dict[Name, T] = {}
+    awaited: list[Question[Any]] = []
+    for name, question in questions.items():
+        try:
+            found[name] = answer(question)
+        except Waiting as waiting:
+            awaited += waiting.questions
+        except AnalysisError:
+            continue  # its own page says why
+    if awaited:
+        raise Waiting(awaited)
+    return found
+
+
 def _found(question: Question[T]) -> T | None:
     memory, kept, _ = _of_cache(str(cache_folder()))
     found: T | None = memory.get(question.digest)

@@ -17,6 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from streamlit.errors import StreamlitAPIException
+from streamlit.string_util import validate_material_icon
+
 from iclviz import extensions
 from iclviz.errors import UserError
 from iclviz.places import dashboard_folder
@@ -65,10 +68,18 @@ def pages() -> list[Page]:
 
     Raises
     ------
-    UserError: a file does not say what it is.
+    UserError: a file does not say what it is, or says what another does.
     """
     own = sorted((dashboard_folder() / "pages").glob("*.py"))
     found = [_page(path, path.stat().st_mtime_ns) for path in [*own, *extensions.files("pages")]]
+    for place, page in enumerate(found):
+        if other := next(
+            (one for one in found[:place] if page.address == one.address or page.title == one.title), None
+        ):
+            raise UserError(
+                f"Two pages are called {page.title}, or their files are: {other.path} and {page.path}.",
+                "Give one of them another title and file name.",
+            )
     sections = list(SECTIONS)
     return sorted(found, key=lambda page: (sections.index(page.section), page.order, page.title))
 
@@ -78,13 +89,18 @@ def _page(path: Path, changed: int) -> Page:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         values = next(
-            ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and _names(node)
+            ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _names(node)
         )
         page = Page(path, **values)
         if page.section not in SECTIONS:
             raise ValueError(f"there is no section {page.section!r}")
-    except (OSError, SyntaxError, ValueError, TypeError, StopIteration) as error:
-        reason = str(error) or "it has no PAGE"
+        if not isinstance(page.fields, Mapping):
+            raise ValueError("its fields are no table")
+        validate_material_icon(f":material/{page.icon}:")
+    except (OSError, SyntaxError, ValueError, TypeError, StopIteration, StreamlitAPIException) as error:
+        reason = " ".join(str(error).split()) or "it has no PAGE"
         raise UserError(
             f"The page {path.name} does not say what it is ({reason}).",
             "Give it a table PAGE with title, icon, section, order and question.",
@@ -92,9 +108,10 @@ def _page(path: Path, changed: int) -> Page:
     return page
 
 
-def _names(node: ast.Assign) -> bool:
+def _names(node: ast.Assign | ast.AnnAssign) -> bool:
     """Whether it is what gives PAGE its value."""
-    return [getattr(one, "id", "") for one in node.targets] == ["PAGE"]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [getattr(one, "id", "") for one in targets] == ["PAGE"]
 
 
 def page_named(name: str) -> Page:

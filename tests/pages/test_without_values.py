@@ -11,7 +11,7 @@ import iclviz
 from iclviz.reporting.export import export
 from iclviz.store import Store
 from iclviz.tasks import task
-from tests.pages.conftest import opened, record, said, sealed_again, widget, with_model
+from tests.pages.conftest import charts, opened, record, said, sealed_again, widget, with_model
 
 ROWS = range(28)
 
@@ -127,3 +127,22 @@ def test_numbers_that_are_none_in_an_old_recording_are_said_on_every_page(sides,
                 assert not test.error, (page, option)
         if page in ("rsa", "probing", "attention"):
             assert "no number, from block 3 on" in said(test), page
+
+
+def test_a_measure_at_fault_leaves_the_summary_its_others(chosen, tmp_path, monkeypatch):
+    record(chosen)
+    whole = opened("summary", chosen)
+    monkeypatch.setenv("ICLVIZ_EXTENSIONS", str(tmp_path / "own"))
+    (tmp_path / "own" / "measures").mkdir(parents=True)
+    (tmp_path / "own" / "measures" / "mine.py").write_text(
+        "from iclviz.analysis.measure import MeanOverItems\n\nclass Mine(MeanOverItems):\n"
+        '    name, title, axis, about, page = "mine", "mine", "Mine", "Mine.", "rsa"\n\n'
+        "    def of_items(self, recording, measuring, items):\n        raise ValueError('boom')\n\n"
+        "    def methods(self, recordings, measuring, titles, used):\n        raise ValueError('boom')\n\n"
+        "MEASURE = Mine()\n"
+    )
+    test = opened("summary", chosen)
+    assert not test.exception
+    assert [one.key for one in charts(test)] == [one.key for one in charts(whole)]
+    options = next(one.options for one in (*test.button_group, *test.selectbox) if one.label == "Change of")
+    assert "Mine" not in options

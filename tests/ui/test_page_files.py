@@ -1,7 +1,9 @@
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from iclviz import extensions
 from iclviz.errors import UserError
+from iclviz.places import checkout
 from iclviz.ui.page_files import SECTIONS, page_named, pages
 
 GOOD = 'PAGE = {"title": "Mine", "icon": "bolt", "section": "why", "order": 1, "question": "Why?"}\n'
@@ -54,3 +56,40 @@ def test_a_changed_file_is_read_again(written):
     assert page_named("mine").title == "Mine"
     written(GOOD.replace("Mine", "Other name"))
     assert page_named("mine").title == "Other name"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [(GOOD.replace("Mine", "Summary"), "mine.py"), (GOOD, "summary.py")],
+    ids=["title", "file name"],
+)
+def test_a_page_called_as_another_is_refused_with_both_files(written, text, name):
+    written(text, name)
+    with pytest.raises(UserError, match=rf"Two pages are called .*pages/summary\.py and .*pages/{name}"):
+        pages()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (GOOD.replace('"bolt"', '"no such icon"'), "no such icon"),
+        (GOOD.replace('"Why?"', '"Why?", "fields": [1]'), "fields are no table"),
+    ],
+    ids=["icon", "fields"],
+)
+def test_an_icon_and_fields_have_to_be_such(written, text, reason):
+    written(text)
+    with pytest.raises(UserError, match=reason):
+        pages()
+
+
+def test_the_table_of_a_page_may_have_its_type_beside_it(written):
+    written(GOOD.replace("PAGE =", "PAGE: dict ="))
+    assert page_named("mine").title == "Mine"
+
+
+def test_the_dashboard_says_in_a_sentence_which_page_is_at_fault(written):
+    written("import streamlit\n")
+    test = AppTest.from_file(str(checkout() / "app.py")).run()
+    assert not test.exception
+    assert "The page mine.py does not say what it is (it has no PAGE)" in test.error[0].value

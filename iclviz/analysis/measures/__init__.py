@@ -4,7 +4,8 @@ from functools import lru_cache
 from types import ModuleType
 
 from iclviz import extensions
-from iclviz.analysis.measure import Measure, Measuring
+from iclviz.analysis.measure import STANDARD, TAKEN, Measure, MeasureOption, Measuring
+from iclviz.analysis.measures_of_ones_own import guarded
 from iclviz.errors import AnalysisError, UserError, unknown
 
 __all__ = ["Measuring", "all_measures", "measure_named"]
@@ -18,14 +19,45 @@ def all_measures() -> dict[str, Measure]:
 @lru_cache(maxsize=8)
 def _registered(modules: tuple[ModuleType, ...]) -> dict[str, Measure]:
     found: dict[str, Measure] = {}
+    of_files: dict[str, str] = {}
     for module in modules:
-        made = getattr(module, "MEASURE", None)
+        made, file = getattr(module, "MEASURE", None), extensions.called(module)
         if not isinstance(made, Measure):
-            raise UserError(f"{module.__name__} has no MEASURE.", "Make one of a class of iclviz.analysis.measure.")
+            raise _unfit(file, "it has no MEASURE that is an instance of a Measure")
+        _check(made, file)
         if made.name in found:
-            raise UserError(f"Two measures are called {made.name}.", "Give one of them another name.")
-        found[made.name] = made
+            raise UserError(
+                f"Two measures are called {made.name}, of {of_files[made.name]} and of {file}.",
+                "Give one of them another name.",
+            )
+        of_files[made.name] = file
+        found[made.name] = guarded(made, file) if extensions.is_own(module) else made
     return dict(sorted(found.items(), key=lambda entry: (entry[1].order, entry[0])))
+
+
+def _check(made: Measure, file: str) -> None:
+    """Refuse what does not say what a measure is.
+
+    Raises
+    ------
+    UserError: so; it names the file and what is wrong.
+    """
+    for attribute in ("name", "title", "axis", "about", "page", "figure"):
+        if not isinstance(getattr(made, attribute, None), str):
+            raise _unfit(file, f"it has no text {attribute}")
+    if not made.name.isidentifier():
+        raise _unfit(file, f"its name {made.name!r} is no plain name")
+    if not isinstance(made.order, int | float) or made.first_layer not in (0, 1):
+        raise _unfit(file, "its order is no number, or its first_layer neither 0 nor 1")
+    if not isinstance(made.options, tuple) or not all(isinstance(one, MeasureOption) for one in made.options):
+        raise _unfit(file, "its options are no tuple of MeasureOption")
+    for option in made.options:
+        if STANDARD.get(option.name, option) is not option or not option.name.isidentifier() or option.name in TAKEN:
+            raise _unfit(file, f"its option {option.name!r} has a name that is taken, or no plain one")
+
+
+def _unfit(file: str, reason: str) -> UserError:
+    return UserError(f"The measure of {file} does not fit: {reason}.", "Mend it or take it away.")
 
 
 def measure_named(name: str) -> Measure:
