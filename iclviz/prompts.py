@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 from typing import Any, Protocol
@@ -410,6 +411,7 @@ def _owners(encoded: _Encoded, text: str, segments: tuple[Segment, ...]) -> NDAr
     return np.where(encoded.added, -1, owners)
 
 
+@lru_cache(maxsize=2)
 def _counted(text: str) -> NDArray[Any]:
     """(characters + 1,) how many characters before each place are no blanks."""
     return np.concatenate([[0], np.cumsum([not character.isspace() for character in text])])

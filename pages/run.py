@@ -6,7 +6,7 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.recorders import optional
-from iclviz.resolve import Resolved, build, rendered, run_facts, tokenized
+from iclviz.resolve import Resolved, build, rendered, run_facts
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
 from iclviz.ui import controls, examples, jobs, loading, own_tasks, page_state, task_options
@@ -44,21 +44,18 @@ def preview(resolved: Resolved) -> None:
     try:
         facts = run_facts(resolved)
         tokenizer = loading.tokenizer(resolved)
-        prompts = tokenized(resolved, built, tokenizer, facts)
+        lengths = loading.prompt_lengths(resolved)
     except UserError as error:
         st.warning(lines_as_text(str(error)))
         if needs_template:
             return
-        tokenizer, prompts = None, None
+        tokenizer, lengths = None, []
     show_segments(rendered(resolved, [built.prompts[number]], tokenizer)[0].segments)
     parts = [f"expected answer **{as_text(item.answer)}**"]
-    if prompts:
-        total = sum(len(prompt) for prompt in prompts)
+    if lengths:
         limit = facts.context_length
-        parts.append(
-            f"{len(prompts[number]):,} tokens of {limit:,} that the model reads" if limit else "no token limit"
-        )
-        parts.append(f"{total:,} tokens in all {len(prompts)} prompts")
+        parts.append(f"{lengths[number]:,} tokens of {limit:,} that the model reads" if limit else "no token limit")
+        parts.append(f"{sum(lengths):,} tokens in all {len(lengths)} prompts")
     st.caption(" · ".join(parts))
 
 

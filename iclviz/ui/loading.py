@@ -16,7 +16,7 @@ from iclviz.models.presets import presets
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, resolve, run_facts
+from iclviz.resolve import Resolved, build, resolve, run_facts, tokenized
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.page_state import is_only_linked
@@ -186,6 +186,22 @@ def tokenizer(resolved: Resolved) -> Any:
     ModelError: it is not on this disk yet.
     """
     return _tokenizer(resolved.located.name, resolved.origin.model, resolved.located)
+
+
+def prompt_lengths(run: Resolved) -> list[int]:
+    """How many tokens each of a run's prompts has.
+
+    Raises
+    ------
+    ModelError: the model is not on this disk yet.
+    SpecError: a prompt does not fit the model, or holds what it cannot read.
+    """
+    return _prompt_lengths(run.key, run.origin.model, run)
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _prompt_lengths(key: str, files: str, _run: Resolved) -> list[int]:
+    return [len(prompt) for prompt in tokenized(_run, build(_run), tokenizer(_run), run_facts(_run))]
 
 
 def check(run: Resolved) -> None:
