@@ -308,6 +308,49 @@ def optional() -> Mapping[str, Recorder]:
     return {name: recorder for name, recorder in recorders().items() if recorder.is_optional}
 
 
+def check_made(recorder: Recorder, made: Mapping[str, Any], sizes: dict[str, int]) -> None:
+    """Refuse an item's arrays that are not what the recorder declares.
+
+    sizes: of axes of the model, as an item's arrays have them; those that are first seen here are added.
+
+    Raises
+    ------
+    UserError: so; it names the array, what it is and what was declared.
+    """
+    declared = {schema.name: schema for schema in recorder.arrays}
+    if made.keys() != declared.keys():
+        raise _otherwise(recorder, f"it makes {sorted(made)} and declares {sorted(declared)}")
+    for name, schema in declared.items():
+        if schema.by == "item":
+            continue
+        for values in made[name].values() if isinstance(made[name], Mapping) else [made[name]]:
+            if not isinstance(values, np.ndarray):
+                raise _otherwise(recorder, f"its array {name} is of the type {type(values).__name__}, not of numpy")
+            _check_shape(recorder, schema, values, sizes)
+
+
+def _check_shape(recorder: Recorder, schema: ArraySchema, values: Array, sizes: dict[str, int]) -> None:
+    axes = (*schema.axes[1:], *(("byte",) if schema.dtype == "text" else ()))
+    fits = values.ndim == len(axes) + (schema.by == "role")  # whose last axis is that of its table's names
+    for axis, size in zip(axes, values.shape, strict=False):
+        fits = fits and (axis not in OF_MODEL or size == sizes.setdefault(axis, size))
+    if "block" in sizes:
+        sizes.setdefault("layer", sizes["block"] + 1)
+    if not fits:
+        raise _otherwise(recorder, f"its array {schema.name} has the shape {values.shape} where {axes} are declared")
+    kind = "uint8" if schema.dtype == "text" else schema.dtype
+    if schema.is_kept and not np.can_cast(values.dtype, kind, "same_kind"):
+        raise _otherwise(recorder, f"its array {schema.name} is {values.dtype} where {schema.dtype} is declared")
+
+
+OF_MODEL = ("layer", "block", "head", "width")
+"""Axes that are of one size in all arrays of a run."""
+
+
+def _otherwise(recorder: Recorder, reason: str) -> UserError:
+    return UserError(f"The recorder {recorder.name} does not make what it declares: {reason}.", "Mend it.")
+
+
 def check_record(names: Sequence[str]) -> None:
     """Refuse what no optional recorder is called.
 

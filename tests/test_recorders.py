@@ -262,3 +262,21 @@ def test_a_recorder_is_forgotten_with_its_folder(folder, monkeypatch):
 def test_texts_come_back_as_they_were():
     texts = np.array([["", "é"], ["ab", " 😀"]], dtype=object)
     assert texts_of(text_array(texts)).tolist() == texts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ('"largest_logit", ("item", "step")', '"largest_logit", ("item", "step", "head")', "largest_logit has the"),
+        ('"state_norm", ("item", "step")', '"state_norm", ("item", "layer")', "state_norm has the"),
+        ('"state_norm", ("item", "step")', '"state_norm", ("item", "step"), "int32"', "float32 where int32"),
+        ('        ArraySchema("state_norm", ("item", "step")),\n', "", "and declares"),
+    ],
+    ids=["another axis", "another size", "another kind", "more than declared"],
+)  # fmt: skip
+def test_arrays_that_are_not_as_declared_end_the_run_in_a_sentence(tiny_model, folder, before, after, sentence):
+    file = folder / "recorders" / "confidence.py"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    with pytest.raises(UserError, match=f"The recorder confidence does not make what it declares: .*{sentence}"):
+        iclviz.run(str(tiny_model), "linear_regression", n_items=4, record=("confidence",))

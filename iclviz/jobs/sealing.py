@@ -10,7 +10,7 @@ from iclviz.capture.decoding import Captured
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
 from iclviz.prompts import ResponseReader, TokenizedPrompt, Written, tokens_until
-from iclviz.recorders import recorders, texts_of
+from iclviz.recorders import check_made, recorders, texts_of
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
@@ -74,10 +74,12 @@ class RunningRun:
         alone: dict[str, Array] = {}
         for item, place in places.items():
             rows = self._answer_rows(item, captured.response_ids[place])
+            sizes: dict[str, int] = {}
             for recorder in self.recorders:
                 if recorder.asked(self.resolved.spec, item) is None:
                     continue
                 made = recorder.arrays_of(captured.taken[place][recorder.name], rows)
+                check_made(recorder, made, sizes)
                 for schema in recorder.arrays:
                     if schema.by == "item":
                         alone[f"{schema.name}/{item}"] = made[schema.name]
