@@ -338,7 +338,7 @@ class MeanOverItems(Measure):
     def of_condition(self, recording: Recording, measuring: Measuring) -> ByLayer:
         """The mean over items in each layer, its interval from resampling groups; nothing is tested."""
         values = self.of_items(recording, measuring, np.arange(recording.n_items))
-        mean = mean_interval(values, coarsest_groups(recording))
+        mean = mean_interval(values, coarsest_groups(recording), shares=False)
         absent = np.full(len(mean.estimate), np.nan)
         missing = dict.fromkeys(np.flatnonzero(np.isnan(mean.estimate)).tolist(), "no item has a value")
         return ByLayer(mean.estimate, mean.low, mean.high, absent, absent, absent, mean.n_units, None, missing)

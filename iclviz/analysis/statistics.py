@@ -311,11 +311,12 @@ def mean_interval(
     n_bootstrap: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    shares: bool = True,
 ) -> MeanInterval:
     """The mean over items of values (n, ...), NaN left out, with its interval.
 
-    Where every value is 0 or 1 the interval is Wilson's, see `share_interval` (a measure that only happens to be 0 or
-    1 everywhere is taken for a share); else groups are resampled. With one group the interval is NaN.
+    Where every value is 0 or 1 and values may be right or wrong (`shares`) the interval is Wilson's, see
+    `share_interval`; else groups are resampled. With one group the interval is NaN.
     """
     values = np.asarray(values, dtype=float)
     codes = unit_codes(groups, len(values))
@@ -324,7 +325,7 @@ def mean_interval(
     known = np.where(present, values, 0.0)
     totals, counts = unit_totals(values, codes, n_units)
     mean = ratio_samples(totals, counts, np.ones((1, n_units)))[0]
-    is_share = np.asarray(np.isin(known, (0.0, 1.0)).all(axis=0) & present.any(axis=0))
+    is_share = np.asarray(np.isin(known, (0.0, 1.0)).all(axis=0) & present.any(axis=0) & shares)
     n_resamples = 0 if is_share.all() else n_bootstrap
     weights = unit_weights(n_units, n_resamples, np.random.default_rng(seed))
     low, high = (np.array(bound) for bound in percentile_interval(mean_samples(totals, counts, weights), level))

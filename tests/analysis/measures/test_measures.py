@@ -113,3 +113,12 @@ def test_what_one_condition_lacks_the_comparison_lacks(written, few_and_many):
     assert np.isfinite(analysis.measured(few, "mine").estimate).all()
     with pytest.raises(AnalysisError, match="There is no value of a measure: it is not there"):
         analysis.measured_change(analysis.compare(few, many), "mine")
+
+
+def test_a_measure_that_is_nothing_in_all_items_has_no_interval_of_a_share(written, few_and_many):
+    written(GOOD.replace("np.ones((len(items), recording.n_layers + 1)) + np.asarray(items)[:, None]",
+                         "np.zeros((len(items), recording.n_layers + 1))"))  # fmt: skip
+    found = analysis.measured(few_and_many[0], "mine")
+    assert not found.estimate.any()
+    assert not found.low.any()
+    assert not found.high.any()
