@@ -13,6 +13,7 @@ once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -63,40 +64,56 @@ class Cells:
         members = (labels[:, None] == of_classes) & (codes[:, None] == of_groups)
         return cls(members.astype(float), np.unique(of_classes, return_inverse=True)[1], of_groups, of_units)
 
-    @property
+    @cached_property
     def counts(self) -> Array:
         """(M,) items of each cell."""
         return np.asarray(self.members.sum(axis=0))
 
-    @property
+    @cached_property
     def n_classes(self) -> int:
         """Classes of enough groups."""
         return len(np.unique(self.classes))
+
+    @cached_property
+    def by_class(self) -> Array:
+        """(M, C) 1 for the class of each cell."""
+        return np.asarray(np.eye(self.n_classes)[self.classes])
+
+    @cached_property
+    def by_unit(self) -> Array:
+        """(M, U) 1 for the unit of each cell."""
+        return np.asarray(np.eye(int(self.units.max()) + 1)[self.units])
+
+    @cached_property
+    def apart(self) -> Array:
+        """(M, M) 1 for cells of different groups."""
+        return np.asarray(self.groups[:, None] != self.groups, dtype=float)
+
+    @cached_property
+    def pairs(self) -> Array:
+        """(M, M) pairs of items of different groups."""
+        return np.asarray(np.outer(self.counts, self.counts) * self.apart)
+
+    @cached_property
+    def pairs_left_out(self) -> Array:
+        """(U, 1, C, C) how many such pairs of classes are left without each unit."""
+        return _left_out(self.pairs[None], self)
 
     def sums(self, products: Array) -> tuple[Array, Array]:
         """(K, M, M) inner products of the cells' sums, and (K, M) sums of squares, of products (K, m, m) of items."""
         return self.members.T @ products @ self.members, np.diagonal(products, axis1=1, axis2=2) @ self.members
 
 
-def _classes(cells: Cells) -> Array:
-    return np.asarray(np.eye(cells.n_classes)[cells.classes])
-
-
-def _apart(cells: Cells) -> Array:
-    """(M, M) 1 for cells of different groups."""
-    return np.asarray(cells.groups[:, None] != cells.groups, dtype=float)
-
-
 def _pair_means(inner: Array, cells: Cells) -> tuple[Array, Array]:
     """(K, C, C) the mean inner products q of the module's text, and how many pairs of items each is of, (C, C)."""
-    one_hot, apart = _classes(cells), _apart(cells)
-    counts = one_hot.T @ (np.outer(cells.counts, cells.counts) * apart) @ one_hot
-    return quotient(one_hot.T @ (inner * apart) @ one_hot, np.broadcast_to(counts, (len(inner), *counts.shape))), counts
+    counts = cells.by_class.T @ cells.pairs @ cells.by_class
+    sums = cells.by_class.T @ (inner * cells.apart) @ cells.by_class
+    return quotient(sums, np.broadcast_to(counts, sums.shape)), counts
 
 
 def _left_out(pairs: Array, cells: Cells) -> Array:
     """(U, K, C, C) sums over pairs of cells (K, M, M) of classes, each unit left out in turn."""
-    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
+    one_hot, units = cells.by_class, cells.by_unit
     rows = pairs @ one_hot
     together = (pairs * (cells.units[:, None] == cells.units)) @ one_hot
     of_units, inside = (np.einsum("mu,mc,kmd->ukcd", units, one_hot, part, optimize=True) for part in (rows, together))
@@ -111,7 +128,7 @@ def _coefficients(n_classes: int) -> Array:
 
 def _within(inner: Array, squares: Array, cells: Cells) -> Array:
     """(K, M) what each cell adds to the variance of items within their classes; NaN where there is none."""
-    one_hot, counts = _classes(cells), cells.counts
+    one_hot, counts = cells.by_class, cells.counts
     sizes = counts @ one_hot
     on_means = (one_hot.T @ inner) / sizes[:, None]
     between = np.einsum("kcm,mc->kc", on_means, one_hot) / sizes
@@ -138,10 +155,9 @@ def _distance(inner: Array, cells: Cells) -> Array:
 
 def _without_units(inner: Array, squares: Array, cells: Cells) -> Array:
     """(U, K) the class distance without each unit."""
-    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
-    counts = (np.outer(cells.counts, cells.counts) * _apart(cells))[None]
-    n_pairs = np.broadcast_to(_left_out(counts, cells), (len(units.T), len(inner), *one_hot.T.shape[:1] * 2))
-    means = quotient(_left_out(inner * _apart(cells), cells), n_pairs)
+    one_hot, units = cells.by_class, cells.by_unit
+    sums = _left_out(inner * cells.apart, cells)
+    means = quotient(sums, np.broadcast_to(cells.pairs_left_out, sums.shape))
     distance = (_coefficients(cells.n_classes) * means).sum(axis=(2, 3))
     of_means = np.diagonal(_left_out(inner, cells), axis1=2, axis2=3)
     sizes = (cells.counts @ one_hot - (units * cells.counts[:, None]).T @ one_hot)[:, None]
@@ -168,9 +184,9 @@ class Parts:
     def of(cls, inner: Array, squares: Array, cells: Cells) -> "Parts":
         """The parts of the class distance of cells with inner products (K, M, M) and sums of squares (K, M)."""
         means, n_pairs = _pair_means(inner, cells)
-        weights = quotient(_coefficients(cells.n_classes), n_pairs)[cells.classes][:, cells.classes] * _apart(cells)
+        weights = quotient(_coefficients(cells.n_classes), n_pairs)[cells.classes][:, cells.classes] * cells.apart
         expected = means[:, cells.classes][:, :, cells.classes] * np.outer(cells.counts, cells.counts)
-        units = np.eye(int(cells.units.max()) + 1)[cells.units]
+        units = cells.by_unit
         variance = _within(inner, squares, cells).sum(axis=1)
         estimate = _distance(inner, cells) / variance
         return cls(
@@ -193,7 +209,7 @@ class Parts:
 
 def _kept_share(cells: Cells) -> Array:
     """(U,) the share (G - 1) / G of a class's units that is kept when one is left out, the mean over a unit's cells."""
-    one_hot, units = _classes(cells), np.eye(int(cells.units.max()) + 1)[cells.units]
+    one_hot, units = cells.by_class, cells.by_unit
     n_units = ((units.T @ one_hot) > 0).sum(axis=0)
     share = units.T @ ((n_units - 1) / n_units)[cells.classes]
     return np.asarray(share / np.maximum(units.sum(axis=0), 1))
