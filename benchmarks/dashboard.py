@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from iclviz.store import Store
 from tests.browser.dashboard import BUSY, SIZE, free_port, page_link, settled, show_menu
 
 ROUNDS, SEEDS = 20, 5
+FIRST_LAYER = 3
 OPTIONS = {"distractor": True}
 LAYERS, HEADS, WIDTH = 80, 64, 1024
 """Of the large model."""
@@ -135,13 +136,19 @@ def large(texts: Recording, resolved: Resolved) -> dict[str, Any]:
 
 
 @contextmanager
-def dashboard(cache: Path) -> Iterator[tuple[str, psutil.Process, float]]:
-    """The dashboard as `make run` starts it where all is installed: its address, its page process, when it began."""
+def dashboard(
+    cache: Path, folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, psutil.Process, float]]:
+    """The dashboard as `make run` starts it where all is installed: its address, its page process, when it began.
+
+    folder: the checkout it is started in; settings: further variables of its environment.
+    """
     port, began = free_port(), time.perf_counter()
     command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)]
     process = subprocess.Popen(
         command,
-        env={**os.environ, "ICLVIZ_CACHE": str(cache)},
+        cwd=folder,
+        env={**os.environ, **(settings or {}), "ICLVIZ_CACHE": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -161,28 +168,36 @@ def first_paints(chromium: Any, cache: Path) -> list[float]:
     """Milliseconds from the start of the command until the title stands in the browser."""
     found = []
     for _ in range(ROUNDS):
-        page = chromium.new_context(viewport=SIZE).new_page()
         with dashboard(cache) as (address, _, began):
-            page.goto(address)
-            page.wait_for_selector("h1")
-            found.append(1000 * (time.perf_counter() - began))
-            page.context.close()
+            found.append(first_paint(chromium, address, began))
     return found
+
+
+def first_paint(chromium: Any, address: str, began: float) -> float:
+    """Milliseconds from when a dashboard's command began until the title stands in the browser."""
+    page = chromium.new_context(viewport=SIZE).new_page()
+    page.goto(address)
+    page.wait_for_selector("h1")
+    taken = 1000 * (time.perf_counter() - began)
+    page.context.close()
+    return taken
 
 
 def layer_changes(page: Any, address: str, subject: Subject) -> list[float]:
     """Milliseconds from a key on the layer's slider to the matrices of the next layer."""
-    opened(page, address, "rsa", {**subject.link, "layer": 3})
+    opened(page, address, "rsa", {**subject.link, "layer": FIRST_LAYER})
+    return [layer_change(page, FIRST_LAYER + turn) for turn in range(1, ROUNDS + 1)]
+
+
+def layer_change(page: Any, layer: int) -> float:
+    """The same of one key, which leads to that layer."""
     slider = page.get_by_role("slider", name="Layer").first
     slider.focus()
-    found = []
-    for turn in range(ROUNDS):
-        layer = 4 + turn
-        page.evaluate(f"() => {{ window.drawn = ({DRAWN})('Layer {layer},'); }}")
-        slider.press("ArrowRight")
-        found.append(float(page.evaluate("() => window.drawn")))
-        page.wait_for_timeout(300)
-    return found
+    page.evaluate(f"() => {{ window.drawn = ({DRAWN})('Layer {layer},'); }}")
+    slider.press("ArrowRight")
+    taken = float(page.evaluate("() => window.drawn"))
+    page.wait_for_timeout(300)
+    return taken
 
 
 def page_changes(page: Any, address: str, subject: Subject) -> dict[str, list[float]]:
@@ -193,12 +208,18 @@ def page_changes(page: Any, address: str, subject: Subject) -> dict[str, list[fl
     for _ in range(ROUNDS):
         for name in PAGES:
             show_menu(page, name)
-            start = time.perf_counter()
-            page_link(page, name).click()
-            page.wait_for_function(SHOWN, arg=[name, BUSY], polling="raf")
-            found[name].append(1000 * (time.perf_counter() - start))
-            page.wait_for_timeout(200)
+            found[name].append(page_change(page, name, page_link(page, name)))
     return found
+
+
+def page_change(page: Any, name: str, link: Any) -> float:
+    """The same of one click on a link."""
+    start = time.perf_counter()
+    link.click()
+    page.wait_for_function(SHOWN, arg=[name, BUSY], polling="raf")
+    taken = 1000 * (time.perf_counter() - start)
+    page.wait_for_timeout(200)
+    return taken
 
 
 SHOWN = """

@@ -17,24 +17,31 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from playwright.sync_api import sync_playwright
 
-from benchmarks.dashboard import DRAWN, OPTIONS, PAGES, SHOWN
+from benchmarks.dashboard import (
+    FIRST_LAYER,
+    OPTIONS,
+    PAGES,
+    ROUNDS,
+    dashboard,
+    first_paint,
+    layer_change,
+    opened,
+    page_change,
+)
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.reporting.figure_files import browser
-from tests.browser.dashboard import BUSY, SIZE, free_port, page_link, settled, show_menu
+from tests.browser.dashboard import SIZE, page_link, show_menu
 
-ROUNDS, STARTS, RECORDINGS = 20, 6, 5
-FIRST_LAYER = 3
+STARTS, RECORDINGS = 6, 5
 LINK = {
     "a_model": DEMO_MODEL, "b_model": DEMO_MODEL, "items": 32, "a_k": 2, "b_k": 16, "a_kind": "correct",
     "b_kind": "correct", "a_task": "linear_regression", "b_task": "linear_regression",
@@ -64,35 +71,22 @@ class Tree:
     cache: Path
     taken: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def environment(self, cache: Path) -> dict[str, str]:
+    @property
+    def settings(self) -> dict[str, str]:
         """Of its processes, which import its code and nothing of the other's."""
-        own = {"ICLVIZ_CACHE": str(cache), "PYTHONPATH": str(self.folder), "PYTHONWARNINGS": "ignore"}
-        return {**os.environ, **own, "OMP_NUM_THREADS": "1"}
+        return {"PYTHONPATH": str(self.folder), "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
 
     def script(self, text: str, cache: Path) -> str:
         """What a script prints."""
+        environment = {**os.environ, **self.settings, "ICLVIZ_CACHE": str(cache)}
         command = [sys.executable, "-c", text]
-        environment = self.environment(cache)
         return subprocess.run(
             command, cwd=self.folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    @contextmanager
-    def dashboard(self) -> Iterator[str]:
-        """Its dashboard's address, once it is ready."""
-        port = free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)],
-            cwd=self.folder, env=self.environment(self.cache), stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            while "iclviz is ready" not in (line := process.stdout.readline()):
-                assert line, f"the dashboard of {self.folder} ended before it was ready"
-            yield f"http://localhost:{port}"
-        finally:
-            process.terminate()
-            process.wait(60)
+    def dashboard(self) -> AbstractContextManager[tuple[str, Any, float]]:
+        """Its dashboard, as the benchmark of one has it."""
+        return dashboard(self.cache, self.folder, self.settings)
 
 
 def time_recording(trees: list[Tree]) -> None:
@@ -107,28 +101,17 @@ def time_first_paint(trees: list[Tree], chromium: Any) -> None:
     """The start of each tree's dashboard in turn."""
     for _ in range(STARTS):
         for tree in trees:
-            page, start = chromium.new_context(viewport=SIZE).new_page(), time.perf_counter()
-            with tree.dashboard() as address:
-                page.goto(address)
-                page.wait_for_selector("h1")
-                tree.taken["first paint"].append(1000 * (time.perf_counter() - start))
-                page.context.close()
+            with tree.dashboard() as (address, _, began):
+                tree.taken["first paint"].append(first_paint(chromium, address, began))
 
 
 def time_layers(trees: list[Tree], shown: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
     """Key presses on the slider of each tree's RSA page in turn."""
     for tree in trees:
-        shown[tree.name].goto(f"{addresses[tree.name]}/rsa?{urlencode({**LINK, 'layer': FIRST_LAYER})}")
-        settled(shown[tree.name], longest=1200)
+        opened(shown[tree.name], addresses[tree.name], "rsa", {**LINK, "layer": FIRST_LAYER})
     for layer in range(FIRST_LAYER + 1, FIRST_LAYER + 1 + ROUNDS):
         for tree in trees:
-            page = shown[tree.name]
-            slider = page.get_by_role("slider", name="Layer").first
-            slider.focus()
-            page.evaluate(f"() => {{ window.drawn = ({DRAWN})('Layer {layer},'); }}")
-            slider.press("ArrowRight")
-            tree.taken["layer"].append(float(page.evaluate("() => window.drawn")))
-            page.wait_for_timeout(300)
+            tree.taken["layer"].append(layer_change(shown[tree.name], layer))
 
 
 def time_pages(trees: list[Tree], shown: Mapping[str, Any]) -> None:
@@ -141,11 +124,7 @@ def time_pages(trees: list[Tree], shown: Mapping[str, Any]) -> None:
                 if not link.count() or not link.first.is_visible():
                     show_menu(page, name)
                     link = page_link(page, name)
-                start = time.perf_counter()
-                link.first.click()
-                page.wait_for_function(SHOWN, arg=[name, BUSY], polling="raf")
-                tree.taken[f"page {name}"].append(1000 * (time.perf_counter() - start))
-                page.wait_for_timeout(200)
+                tree.taken[f"page {name}"].append(page_change(page, name, link.first))
 
 
 def time_dashboards(trees: list[Tree]) -> None:
@@ -154,13 +133,12 @@ def time_dashboards(trees: list[Tree]) -> None:
         chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         time_first_paint(trees, chromium)
         ours, theirs = trees
-        with ours.dashboard() as one, theirs.dashboard() as other:
+        with ours.dashboard() as (one, *_), theirs.dashboard() as (other, *_):
             addresses = {ours.name: one, theirs.name: other}
             shown = {tree.name: chromium.new_context(viewport=SIZE).new_page() for tree in trees}
             for tree in trees:
                 for name in PAGES:
-                    shown[tree.name].goto(f"{addresses[tree.name]}/{name.lower()}?{urlencode(LINK)}")
-                    settled(shown[tree.name], longest=1200)
+                    opened(shown[tree.name], addresses[tree.name], name.lower(), LINK)
             time_layers(trees, shown, addresses)
             time_pages(trees, shown)
         chromium.close()
