@@ -35,6 +35,7 @@ from iclviz.recorders import (
     NAME,
     TABLES,
     ArraySchema,
+    axes_fit,
     recorder_of,
     schema_of,
     tables,
@@ -675,13 +676,10 @@ def _check_large(recording: Recording, folder: Path) -> None:
 
 def _check_sizes(name: str, axes: Sequence[str], shape: Sequence[int], sizes: dict[str, int]) -> None:
     """Refuse a shape that does not fit what is known of the axes' sizes, to which it adds what it tells of others."""
-    fits = len(shape) == len(axes)
-    for axis, size in zip(axes, shape, strict=False):
-        fits = fits and size == sizes.setdefault(axis, size) and (size > 0 or axis not in NEVER_EMPTY)
-    if not fits or not sizes.get("block", 1) <= MOST_LAYERS:
+    fits = axes_fit(axes, shape, sizes)
+    is_empty = any(size == 0 and axis in NEVER_EMPTY for axis, size in zip(axes, shape, strict=False))
+    if not fits or is_empty or not sizes.get("block", 1) <= MOST_LAYERS:
         raise MisfitError(f"{name} has the shape {tuple(shape)}")
-    if "block" in axes:
-        sizes.setdefault("layer", sizes["block"] + 1)
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -273,8 +273,8 @@ def _check_array(module: ModuleType, schema: ArraySchema, taken: set[str]) -> No
         raise _unfit(module, f"its array {schema.name!r} has a name that is taken, or no plain one", "Rename it.")
     if schema.dtype not in DTYPES:
         raise _unfit(module, f"its array {schema.name} has the dtype {schema.dtype}", f"Take one of {DTYPES}.")
-    is_own = not module.__name__.startswith(PACKAGE)
-    if is_own and (schema.by is not None or schema.file or not schema.is_kept or schema.axes[:1] != ("item",)):
+    is_by_item = schema.by is None and not schema.file and schema.is_kept and schema.axes[:1] == ("item",)
+    if extensions.is_own(module) and not is_by_item:
         raise _unfit(module, f"its array {schema.name} is no array by item", "Give axes that begin with item.")
 
 
@@ -285,8 +285,7 @@ def _unfit(module: ModuleType, reason: str, remedy: str) -> UserError:
 @lru_cache(maxsize=1)
 def tables() -> Mapping[str, ArraySchema]:
     """The tables that every recording has, by name; further recorders leave plain arrays."""
-    own = (module for module in extensions.modules(PACKAGE) if module.__name__.startswith(PACKAGE))
-    found = (schema for recorder in _by_name(tuple(own)).values() for schema in recorder.arrays)
+    found = (schema for recorder in _by_name(extensions.inside(PACKAGE)).values() for schema in recorder.arrays)
     return {schema.name: schema for schema in found if schema.by is not None}
 
 
@@ -329,13 +328,22 @@ def check_made(recorder: Recorder, made: Mapping[str, Any], sizes: dict[str, int
             _check_shape(recorder, schema, values, sizes)
 
 
+def axes_fit(axes: Sequence[str], shape: Sequence[int], sizes: dict[str, int]) -> bool:
+    """Whether a shape has these axes, each of the size that is known of it; what it tells of others is added."""
+    fits = len(shape) == len(axes)
+    for axis, size in zip(axes, shape, strict=False):
+        fits = fits and size == sizes.setdefault(axis, size)
+    if "block" in axes and "block" in sizes:
+        sizes.setdefault("layer", sizes["block"] + 1)
+    return fits
+
+
 def _check_shape(recorder: Recorder, schema: ArraySchema, values: Array, sizes: dict[str, int]) -> None:
     axes = (*schema.axes[1:], *(("byte",) if schema.dtype == "text" else ()))
-    fits = values.ndim == len(axes) + (schema.by == "role")  # whose last axis is that of its table's names
-    for axis, size in zip(axes, values.shape, strict=False):
-        fits = fits and (axis not in OF_MODEL or size == sizes.setdefault(axis, size))
-    if "block" in sizes:
-        sizes.setdefault("layer", sizes["block"] + 1)
+    shape = values.shape[:-1] if schema.by == "role" else values.shape  # the last axis is that of the table's names
+    seen = {axis: sizes[axis] for axis in OF_MODEL if axis in sizes}
+    fits = axes_fit(axes, shape, seen)
+    sizes.update(seen)
     if not fits:
         raise _otherwise(recorder, f"its array {schema.name} has the shape {values.shape} where {axes} are declared")
     kind = "uint8" if schema.dtype == "text" else schema.dtype
