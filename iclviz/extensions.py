@@ -23,6 +23,8 @@ from iclviz.errors import UserError
 P = TypeVar("P")
 
 SETTING = "ICLVIZ_EXTENSIONS"
+_PREFIX = "iclviz_extensions_"
+"""How the names of modules begin that are files of one's own."""
 
 
 @dataclass(frozen=True)
@@ -110,28 +112,32 @@ def module(path: Path) -> ModuleType:
         raise _unusable(path, error) from error
 
 
+def is_own(module: ModuleType) -> bool:
+    """Whether it is a file of one's own."""
+    return module.__name__.startswith(_PREFIX)
+
+
 def called(module: ModuleType) -> str:
     """What readers call a module that holds a part: its file, and its folder where it is one's own."""
     path = Path(str(module.__file__))
-    return f"{path.name} in {path.parent}" if path.parent.parent in folders() else path.name
+    return f"{path.name} in {path.parent}" if is_own(module) else path.name
 
 
-def is_own(module: ModuleType) -> bool:
-    """Whether it is a file of one's own."""
-    return Path(str(module.__file__)).parent.parent in folders()
+def fault(error: Exception) -> str:
+    """What went wrong in code of one's own, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _unusable(path: Path, error: Exception) -> UserError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(
-        f"The extension {path.name} in {path.parent} cannot be run ({reason}).", "Mend it or take it away."
+        f"The extension {path.name} in {path.parent} cannot be run ({fault(error)}).", "Mend it or take it away."
     )
 
 
 @lru_cache(maxsize=256)
 def _module(path: Path, content: bytes) -> ModuleType:
     """A module under a name that no other file and no other content of it has."""
-    name = f"iclviz_extensions_{blake2b(str(path).encode() + content, digest_size=8).hexdigest()}.{path.stem}"
+    name = f"{_PREFIX}{blake2b(str(path).encode() + content, digest_size=8).hexdigest()}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

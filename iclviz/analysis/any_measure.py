@@ -19,7 +19,8 @@ from iclviz.recording import Array, Recording
 
 
 def _present(measure: str, measuring: Measuring | None, recordings: Sequence[Recording]) -> tuple[Measure, Measuring]:
-    """A measure of that name and how it is made, where all of some recordings may have a value of it.
+    """A measure of that name and how it is made, where all of some recordings may have a value of it: what
+    A or B lacks their comparison lacks.
 
     Raises
     ------
@@ -30,11 +31,6 @@ def _present(measure: str, measuring: Measuring | None, recordings: Sequence[Rec
         if why := kind.absent(recording, measuring):
             raise AnalysisError(f"There is no value of {kind.title}: {why}.")
     return kind, measuring
-
-
-def _first_pair(comparison: Comparison) -> Sequence[Recording]:
-    """A and B of the first seed: what one of them lacks the comparison lacks."""
-    return comparison.pairs[0]
 
 
 @of_recording
@@ -63,7 +59,7 @@ def measured_change(comparison: Comparison, measure: str, measuring: Measuring |
     AnalysisError: as `measured`, or models with different numbers of layers.
     """
     check_layers(comparison)
-    kind, measuring = _present(measure, measuring, _first_pair(comparison))
+    kind, measuring = _present(measure, measuring, comparison.pairs[0])
     return kind.change(comparison, measuring)
 
 
@@ -97,7 +93,7 @@ def tied_change(comparison: Comparison, measure: str, measuring: Measuring | Non
 def _change(comparison: Comparison, measure: str, measuring: Measuring | None) -> tuple[Array, Array]:
     """(S, m, K) as it was computed, and the least difference that it holds, (S, 1, K)."""
     check_layers(comparison)
-    kind, measuring = _present(measure, measuring, _first_pair(comparison))
+    kind, measuring = _present(measure, measuring, comparison.pairs[0])
     return kind.held_change(comparison, measuring)
 
 
@@ -111,7 +107,7 @@ def held_values(
     AnalysisError: an unknown measure, hypothesis or label, or models with different numbers of layers.
     """
     check_layers(comparison)
-    kind, measuring = _present(measure, measuring, _first_pair(comparison))
+    kind, measuring = _present(measure, measuring, comparison.pairs[0])
     return kind.held_values(comparison, measuring)
 
 

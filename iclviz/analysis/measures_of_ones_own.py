@@ -1,6 +1,7 @@
 """A measure of one's own that goes wrong says so in a sentence, and takes nothing else with it."""
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from iclviz.analysis.measure import Measure, Measuring
 from iclviz.errors import AnalysisError, UserError
+from iclviz.extensions import fault
 from iclviz.recording import Array, Recording
 
 COMPUTED = ("subject", "change_subject", "of_items", "resolution", "of_condition", "change", "words", "notes")
@@ -15,23 +17,18 @@ COMPUTED = ("subject", "change_subject", "of_items", "resolution", "of_condition
 
 
 def guarded(measure: Measure, file: str) -> Measure:
-    """The measure, whose own faults are told as what cannot be computed; file: what its file is called."""
-    measure.of_items = _of_right_shape(measure, measure.of_items, file)  # type: ignore[method-assign]
+    """A copy of the measure whose own faults are told as what cannot be computed; file: what its file is called."""
+    own, whose = copy(measure), f"The measure {measure.name} of {file}"
+    own.of_items = _of_right_shape(own, own.of_items, whose)  # type: ignore[method-assign]
     for name in COMPUTED:
-        setattr(
-            measure, name, _told(getattr(measure, name), f"The measure {measure.name} of {file} cannot be computed")
-        )
-    measure.absent = _in_place(  # type: ignore[method-assign]
-        measure.absent, f"{file} cannot say whether there is one"
+        setattr(own, name, _told(getattr(own, name), f"{whose} cannot be computed"))
+    own.absent = _in_place(  # type: ignore[method-assign]
+        own.absent, lambda reason: f"{file} cannot say whether there is one ({reason})"
     )
-    measure.methods = _in_place(  # type: ignore[method-assign]
-        measure.methods, f"[The measure {measure.name} of {file} says nothing of how it was made", "]"
+    own.methods = _in_place(  # type: ignore[method-assign]
+        own.methods, lambda reason: f"[{whose} says nothing of how it was made ({reason}).]"
     )
-    return measure
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return own
 
 
 def _told(method: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -44,12 +41,12 @@ def _told(method: Callable[..., Any], what: str) -> Callable[..., Any]:
         except UserError:
             raise
         except Exception as error:
-            raise AnalysisError(f"{what} ({_reason(error)}).", "Mend it or take it away.") from error
+            raise AnalysisError(f"{what} ({fault(error)}).", "Mend it or take it away.") from error
 
     return call
 
 
-def _in_place(method: Callable[..., Any], what: str, end: str = "") -> Callable[..., Any]:
+def _in_place(method: Callable[..., Any], instead: Callable[[str], str]) -> Callable[..., Any]:
     """The method, whose faults are told in place of what it says."""
 
     @wraps(method)
@@ -57,19 +54,19 @@ def _in_place(method: Callable[..., Any], what: str, end: str = "") -> Callable[
         try:
             return method(*arguments, **named)
         except Exception as error:
-            return f"{what} ({_reason(error)}){'.' if end else ''}{end}"
+            return instead(fault(error))
 
     return call
 
 
-def _of_right_shape(measure: Measure, of_items: Callable[..., Array], file: str) -> Callable[..., Array]:
+def _of_right_shape(measure: Measure, of_items: Callable[..., Array], whose: str) -> Callable[..., Array]:
     @wraps(of_items)
     def call(recording: Recording, measuring: Measuring, items: Array) -> Array:
         found = np.asarray(of_items(recording, measuring, items))
         wanted = (len(items), recording.n_layers + 1 - measure.first_layer)
         if found.shape != wanted:
             raise AnalysisError(
-                f"The measure {measure.name} of {file} gives an array {found.shape} where {wanted} is asked: an item a "
+                f"{whose} gives an array {found.shape} where {wanted} is asked: an item a "
                 f"row, a {measure.unit} a column.",
                 "Mend it or take it away.",
             )

@@ -104,17 +104,12 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
 
 def _measures(recordings: Sequence[Recording], the_task: Task, used: Resampling) -> Iterator[str]:
     """What each measure says of how it was made: those of the primary analysis first, then the exploratory ones."""
-    primary = the_task.primary
-    first, exploratory = (
-        replace(measured_so(the_task, recordings[0]), label=primary.label)
-        for measured_so in (primary_measuring, usual_measuring)
-    )
-    known = all_measures()
-    for name in FAMILY:
-        yield known[name].methods(recordings, first, the_task.titles, used)
-    for name in known:
-        if name not in FAMILY:
-            yield known[name].methods(recordings, exploratory, the_task.titles, used)
+    label, known = the_task.primary.label, all_measures()
+    primary = replace(primary_measuring(the_task, recordings[0]), label=label)
+    exploratory = replace(usual_measuring(the_task, recordings[0]), label=label)
+    for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
+        measuring = primary if name in FAMILY else exploratory
+        yield known[name].methods(recordings, measuring, the_task.titles, used)
 
 
 def _model(recording: Recording) -> str:

@@ -16,10 +16,9 @@ from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer
 from iclviz.tasks import Task
 from iclviz.ui import options
-from iclviz.ui.answering import answers
 from iclviz.ui.compared import compared, seeds_button
 from iclviz.ui.copying import copy_as
-from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.figure import show_recipe
 from iclviz.ui.plain_text import as_text
 
 
@@ -64,8 +63,7 @@ class Shown:
 
 def show_by_layer(view: Shown) -> dict[str, Any]:
     """The measure by layer with what has to be said of it, to copy; the results by label."""
-    found = answers(view.recipe.questions(view.conditions))
-    show(view.recipe.draw(found, view.conditions))
+    found = show_recipe(view.recipe, view.conditions)
     for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
     copy_as(view.conditions, view.recipe)

@@ -14,6 +14,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +73,19 @@ def pages() -> list[Page]:
     """
     own = sorted((dashboard_folder() / "pages").glob("*.py"))
     found = [_page(path, path.stat().st_mtime_ns) for path in [*own, *extensions.files("pages")]]
-    for place, page in enumerate(found):
-        if other := next(
-            (one for one in found[:place] if page.address == one.address or page.title == one.title), None
-        ):
+    return list(_in_order(tuple(found)))
+
+
+@lru_cache(maxsize=8)
+def _in_order(found: tuple[Page, ...]) -> tuple[Page, ...]:
+    for one, other in combinations(found, 2):
+        if one.address == other.address or one.title == other.title:
             raise UserError(
-                f"Two pages are called {page.title}, or their files are: {other.path} and {page.path}.",
+                f"Two pages are called {other.title}, or their files are: {one.path} and {other.path}.",
                 "Give one of them another title and file name.",
             )
     sections = list(SECTIONS)
-    return sorted(found, key=lambda page: (sections.index(page.section), page.order, page.title))
+    return tuple(sorted(found, key=lambda page: (sections.index(page.section), page.order, page.title)))
 
 
 @lru_cache(maxsize=128)
