@@ -427,23 +427,25 @@ def _marks(encoded: _Encoded, text: str, segments: tuple[Segment, ...], first: i
     ]
     if not placed:
         return []
-    counted, (start, end) = _counted(text), encoded.characters
-    found = []
-    for name, low, high in placed:
-        # Tokens are laid end to end: those that touch the mark lie between these, give or take one whose own
-        # characters begin or end elsewhere than its piece.
-        touching = slice(
-            max(first, int(np.searchsorted(encoded.ends, low)) - 1), int(np.searchsorted(encoded.starts, high)) + 2
-        )
-        a, b = start[touching], end[touching]
-        inside = np.clip(a, low, high), np.clip(b, low, high)
-        is_blank = counted[b] == counted[a]
-        within = np.where(is_blank, inside[1] - inside[0], counted[inside[1]] - counted[inside[0]])
-        whole = np.where(is_blank, b - a, counted[b] - counted[a])
-        own = np.flatnonzero((2 * within > whole) & ~encoded.added[touching]) + touching.start
-        if len(own):
-            found.append(Mark(name, int(own[0]), int(own[-1]) + 1))
-    return found
+    low, high = np.array([(low, high) for _, low, high in placed]).T[..., None]
+    # Tokens are laid end to end: those that touch a mark lie between these, give or take one whose own characters
+    # begin or end elsewhere than its piece.
+    begin = np.maximum(first, np.searchsorted(encoded.ends, low) - 1)
+    stop = np.minimum(len(encoded.ids), np.searchsorted(encoded.starts, high) + 2)
+    tokens = begin + np.arange(int((stop - begin).max()))
+    touching = np.minimum(tokens, len(encoded.ids) - 1)
+    counted, (starts, ends) = _counted(text), encoded.characters
+    start, end = starts[touching], ends[touching]
+    inner = np.clip(start, low, high), np.clip(end, low, high)
+    is_blank = counted[end] == counted[start]
+    within = np.where(is_blank, inner[1] - inner[0], counted[inner[1]] - counted[inner[0]])
+    whole = np.where(is_blank, end - start, counted[end] - counted[start])
+    is_own = (tokens < stop) & (2 * within > whole) & ~encoded.added[touching]
+    return [
+        Mark(name, int(tokens[i, own[0]]), int(tokens[i, own[-1]]) + 1)
+        for i, (name, *_) in enumerate(placed)
+        if len(own := np.flatnonzero(is_own[i]))
+    ]
 
 
 def _with_query(owners: NDArray[Any], rendered: RenderedPrompt) -> NDArray[Any]:

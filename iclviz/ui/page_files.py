@@ -11,7 +11,9 @@ one's own in the folder `pages` of `$ICLVIZ_EXTENSIONS` is a page like any other
 """
 
 import ast
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -91,10 +93,9 @@ def _in_order(found: tuple[Page, ...]) -> tuple[Page, ...]:
 @lru_cache(maxsize=128)
 def _page(path: Path, changed: int) -> Page:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
         values = next(
             ast.literal_eval(node.value)
-            for node in tree.body
+            for node in _statements(path.read_text(encoding="utf-8"))
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _names(node)
         )
         page = Page(path, **values)
@@ -110,6 +111,14 @@ def _page(path: Path, changed: int) -> Page:
             "Give it a table PAGE with title, icon, section, order and question.",
         ) from error
     return page
+
+
+def _statements(text: str) -> list[ast.stmt]:
+    """A file's statements, up to PAGE's where that ends at the margin: what comes after is long, and not needed."""
+    with suppress(SyntaxError):
+        if head := re.match(r".*?^PAGE\s*[:=].*?^}", text, re.DOTALL | re.MULTILINE):
+            return ast.parse(head.group()).body
+    return ast.parse(text).body
 
 
 def _names(node: ast.Assign | ast.AnnAssign) -> bool:
