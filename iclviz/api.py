@@ -68,7 +68,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
 
     Raises
     ------
-    UserError: one of the specs cannot be run.
+    UserError: one of the specs cannot be run; where that shows while it runs, the others are recorded all the same.
     """
     store = Store()
     asked = _resolved(specs, store, progress)
@@ -77,9 +77,15 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     if len(asked) > 1:
         for resolved in missing:
             build(resolved)
+    failed = []
     for group in run_together(missing):
-        with showing(_title(group), progress) as report:
-            _compute_or_wait(group, Queue(store), report)
+        try:
+            with showing(_title(group), progress) as report:
+                _compute_or_wait(group, Queue(store), report)
+        except UserError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
     return [store.load(resolved.key) for resolved in asked]
 
 

@@ -9,18 +9,22 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from iclviz.errors import UserError
+from iclviz.places import dashboard_folder
 
 P = TypeVar("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 SETTING = "ICLVIZ_EXTENSIONS"
 _PREFIX = "iclviz_extensions_"
@@ -48,8 +52,13 @@ def folders() -> tuple[Path, ...]:
 
 
 def files(kind: str) -> list[Path]:
-    """The files of one's own for a kind of part, by folder and name."""
-    return [path for folder in folders() for path in sorted((folder / kind).glob("*.py")) if path.stem.isidentifier()]
+    """The files of one's own for a kind of part, by folder and name; one that begins with _ is a helper of others."""
+    return [path for folder in folders() for path in sorted((folder / kind).glob("*.py")) if path.name[0] not in "_."]
+
+
+def page_files() -> list[Path]:
+    """The files of the dashboard's pages by name, then those of one's own."""
+    return [*sorted((dashboard_folder() / "pages").glob("*.py")), *files("pages")]
 
 
 def modules(package: str) -> list[ModuleType]:
@@ -104,8 +113,13 @@ def module(path: Path) -> ModuleType:
 
     Raises
     ------
-    UserError: it cannot be run.
+    UserError: it cannot be run, or no module can be called so.
     """
+    if not path.stem.isidentifier():
+        raise UserError(
+            f"The extension {path.name} in {path.parent} cannot be run: {path.stem!r} is no Python name.",
+            f"Call it {re.sub(r'[^a-z0-9]+', '_', path.stem.lower()).strip('_') or 'mine'}.py.",
+        )
     try:
         return _module(path, path.read_bytes())
     except Exception as error:
@@ -117,6 +131,12 @@ def is_own(module: ModuleType) -> bool:
     return module.__name__.startswith(_PREFIX)
 
 
+def home(part: object) -> Path | None:
+    """The file of one's own that defines the class of a part; None where it is the program's own."""
+    module = sys.modules[type(part).__module__]
+    return Path(str(module.__file__)) if is_own(module) else None
+
+
 def called(module: ModuleType) -> str:
     """What readers call a module that holds a part: its file, and its folder where it is one's own."""
     path = Path(str(module.__file__))
@@ -126,6 +146,28 @@ def called(module: ModuleType) -> str:
 def fault(error: Exception) -> str:
     """What went wrong in code of one's own, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def telling(
+    method: Callable[Q, R], kind: type[UserError], what: str, passes: Callable[[Exception], bool] = lambda error: False
+) -> Callable[Q, R]:
+    """A method of one's own whose faults are told as an error of that kind, which begins with these words.
+
+    passes: which faults others wait for and know what to do with, besides errors that are sentences already.
+    """
+
+    @wraps(method)
+    def call(*arguments: Q.args, **named: Q.kwargs) -> R:
+        try:
+            return method(*arguments, **named)
+        except UserError:
+            raise
+        except Exception as error:
+            if passes(error):
+                raise
+            raise kind(f"{what} ({fault(error)}).", "Mend it or take it away.") from error
+
+    return call
 
 
 def _unusable(path: Path, error: Exception) -> UserError:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,13 @@ DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "u
 
 TABLES: Mapping[str, tuple[str, ...]] = {"pooling": POOLINGS, "role": ROLES}
 """What an array may be kept apart by, and the names that there are; by item, they are places."""
+
+ATTRIBUTES = frozenset({
+    "array", "n_items", "by_sample", "n_layers", "spec", "key", "item_ids", "prompts", "responses", "answers", "parsed",
+    "prompt_ids", "response_ids", "tokens", "spans", "query_start", "labels", "scores", "groups", "covariates",
+    "hypotheses", "span_lengths", "factors", "recorded", "marks", "timing", "environment", "origin",
+})  # fmt: skip
+"""What a recording is asked for besides arrays, so that none can be called so."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
@@ -261,6 +268,11 @@ def _by_name(modules: tuple[ModuleType, ...]) -> Mapping[str, Recorder]:
             raise _unfit(module, f"its name {name!r} is taken, or no plain name", "Give it another one.")
         if not isinstance(declared, tuple) or not all(isinstance(one, ArraySchema) for one in declared):
             raise _unfit(module, "its arrays are no tuple of ArraySchema", "Set arrays to such a tuple.")
+        hooks = getattr(recorder, "hooks", None)
+        if not isinstance(hooks, frozenset) or not hooks <= set(get_args(Hook)):
+            raise _unfit(module, f"its hooks are {hooks}", f"Set hooks to a frozenset of some of {get_args(Hook)}.")
+        if not all(isinstance(getattr(recorder, told, None), str) for told in ("title", "sentence")):
+            raise _unfit(module, "it has no text title or sentence", "Give it both.")
         for schema in recorder.arrays:
             _check_array(module, schema, arrays)
         arrays |= {schema.name for schema in recorder.arrays}
@@ -269,7 +281,7 @@ def _by_name(modules: tuple[ModuleType, ...]) -> Mapping[str, Recorder]:
 
 
 def _check_array(module: ModuleType, schema: ArraySchema, taken: set[str]) -> None:
-    if schema.name in taken or not NAME.fullmatch(schema.name):
+    if schema.name in taken or schema.name in ATTRIBUTES or not NAME.fullmatch(schema.name):
         raise _unfit(module, f"its array {schema.name!r} has a name that is taken, or no plain one", "Rename it.")
     if schema.dtype not in DTYPES:
         raise _unfit(module, f"its array {schema.name} has the dtype {schema.dtype}", f"Take one of {DTYPES}.")
@@ -305,6 +317,17 @@ def asked(owners: Sequence[tuple[RunSpec, int]]) -> Asked:
 def optional() -> Mapping[str, Recorder]:
     """The recorders that a spec may ask for."""
     return {name: recorder for name, recorder in recorders().items() if recorder.is_optional}
+
+
+def check_taken(recorder: Recorder, taken: Mapping[str, Any]) -> None:
+    """Refuse a recorder that took nothing of a prompt of which it keeps something; taken: by recorder.
+
+    Raises
+    ------
+    UserError: so.
+    """
+    if recorder.name not in taken:
+        raise _otherwise(recorder, "it took nothing of a prompt")
 
 
 def check_made(recorder: Recorder, made: Mapping[str, Any], sizes: dict[str, int]) -> None:

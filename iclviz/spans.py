@@ -33,6 +33,10 @@ class Segment:
     text: str
     marks: tuple[TextMark, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"there is no role {self.role!r}; known: {', '.join(ROLES)}")
+
 
 @dataclass(frozen=True)
 class Mark:

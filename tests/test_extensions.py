@@ -14,11 +14,17 @@ def folder(tmp_path, monkeypatch):
 def test_modules_are_those_of_the_package_and_those_of_ones_own(folder):
     before = [one.__name__ for one in extensions.modules("iclviz.analysis")]
     (folder / "analysis" / "mine.py").write_text("VALUE = 3\n")
-    (folder / "analysis" / "not-a-name.py").write_text("raise ValueError\n")
+    (folder / "analysis" / "_helper.py").write_text("raise ValueError\n")
     *known, mine = extensions.modules("iclviz.analysis")
     assert [one.__name__ for one in known] == before
     assert mine.VALUE == 3
     assert extensions.modules("iclviz.analysis")[-1] is mine
+
+
+def test_a_file_that_no_module_can_be_called_after_is_told_with_a_name_that_fits(folder):
+    (folder / "analysis" / "My-file 2.py").write_text("VALUE = 3\n")
+    with pytest.raises(UserError, match=r"'My-file 2' is no Python name. Call it my_file_2.py."):
+        extensions.modules("iclviz.analysis")
 
 
 def test_a_file_that_changed_is_run_anew(folder):

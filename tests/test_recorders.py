@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ import iclviz
 from iclviz import extensions, recorded, recorders
 from iclviz.errors import AnalysisError, SpecError, StoreError, UserError
 from iclviz.recorders import text_array, texts_of
+from iclviz.recording import Recording
 from iclviz.reporting.bundles import import_bundle
 from iclviz.reporting.export import export
+from iclviz.resolve import resolve
 from iclviz.store import Store
 
 OWN = '''
@@ -244,6 +247,10 @@ def test_arrays_of_one_axis_have_one_size(recording):
         ('"largest_logit", (', '"embeddings", (', "its array 'embeddings' has a name that is taken"),
         ('("item", "step")),', '("step",)),', "is no array by item"),
         ('"step"), "text"', '"step"), "words"', "has the dtype words"),
+        ('"largest_logit", (', '"scores", (', "its array 'scores' has a name that is taken"),
+        ('frozenset(["response states", "logits"])', 'frozenset(["state", "logits"])', "its hooks are frozenset"),
+        ('frozenset(["response states", "logits"])', '"logits"', "its hooks are logits"),
+        ('    title = "Confidence"\n', "", "it has no text title or sentence"),
     ],
 )
 def test_a_file_that_is_no_recorder_is_named(folder, before, after, message):
@@ -280,3 +287,31 @@ def test_arrays_that_are_not_as_declared_end_the_run_in_a_sentence(tiny_model, f
     file.write_text(file.read_text().replace(before, after))
     with pytest.raises(UserError, match=f"The recorder confidence does not make what it declares: .*{sentence}"):
         iclviz.run(str(tiny_model), "linear_regression", n_items=4, record=("confidence",))
+
+
+def test_no_array_can_be_called_as_what_a_recording_is_asked_for_besides():
+    fields = {one.name for one in dataclasses.fields(Recording)} | {one for one in vars(Recording) if one[0] != "_"}
+    arrays = {schema.name for one in recorders.recorders().values() for schema in one.arrays}
+    assert fields - arrays == recorders.ATTRIBUTES
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("return Steps(batch.prompts)", "return None", "its decoding gives a NoneType, and no BatchRecord"),
+        ("        return AtWork()", "        return {}[0]", "KeyError: 0"),
+        ("self.largest.append(", "self.biggest.append(", "AttributeError: 'Steps' object has no attribute 'biggest'"),
+        ("            prompt: (np", "            prompt + 100: (np", "it took nothing of a prompt"),
+        ("names = text_array", "names = 1 / 0 or text_array", "ZeroDivisionError"),
+    ],
+    ids=["no record", "session", "hook", "other prompts", "arrays"],
+)  # fmt: skip
+def test_a_recorder_that_goes_wrong_ends_its_own_runs_in_a_sentence_and_no_others(
+    tiny_model, folder, before, after, reason
+):
+    assert before in OWN
+    (folder / "recorders" / "confidence.py").write_text(OWN.replace(before, after))
+    plain, kept = asked(tiny_model), asked(tiny_model, record=("confidence",))
+    with pytest.raises(UserError, match=reason):
+        iclviz.sweep([kept, plain])
+    assert resolve(plain).key in Store()

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison, check_layers, of_comparison
 from iclviz.analysis.measure import Measure, Measuring
-from iclviz.analysis.measures import measure_named
+from iclviz.analysis.measures import asked
 from iclviz.analysis.resolution import settled, tied
 from iclviz.analysis.results import Estimates
 from iclviz.analysis.statistics import mean_of_known
@@ -26,7 +26,7 @@ def _present(measure: str, measuring: Measuring | None, recordings: Sequence[Rec
     ------
     AnalysisError: no such measure, or why there is no value.
     """
-    kind, measuring = measure_named(measure), measuring or Measuring()
+    kind, measuring = asked(measure, measuring)
     for recording in recordings:
         if why := kind.absent(recording, measuring):
             raise AnalysisError(f"There is no value of {kind.title}: {why}.")
@@ -137,7 +137,7 @@ def across_conditions(
     ------
     AnalysisError: an unknown measure, score, hypothesis or label.
     """
-    kind, measuring = measure_named(measure), measuring or Measuring()
+    kind, measuring = asked(measure, measuring)
     scored = {label: one for label, one in recordings.items() if score in one.scores}
     scores = {label: float(mean_of_known(np.asarray(one.scores[score], float))) for label, one in scored.items()}
     means = {

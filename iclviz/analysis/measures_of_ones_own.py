@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from iclviz.analysis.measure import Measure, Measuring
-from iclviz.errors import AnalysisError, UserError
-from iclviz.extensions import fault
+from iclviz.errors import AnalysisError
+from iclviz.extensions import fault, telling
 from iclviz.recording import Array, Recording
 
 COMPUTED = ("subject", "change_subject", "of_items", "resolution", "of_condition", "change", "words", "notes")
@@ -21,7 +21,7 @@ def guarded(measure: Measure, file: str) -> Measure:
     own, whose = copy(measure), f"The measure {measure.name} of {file}"
     own.of_items = _of_right_shape(own, own.of_items, whose)  # type: ignore[method-assign]
     for name in COMPUTED:
-        setattr(own, name, _told(getattr(own, name), f"{whose} cannot be computed"))
+        setattr(own, name, telling(getattr(own, name), AnalysisError, f"{whose} cannot be computed"))
     own.absent = _in_place(  # type: ignore[method-assign]
         own.absent, lambda reason: f"{file} cannot say whether there is one ({reason})"
     )
@@ -29,21 +29,6 @@ def guarded(measure: Measure, file: str) -> Measure:
         own.methods, lambda reason: f"[{whose} says nothing of how it was made ({reason}).]"
     )
     return own
-
-
-def _told(method: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """The method, whose faults are an error of the analysis."""
-
-    @wraps(method)
-    def call(*arguments: Any, **named: Any) -> Any:
-        try:
-            return method(*arguments, **named)
-        except UserError:
-            raise
-        except Exception as error:
-            raise AnalysisError(f"{what} ({fault(error)}).", "Mend it or take it away.") from error
-
-    return call
 
 
 def _in_place(method: Callable[..., Any], instead: Callable[[str], str]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from iclviz.analysis.behaviour import RIGHT, coarsest_groups, score_of
 from iclviz.analysis.designs import Design, basis, without
 from iclviz.analysis.measure import Measuring
-from iclviz.analysis.measures import measure_named
+from iclviz.analysis.measures import asked
 from iclviz.analysis.resolution import tied
 from iclviz.analysis.results import Estimates
 from iclviz.analysis.statistics import percentile_interval, quotient, student_stretch, unit_codes, unit_weights
@@ -57,7 +57,7 @@ def right_against_wrong(
     ------
     AnalysisError: an unknown measure, answers that are not right or wrong, or all of one kind.
     """
-    kind, measuring = measure_named(measure), measuring or Measuring()
+    kind, measuring = asked(measure, measuring)
     if RIGHT not in recording.scores:
         raise AnalysisError("The answers of this task are not simply right or wrong.", "Take a task whose answers are.")
     if why := kind.absent(recording, measuring):

@@ -18,12 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from iclviz.capture.attention import RowSink, Way, attention_way, reading
+from iclviz.capture.budget import is_out_of_memory
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
+from iclviz.capture.recorders_of_ones_own import guarded
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
@@ -120,7 +122,7 @@ class _PlanRun:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.asked, self.on_read = asked, on_read
         subject = Subject(engine.model, engine.n_layers, engine.device, prompts)
-        self.sessions = {recorder: recorder.session(subject, kept) for recorder, kept in self.asked.items()}
+        self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
         self._reading_seconds = 0.0
 
     def at_work(self, prompts: Iterable[int]) -> list[Recorder]:
@@ -171,7 +173,7 @@ class _PlanRun:
             with torch.inference_mode():
                 return work()
         except RuntimeError as error:
-            if n_rows == 1 or not _is_out_of_memory(error):
+            if n_rows == 1 or not is_out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
         return None
@@ -376,8 +378,9 @@ class _DecodeBatch:
         """For each prompt what each recorder took of it."""
         found: dict[int, dict[str, Any]] = {index: {} for index in self.indices}
         for recorder, taker in self._takers.items():
-            for index, one in taker.taken(responses).items():
-                found[index][recorder.name] = one
+            taken = taker.taken(responses)
+            for index in found.keys() & taken.keys():
+                found[index][recorder.name] = taken[index]
         return list(found.values())
 
     def score_candidates(self) -> None:
@@ -410,10 +413,6 @@ class _DecodeBatch:
             logprobs[row, same - start - 1 : len(tail) - 1] if same else None
             for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
         ]
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:

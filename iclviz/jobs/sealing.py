@@ -9,8 +9,9 @@ from iclviz.capture.backend import ReadyModel
 from iclviz.capture.decoding import Captured
 from iclviz.capture.numbers import no_numbers
 from iclviz.capture.plan import PlanSettings
+from iclviz.capture.recorders_of_ones_own import guarded
 from iclviz.prompts import ResponseReader, TokenizedPrompt, Written, tokens_until
-from iclviz.recorders import check_made, recorders, texts_of
+from iclviz.recorders import check_made, check_taken, recorders, texts_of
 from iclviz.recording import Array, Recording
 from iclviz.resolve import Built, Resolved
 from iclviz.spans import ROLES, Span
@@ -78,7 +79,8 @@ class RunningRun:
             for recorder in self.recorders:
                 if recorder.asked(self.resolved.spec, item) is None:
                     continue
-                made = recorder.arrays_of(captured.taken[place][recorder.name], rows)
+                check_taken(recorder, captured.taken[place])
+                made = guarded(recorder).arrays_of(captured.taken[place][recorder.name], rows)
                 check_made(recorder, made, sizes)
                 for schema in recorder.arrays:
                     if schema.by == "item":

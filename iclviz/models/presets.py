@@ -9,6 +9,7 @@ is the commit that was fetched.
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 from iclviz import extensions
 from iclviz.errors import ModelError, UserError, unknown
@@ -169,6 +170,9 @@ def _of_module(module: ModuleType) -> dict[str, Preset]:
     row = getattr(module, "PRESET", None)
     if not isinstance(row, Preset):
         raise TypeError("it has no PRESET = Preset(...)")
+    for name, known in (("prompt_style", get_args(PromptStyle)), ("dtype", get_args(Dtype))):
+        if getattr(row, name) not in known:
+            raise ValueError(f"its {name} is {getattr(row, name)!r}; known: {', '.join(known)}")
     return {row.name: row}
 
 

@@ -8,6 +8,7 @@ recipes.json           the same as data: analysis, recordings, options and figur
 methods.md, .tex, .bib the methods paragraph of exactly what was run
 tables/<key>           one row an item, as CSV and Parquet: answers, responses, scores, labels, covariates
 tasks/<task>.json      the file of a user's own task
+extensions/            files of measures and tasks of one's own that are code and that the figures need
 figures/<task>/        the figures over all exported recordings of a task: each as HTML, SVG, PDF and PNG, for the
                        screen and for columns of a paper, and its numbers as CSV and Parquet
 """
@@ -16,7 +17,7 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ import plotly.graph_objects as go
 
 from iclviz import __version__
 from iclviz.analysis.measure import Resampling
+from iclviz.analysis.measures import measure_named
 from iclviz.analysis.measures.probe import PERMUTATIONS
 from iclviz.answers import Answers
 from iclviz.disk import writing
 from iclviz.errors import AnalysisError, StoreError
+from iclviz.extensions import home
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
 from iclviz.questions.question import Question, Refusal
@@ -53,6 +56,7 @@ methods.md    the methods paragraph of exactly what was run; methods.tex the sam
 figures/      a folder for each task; what each file shows is its name
 tables/       a table for each recording, one row an item: prompt, response, answer, scores, labels, covariates
 tasks/        the files of tasks of one's own, if any was run
+extensions/   the files of measures and tasks of one's own that are code, if any is needed; rebuild.py runs them
 other folders the recordings, each named by its key; take them into another cache with: iclviz import FOLDER_OR_ZIP
 
 Figures
@@ -112,6 +116,7 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
     (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
     (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
+    _write_extensions(list(of_tasks), drawn, folder / "extensions")
     kept = {name: [recipe.to_dict() for recipe in of_task] for name, of_task in drawn.items()}
     (folder / "recipes.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -154,6 +159,18 @@ def _write_tasks(names: Sequence[str], folder: Path) -> None:
     for one in own:
         folder.mkdir(exist_ok=True)
         (folder / f"{one.name}.json").write_bytes(task_file(one.file))
+
+
+def _write_extensions(names: Sequence[str], drawn: Mapping[str, Sequence[Recipe]], folder: Path) -> None:
+    """The code of one's own that the figures are drawn with."""
+    measures = {one.arguments["measure"] for of_task in drawn.values() for one in of_task if "measure" in one.arguments}
+    for kind, part in [
+        *(("tasks", task(one)) for one in names),
+        *(("measures", measure_named(one)) for one in measures),
+    ]:
+        if (file := home(part)) is not None:
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, folder / kind / file.name)
 
 
 def _write_figures(

@@ -19,7 +19,7 @@ from iclviz.errors import SpecError
 from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring, usual_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.references import bibliography
+from iclviz.reporting.references import BIBTEX, bibliography
 from iclviz.spec import PLACE_OPTIONS, Demonstrations, RunSpec
 from iclviz.tasks import Task, task
 from iclviz.whereabouts import without_folder
@@ -72,7 +72,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
     return Methods(
         markdown,
         _latex(markdown),
-        bibliography(key for citation in CITATION.findall(markdown) for key in _keys(citation)),
+        bibliography(_cited(markdown)),
     )
 
 
@@ -80,6 +80,11 @@ def _alike(recording: Recording) -> tuple[object, ...]:
     """What the runs of one paragraph have in common: the model's files and all but demonstrations and what is kept."""
     spec = recording.spec.with_(demonstrations=Demonstrations())
     return recording.origin and recording.origin.model, spec.part("tokens", "forward", "decoding")
+
+
+def _cited(markdown: str) -> set[str]:
+    """The works that a text cites, by their keys."""
+    return {key for citation in CITATION.findall(markdown) for key in _keys(citation)}
 
 
 def _keys(citation: str) -> list[str]:
@@ -109,7 +114,9 @@ def _measures(recordings: Sequence[Recording], the_task: Task, used: Resampling)
     exploratory = replace(usual_measuring(the_task, recordings[0]), label=label)
     for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
         measuring = primary if name in FAMILY else exploratory
-        yield known[name].methods(recordings, measuring, the_task.titles, used)
+        text = known[name].methods(recordings, measuring, the_task.titles, used)
+        missing = _cited(text) - BIBTEX.keys() - known[name].references.keys()
+        yield f"{text} [The measure {name} does not say what {', '.join(sorted(missing))} is.]" if missing else text
 
 
 def _model(recording: Recording) -> str:

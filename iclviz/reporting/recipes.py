@@ -18,7 +18,8 @@ from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import all_measures, measure_named
 from iclviz.analysis.trajectory import TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
-from iclviz.errors import AnalysisError
+from iclviz.errors import AnalysisError, unknown
+from iclviz.extensions import SETTING
 from iclviz.primary import primary_measuring, usual_measuring
 from iclviz.questions.codec import flattened
 from iclviz.questions.question import Analysis, Question
@@ -77,7 +78,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """What its figure is called; one that several measures share is called after the measure."""
-        usual = next(name for name, draw in figures.FIGURES.items() if draw.__name__ == self.figure)
+        usual = next((name for name, draw in figures.FIGURES.items() if draw.__name__ == self.figure), self.figure)
         return str(self.drawn.get("name", usual))
 
     def questions(self, runs: Mapping[str, Recording]) -> dict[str, Question[Any]]:
@@ -102,8 +103,10 @@ class Recipe:
 
         Raises
         ------
-        AnalysisError: the answer holds nothing to draw.
+        AnalysisError: the answer holds nothing to draw, or there is no such figure.
         """
+        if self.figure not in {draw.__name__ for draw in figures.FIGURES.values()}:
+            raise unknown(AnalysisError, "figure", self.figure, list(figures.FIGURES))
         results = self.results(answers)
         shown = next(iter(results.values())) if self.alone else results
         if isinstance(shown, Mapping) and not shown:
@@ -219,7 +222,7 @@ def by_layer(
     return Recipe(
         analysis.measured,
         {label: (label,) for label in runs},
-        figures.FIGURES[measure.figure].__name__,
+        figures.FIGURES[measure.figure].__name__ if measure.figure in figures.FIGURES else measure.figure,
         {"measure": measure.name, "measuring": measuring},
         {**words, "demonstrations": limits},
     )
@@ -406,6 +409,7 @@ Takes the recordings beside this file into the cache, analyses them as the expor
 and its numbers as CSV into FOLDER, else into `rebuilt` beside this file. Written by iclviz {__version__}.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -416,6 +420,8 @@ import iclviz
 from iclviz import analysis, figures
 
 here = Path(__file__).resolve().parent
+if (here / "extensions").is_dir():
+    os.environ[{SETTING!r}] = str(here / "extensions")
 to = Path(sys.argv[1]) if len(sys.argv) > 1 else here / "rebuilt"
 
 

@@ -15,6 +15,7 @@ from iclviz.tasks.custom import OwnTask
 from iclviz.tasks.listing import AllTasks, listed
 from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import find, read
+from iclviz.tasks.tasks_of_ones_own import check, guarded
 
 __all__ = [
     "KINDS",
@@ -57,7 +58,12 @@ def _of_module(module: ModuleType) -> dict[str, Task]:
         missing = [name for name in inspect.get_annotations(Task) if not hasattr(kind, name)]
         if missing:
             raise TypeError(f"{kind.__name__} does not say its {missing[0]}")
-    return {kind.name: kind() for kind in kinds}
+    made = {kind.name: kind() for kind in kinds}
+    if extensions.is_own(module):
+        for one in made.values():
+            check(one)
+            guarded(one, extensions.called(module))
+    return made
 
 
 def all_tasks() -> AllTasks:

@@ -23,9 +23,8 @@ from typing import Any
 from streamlit.errors import StreamlitAPIException
 from streamlit.string_util import validate_material_icon
 
-from iclviz import extensions
 from iclviz.errors import UserError
-from iclviz.places import dashboard_folder
+from iclviz.extensions import page_files
 
 SECTIONS = {
     "run": "Run",
@@ -73,9 +72,7 @@ def pages() -> list[Page]:
     ------
     UserError: a file does not say what it is, or says what another does.
     """
-    own = sorted((dashboard_folder() / "pages").glob("*.py"))
-    found = [_page(path, path.stat().st_mtime_ns) for path in [*own, *extensions.files("pages")]]
-    return list(_in_order(tuple(found)))
+    return list(_in_order(tuple(_page(path, path.stat().st_mtime_ns) for path in page_files())))
 
 
 @lru_cache(maxsize=8)
@@ -99,6 +96,8 @@ def _page(path: Path, changed: int) -> Page:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _names(node)
         )
         page = Page(path, **values)
+        if not path.stem.isidentifier():
+            raise ValueError("its file's name is no Python name")
         if page.section not in SECTIONS:
             raise ValueError(f"there is no section {page.section!r}")
         if not isinstance(page.fields, Mapping):

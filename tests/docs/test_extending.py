@@ -143,10 +143,12 @@ def test_a_measure_is_in_an_export_and_its_script_draws_it_again(add, few_and_ma
     assert set(exported["series"]) == {"correct, k = 2, seed 0", "correct, k = 4, seed 0"}
     assert f"[@{CITED}]" in (bundle / "methods.md").read_text()
     assert f"@misc{{{CITED}," in (bundle / "methods.bib").read_text()
+    assert (bundle / "extensions" / MEASURE).read_text() == EXAMPLES[MEASURE]
+    elsewhere = {**os.environ, "ICLVIZ_CACHE": str(tmp_path / "another")}
+    del elsewhere[extensions.SETTING]
     subprocess.run(
-        [sys.executable, str(bundle / "rebuild.py"), str(tmp_path / "again")],
-        check=True, env={**os.environ, "ICLVIZ_CACHE": str(tmp_path / "another")}, cwd=tmp_path,
-    )  # fmt: skip
+        [sys.executable, str(bundle / "rebuild.py"), str(tmp_path / "again")], check=True, env=elsewhere, cwd=tmp_path
+    )
     rebuilt = pd.read_csv(tmp_path / "again" / "linear_regression" / "state-norm-by-layer.csv")
     pd.testing.assert_frame_equal(rebuilt, exported)
 

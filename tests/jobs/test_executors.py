@@ -130,9 +130,10 @@ def test_a_file_of_ones_own_computes_what_the_command_line_asks_for(queue, run, 
 
 
 def test_a_file_at_fault_is_one_sentence_and_takes_nothing_else_away(queue, mine, monkeypatch):
-    mine.write_text("VALUE = 3\n")
-    with pytest.raises(UserError, match=r"The extension mine.py in .* cannot be run \(AttributeError"):
-        executor(queue)
+    for text, reason in (("VALUE = 3", "no submit"), ("EXECUTOR = 3", "no submit"), ("1 / 0", "ZeroDivisionError")):
+        mine.write_text(f"{text}\n")
+        with pytest.raises(UserError, match=rf"The extension mine.py in .* cannot be run \(.*{reason}"):
+            executor(queue)
     monkeypatch.setenv(SETTING, "local")
     assert isinstance(executor(queue), Local)
 

@@ -51,6 +51,19 @@ def test_a_page_that_does_not_say_what_it_is_is_refused_in_a_sentence(written, t
     assert reason in str(refused.value)
 
 
+def test_a_page_whose_file_has_no_python_name_is_refused(written):
+    written(GOOD, "my-page.py")
+    with pytest.raises(UserError, match=r"The page my-page\.py .*no Python name"):
+        pages()
+
+
+def test_a_table_that_does_not_end_at_the_margin_is_read_all_the_same(written):
+    written(GOOD.replace("}", "\n    }"))
+    assert page_named("mine").title == "Mine"
+    written(f'"""PAGE = {{\n}}"""\n{GOOD}')
+    assert page_named("mine").title == "Mine"
+
+
 def test_a_changed_file_is_read_again(written):
     written(GOOD)
     assert page_named("mine").title == "Mine"

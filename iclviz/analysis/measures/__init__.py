@@ -51,6 +51,9 @@ def _check(made: Measure, file: str) -> None:
         raise _unfit(file, "its order is no number, or its first_layer neither 0 nor 1")
     if not isinstance(made.options, tuple) or not all(isinstance(one, MeasureOption) for one in made.options):
         raise _unfit(file, "its options are no tuple of MeasureOption")
+    pages = [path.stem for path in extensions.page_files()]
+    if made.page not in pages:
+        raise _unfit(file, f"there is no page {made.page!r}; known: {', '.join(pages)}")
     for option in made.options:
         if STANDARD.get(option.name, option) is not option or not option.name.isidentifier() or option.name in TAKEN:
             raise _unfit(file, f"its option {option.name!r} has a name that is taken, or no plain one")
@@ -58,6 +61,21 @@ def _check(made: Measure, file: str) -> None:
 
 def _unfit(file: str, reason: str) -> UserError:
     return UserError(f"The measure of {file} does not fit: {reason}.", "Mend it or take it away.")
+
+
+def asked(measure: str, measuring: Measuring | None) -> tuple[Measure, Measuring]:
+    """The measure of that name, and how it is made: as usual where that is None.
+
+    Raises
+    ------
+    AnalysisError: there is none, or something is chosen that no measure leaves open.
+    """
+    kind, measuring = measure_named(measure), measuring or Measuring()
+    known = {option.name for one in all_measures().values() for option in one.options}
+    for name in measuring.own:
+        if name not in known:
+            raise unknown(AnalysisError, "option of measures", name, sorted(known))
+    return kind, measuring
 
 
 def measure_named(name: str) -> Measure:

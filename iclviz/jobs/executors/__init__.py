@@ -81,5 +81,8 @@ def _parts() -> Parts[type[Executor]]:
 
 
 def _of_module(module: ModuleType) -> dict[str, type[Executor]]:
-    kind: type[Executor] = module.EXECUTOR
+    kind = getattr(module, "EXECUTOR", None)
+    missing = [name for name in ("submit", "cancel", "alive") if not hasattr(kind, name)]
+    if not isinstance(kind, type) or missing:
+        raise TypeError(f"its EXECUTOR has no {missing[0]}" if missing else "its EXECUTOR is no class")
     return {module.__name__.rpartition(".")[2]: kind}

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from iclviz import analysis, extensions
-from iclviz.analysis.measures import all_measures
+from iclviz.analysis.measures import Measuring, all_measures
 from iclviz.errors import AnalysisError, UserError
 from iclviz.questions.codec import encode
 from iclviz.reporting.export import export
+from iclviz.reporting.methods import methods
 
 GOOD = """
 import numpy as np
@@ -47,6 +48,7 @@ def written(tmp_path, monkeypatch):
         ("MEASURE = Mine()", "", "no MEASURE"),
         ('name, title, axis, about = "mine", ', 'title, axis, about = ', "no text name"),
         ('page = "rsa"', "", "no text page"),
+        ('page = "rsa"', 'page = "nope"', "there is no page 'nope'; known: attention"),
         ('"A measure", "What it is."', '3, "What it is."', "no text axis"),
         ('"mine", "a', '"m m/x", "a', "no plain name"),
         ('page = "rsa"', 'page, order = "rsa", "x"', "its order is no number"),
@@ -96,8 +98,6 @@ def test_a_fault_of_a_measure_is_told_and_takes_nothing_else_with_it(
 
 
 def test_the_methods_paragraph_tells_of_the_attention_that_figures_show(written, few_and_many):
-    from iclviz.reporting.methods import methods
-
     written(GOOD)
     assert "Mine was measured over response." in methods(list(few_and_many)).markdown
 
@@ -122,3 +122,23 @@ def test_a_measure_that_is_nothing_in_all_items_has_no_interval_of_a_share(writt
     assert not found.estimate.any()
     assert not found.low.any()
     assert not found.high.any()
+
+
+def test_a_figure_that_there_is_not_is_told_and_takes_nothing_else_with_it(written, few_and_many, tmp_path):
+    written(GOOD.replace('page = "rsa"', 'page, figure = "rsa", "nope"'))
+    to = export([one.key for one in few_and_many], tmp_path / "out")
+    assert "Unknown figure 'nope'. Known: " in (to / "README.txt").read_text()
+    assert (to / "figures" / "linear_regression" / "probe-by-layer.csv").is_file()
+
+
+def test_a_work_that_nobody_knows_is_told_where_it_is_cited(written, few_and_many):
+    written(GOOD.replace('f"Mine was measured over', 'f"Mine [@nobody2026; @yousefi2023incontext] was measured over'))
+    made = methods(list(few_and_many))
+    assert "[The measure mine does not say what nobody2026 is.]" in made.markdown
+    assert "nobody2026" not in made.bibtex
+
+
+def test_what_no_measure_leaves_open_cannot_be_chosen(few_and_many):
+    for ask in (analysis.measured, analysis.right_against_wrong):
+        with pytest.raises(AnalysisError, match=r"Unknown option of measures 'nope'\. Known: .*neighbours"):
+            ask(few_and_many[0], "alignment", Measuring(own={"nope": 1}))
