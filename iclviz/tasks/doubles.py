@@ -7,7 +7,6 @@ differ in the word that matters, so only equal words make them copies; of long o
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from iclviz.tasks.matching import normalise
 
@@ -40,6 +39,8 @@ def _alike(words: Sequence[Sequence[str]]) -> dict[int, int]:
     long = [place for place, one in enumerate(sets) if len(one) >= LONG]
     if len(long) < 2:
         return {}
+    from scipy.sparse import csr_array  # here: the first page waits for the list of tasks
+
     known: dict[str, int] = {}
     columns = [[known.setdefault(word, len(known)) for word in sets[place]] for place in long]
     starts = np.cumsum([0, *map(len, columns)])

@@ -17,7 +17,6 @@ from math import perm
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from iclviz.errors import SpecError
 from iclviz.spans import Segment
@@ -256,6 +255,8 @@ def _balanced_rows(n_rows: int, size: int, n_values: int, rng: np.random.Generat
     Balance holds over all rows at once: drawing in cycles would let no two sets of a cycle share a value, a pattern
     that names and activities would have in common and that no permutation of sets keeps.
     """
+    from scipy.optimize import linear_sum_assignment  # here: the first page waits for the list of tasks
+
     rows = np.empty((n_rows, 0), dtype=int)
     while rows.shape[1] < size:
         values = np.concatenate([np.tile(np.arange(n_values), n_rows // n_values), rng.permutation(n_values)])[:n_rows]
