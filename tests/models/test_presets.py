@@ -46,7 +46,7 @@ def test_a_file_of_ones_own_is_a_preset_everywhere(folder, tiny_model):
     [
         ("import nothing_of_this_name\n", "cannot be run (ModuleNotFoundError"),
         ("NAME = 3\n", "cannot be run (TypeError: it has no PRESET = Preset(...))"),
-        (MINE.format(source="org/model").replace('"chat"', '"chatty"'), "its prompt_style is 'chatty'; known: plain, chat"),
+        (MINE.format(source="org/model").replace('"chat"', '"chatty"'), "its prompt_style is 'chatty'; known: plain"),
         (MINE.format(source="org/model").replace('"float16"', '"fp16"'), "its dtype is 'fp16'; known: float32"),
         (MINE.format(source="org/model").replace('"mine"', '"qwen3-8b"'), "is called qwen3-8b, as another is"),
     ],
