@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from iclviz.capture.attention import RowSink, Way, attention_way, reading
-from iclviz.capture.budget import is_out_of_memory
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
-from iclviz.capture.recorders_of_ones_own import guarded
+from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
 from iclviz.errors import Cancelled
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from iclviz.capture.budget import is_out_of_memory
 from iclviz.capture.numbers import NoNumberError
 from iclviz.errors import UserError
 from iclviz.extensions import home, telling
@@ -51,3 +50,8 @@ class _Guarded:
 def is_known(error: Exception) -> bool:
     """Whether whoever captures knows what to do: take fewer rows, or say which prompt gives no number."""
     return isinstance(error, NoNumberError) or is_out_of_memory(error)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device, or this machine, had no room; told by its name, since not every backend brings torch."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -14,7 +14,7 @@ GROUPS = np.repeat(np.arange(16), 4)
 @pytest.fixture
 def answered(recording, monkeypatch):
     """A recording whose items have these values (n, L + 1) of the measure "first", and are right or not."""
-    monkeypatch.setattr("iclviz.analysis.right_and_wrong.measure_named", lambda name: First())
+    monkeypatch.setattr("iclviz.analysis.measures.measure_named", lambda name: First())
 
     def make(values, right, **factors):
         x = np.stack([values, np.zeros_like(values)], axis=2)
