@@ -173,14 +173,22 @@ def _runs_table(summaries: "Sequence[Summary]") -> Table:
 
 
 @app.command()
-def delete(keys: list[str]) -> None:
-    """Remove recordings from the cache."""
+def delete(
+    keys: list[str],
+    for_good: Annotated[bool, typer.Option(help="Free their space at once; this cannot be taken back.")] = False,
+) -> None:
+    """Remove recordings from the cache; the Runs page can take them back until the discarded ones are emptied."""
+    from iclviz.curating import discard
     from iclviz.store import Store
 
     store = Store()
     for key in [store.full_key(key) for key in keys]:
-        store.delete(key)
-        out.print(f"deleted {key}")
+        if for_good:
+            store.delete(key)
+            out.print(f"deleted {key}")
+        else:
+            discard(store, key)
+            out.print(f"discarded {key}; the Runs page restores it")
 
 
 @app.command()
@@ -320,13 +328,13 @@ def _measured(name: str, keys: "Sequence[str]", chosen: dict[str, Any]) -> "Data
 
     from iclviz import analysis
     from iclviz.api import load
-    from iclviz.primary import usual_measuring
+    from iclviz.primary import primary_measuring
     from iclviz.tasks import task
 
     if len(keys) not in (1, 2):
         raise SpecError(f"{len(keys)} recordings were named.", "Name one, or A and B; list them with `iclviz runs`.")
     runs, kind = [load(key) for key in keys], analysis.measure_named(name)
-    measuring = usual_measuring(task(runs[0].spec.task), runs[0]).with_(kind.options, chosen, runs[0])
+    measuring = primary_measuring(task(runs[0].spec.task), runs[0]).with_(kind.options, chosen, runs[0])
     found = (
         analysis.measured(runs[0], name, measuring)
         if len(runs) == 1

@@ -18,10 +18,3 @@ def primary_measuring(the_task: Task, recording: Recording) -> Measuring:
     hypothesis = primary.hypothesis if primary.hypothesis in recording.hypotheses else None
     label = primary.label if primary.label in recording.groups else None
     return replace(PRIMARY, hypothesis=hypothesis, label=label, pooling=primary.pooling, metric=primary.metric)  # type: ignore[arg-type]
-
-
-def usual_measuring(the_task: Task, recording: Recording) -> Measuring:
-    """How pages measure a recording until something else is chosen: as the primary analysis, but the attention is that
-    of the response.
-    """
-    return replace(primary_measuring(the_task, recording), rows="response")

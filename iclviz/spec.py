@@ -380,3 +380,8 @@ def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:
     if len(places) > MOST_ATTENTION_ITEMS:
         raise SpecError(f"{len(places):,} attention items are too many.", f"Take {MOST_ATTENTION_ITEMS} or fewer.")
     return tuple(sorted(places))
+
+
+def draws(spec: RunSpec) -> bool:
+    """Whether a seed draws the demonstrations that are shown."""
+    return spec.demonstrations.canonical().kind not in ("none", "custom")

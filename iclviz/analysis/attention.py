@@ -41,6 +41,9 @@ JOINED: dict[Heads, str] = {
 }
 """How heads are joined, in words."""
 
+NO_TEXT = "the prompt has no"
+"""How the reason begins why there is no ratio in a prompt without text in one of its roles."""
+
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 """The smallest positive number of float32, which stands for attention that is less."""
 
@@ -331,8 +334,7 @@ def missing_reasons(
     sides = _sides(recording, over, under, heads, rows)
     missing = np.isnan(sides.ratio(recording, over, under, "mass")[:, :, 0])
     why = {
-        f"the prompt has no {name} tokens": ~role.present[:, None]
-        for name, role in ((over, sides.over), (under, sides.under))
+        f"{NO_TEXT} {name} tokens": ~role.present[:, None] for name, role in ((over, sides.over), (under, sides.under))
     }
     why |= {
         "the recorded attention is no number": np.isnan(sides.over.mass + sides.under.mass).any(axis=2),

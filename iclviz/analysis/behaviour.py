@@ -8,6 +8,7 @@ import numpy as np
 from iclviz.analysis.resolution import NATS
 from iclviz.analysis.statistics import mean_interval
 from iclviz.errors import AnalysisError, unknown
+from iclviz.natural_units import NaturalUnit
 from iclviz.questions.question import of_recording
 from iclviz.recording import Array, Recording
 
@@ -103,6 +104,7 @@ def score_summary(
     items: Array | None = None,
     n_bootstrap: int = 1000,
     seed: int = 0,
+    unit: NaturalUnit | None = None,
 ) -> ScoreSummary:
     """A score of one condition.
 
@@ -114,6 +116,7 @@ def score_summary(
     items: which items to keep, such as those of a `join`; None = all.
     n_bootstrap: resamples for the interval.
     seed: draws them.
+    unit: that in which the score is said; mean and bounds are taken of the score itself. None = as it is scored.
 
     Raises
     ------
@@ -124,15 +127,17 @@ def score_summary(
     units = coarsest_groups(recording) if groups is None else np.asarray(groups)
     values = of_items[kept]
     summary = mean_interval(values, None if units is None else units[kept], n_bootstrap=n_bootstrap, seed=seed)
+    said = (unit or NaturalUnit(score)).values
+    low, high = sorted((float(said(summary.low)), float(said(summary.high))))
     return ScoreSummary(
         score=score,
-        mean=float(summary.mean),
-        low=float(summary.low),
-        high=float(summary.high),
+        mean=float(said(summary.mean)),
+        low=low,
+        high=high,
         n=int(summary.n),
         n_unparsed=sum(recording.parsed[index] is None for index in kept),
         n_units=summary.n_units,
         is_share=bool(summary.is_share),
-        values=values,
+        values=said(values),
         item_ids=tuple(recording.item_ids[index] for index in kept),
     )

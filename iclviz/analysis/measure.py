@@ -260,6 +260,11 @@ class Measure(ABC):
         """What is counted from the first layer: attention belongs to blocks."""
         return "block" if self.first_layer else "layer"
 
+    @property
+    def short(self) -> str:
+        """What it is called where room is short."""
+        return self.name.replace("_", " ")
+
     def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why a recording has no value of it whatever its numbers are, without a full stop; None where it may have."""
         return None

@@ -5,6 +5,7 @@ of them. What is compared are the items that both conditions have.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from iclviz.analysis.change import Change, mean_change, paired_over_seeds
 from iclviz.analysis.comparison import Comparison, of_comparison
 from iclviz.analysis.resolution import settled, tied
 from iclviz.analysis.statistics import MeanInterval, mean_interval
+from iclviz.errors import AnalysisError
+from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Array, Recording
 
 
@@ -54,6 +57,62 @@ def score_level(comparison: Comparison, side: int, score: str) -> Change | MeanI
     if len(values) == 1:
         return mean_interval(values[0], comparison.groups)
     return paired_over_seeds(np.stack(values), comparison.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class ScorePairs:
+    """A score of the common items in A and in B, as people say it.
+
+    Attributes
+    ----------
+    unit: that of all values.
+    item_ids: m ids, of the items that have it in both; groups: (m,) or None.
+    a, b: (m,) each item's score, the mean over seeds.
+    mean, low, high: (2,) in A and in B, the mean over items (and seeds) with its 95 % interval.
+    n_units, n_seeds: independent groups, demonstration seeds.
+    """
+
+    unit: NaturalUnit
+    item_ids: tuple[str, ...]
+    groups: Array | None
+    a: Array
+    b: Array
+    mean: Array
+    low: Array
+    high: Array
+    n_units: int
+    n_seeds: int
+
+
+@of_comparison
+def score_pairs(comparison: Comparison, score: str, unit: NaturalUnit | None = None) -> ScorePairs:
+    """A score of every item that has it in A and in B, with both means.
+
+    Means and bounds are taken of the score, then said in the unit.
+
+    Raises
+    ------
+    AnalysisError: a recording has no such score, or no item has it in both.
+    """
+    there = np.isfinite(score_change(comparison, score)).all(axis=0)
+    if not there.any():
+        raise AnalysisError(f"No item has the score “{score}” in both A and B.")
+    both, unit = comparison.only(np.flatnonzero(there)), unit or NaturalUnit(score)
+    a, b = (np.mean([score_of(one, score)[both.items(one)] for one in both.side(side)], axis=0) for side in range(2))
+    levels = [score_level(both, side, score) for side in range(2)]
+    bounds = unit.values([[float(getattr(level, name)[0]) for level in levels] for name in ("low", "high")])
+    return ScorePairs(
+        unit,
+        both.item_ids,
+        both.groups,
+        unit.values(a),
+        unit.values(b),
+        unit.values([float(level.estimate[0]) for level in levels]),
+        np.min(bounds, axis=0),
+        np.max(bounds, axis=0),
+        levels[1].n_units,
+        both.n_seeds,
+    )
 
 
 def score_change(comparison: Comparison, score: str) -> Array:

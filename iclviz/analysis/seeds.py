@@ -6,13 +6,14 @@ It is about one condition: whether two differ, only their paired test says.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import t
 
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.results import Estimates
+from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Array
 
 FEWEST_SEEDS = 3
@@ -54,9 +55,20 @@ def over_seeds(
     return OverSeeds(mean, mean - below, mean + above, each, n_seeds if has_seeds else 0)
 
 
-def joined_over_seeds(results: Sequence[Estimates | ScoreSummary], has_seeds: bool = True) -> OverSeeds:
-    """`over_seeds` of the results of a condition under each of its seeds."""
+def joined_over_seeds(
+    results: Sequence[Estimates | ScoreSummary], has_seeds: bool = True, unit: NaturalUnit | None = None
+) -> OverSeeds:
+    """`over_seeds` of the results of a condition under each of its seeds.
+
+    unit: that in which a score is then said; None = as it is scored.
+    """
     estimates, lows, highs = (
         [np.atleast_1d(getattr(one, name)) for one in results] for name in ("estimate", "low", "high")
     )
-    return over_seeds(estimates, lows, highs, has_seeds)
+    joined = over_seeds(estimates, lows, highs, has_seeds)
+    if unit is None:
+        return joined
+    bounds = np.sort(unit.values([joined.low, joined.high]), axis=0)
+    return replace(
+        joined, estimate=unit.values(joined.estimate), low=bounds[0], high=bounds[1], each=unit.values(joined.each)
+    )

@@ -1,7 +1,6 @@
 """Behaviour: scores by condition, over the number of demonstrations, and item by item."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,8 +9,8 @@ from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.figures import theme, wording
 from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
+from iclviz.natural_units import Better
 
-Better = Literal["higher", "lower"]
 _TOWARDS: dict[Better, str] = {"higher": "right", "lower": "left"}
 
 _COLUMNS = ["low", "high", "items", "unreadable responses"]
@@ -30,6 +29,10 @@ def _numbers(*summaries: ScoreSummary) -> dict[str, object]:
         "customdata": [[one.low, one.high, one.n, one.n_unparsed] for one in summaries],
         "meta": {"columns": _COLUMNS},
     }
+
+
+def _lowest(summaries: Iterable[ScoreSummary]) -> list[float]:
+    return [value for one in summaries for value in (one.low, one.mean)]
 
 
 def _counted(unit: str) -> str:
@@ -51,6 +54,7 @@ def score_by_condition(
     score: str,
     unit: str = "",
     better: Better = "higher",
+    chance: float | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
     """The mean score of each condition with its interval.
@@ -59,7 +63,7 @@ def score_by_condition(
     ----------
     conditions: label -> its summary, A first.
     score: the score's title; unit: its unit, if it has one.
-    better: whether a higher or a lower score is the better one.
+    better: whether a higher or a lower score is the better one; chance: what guessing reaches, None = no line.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     axis = f"{score} ({unit})" if unit else score
@@ -78,6 +82,7 @@ def score_by_condition(
     )
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
     figure.update_yaxes(title=axis)
+    theme.with_reference(figure, unit, _lowest(conditions.values()), chance)
     caption = (
         f"Mean {wording.inner(score)} over items in each condition, with 95 % {wording.each(conditions, _interval)}. "
         f"{better.capitalize()} is better; overlapping intervals of the same items are no test of their difference."
@@ -93,6 +98,7 @@ def score_over_k(
     score: str,
     unit: str = "",
     better: Better = "higher",
+    chance: float | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
     """The mean score over the number of demonstrations, a line for each kind of demonstration.
@@ -101,7 +107,7 @@ def score_over_k(
     ----------
     series: label -> (k -> summary).
     score: the score's title; unit: its unit, if it has one.
-    better: whether a higher or a lower score is the better one.
+    better: whether a higher or a lower score is the better one; chance: what guessing reaches, None = no line.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure(
@@ -120,6 +126,7 @@ def score_over_k(
     )
     figure.update_xaxes(title="Demonstrations k (number)", tickvals=sorted({k for one in series.values() for k in one}))
     figure.update_yaxes(title=f"{score} ({unit})" if unit else score)
+    theme.with_reference(figure, unit, _lowest(one for of_k in series.values() for one in of_k.values()), chance)
     points = {f"{label}, k = {k}": one for label, summaries in series.items() for k, one in summaries.items()}
     caption = (
         f"Mean {wording.inner(score)} over the number k of demonstrations, with 95 % "
@@ -138,6 +145,7 @@ def score_distribution(
     score: str,
     unit: str = "",
     better: Better = "higher",
+    chance: float | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
     """How the items' scores are spread in each condition.
@@ -146,23 +154,21 @@ def score_distribution(
     ----------
     conditions: label -> its summary, A first.
     score: the score's title; unit: its unit, if it has one.
-    better: whether a higher or a lower score is the better one.
+    better: whether a higher or a lower score is the better one; chance: what guessing reaches, which is a mean and
+        has no line here.
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
-    figure = go.Figure(
-        [
-            go.Histogram(
-                x=summary.values[np.isfinite(summary.values)],
-                name=label,
-                bingroup="score",
-                marker={"color": theme.translucent(colour, 0.5), "line": {"color": colour, "width": theme.THIN}},
-                hovertemplate="%{x}: %{y} items<extra>%{fullData.name}</extra>",
-            )
-            for label, summary, colour in theme.coloured(conditions)
-        ]
-    )
-    figure.update_xaxes(title=f"{score} ({unit})" if unit else score)
+    is_share = all(one.is_share for one in conditions.values())
+    figure = go.Figure(list(_shares(conditions) if is_share else _histograms(conditions)))
+    figure.update_xaxes(title=score if is_share or not unit else f"{score} ({unit})")
     figure.update_yaxes(title="Items (number)")
+    if is_share:
+        caption = (
+            f"How many items have the score and how many have not, in each condition.{wording.sentence(demonstrations)}"
+        )
+        return theme.finish(
+            figure, f"Distribution of {wording.inner(score)}", "Items that have a score", caption, barmode="group"
+        )
     caption = (
         f"The {wording.inner(score)} of every item in each condition, counted in bins of one width. "
         f"{'Conditions lie over each other; what' if len(conditions) > 1 else 'What'} lies to the "
@@ -173,3 +179,31 @@ def score_distribution(
     return theme.finish(
         figure, f"Distribution of {wording.inner(score)}", subtitle, caption, barmode="overlay", bargap=0.02
     )
+
+
+def _histograms(conditions: Mapping[str, ScoreSummary]) -> Iterator[go.Histogram]:
+    for label, summary, colour in theme.coloured(conditions):
+        yield go.Histogram(
+            x=summary.values[np.isfinite(summary.values)],
+            name=label,
+            bingroup="score",
+            marker={"color": theme.translucent(colour, 0.5), "line": {"color": colour, "width": theme.THIN}},
+            hovertemplate="%{x}: %{y} items<extra>%{fullData.name}</extra>",
+        )
+
+
+def _shares(conditions: Mapping[str, ScoreSummary]) -> Iterator[go.Bar]:
+    """Two bars for a score that an item has or has not."""
+    for label, summary, colour in theme.coloured(conditions):
+        known = summary.values[np.isfinite(summary.values)]
+        n_yes = int((known > 0).sum())
+        yield go.Bar(
+            x=["no", "yes"],
+            y=[len(known) - n_yes, n_yes],
+            name=label,
+            marker={"color": colour},
+            text=[len(known) - n_yes, n_yes],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{x}: %{y} items<extra>%{fullData.name}</extra>",
+        )

@@ -32,7 +32,13 @@ def _how(change: Change) -> str:
 
 @named("change-by-layer")
 def change_by_layer(
-    changes: Mapping[str, Change], *, measure: str, first: int = 0, versus: str = AGAINST, demonstrations: str = ""
+    changes: Mapping[str, Change],
+    *,
+    measure: str,
+    first: int = 0,
+    versus: str = AGAINST,
+    place: int | None = None,
+    demonstrations: str = "",
 ) -> go.Figure:
     """A difference of a measure in each layer, with zero.
 
@@ -41,10 +47,12 @@ def change_by_layer(
     changes: label of what is compared -> its test over layers.
     measure: the measure's title; first: the number of the first layer, 1 for attention's blocks.
     versus: what is subtracted from what.
+    place: of the measure among all that are found, which decides the colour of a single difference.
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for label, change, colour in _coloured(changes):
+    for label, change, own in _coloured(changes):
+        colour = own if place is None or len(changes) > 1 else theme.of_measure(place)
         figure.add_traces(layers.line_with_band(change, change.estimate, label, colour, "difference", first=first))
     layers.layer_axis(figure, first)
     figure.update_yaxes(title=f"Difference, {versus}", zeroline=True)

@@ -38,11 +38,12 @@ def line_with_band(
         "hoverinfo": "skip",
     }
     numbers = {"low": result.low, "high": result.high}
-    marks, p = {"size": theme.MARKER_SIZE}, ""
+    marks, p = {"size": theme.MARKER_SIZE, "symbol": theme.mark(label)}, ""
     if isinstance(result, Tested):
         numbers |= {"p": result.p, "p corrected over layers": result.p_corrected}
         stands_out = np.nan_to_num(result.p_corrected, nan=1.0) < SIGNIFICANT
-        marks["symbol"] = np.where(stands_out, "circle", "circle-open").tolist()
+        mark = theme.mark(label)
+        marks["symbol"] = np.where(stands_out, mark, f"{mark}-open").tolist()
         p = ", p corrected %{customdata[3]:.3g}"
     further = "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, len(numbers)))
     numbers |= beside
@@ -52,7 +53,7 @@ def line_with_band(
         name=label,
         legendgroup=label,
         mode="lines+markers",
-        line={"color": colour, "width": theme.LINE_WIDTH},
+        line={"color": colour, "width": theme.LINE_WIDTH, "dash": theme.dash(label)},
         marker=marks,
         customdata=np.column_stack(list(numbers.values())),
         meta={"columns": list(numbers)},

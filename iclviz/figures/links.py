@@ -24,6 +24,7 @@ def link_by_layer(
     score: str,
     titles: Mapping[str, str] | None = None,
     first: Mapping[str, int] | None = None,
+    places: Mapping[str, int] | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
     """The rank correlation of each measure's change with a score's change, by layer.
@@ -33,10 +34,11 @@ def link_by_layer(
     links: measure -> its link, all of one level.
     score: the score's title; titles: measure -> its title, where it is not its name.
     first: measure -> number of its first layer, where that is not 0.
+    places: measure -> its place among all that are found, which decides its colour.
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    for name, link, colour in theme.of_both(links):
+    for name, link, colour in theme.of_measures(links, places):
         start, title = (first or {}).get(name, 0), (titles or {}).get(name, name)
         beside = {"given covariates": link.partial}
         figure.add_traces(layers.line_with_band(link, link.estimate, title, colour, "rho", beside, start))
@@ -78,6 +80,7 @@ def link_scatter(
     score: str,
     groups: Array | None = None,
     n_seeds: int = 1,
+    place: int | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
     """The items behind a link: the change of a measure in one layer against the change of a score.
@@ -88,6 +91,7 @@ def link_scatter(
     item_ids: n ids; groups: (n,) group of each item, named in the hover.
     measure, score: titles; the measure's says which layer it is.
     n_seeds: demonstration seeds over which changes are means.
+    place: of the measure among all that are found, which decides its colour.
     demonstrations: what the statement is limited to.
     """
     group = np.array([""] * len(item_ids)) if groups is None else np.asarray(groups).astype(str)
@@ -97,7 +101,7 @@ def link_scatter(
             y=score_change,
             name="Items",
             mode="markers",
-            marker={"color": theme.translucent(theme.CHANGE, 0.6), "size": 1.2 * theme.MARKER_SIZE},
+            marker={"color": theme.translucent(theme.of_measure(place), 0.6), "size": 1.2 * theme.MARKER_SIZE},
             customdata=np.column_stack([np.asarray(item_ids, dtype=object), group]),
             meta={"columns": ["item", "group"]},
             hovertemplate="%{customdata[0]}<br>measure %{x:.3f}, score %{y:.3f}<extra>%{customdata[1]}</extra>",
@@ -118,7 +122,13 @@ def link_scatter(
 
 @named("conditions-scatter")
 def conditions_scatter(
-    points: Mapping[str, tuple[float, float]], *, measure: str, score: str, coefficient: float, demonstrations: str = ""
+    points: Mapping[str, tuple[float, float]],
+    *,
+    measure: str,
+    score: str,
+    coefficient: float,
+    place: int | None = None,
+    demonstrations: str = "",
 ) -> go.Figure:
     """Conditions as points: the mean of a measure against the mean score.
 
@@ -127,6 +137,7 @@ def conditions_scatter(
     points: condition -> (measure, score).
     measure, score: titles.
     coefficient: Spearman's rho over the points.
+    place: of the measure among all that are found, which decides its colour.
     demonstrations: what the statement is limited to.
     """
     across, up = np.array(list(points.values()), dtype=float).reshape(-1, 2).T
@@ -138,7 +149,7 @@ def conditions_scatter(
             mode="markers+text",
             text=list(points),
             textposition="top center",
-            marker={"color": theme.CHANGE, "size": 1.4 * theme.MARKER_SIZE},
+            marker={"color": theme.of_measure(place), "size": 1.4 * theme.MARKER_SIZE},
             customdata=np.array(list(points), dtype=object)[:, None],
             meta={"columns": ["condition"]},
             hovertemplate="%{customdata[0]}: measure %{x:.3f}, score %{y:.3f}<extra></extra>",

@@ -117,14 +117,21 @@ def measure_of_set(
 
 @named("score-of-set")
 def score_of_set(
-    conditions: Mapping[str, OverSeeds], *, score: str, better: str, demonstrations: str = ""
+    conditions: Mapping[str, OverSeeds],
+    *,
+    score: str,
+    better: str,
+    unit: str = "",
+    chance: float | None = None,
+    demonstrations: str = "",
 ) -> go.Figure:
     """A score of up to eight conditions, with each seed where there are several.
 
     Parameters
     ----------
     conditions: label -> its mean score, arrays (1,).
-    score: the score's title; better: "higher" or "lower".
+    score: the score's title; unit: its unit, if it has one; better: "higher" or "lower".
+    chance: what guessing reaches; None = no line.
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
@@ -152,7 +159,9 @@ def score_of_set(
             **_numbers(result),
         )
     figure.update_xaxes(title="Condition", range=[-0.6, len(conditions) - 0.4])
-    figure.update_yaxes(title=score)
+    figure.update_yaxes(title=f"{score} ({unit})" if unit else score)
+    lowest = (side for one in conditions.values() for side in (one.low, one.each))
+    theme.with_reference(figure, unit, lowest, chance)
     averaged = any(result.n_seeds > 1 for result in conditions.values())
     pale = "; pale marks are single demonstration seeds" if averaged else ""
     caption = (

@@ -5,10 +5,11 @@ apart for colour-blind readers. Scales are perceptually uniform: cividis (Nunez 
 2018, doi:10.5281/zenodo.1243862) for values around zero.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import cycle
 from typing import Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 
 Mode = Literal["light", "dark"]
@@ -33,6 +34,9 @@ CATEGORIES = ("#0898FA", "#955B00", "#B83074", "#5A60AF", "#D6787C", "#776141", 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 """Marks of up to eight lines of one figure, so that colour is not all that tells them apart."""
 
+MEASURES = SERIES[2:]
+"""Measures by layer, in the order in which they are found: each has its colour in every figure."""
+
 OTHERS = "#868C96"
 """Values that have no colour of their own."""
 
@@ -46,13 +50,14 @@ INTERVAL = "#8A919C"
 
 ROLES: Mapping[str, str] = {
     "special": "#868C96",
-    "instruction": "#A559DE",
-    "demonstration": "#4B689B",
-    "relevant": "#05A86F",
-    "irrelevant": "#FF3659",
-    "question": "#DF7800",
-    "response": "#9A5100",
+    "instruction": "#B5218E",
+    "demonstration": "#6068C2",
+    "relevant": "#8D38F7",
+    "irrelevant": "#AA914C",
+    "question": "#267663",
+    "response": "#EF421D",
 }
+"""Text that matters is dark and the other pale, neither in the colours of conditions."""
 
 SEQUENTIAL = "Cividis"
 DIVERGING = (
@@ -167,12 +172,51 @@ def finish(
     return figure
 
 
+def with_reference(figure: go.Figure, unit: str, values: Iterable[Any], chance: float | None) -> None:
+    """Let the axis of a score show what it is read against: all of a share, zero of an amount, and what guessing
+    reaches; values: the lowest that are drawn.
+    """
+    if unit == "%":
+        figure.update_yaxes(range=[-3, 103])
+    elif all(np.nanmin(one, initial=0.0) >= 0 for one in values):
+        figure.update_yaxes(rangemode="tozero")
+    if chance is not None:
+        figure.add_hline(
+            y=chance, line={"color": CHANCE, "width": THIN, "dash": "dash"}, annotation_text="chance",
+            annotation_position="bottom right", annotation_font_color=CHANCE,
+        )  # fmt: skip
+
+
 def coloured(conditions: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     """Label, result and colour of each condition: those called A and B have theirs in every figure, others in order."""
     own = {label: CONDITIONS["AB".index(label[0])] for label in conditions if label.startswith(("A:", "B:"))}
     others = cycle(SERIES[2:] if own else SERIES)
     for label, result in conditions.items():
         yield label, result, own.get(label) or next(others)
+
+
+def dash(label: str) -> str:
+    """How a condition's line is drawn: B's is broken, so that one which lies on A's leaves both to be seen."""
+    return "6px, 4px" if label.startswith("B:") else "solid"
+
+
+def mark(label: str) -> str:
+    """The mark of a condition."""
+    return "square" if label.startswith("B:") else "circle"
+
+
+def of_measures(results: Mapping[str, Any], places: Mapping[str, int] | None) -> Iterator[tuple[str, Any, str]]:
+    """Name, result and colour of each measure.
+
+    places: name -> its place among all measures that are found; None = their order here.
+    """
+    for turn, (name, result) in enumerate(results.items()):
+        yield name, result, of_measure((places or {}).get(name, turn))
+
+
+def of_measure(place: int | None) -> str:
+    """The colour of the measure at a place among all that are found; that of B minus A where none is given."""
+    return CHANGE if place is None else MEASURES[place % len(MEASURES)]
 
 
 def of_both(results: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -20,7 +20,7 @@ from iclviz.errors import AnalysisError
 from iclviz.formats import Format, unchanged
 from iclviz.schemas import MisfitError, parsed
 
-ROOMS = ("iclviz.analysis.", "iclviz.questions.", "iclviz.contrasts")
+ROOMS = ("iclviz.analysis.", "iclviz.questions.", "iclviz.contrasts", "iclviz.natural_units")
 FORMAT = Format("answer", (unchanged,))
 _TREE = "tree"
 

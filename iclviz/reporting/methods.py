@@ -17,7 +17,7 @@ from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import all_measures
 from iclviz.errors import SpecError
 from iclviz.models.presets import presets
-from iclviz.primary import primary_measuring, usual_measuring
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.references import BIBTEX, bibliography
 from iclviz.spec import PLACE_OPTIONS, Demonstrations, RunSpec
@@ -109,11 +109,9 @@ def _paragraph(recordings: Sequence[Recording], used: Resampling) -> str:
 
 def _measures(recordings: Sequence[Recording], the_task: Task, used: Resampling) -> Iterator[str]:
     """What each measure says of how it was made: those of the primary analysis first, then the exploratory ones."""
-    label, known = the_task.primary.label, all_measures()
-    primary = replace(primary_measuring(the_task, recordings[0]), label=label)
-    exploratory = replace(usual_measuring(the_task, recordings[0]), label=label)
+    known = all_measures()
+    measuring = replace(primary_measuring(the_task, recordings[0]), label=the_task.primary.label)
     for name in (*FAMILY, *(name for name in known if name not in FAMILY)):
-        measuring = primary if name in FAMILY else exploratory
         text = known[name].methods(recordings, measuring, the_task.titles, used)
         missing = _cited(text) - BIBTEX.keys() - known[name].references.keys()
         yield f"{text} [The measure {name} does not say what {', '.join(sorted(missing))} is.]" if missing else text

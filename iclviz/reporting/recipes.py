@@ -5,7 +5,7 @@ from the same stored answers and keeps it, and `rebuild.py` runs what was printe
 than the others.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -20,12 +20,12 @@ from iclviz.analysis.trajectory import TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
 from iclviz.errors import AnalysisError, unknown
 from iclviz.extensions import SETTING
-from iclviz.primary import primary_measuring, usual_measuring
+from iclviz.primary import primary_measuring
 from iclviz.questions.codec import flattened
 from iclviz.questions.question import Analysis, Question
 from iclviz.recording import Recording
 from iclviz.reporting.scope import demonstration_scope, seeds_scope
-from iclviz.spec import RunSpec
+from iclviz.spec import RunSpec, draws
 from iclviz.tasks import Task, task
 
 Answer = Callable[[Question[Any]], Any]
@@ -64,6 +64,7 @@ class Recipe:
     alone: whether the figure takes the one answer itself, and not a table of answers by label.
     seeded: label -> whether its runs differ in a demonstration seed; the analysis is then asked of each run by itself,
         and what it says of those of one label is joined over seeds. Empty where nothing is joined.
+    varied: label of an answer -> further arguments of it alone, such as which measure it is of.
     """
 
     analysis: Analysis[Any, ..., Any]
@@ -74,6 +75,7 @@ class Recipe:
     part: Sequence[str | int] = ()
     alone: bool = False
     seeded: Mapping[str, bool] = field(default_factory=dict)
+    varied: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -85,9 +87,12 @@ class Recipe:
         """Label of an answer, or of a run that is joined with others -> its question of these runs."""
         asked = {name: (name,) for names in self.asked.values() for name in names} if self.seeded else self.asked
         return {
-            label: self.analysis.of([runs[name].key for name in names], **self.arguments)
+            label: self.analysis.of([runs[name].key for name in names], **self._arguments(label))
             for label, names in asked.items()
         }
+
+    def _arguments(self, label: str) -> dict[str, Any]:
+        return {**self.varied.get(label, {}), **self.arguments}
 
     def results(self, answers: Mapping[str, Any]) -> dict[str, Any]:
         """What the figure takes of the answers to its questions, by label."""
@@ -122,16 +127,16 @@ class Recipe:
     def python(self) -> str:
         """Lines that draw it from `conditions`, label -> recording, as `figure`."""
         steps = "".join(_step(step) for step in self.part)
-        arguments = "".join(f", {name}={spelled(value)}" for name, value in self.arguments.items())
 
-        def asked(names: Sequence[str]) -> str:
+        def asked(label: str, names: Sequence[str]) -> str:
+            arguments = "".join(f", {name}={spelled(value)}" for name, value in self._arguments(label).items())
             subject = self.analysis.reading.python([f"conditions[{name!r}]" for name in names])
             return f"analysis.{self.analysis.name}({subject}{arguments}){steps}"
 
         def answer(label: str) -> str:
             if not self.seeded:
-                return asked(self.asked[label])
-            each = ", ".join(asked([name]) for name in self.asked[label])
+                return asked(label, self.asked[label])
+            each = ", ".join(asked(label, [name]) for name in self.asked[label])
             return f"analysis.joined_over_seeds([{each}], {self.seeded[label]})"
 
         drawn = "".join(f"    {name}={spelled(value)},\n" for name, value in self.drawn.items())
@@ -151,6 +156,9 @@ class Recipe:
             "part": list(self.part),
             "alone": self.alone,
             "seeded": dict(self.seeded),
+            "varied": {
+                label: {name: flattened(value, {}) for name, value in own.items()} for label, own in self.varied.items()
+            },
             "figure": self.figure,
             "drawn": {
                 name: {"of": value.label, "field": value.field, "entry": value.entry}
@@ -228,6 +236,47 @@ def by_layer(
     )
 
 
+def by_layer_over_seeds(
+    measure: Measure,
+    runs: Mapping[str, Sequence[Recording]],
+    measuring: Measuring,
+    the_task: Task,
+    demonstrations: str,
+    bands: bool = True,
+) -> Recipe:
+    """A measure of conditions, label -> runs that differ in their demonstration seeds, in each layer; it is asked of
+    `by_name(runs)`.
+
+    bands: whether intervals are drawn.
+    """
+    first = next(iter(runs.values()))[0]
+    return Recipe(
+        analysis.measured,
+        {label: [numbered(label, place) for place in range(len(several))] for label, several in runs.items()},
+        "measure_of_set",
+        {"measure": measure.name, "measuring": measuring},
+        {
+            "measure": capital(measure.subject(first, measuring, the_task.titles)),
+            "value": measure.axis,
+            "first": measure.first_layer,
+            "bands": bands,
+            "among": list(runs),
+            "demonstrations": demonstrations,
+        },
+        seeded={label: draws(several[0].spec) for label, several in runs.items()},
+    )
+
+
+def by_name(runs: Mapping[str, Sequence[Recording]]) -> dict[str, Recording]:
+    """Every run of some conditions under its condition's label and a number."""
+    return {numbered(label, place): one for label, several in runs.items() for place, one in enumerate(several)}
+
+
+def numbered(label: str, place: int) -> str:
+    """What a run of a condition is called."""
+    return f"{label} #{place}"
+
+
 def change_by_layer(
     measure: Measure, labels: Sequence[str], first: Recording, measuring: Measuring, the_task: Task, demonstrations: str
 ) -> Recipe:
@@ -240,6 +289,7 @@ def change_by_layer(
         {
             "measure": measure.change_subject(first, measuring, the_task.titles),
             "first": measure.first_layer,
+            "place": places([measure.name])[measure.name],
             "demonstrations": demonstrations,
         },
     )
@@ -259,11 +309,86 @@ def links_by_layer(
             "score": the_task.titles[score],
             "titles": {one.name: capital(one.title) for one in family},
             "first": {one.name: one.first_layer for one in family},
+            "places": places(FAMILY),
             "demonstrations": demonstrations,
         },
         ("links", level),
         alone=True,
     )
+
+
+def scored(conditions: Mapping[str, Recording], the_task: Task, score: str, figure: str, limits: str) -> Recipe:
+    """A figure of a score of single conditions, as people say it."""
+    return Recipe(
+        analysis.score_summary,
+        {label: (label,) for label in conditions},
+        figure,
+        {"score": score, "unit": the_task.natural_unit(score)},
+        in_words(the_task, score, next(iter(conditions.values())).spec.task_options, limits),
+    )
+
+
+def in_words(the_task: Task, score: str, options: Mapping[str, Any], limits: str) -> dict[str, Any]:
+    """How figures call a score that is said in its natural unit; options: the task's, which decide what guessing
+    reaches.
+    """
+    unit, chance = the_task.natural_unit(score), the_task.chance(options).get(score)
+    return {
+        "score": unit.name,
+        "unit": unit.sign,
+        "better": unit.better(the_task.better(score)),
+        "chance": None if chance is None else float(unit.values(chance)),
+        "demonstrations": limits,
+    }
+
+
+def scores_at_a_glance(
+    labels: Sequence[str], the_task: Task, score: str, options: Mapping[str, Any], limits: str
+) -> Recipe:
+    """A score in A beside B, as people say it; labels: A and B of each demonstration seed in turn.
+
+    options: the task's, which decide what guessing reaches.
+    """
+    words = in_words(the_task, score, options, limits)
+    drawn = {name: words[name] for name in ("better", "chance", "demonstrations")}
+    arguments = {"score": score, "unit": the_task.natural_unit(score)}
+    return Recipe(analysis.score_pairs, {"": tuple(labels)}, "score_pairs", arguments, drawn, alone=True)
+
+
+def outcomes_recipe(conditions: Mapping[str, Recording], the_task: Task, by: str, limits: str) -> Recipe:
+    """What became of the items of conditions, by a factor or label; "" = all together."""
+    return Recipe(
+        analysis.outcome_counts,
+        {label: (label,) for label in conditions},
+        "outcome_counts",
+        {"outcomes": the_task.outcomes, "by": by, "rest": the_task.no_outcome},
+        {"by": the_task.titles.get(by, capital(by)) if by else "Items", "demonstrations": limits},
+    )
+
+
+def changes_at_a_glance(
+    measures: Mapping[str, Measure], labels: Sequence[str], measuring: Measuring, limits: str
+) -> Recipe:
+    """B minus A of every measure in every layer; labels: A and B of each demonstration seed in turn."""
+    return Recipe(
+        analysis.measured_change,
+        dict.fromkeys(measures, tuple(labels)),
+        "changes_inside",
+        {"measuring": measuring},
+        {
+            "titles": {name: capital(one.short) for name, one in measures.items()},
+            "first": {name: one.first_layer for name, one in measures.items()},
+            "places": places(measures),
+            "demonstrations": limits,
+        },
+        varied={name: {"measure": name} for name in measures},
+    )
+
+
+def places(measures: Iterable[str]) -> dict[str, int]:
+    """Measures' places among all that are found, by name: figures colour them by these."""
+    known = list(all_measures())
+    return {name: known.index(name) for name in measures}
 
 
 # The figures of a task's primary analysis
@@ -289,20 +414,17 @@ def recipes(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Rec
 def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
     first = next(iter(conditions.values()))
     the_task = task(first.spec.task)
-    scope = {"demonstrations": demonstration_scope(conditions.values())}
+    limits = demonstration_scope(conditions.values())
+    scope = {"demonstrations": limits}
     each = {label: (label,) for label in conditions}
-    scored = {
-        "score": the_task.titles[the_task.primary.score],
-        "better": the_task.better(the_task.primary.score),
-        **scope,
-    }
     for figure in ("score_by_condition", "score_distribution"):
-        yield Recipe(analysis.score_summary, each, figure, {"score": the_task.primary.score}, scored)
+        yield scored(conditions, the_task, the_task.primary.score, figure, limits)
     yield from _similarity(conditions, the_task)
     for measure in all_measures().values():
         yield from _measure(measure, conditions, the_task)
-    yield Recipe(analysis.recording_log_ratio_by_head, each, "attention_ratio_by_head", {}, scope)
-    yield Recipe(analysis.role_split, each, "attention_split", {}, scope)
+    rows = {"rows": primary_measuring(the_task, first).rows}
+    yield Recipe(analysis.recording_log_ratio_by_head, each, "attention_ratio_by_head", rows, {**rows, **scope})
+    yield Recipe(analysis.role_split, each, "attention_split", rows, {**rows, **scope})
     yield from _trajectory(conditions)
 
 
@@ -331,11 +453,11 @@ def _measure(measure: Measure, conditions: Mapping[str, Recording], the_task: Ta
     """A measure of the conditions that may have a value of it."""
     kept = {}
     for label, one in conditions.items():
-        measuring = usual_measuring(the_task, one)
+        measuring = primary_measuring(the_task, one)
         if measuring.pooling in one.embeddings and not measure.absent(one, measuring):
             kept[label] = one
     if kept:
-        measuring = usual_measuring(the_task, next(iter(kept.values())))
+        measuring = primary_measuring(the_task, next(iter(kept.values())))
         yield by_layer(
             measure, {label: one for label, one in kept.items() if _alike(one, kept, measuring)}, measuring, the_task
         )

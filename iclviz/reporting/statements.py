@@ -5,7 +5,7 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -99,12 +99,33 @@ def differences(a: RunSpec, b: RunSpec) -> list[str]:
     """In what two conditions differ, as their specs say it; what is only kept of them is no difference."""
     changed = a.canonical().differences(b.canonical())
     parts = [_demonstrations(*changed["demonstrations"])] if "demonstrations" in changed else []
+    return parts + [f"{title} ({before}, then {after})" for title, (before, after) in _by_value(a, b).items()]
+
+
+def differing(a: RunSpec, b: RunSpec) -> dict[str, tuple[str, str]]:
+    """The same as what it is called -> its value in A and in B."""
+    shown, other = a.demonstrations.canonical(), b.demonstrations.canonical()
+    parts = {one.name for one in fields(Demonstrations) if getattr(shown, one.name) != getattr(other, one.name)}
+    found = {}
+    if parts == {"k"}:
+        found["k"] = str(shown.k), str(other.k)
+    elif parts == {"seed"}:
+        found["demonstration seed"] = str(shown.seed), str(other.seed)
+    elif parts == {"kind"}:
+        found["demonstrations"] = shown.kind, other.kind
+    elif parts:
+        found["demonstrations"] = _shown(shown), _shown(other)
+    return found | _by_value(a, b)
+
+
+def _by_value(a: RunSpec, b: RunSpec) -> dict[str, tuple[str, str]]:
+    changed = a.canonical().differences(b.canonical())
     named = {a.title(name): sides for name, sides in changed.items() if name in _SAID_BY_VALUE}
     for name in {**a.task_options, **b.task_options}:
         sides = a.task_options.get(name), b.task_options.get(name)
         if sides[0] != sides[1]:
             named[name.replace("_", " ")] = sides
-    return parts + [f"{title} ({_value(before)}, then {_value(after)})" for title, (before, after) in named.items()]
+    return {title: (_value(before), _value(after)) for title, (before, after) in named.items()}
 
 
 _SAID_BY_VALUE = set(RunSpec.fields_that("tokens", "forward", "decoding")) - {"demonstrations", "task_options"}
@@ -129,7 +150,8 @@ def _facts(change: Change) -> str:
     return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)})"
 
 
-def _is_untested(change: Change) -> bool:
+def is_untested(change: Change) -> bool:
+    """Whether a change has no p."""
     return math.isnan(float(change.p[0]))
 
 
@@ -161,7 +183,7 @@ def _verdict(headline: Headline, setting: Setting) -> str:
         return f"A and B are not comparable ({setting.floor})"
     if change.reason:
         return f"Whether {what[0].lower()}{what[1:].rstrip(',')} improved cannot be tested ({change.reason})"
-    if _is_untested(change):
+    if is_untested(change):
         return f"{what} is the same in A and B"
     if improved(headline):
         return f"{what} improved{_reservation(headline, read, setting)}"
@@ -172,7 +194,7 @@ def _verdict(headline: Headline, setting: Setting) -> str:
 
 def _reservation(headline: Headline, read: Change | None, setting: Setting) -> str:
     """What a gain has to be read with."""
-    if read is not None and _is_untested(read):
+    if read is not None and is_untested(read):
         return "; whether it did where responses were read in both cannot be tested"
     if read is not None and not _is_above(read):
         return ", but not where responses were read in both"
@@ -263,7 +285,7 @@ def _parsing(headline: Headline) -> str:
     if not improved(headline):
         return f"Responses could be read in {rates}; {seen}."
     holds = "the improvement is seen there too" if _is_above(change) else "there it was not found"
-    if _is_untested(change):
+    if is_untested(change):
         holds = f"there it cannot be tested ({change.reason or 'nothing differs'})"
     return f"Responses could be read in {rates}; {seen}: {holds}."
 
@@ -300,7 +322,7 @@ def _logprob_tested(change: Change, limits: str) -> str:
 
 
 def _changed(change: Change) -> str:
-    if _is_untested(change):
+    if is_untested(change):
         return f"was not tested ({change.reason})" if change.reason else SAME
     return "changed" if float(change.p[0]) < SIGNIFICANT else "was not found to change"
 
@@ -308,7 +330,7 @@ def _changed(change: Change) -> str:
 def _margin_changed(headline: Headline) -> str:
     """The same of the family's second member, by its corrected p."""
     assert headline.margin_change is not None
-    if _is_untested(headline.margin_change):
+    if is_untested(headline.margin_change):
         return _changed(headline.margin_change)
     return "changed" if headline.p("margin") < SIGNIFICANT else "was not found to change"
 
@@ -316,7 +338,7 @@ def _margin_changed(headline: Headline) -> str:
 def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -> str:
     measure = measure_named(strongest.measure)
     what = f"{measure.title} at {measure.unit} {strongest.layer}"
-    p = _family_p(headline, strongest)
+    p = family_p(headline, strongest)
     tests = f"{p_value(p)} corrected over {headline.n_tests} correlations and the primary family"
     if p < SIGNIFICANT:
         found = f"the change of {what} goes with the change of behaviour"
@@ -331,7 +353,7 @@ def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
 
 
-def _family_p(headline: Headline, strongest: Strongest) -> float:
+def family_p(headline: Headline, strongest: Strongest) -> float:
     """A level's p, corrected over the family as that of the strongest level is."""
     least = min(one.p for one in headline.strongest.values())
     return min(1.0, strongest.p * headline.p("link") / least)

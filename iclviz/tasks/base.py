@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from iclviz.contrasts import Contrast
 from iclviz.errors import SpecError, unknown
+from iclviz.natural_units import Better, NaturalUnit
+from iclviz.points import ItemPoints
 from iclviz.prompts import Prompt
 from iclviz.spans import ANSWER, DEMONSTRATION, Role, Segment, TextMark
 from iclviz.spec import Demonstrations, PromptStyle, digest
 
 Array = NDArray[Any]
+SHARE, NATS = " (share)", " (nats)"
+"""How the title of a score ends that is a share, or a log-probability."""
 Kind = Literal["none", "correct", "shuffled", "distractor", "random", "contrastive", "out-of-domain", "custom"]
 
 KINDS: Mapping[str, str] = {
@@ -256,6 +260,11 @@ class Task(ABC):
     primary: its one primary analysis.
     titles: what readers see for each label, hypothesis, score and covariate.
     lower_is_better: names of scores that fall when the model does better.
+    natural_units: score -> how people say it, where its title does not tell.
+    role_titles: role -> what the task calls text in it, inside a sentence.
+    outcomes: (score that is 1 where an item had it, what it is called) of what can become of an item, each at most one;
+        what has none of them is called `no_outcome`. None where answers are not of this kind.
+    no_outcome: as it goes on after "12 items".
     contrast: the two levels of a design factor whose difference is the effect that the task is about; None where its
         effects are those of conditions.
     hypothesis_labels: hypothesis -> the label that it is about, by which its matrix is sorted.
@@ -273,6 +282,10 @@ class Task(ABC):
     primary: PrimaryAnalysis
     titles: Mapping[str, str]
     lower_is_better: frozenset[str] = frozenset()
+    natural_units: Mapping[str, NaturalUnit] = {}
+    role_titles: Mapping[str, str] = {}
+    outcomes: tuple[tuple[str, str], ...] = ()
+    no_outcome: str = "neither"
     contrast: Contrast | None = None
     hypothesis_labels: Mapping[str, str]
     stop_text: str = "\n"
@@ -287,7 +300,24 @@ class Task(ABC):
         """Whether nothing could be known after these demonstrations, so that they are no baseline of any gain."""
         return False
 
-    def better(self, score: str) -> Literal["higher", "lower"]:
+    def natural_unit(self, score: str) -> NaturalUnit:
+        """How people say a score: a share in percent, others as they are, unless the task knows better."""
+        title = self.titles.get(score, score)
+        if title[1:2].islower():  # no abbreviation
+            title = f"{title[:1].lower()}{title[1:]}"
+        if title.endswith(SHARE):
+            usual = NaturalUnit(title.removesuffix(SHARE), "share")
+        elif title.endswith(NATS):
+            usual = NaturalUnit(title.removesuffix(NATS), suffix="nats")
+        else:
+            usual = NaturalUnit(title)
+        return self.natural_units.get(score, usual)
+
+    def text_in(self, role: str) -> str:
+        """What the task calls text in a role, inside a sentence."""
+        return self.role_titles.get(role, f"{role} text")
+
+    def better(self, score: str) -> Better:
         """Which way a score goes when the model does better."""
         return "lower" if score in self.lower_is_better else "higher"
 
@@ -374,6 +404,12 @@ class Task(ABC):
     ) -> dict[str, Array]:
         """Covariates (n,) that depend on what is shown; none unless a task says so."""
         return {}
+
+    def points(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> ItemPoints | None:
+        """What a picture of item `index` shows, for tasks whose items are points; None for all others."""
+        return None
 
     @abstractmethod
     def solved_example(self, rng: np.random.Generator) -> Segment:

@@ -19,6 +19,7 @@ import numpy as np
 
 from iclviz.contrasts import UNIT
 from iclviz.errors import SpecError
+from iclviz.natural_units import NaturalUnit
 from iclviz.spans import Segment
 from iclviz.spec import Demonstrations, PromptStyle
 from iclviz.tasks.base import (
@@ -90,6 +91,11 @@ class OwnTask(Task):
         self.hypothesis_labels = {hypothesis(name, kind): name for name, kind in self.labels.items()}
         self.primary = PrimaryAnalysis("query_mean", "cosine", *next(iter(self.hypothesis_labels.items())), "right")
         self.titles = _titles(self.labels)
+        self.outcomes, self.no_outcome = (("right", file.right or "right"),), file.wrong or "wrong"
+        self.natural_units = {
+            **({"right": NaturalUnit(f"{file.right} answers", "share")} if file.right else {}),
+            **({"absolute_error": NaturalUnit("absolute error", suffix=file.unit)} if file.unit else {}),
+        }
         self.instructions = dict.fromkeys(("plain", "chat"), file.instruction)
         self.max_new_tokens = _max_new_tokens(file.rows)
         ways = "; ".join(f"{name}: {text}" for name, text in SCORING.items())

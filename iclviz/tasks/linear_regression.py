@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from iclviz.errors import SpecError
+from iclviz.natural_units import NaturalUnit
+from iclviz.points import ItemPoints
 from iclviz.spans import Role, Segment
 from iclviz.spec import Demonstrations
 from iclviz.tasks.base import (
@@ -109,6 +111,8 @@ class LinearRegression(Task):
     lower_is_better = frozenset(
         {"absolute_error", "least_squares_error", "nearest_point_error", "from_least_squares", "from_nearest_point"}
     )
+    role_titles = {"relevant": "points of the line", "irrelevant": "points of another line"}
+    natural_units = {"log_accuracy": NaturalUnit("typical error", "negative log", floor=ERROR_FLOOR)}
     hypothesis_labels = {"same_line": "line", "slope_similarity": "slope", "intercept_similarity": "intercept"}
     titles = {
         "line": "Line",
@@ -224,6 +228,22 @@ class LinearRegression(Task):
         first = generator("order", _owner(item, options), demonstrations.seed).random(len(own)) < 0.5
         pairs = [(a, b) if own_first else (b, a) for a, b, own_first in zip(own, other, first, strict=True)]
         return tuple(segment for pair in pairs for segment in pair)
+
+    def points(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> ItemPoints:
+        """The shown points of both lines; of demonstrations that are none, such as another task's, no points."""
+        item = _line_item(data, index)
+        has_other = options["distractor"] and _shows_points(demonstrations)
+        other = _points(item, "g", demonstrations, options) if has_other else []
+        xs, ys = _own_points(item, demonstrations, options)
+        lines = (
+            (item.own.slope, item.own.intercept),
+            (item.distractor.slope, item.distractor.intercept) if other else None,
+        )
+        return ItemPoints(
+            tuple(zip(xs.tolist(), ys.tolist(), strict=True)), tuple(other), lines, item.x, item.own.at(item.x)
+        )
 
     def solved_example(self, rng: np.random.Generator) -> Segment:
         """One point of a random line."""

@@ -335,6 +335,10 @@ class Spellings:
         return self._first[kind, alike(text)][0]
 
 
+WORDS = ("right", "wrong", "unit")
+"""What a file may call its answers."""
+
+
 @dataclass(frozen=True, eq=False)
 class TaskFile:
     """A task as its file says it, checked.
@@ -344,6 +348,8 @@ class TaskFile:
     name: the file's name without ending; not part of the content.
     title, description: "" where the file gives none.
     labels: name -> its kind, the one of the primary analysis first.
+    right, wrong: what readers call answers that are and are not as asked; unit: of answers that are numbers. "" where
+        the file gives none.
     """
 
     name: str
@@ -353,6 +359,9 @@ class TaskFile:
     scoring: Scoring
     labels: Mapping[str, LabelKind]
     rows: tuple[Row, ...]
+    right: str = ""
+    wrong: str = ""
+    unit: str = ""
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -364,7 +373,9 @@ class TaskFile:
             "scoring": self.scoring,
             "labels": list(self.labels),
         }
-        return {**head, "items": [row.to_dict() for row in self.rows]}
+        # Files without words of their own stay the tasks that they were.
+        words = {name: value for name in WORDS if (value := getattr(self, name))}
+        return {**head, **words, "items": [row.to_dict() for row in self.rows]}
 
     @cached_property
     def digest(self) -> str:

@@ -103,6 +103,8 @@ class PromptInjection(Task):
     max_new_tokens = {"plain": 12, "chat": 32}
     lower_is_better = frozenset({"attack_success", "refused", "unparseable"})
     hypothesis_labels = {"same_question": "question", "same_state": "version"}
+    outcomes, no_outcome = (("attack_success", "obeyed"), ("right", "right")), "neither"
+    role_titles = {"relevant": "answering sentence", "irrelevant": "inserted text"}
     titles = {
         "injected": "Injected or harmless insertion",
         "attack_kind": "Kind of attack",

@@ -33,6 +33,7 @@ from iclviz.tasks.own_rows import (
     DIGEST_DIGITS,
     MOST_PROBLEMS,
     SCORING_REMEDY,
+    WORDS,
     Problem,
     Row,
     TaskFile,
@@ -395,6 +396,7 @@ def _checked(parts: Parts, file_name: str) -> TaskFile:
         scoring=scoring or default_scoring(only_rows),
         labels=label_kinds(only_rows, order),
         rows=only_rows,
+        **{name: parts.head.get(name, "").strip() for name in WORDS},
     )
 
 

@@ -13,7 +13,7 @@ from iclviz.tasks.base import KINDS, Array, Item, Option, Parsed, PrimaryAnalysi
 
 COMPUTED = (
     "chance", "is_floor", "check_items", "data", "demonstrations", "shown_covariates", "solved_example", "parse",
-    "score", "is_finished",
+    "score", "is_finished", "points",
 )  # fmt: skip
 """What others call of a task and cannot go on without."""
 

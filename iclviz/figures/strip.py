@@ -1,0 +1,90 @@
+"""What changed inside the model, at a glance: every measure by layer, with what stands out filled."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from iclviz.analysis.change import Change
+from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.figures import layers, theme, wording
+from iclviz.figures.registry import named
+from iclviz.recording import Array
+
+HEAD, ROW, FOOT = 64, 38, 44
+SMALLEST, LARGEST = 5, 13
+"""Pixels of a mark that shows no change, and the largest of its row."""
+COLUMNS = ("low", "high", "p", "p corrected over layers")
+
+
+@named("changes-inside")
+def changes_inside(
+    changes: Mapping[str, Change],
+    *,
+    titles: Mapping[str, str] | None = None,
+    first: Mapping[str, int] | None = None,
+    places: Mapping[str, int] | None = None,
+    demonstrations: str = "",
+) -> go.Figure:
+    """B minus A of each measure (row) in each layer (column).
+
+    Parameters
+    ----------
+    changes: measure -> its tested change over layers.
+    titles: measure -> its title, where it is not its name; first: number of its first layer, where that is not 0.
+    places: measure -> its place among all that are found, which decides its colour.
+    demonstrations: what the statement is limited to.
+    """
+    figure = go.Figure()
+    names = {name: (titles or {}).get(name, name) for name in changes}
+    for name, change, colour in theme.of_measures(changes, places):
+        figure.add_trace(_row(names[name], change, colour, (first or {}).get(name, 0)))
+    layers.layer_axis(figure)
+    figure.update_xaxes(title="Layer, or block of attention", zeroline=False)
+    figure.update_yaxes(title="Measure", range=[len(names) - 0.4, -0.6], showgrid=True)
+    caption = (
+        "Triangles point up where B has more, and are as large as the change among those of their row. Filled ones "
+        f"differ from zero at p < {SIGNIFICANT}, corrected over layers.{wording.sentence(demonstrations)}"
+    )
+    details = (
+        "Each row is a measure of its own unit: the hover has its numbers. P is corrected over the layers of a row and "
+        "not over rows, and no row was fixed before any result, so this is exploratory."
+    )
+    return theme.finish(
+        figure,
+        "What changed inside, B − A",
+        "▲ more in B, ▼ less; filled: p < 0.05 corrected over layers",
+        caption,
+        details=details,
+        showlegend=False,
+        height=HEAD + ROW * len(names) + FOOT,
+        margin={"l": 24, "r": 16, "t": HEAD, "b": FOOT},
+    )
+
+
+def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
+    filled = np.nan_to_num(change.p_corrected, nan=1.0) < SIGNIFICANT
+    shapes = np.where(change.estimate < 0, "triangle-down", "triangle-up")
+    return go.Scatter(
+        x=np.arange(first, first + len(change.estimate)),
+        y=[title] * len(change.estimate),
+        name=title,
+        mode="markers",
+        marker={
+            "symbol": np.where(filled, shapes, np.char.add(shapes, "-open")).tolist(),
+            "size": _sizes(change.estimate),
+            "color": colour,
+            "opacity": np.where(filled, 1.0, 0.55),
+            "line": {"color": colour, "width": theme.THIN},
+        },
+        customdata=np.column_stack([change.estimate, change.low, change.high, change.p, change.p_corrected]),
+        meta={"columns": ["B − A", *COLUMNS]},
+        hovertemplate=f"{layers.unit(first)} %{{x}}: %{{customdata[0]:.3g}} (95 % interval %{{customdata[1]:.3g}} to "
+        "%{customdata[2]:.3g}), p corrected %{customdata[4]:.3g}<extra>%{fullData.name}</extra>",
+    )
+
+
+def _sizes(estimate: Array) -> Array:
+    size = np.abs(np.nan_to_num(estimate))
+    largest = size.max(initial=0.0)
+    return np.asarray(SMALLEST + (LARGEST - SMALLEST) * (size / largest if largest else size))

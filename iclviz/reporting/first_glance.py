@@ -1,0 +1,116 @@
+"""What a comparison found, in one line each: behaviour, what changed inside the model, the link of both."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from iclviz.analysis.change import Change
+from iclviz.analysis.headlines import Headline
+from iclviz.analysis.measures import measure_named
+from iclviz.analysis.outcomes import OutcomeCounts
+from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.wording import capital
+from iclviz.natural_units import NaturalUnit, plain
+from iclviz.recording import Array
+from iclviz.reporting.statements import LEVEL_TITLES, family_p, is_untested, p_value
+
+
+def went(headline: Headline, unit: NaturalUnit) -> str:
+    """How behaviour went from A to B as people say it, to go on after a verdict."""
+    if headline.effect is not None:
+        before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
+        unit = NaturalUnit(unit.title) if unit.is_reversed else unit  # a difference of logarithms is no error
+        what = f"the effect on {unit.title}"
+    else:
+        before, after, what = headline.mean_a, headline.mean_b, unit.title
+    said = unit.text(before), unit.text(after)
+    if said[0] == said[1]:
+        return f"{what} {_is(what)} {said[0]} in both"
+    if is_untested(headline.change) or float(headline.change.p[0]) >= SIGNIFICANT:
+        return f"{what} {_is(what)} {said[0]} in A and {said[1]} in B"
+    rose = float(unit.values(after)) > float(unit.values(before))
+    return f"{what} {'rose' if rose else 'fell'} from {said[0]} in A to {said[1]} in B"
+
+
+def outcomes_went(counts: Mapping[str, OutcomeCounts], level: str) -> str:
+    """What became of the items of one kind in A and in B, to go on after a verdict."""
+    rows = {side: found.counts[found.values.index(level)] for side, found in counts.items()}
+    totals = {int(row.sum()) for row in rows.values()}
+    outcomes = next(iter(counts.values())).outcomes[:-1]
+
+    def said(place: int, row: Array) -> str:
+        return f"{row[place]}" if len(totals) == 1 else f"{row[place]} of {row.sum()}"
+
+    told = [
+        f"{outcome} {' and '.join(f'{said(place, row)} in {side}' for side, row in rows.items())}"
+        for place, outcome in enumerate(outcomes)
+    ]
+    of_all = f"of {totals.pop()} {level} items" if len(totals) == 1 else f"of the {level} items"
+    return f"{of_all} {', '.join(told)}"
+
+
+def _is(what: str) -> str:
+    return "are" if what.endswith("s") else "is"
+
+
+def difference(headline: Headline, unit: NaturalUnit) -> str:
+    """The difference of behaviour with its interval, as it was tested."""
+    change = headline.change
+    if is_untested(change):
+        return f"{capital(change.reason or 'it is the same for every item')}."
+    values = [float(part[0]) for part in (change.estimate, change.low, change.high)]
+    p = p_value(float(change.p[0]))
+    if unit.kind == "share":
+        points = [plain(100 * value, 2) for value in values]
+        return f"The difference is {points[0]} percentage points (95 % interval {points[1]} to {points[2]}, {p})."
+    of_what = " of what was tested, the logarithm," if unit.is_reversed else ""
+    told = [plain(value) for value in values]
+    return f"The difference{of_what} is {told[0]} (95 % interval {told[1]} to {told[2]}, {p})."
+
+
+def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], first: Mapping[str, int]) -> str:
+    """What changed inside, of all measures and layers: how many tests found something, of which measure and where."""
+    n_tests = sum(int(np.isfinite(change.p_corrected).sum()) for change in changes.values())
+    found = {
+        name: np.flatnonzero(np.nan_to_num(change.p_corrected, nan=1.0) < SIGNIFICANT) + first.get(name, 0)
+        for name, change in changes.items()
+    }
+    n_found = sum(map(len, found.values()))
+    if not n_tests:
+        return "Nothing inside the model could be tested."
+    if not n_found:
+        return f"None of {n_tests} tests found a change inside the model."
+    where = "; ".join(
+        f"{titles[name]}, {'block' if first.get(name) else 'layer'}{'s' if len(at) > 1 else ''} {ranges(at.tolist())}"
+        for name, at in found.items()
+        if len(at)
+    )
+    return f"{n_found} of {n_tests} tests found a change: {where}."
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers in ascending order as a reader lists them: 1, 3 to 7, 9."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def link_line(headline: Headline) -> str:
+    """Whether what changed inside goes with behaviour, in one line."""
+    tested = {level: one for level, one in headline.strongest.items() if np.isfinite(one.p)}
+    if not tested:
+        return "Whether what changed inside goes with behaviour cannot be tested here."
+    found = {level: one for level, one in tested.items() if family_p(headline, one) < SIGNIFICANT}
+    if not found:
+        return f"No link with behaviour was found ({headline.n_tests} correlations, corrected together)."
+    parts = [
+        f"{LEVEL_TITLES[level][0].lower()}{LEVEL_TITLES[level][1:]}, the change of "
+        f"{measure_named(one.measure).title} at {measure_named(one.measure).unit} {one.layer} goes with that of "
+        f"behaviour (rho = {plain(one.rho, 2)}, {p_value(family_p(headline, one))})"
+        for level, one in found.items()
+    ]
+    return f"{capital('; '.join(parts))}."
