@@ -17,20 +17,22 @@ from iclviz.errors import UserError
 from iclviz.figures.attention import attention_ratio_over_items
 from iclviz.figures.changes import change_by_head
 from iclviz.figures.heads import attention_of_head, attention_on_text, reading
-from iclviz.primary import usual_measuring
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
+from iclviz.reporting.missing import merged, ratio_causes
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, measures, options
 from iclviz.ui.answering import answer, answers, slot
-from iclviz.ui.clickable import show_blocks, show_cells
+from iclviz.ui.clickable import show_blocks, show_cells, show_items
 from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.missing import show_missing
 from iclviz.ui.page_state import bound, keep_known
 from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_attention
@@ -46,9 +48,10 @@ PAGE = {
         "over": "relevant",
         "under": "irrelevant",
         "heads": "mean",
-        "rows": "response",
+        "rows": "last",
         "per": "token",
         "shown": "",
+        "map": "block",
         "layer": (15, 0, 1000),
         "head": "",
         "item": (0, 0, 4096),
@@ -57,6 +60,10 @@ PAGE = {
         "section": "",
     },
 }
+
+
+# One is drawn at a time: a large model's map of heads takes a browser a second.
+MAPS = {"block": "Ratio by block", "head": "Ratio by head", "split": "Where all attention goes"}
 
 
 @dataclass(frozen=True)
@@ -109,20 +116,15 @@ class View:
 
 
 def missing(view: View) -> None:
-    """Why ratios are missing, with how many, and how many are bounds."""
+    """Why ratios are missing, and how many are bounds: one box, a line for each cause."""
     ratio = (view.measuring.over, view.measuring.under, view.measuring.heads, view.measuring.rows)
     reasons = answers({label: analysis.missing_reasons.of([one.key], *ratio) for label, one in view.pairs.items()})
     bounds = answers({label: analysis.n_bounded_ratios.of([one.key], *ratio) for label, one in view.pairs.items()})
-    for label, one in view.pairs.items():
-        total = one.n_items * one.n_layers
-        for reason, count in reasons[label].items():
-            st.info(f"{as_text(label)}: {count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}.")
-        if count := bounds[label]:
-            st.info(
-                f"{as_text(label)}: in {count:,} of {total:,} ratios ({count / total:.0%}) attention to one text is "
-                "below what float32 holds. It counts as the smallest number that float32 has, so these ratios are at "
-                "least, or at most, what is shown."
-            )
+    causes = {
+        label: ratio_causes(one, view.shown.the_task, ratio[:2], reasons[label], bounds[label])
+        for label, one in view.pairs.items()
+    }
+    show_missing(merged(causes))
 
 
 def sinks(view: View) -> None:
@@ -157,7 +159,8 @@ def over_items(view: View) -> None:
     found = answers({label: analysis.log_attention_ratio.of([one.key], **joined) for label, one in view.pairs.items()})
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
-    show(attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **joined))
+    figure = attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **joined)
+    show_items(figure, view.shown.first.item_ids)
 
 
 def change(view: View) -> None:
@@ -202,7 +205,8 @@ def further(view: View) -> None:
 
 def by_block(view: View, at: Place) -> None:
     """The measure by block."""
-    show_blocks(view.drawn(view.shown.recipe), at.block)
+    recipe, runs = view.shown.asked
+    show_blocks(recipe.draw(answers(recipe.questions(runs)), runs), at.block)
 
 
 def by_head(view: View, at: Place) -> None:
@@ -335,39 +339,38 @@ def offer_tokens(view: View, places: Mapping[str, int]) -> None:
 
 
 @st.fragment
-def closely(view: View, ratio: View) -> None:
+def closely(view: View, ratio: View, map_name: str) -> None:
     """The figures in which a click chooses a block and a head, and below them what these attend to."""
     overview = st.container()
     at = place_of(view)
     with overview, slot():
-        shown: dict[str, tuple[Callable[[View, Place], None], View]] = {"Whole split": (split, view)}
+        draw: Mapping[str, Callable[[View, Place], None]] = {"block": by_block, "head": by_head}
+        if map_name in draw and ratio.pairs:
+            draw[map_name](ratio, at)
+        else:
+            split(view, at)
         if ratio.pairs:
-            shown = {"Ratio by block": (by_block, ratio), "Ratio by head": (by_head, ratio), **shown}
-        # One is drawn at a time: a large model's map of heads takes a browser a second.
-        tabs = st.tabs(list(shown), key="ratios", on_change="rerun")
-        for tab, (draw, subject) in zip(tabs, shown.values(), strict=True):
-            if tab.open:
-                with tab:
-                    draw(subject, at)
-        if ratio.pairs:
-            copy_as(ratio.pairs, ratio.shown.recipe)
+            recipe, runs = ratio.shown.asked
+            copy_as(runs, recipe)
     with slot():
         one_place(view, ratio, at)
     with slot():
         on_text(view, at)
 
 
-pairs = recorded()
+pairs = recorded(over_seeds=True)
 first = next(iter(pairs.values()))
 the_task = task(first.spec.task)
-usual = usual_measuring(the_task, first)
-measure = measures.picked("attention", first, usual)
+usual = primary_measuring(the_task, first)
+measure = measures.chosen("attention", first, usual)
 assert measure is not None  # every recording has attention
-measuring = options.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, the_task, usual)
+controls = options.Controls()
+map_name = controls.select("map", "Shown", list(MAPS), MAPS, "block", is_main=True)
+measures.show_picker("attention", first, usual, controls)
+measuring = controls.measuring(list(dict.fromkeys([*measure.options, ROWS])), first, the_task, usual)
+controls.tell()
 view = View(measures.Shown(measure, pairs, measuring, the_task, demonstration_scope(pairs.values())))
 with slot():
-    missing(view)
-    sinks(view)
     found = answers({label: analysis.measured.of([one.key], measure.name, measuring) for label, one in pairs.items()})
     there = {label: one for label, one in pairs.items() if np.isfinite(found[label].estimate).any()}
     ratio = View(replace(view.shown, conditions=there))
@@ -376,6 +379,8 @@ with slot():
             f"No condition has both {measuring.over} and {measuring.under} text, so there is no ratio; the split "
             f"is below."
         )
-    closely(view, ratio)
+    closely(view, ratio, map_name)
+    missing(view)
+    sinks(view)
     if there:
         further(ratio)

@@ -6,8 +6,10 @@ from iclviz import analysis
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.comparison import Comparison, compare
 from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
+from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.item_rows import few_valued
+from iclviz.reporting.recipes import in_words, outcomes_recipe, scored
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.reporting.scope import scope as limits_of
 from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
@@ -17,7 +19,8 @@ from iclviz.ui.answering import answer, slot
 from iclviz.ui.compared import compared, runs_like
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_as
-from iclviz.ui.figure import show
+from iclviz.ui.figure import show, show_recipe
+from iclviz.ui.items import show_items
 from iclviz.ui.plain_text import as_text
 
 PAGE = {
@@ -27,7 +30,7 @@ PAGE = {
     "order": 2,
     "question": "How well does the model do?",
     "invitation": "The scores",
-    "fields": {"score": ""},
+    "fields": {"score": "", "split": ""},
 }
 
 
@@ -42,7 +45,7 @@ def parse_lines(recordings: dict[str, Recording]) -> None:
         )
 
 
-def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int, ScoreSummary]]:
+def k_curve(recordings: dict[str, Recording], score: str, unit: NaturalUnit) -> dict[str, dict[int, ScoreSummary]]:
     """Summaries of every run in the cache that differs from A or B in its demonstrations alone."""
     a, *_ = (one.spec for one in recordings.values())
     differ = any(one.spec.with_(demonstrations=a.demonstrations) != a for one in recordings.values())
@@ -52,15 +55,15 @@ def k_curve(recordings: dict[str, Recording], score: str) -> dict[str, dict[int,
         name = f"{own.kind}, seed {own.seed}" if own.kind != "none" else "none"
         if differ:
             name = f"{label[0]}: {name}"
-        series.setdefault(name, {}).update(over_k(one, score))
+        series.setdefault(name, {}).update(over_k(one, score, unit))
     return series
 
 
-def over_k(recording: Recording, score: str) -> dict[int, ScoreSummary]:
+def over_k(recording: Recording, score: str, unit: NaturalUnit) -> dict[int, ScoreSummary]:
     """Summaries of every run in the cache that differs from one in its number of demonstrations alone, 0 among them."""
     own = recording.spec.demonstrations
     like = runs_like(recording, lambda shown: not shown.k or (shown.kind, shown.seed) == (own.kind, own.seed))
-    return {shown.k: cached.score(one.key, score, one) for shown, one in like.items()}
+    return {shown.k: cached.score(one.key, score, one, unit) for shown, one in like.items()}
 
 
 def difference(recordings: dict[str, Recording], score: str, the_task: Task) -> None:
@@ -110,6 +113,22 @@ def by_level(recordings: dict[str, Recording], score: str, the_task: Task) -> No
     st.markdown(as_text(effect_sentence(effect, the_task.contrast.title, the_task.titles[score], limits)))
 
 
+def split(conditions: dict[str, Recording], score: str, the_task: Task, limits: str) -> None:
+    """What became of the items at each value of a label or factor, A beside B; one where they are a share."""
+    first = next(iter(conditions.values()))
+    outcomes = the_task.outcomes
+    if not outcomes or any(name not in one.scores for name, _ in outcomes for one in conditions.values()):
+        return
+    names = [the_task.contrast.factor] if the_task.contrast else []
+    names = list(dict.fromkeys([*(name for name in names if name in first.factors), *few_valued(first)]))
+    by = (
+        options.pick("split", "Split by", {name: the_task.titles.get(name, name) for name in names}, names[0])
+        if names
+        else ""
+    )
+    show_recipe(outcomes_recipe(conditions, the_task, by or "", limits), conditions)
+
+
 pairs = recorded()
 tasks = {recording.spec.task for recording in pairs.values()}
 if len(tasks) > 1:
@@ -117,25 +136,30 @@ if len(tasks) > 1:
 first = next(iter(pairs.values()))
 names = [name for name in first.scores if all(name in recording.scores for recording in pairs.values())]
 the_task = task(first.spec.task)
-score = options.select("score", "Score", names or list(first.scores), the_task.titles, the_task.primary.score)
+controls = options.Controls()
+score = controls.select(
+    "score", "Score", names or list(first.scores), the_task.titles, the_task.primary.score, is_main=True
+)
 comparable = {label: recording for label, recording in pairs.items() if score in recording.scores}
-summaries = {label: cached.score(recording.key, score, recording) for label, recording in comparable.items()}
-parse_lines(pairs)
-difference(comparable, score, the_task)
-title, scope = the_task.titles[score], demonstration_scope(comparable.values())
-better = the_task.better(score)
-with slot():
-    by_level(comparable, score, the_task)
+unit, limits = the_task.natural_unit(score), demonstration_scope(comparable.values())
+summaries = {label: cached.score(one.key, score, one, unit) for label, one in comparable.items()}
+words = in_words(the_task, score, first.spec.task_options, limits)
 left, right = st.columns(2)
 with left:
-    show(score_by_condition(summaries, score=title, better=better, demonstrations=scope))
+    show(score_by_condition(summaries, **words))
 with right:
-    show(score_distribution(summaries, score=title, better=better, demonstrations=scope))
-show(score_over_k(k_curve(comparable, score), score=title, better=better, demonstrations=scope))
-drawn = {"score": title, "better": better, "demonstrations": scope}
-each = {label: (label,) for label in comparable}
-copy_as(comparable, Recipe(analysis.score_summary, each, "score_by_condition", {"score": score}, drawn))
+    show(score_distribution(summaries, **words))
+difference(comparable, score, the_task)
+parse_lines(pairs)
+with slot():
+    by_level(comparable, score, the_task)
+with slot():
+    split(comparable, score, the_task, limits)
+show(score_over_k(k_curve(comparable, score, unit), **words))
+copy_as(comparable, scored(comparable, the_task, score, "score_by_condition", limits))
 st.caption(
     "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
     "run more values of k to fill it."
 )
+with st.expander("All items: what was answered, A beside B", expanded=True):
+    show_items(pairs, the_task, score)

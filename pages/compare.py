@@ -12,22 +12,22 @@ from iclviz.analysis.measure import HYPOTHESIS, LABEL, METRIC, POOLING, Measure,
 from iclviz.analysis.measures import all_measures
 from iclviz.analysis.seeds import joined_over_seeds
 from iclviz.analysis.statistics import MIN_UNITS
-from iclviz.analysis.wording import capital
 from iclviz.figures import wording
 from iclviz.figures.sets import score_of_set
 from iclviz.figures.similarity import similarity_by_condition
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.recipes import Recipe, by_layer_over_seeds, by_name, in_words
 from iclviz.reporting.scope import demonstration_scope, seeds_scope
+from iclviz.spec import draws
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, condition_sets, jobs, options
 from iclviz.ui.answering import answers, slot
-from iclviz.ui.compared import draws, of_seeds
+from iclviz.ui.compared import of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import show_copies
 from iclviz.ui.figure import show
-from iclviz.ui.page_state import bound, page_state
+from iclviz.ui.page_state import page_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain_text import as_text, lines_as_text
 
@@ -43,7 +43,7 @@ PAGE = {
         "values": [],
         "runs": [],
         "averaged": False,
-        "bands": False,
+        "bands": True,
         "hypothesis": "",
         "label": "",
         "pooling": "query_mean",
@@ -73,9 +73,13 @@ class View:
         return next(iter(self.runs.values()))[0]
 
     @property
-    def by_name(self) -> dict[str, Recording]:
+    def runs_by_name(self) -> dict[str, Recording]:
         """Every run that is shown, under its condition's label and a number."""
-        return {f"{label} #{place}": one for label, runs in self.runs.items() for place, one in enumerate(runs)}
+        return by_name(self.runs)
+
+    def recipe(self, measure: Measure) -> Recipe:
+        """A measure of every condition over its runs, by layer."""
+        return by_layer_over_seeds(measure, self.runs, self.measuring, self.the_task, self.scope, self.bands)
 
     @property
     def scope(self) -> str:
@@ -97,49 +101,27 @@ class View:
 def behaviour(view: View) -> None:
     """The main score of every condition."""
     score = view.the_task.primary.score
+    unit = view.the_task.natural_unit(score)
     found = {
-        label: joined_over_seeds([cached.score(one.key, score, one) for one in runs], draws(runs[0].spec))
+        label: joined_over_seeds([cached.score(one.key, score, one) for one in runs], draws(runs[0].spec), unit)
         for label, runs in view.runs.items()
     }
-    show(
-        score_of_set(
-            found, score=view.the_task.titles[score], better=view.the_task.better(score), demonstrations=view.scope
-        )
-    )
+    show(score_of_set(found, **in_words(view.the_task, score, view.first.spec.task_options, view.scope)))
 
 
 def by_layer(view: View, measure: Measure) -> None:
     """A measure of every condition over its runs, by layer, where it has a value."""
     if measure.absent(view.first, view.measuring):
         return
-    recipe = recipe_of(view, measure)
-    found = answers(recipe.questions(view.by_name))
+    recipe = view.recipe(measure)
+    found = answers(recipe.questions(view.runs_by_name))
     there = [label for label, one in recipe.results(found).items() if np.isfinite(one.estimate).any()]
     if len(there) < len(view.runs):
         missing = ", ".join(f"“{label}”" for label in view.runs if label not in there)
         st.info(f"{as_text(recipe.drawn['measure'])}: no layer has a value in every run of {as_text(missing)}.")
     if there:
         kept = replace(recipe, asked={label: recipe.asked[label] for label in there})
-        show(kept.draw(found, view.by_name), name=measure.name)
-
-
-def recipe_of(view: View, measure: Measure) -> Recipe:
-    """A measure of every condition over its runs, by layer."""
-    return Recipe(
-        analysis.measured,
-        {label: [f"{label} #{place}" for place in range(len(runs))] for label, runs in view.runs.items()},
-        "measure_of_set",
-        {"measure": measure.name, "measuring": view.measuring},
-        {
-            "measure": capital(measure.subject(view.first, view.measuring, view.the_task.titles)),
-            "value": measure.axis,
-            "first": measure.first_layer,
-            "bands": view.bands,
-            "among": list(view.runs),
-            "demonstrations": view.scope,
-        },
-        seeded={label: draws(runs[0].spec) for label, runs in view.runs.items()},
-    )
+        show(kept.draw(found, view.runs_by_name), name=measure.name)
 
 
 @st.fragment
@@ -168,7 +150,7 @@ def similarity(view: View) -> None:
 def copied(view: View) -> None:
     """The page's first measure of every run that is shown, to copy."""
     measure = next(one for one in all_measures().values() if not one.absent(view.first, view.measuring))
-    show_copies({label: one.spec for label, one in view.by_name.items()}, recipe_of(view, measure))
+    show_copies({label: one.spec for label, one in view.runs_by_name.items()}, view.recipe(measure))
 
 
 def runnable(found: list[condition_sets.Member]) -> None:
@@ -193,31 +175,28 @@ def of_one_task(ready: dict[str, Recording]) -> dict[str, Recording]:
     return alike
 
 
-def page(ready: dict[str, Recording]) -> None:
+def page(ready: dict[str, Recording], controls: options.Controls) -> None:
     """The figures of a set of conditions over the same items."""
     the_task = task(next(iter(ready.values())).spec.task)
     first = next(iter(ready.values()))
-    measuring = options.measuring(
+    measuring = controls.measuring(
         (HYPOTHESIS, LABEL, POOLING, METRIC), first, the_task, primary_measuring(the_task, first)
     )
-    with st.container(horizontal=True):
-        bound(
-            st.toggle,
-            "Average over demonstration seeds",
-            "averaged",
-            help="Every run in the cache that differs from a condition in its demonstration seed alone.",
-        )
-        bound(st.toggle, "Bands", "bands", help="95 % intervals: over items, and over seeds where averaged.")
-    is_averaged = page_state()["averaged"] and page_state()["vary"] not in ("seed", condition_sets.CHOSEN)
+    about = "Every run in the cache that differs from a condition in its demonstration seed alone."
+    averaged = controls.toggle("averaged", "Average over demonstration seeds", about)
+    has_bands = controls.toggle("bands", "Bands", "95 % intervals: over items, and over seeds where averaged.")
+    controls.tell()
+    is_averaged = averaged and page_state()["vary"] not in ("seed", condition_sets.CHOSEN)
     runs = {label: list(of_seeds(one).values()) if is_averaged else [one] for label, one in ready.items()}
     view = View(
         {label: several or [ready[label]] for label, several in runs.items()},
         the_task,
         measuring,
-        page_state()["bands"],
+        has_bands,
     )
     behaviour(view)
     copied(view)
+    not_shown()
     for measure in all_measures().values():
         with slot():
             by_layer(view, measure)
@@ -225,13 +204,26 @@ def page(ready: dict[str, Recording]) -> None:
     paper_section([one for several in view.runs.values() for one in several])
 
 
-condition_sets.show_set_controls()
+def not_shown() -> None:
+    """Which recorded conditions the set leaves out, and where they can be chosen."""
+    missing, n_others = condition_sets.left_out()
+    parts = [f"Recorded as well and not shown: {', '.join(missing)}; choose them above."] if missing else []
+    if n_others:
+        runs = "runs of these items differ" if n_others > 1 else "run of these items differs"
+        parts.append(f"{n_others} more {runs} in something else too: take them by “Chosen runs”.")
+    if parts:
+        st.caption(as_text(" ".join(parts)))
+
+
+controls = options.Controls()
+condition_sets.show_set_controls(controls)
 found = condition_sets.members()
 runnable(found)
 ready = {one.label: one.recording for one in found if one.recording is not None}
 if len(ready) > 1:
-    page(of_one_task(ready))
+    page(of_one_task(ready), controls)
 elif not page_state()["runs"] and page_state()["vary"] == condition_sets.CHOSEN:
     st.info("Choose the runs to compare, here or on the Runs page.")
 else:
     st.info("A set needs at least two recorded conditions.")
+    not_shown()

@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 
 from iclviz import analysis
+from iclviz.analysis.measure import LABEL
 from iclviz.analysis.measures.probe import DIMENSIONS, STRENGTH
 from iclviz.analysis.probing import Probe
 from iclviz.figures.matrices import confusion
 from iclviz.figures.probing import SCORE_NAMES, probe_by_parameter, selectivity_by_layer
-from iclviz.primary import usual_measuring
+from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
@@ -179,18 +180,21 @@ def further(view: View) -> None:
     look_further(sections, view, note if is_fixed and view.probes else "")
 
 
-pairs = recorded()
+pairs = recorded(over_seeds=True)
 first = next(iter(pairs.values()))
 the_task = task(first.spec.task)
 shared = {label: one for label, one in pairs.items() if one.spec.task == first.spec.task}
 if len(shared) < len(pairs):
     st.warning("A and B are different tasks, so only A is shown.")
-usual = usual_measuring(the_task, first)
-measure = measures.picked("probing", first, usual)
+usual = primary_measuring(the_task, first)
+measure = measures.chosen("probing", first, usual)
 if measure is None:
     st.info("No label of these items has groups that could be held out.")
 else:
-    measuring = options.measuring(measure.options, first, the_task, usual)
+    controls = options.Controls()
+    measures.show_picker("probing", first, usual, controls)
+    measuring = controls.measuring(measure.options, first, the_task, usual, [LABEL])
+    controls.tell()
     shown = measures.Shown(measure, shared, measuring, the_task, demonstration_scope(shared.values()))
     with slot():
         results = measures.show_by_layer(shown)

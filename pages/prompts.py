@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
+from iclviz.figures.item_points import item_points
 from iclviz.recording import Recording
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.resolve import build
 from iclviz.tasks import task
+from iclviz.ui import loading
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
-from iclviz.ui.page_state import set_state
+from iclviz.ui.figure import show
+from iclviz.ui.items import show_items
 from iclviz.ui.plain_text import as_text
-from iclviz.ui.prompt_text import show_tokens
+from iclviz.ui.prompt_text import only_here, show_tokens
 
 PAGE = {
     "title": "Prompts",
@@ -24,39 +28,21 @@ PAGE = {
 }
 
 
-def item_table(label: str, recording: Recording, shown: Sequence[str]) -> None:
-    """Every item with its response and main score; choosing a row shows its prompt, if it is among those shown."""
-    name = task(recording.spec.task).primary.score
-    rows = {
-        "Item": list(recording.item_ids),
-        "Expected": list(recording.answers),
-        "Response": [text.strip() for text in recording.responses],
-        "Parsed": list(recording.parsed),
-        task(recording.spec.task).titles[name]: np.round(recording.scores[name], 3),
-    }
-    key = f"items-{label[0]}"
-
-    def take() -> None:
-        chosen = [recording.item_ids[row] for row in st.session_state[key].selection.rows]
-        if chosen and chosen[0] in shown:
-            set_state({"item": list(shown).index(chosen[0])})
-
-    st.dataframe(rows, height=320, hide_index=False, key=key, on_select=take, selection_mode="single-row")
-
-
 def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def one_item(label: str, recording: Recording, item_id: str) -> None:
-    """Prompt, response and scores of an item under one condition."""
+def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str]) -> None:
+    """Prompt, response and scores of an item under one condition; other: the tokens of the same under the other one."""
     st.markdown(f"**{as_text(label)}**")
     if item_id not in recording.item_ids:
         st.info("This condition has other items.")
         return
     number = list(recording.item_ids).index(item_id)
     ids = recording.prompt_ids[number] + recording.response_ids[number]
-    show_tokens(recording.tokens[number], ids, recording.spans[number])
+    own = only_here(recording.tokens[number], other) if other else frozenset()
+    show_tokens(recording.tokens[number], ids, recording.spans[number], own)
+    show_points(label, recording, number)
     parsed = recording.parsed[number]
     titles = task(recording.spec.task).titles
     facts = {
@@ -74,16 +60,37 @@ def one_item(label: str, recording: Recording, item_id: str) -> None:
     )
 
 
+def show_points(label: str, recording: Recording, number: int) -> None:
+    """A picture of an item that is points; nothing for others."""
+    spec = recording.spec
+    made = build(loading.resolved(spec))
+    points = task(spec.task).points(made.data, number, spec.demonstrations, spec.task_options)
+    if points is not None:
+        said = recording.parsed[number]
+        answer = None if said is None else float(said)
+        limits = demonstration_scope([recording])
+        item = recording.item_ids[number]
+        show(item_points(points, condition=label, item=item, answer=answer, demonstrations=limits), name=label[0])
+
+
+def tokens_of(recording: Recording, item_id: str) -> Sequence[str]:
+    """The tokens of an item; none where a condition lacks it."""
+    ids = list(recording.item_ids)
+    return recording.tokens[ids.index(item_id)] if item_id in ids else []
+
+
 pairs = recorded()
 first = next(iter(pairs.values()))
+the_task = task(first.spec.task)
 number = show_item_control(first.n_items)
 item_id = first.item_ids[number]
 st.markdown(f"Item **{as_text(item_id)}**")
+read = {label: tokens_of(one, item_id) for label, one in pairs.items()}
 for column, (label, recording) in zip(st.columns(len(pairs)), pairs.items(), strict=True):
     with column:
-        one_item(label, recording, item_id)
+        others = [tokens for name, tokens in read.items() if name != label]
+        one_item(label, recording, item_id, others[0] if others else [])
+if len(pairs) > 1:
+    st.caption("Underlined: tokens that stand in this text and not in the other, both read in order.")
 st.subheader("All items")
-st.caption("The box at the left of a row chooses its item.")
-for tab, (label, recording) in zip(st.tabs(list(map(as_text, pairs))), pairs.items(), strict=True):
-    with tab:
-        item_table(label, recording, first.item_ids)
+show_items(pairs, the_task, the_task.primary.score, opens=False)

@@ -21,13 +21,14 @@ from iclviz.figures.similarity import (
     similarity_matrices,
     similarity_play,
 )
-from iclviz.primary import usual_measuring
+from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, jobs, loading, measures, options
 from iclviz.ui.answering import answers, slot
+from iclviz.ui.clickable import show_items
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
@@ -148,6 +149,7 @@ class View:
 @st.fragment
 def matrices(view: View) -> None:
     """RSMs of A, B and the hypothesis at one layer; a layer change redraws this alone."""
+    place = st.container()
     column, button = st.columns([5, 1], vertical_alignment="bottom")
     shown = "All layers in one figure, to play or to run through without waiting."
     is_played = bound(button.toggle, "Play", "played", help=shown)
@@ -156,7 +158,7 @@ def matrices(view: View) -> None:
     if not is_played:
         with column:
             layer = show_layer_control(last)
-    with slot():
+    with place, slot():
         stacks = view.stacks()
         if is_played:
             played(view, stacks, layer)
@@ -236,7 +238,7 @@ def plane(view: View) -> None:
             for name, stack in view.stacks().items()
         }
         ids, limits = view.first.item_ids, view.scope
-        show(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits))
+        show_items(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits), ids)
 
 
 def surface(view: View) -> None:
@@ -364,30 +366,32 @@ def view_of(
     return View(pairs, task(next(iter(pairs.values())).spec.task), measuring, drop_largest, sorting, values)
 
 
-pairs = recorded()
+pairs = recorded(over_seeds=True)
 first = next(iter(pairs.values()))
 if any(list(one.item_ids) != list(first.item_ids) for one in pairs.values()):
     st.warning("A and B have different items, so only A is shown. Choose the same task, items and item seed.")
     pairs = dict(list(pairs.items())[:1])
 the_task = task(first.spec.task)
-usual = usual_measuring(the_task, first)
-measure = measures.picked("rsa", first, usual)
+usual = primary_measuring(the_task, first)
+controls = options.Controls()
+measure = measures.chosen("rsa", first, usual)
 own = [option for option in (measure.options if measure else ()) if option not in MATRICES]
-measuring = options.measuring([*MATRICES, *own], first, the_task, usual)
-left, middle, _ = st.columns([1, 1, 2], vertical_alignment="bottom")
-with left:
-    titles = {**the_task.titles, CLUSTERS: "Clusters of A"}
-    labels = [*first.labels, CLUSTERS]
-    sorting = options.select(
-        "sorted", "Items sorted by", labels, titles, the_task.hypothesis_labels[measuring.of(first)[0]]
-    )
-with middle:
-    values = options.select("colours", "Colours", list(VALUES), VALUES, "raw")
+measuring = controls.measuring([*MATRICES, *own], first, the_task, usual, [HYPOTHESIS])
+sorting = controls.select(
+    "sorted",
+    "Items sorted by",
+    [*first.labels, CLUSTERS],
+    {**the_task.titles, CLUSTERS: "Clusters of A"},
+    the_task.hypothesis_labels[measuring.of(first)[0]],
+)
+values = controls.select("colours", "Colours", list(VALUES), VALUES, "raw")
+controls.tell()
 if measuring.pooling in ("mean", "max"):
     st.info("Over the whole prompt, text that items share makes them alike whatever the model understood.")
 view = view_of(pairs, measuring, sorting, values, OUTLIERS if measuring.own.get(DROPPED.name) else 0.0)
 matrices(view)
 shown = measures.Shown(measure, pairs, measuring, the_task, view.scope) if measure else None
+measures.show_picker("rsa", first, usual)
 with slot():
     if shown:
         measures.show_by_layer(shown)

@@ -23,6 +23,12 @@ PAGE = {
 }
 
 
+PURPOSE = (
+    "iclviz shows what examples in a prompt do inside a language model, and whether that goes with better answers: "
+    "choose two conditions A and B, run them, and read the Summary."
+)
+
+
 def state_line(condition: Condition) -> None:
     """Where a condition stands."""
     badge = f":{page_state.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
@@ -59,10 +65,10 @@ def preview(resolved: Resolved) -> None:
     st.caption(" · ".join(parts))
 
 
+st.markdown(PURPOSE)
 found = conditions()
 guided = examples.is_guided()
-if guided:
-    examples.guide()
+shows_examples = guided and examples.guide()
 for condition in found:
     state_line(condition)
 waiting = [one for one in found if one.resolved is not None and one.recording is None and not one.problem]
@@ -80,6 +86,9 @@ if len(recordings) == 2:
 
     prepare_summary(recordings)
 
+if not shows_examples:
+    st.subheader("Examples")
+    examples.show_examples("list")
 st.subheader("The exact prompt")
 controls.show_item_control(page_state.page_state()["items"])
 for tab, condition in zip(st.tabs([as_text(one.label) for one in found]), found, strict=True):
@@ -135,6 +144,4 @@ with st.expander("Task options and prompt style"):
         st.markdown(f"**{as_text(task(name).title)}**")
         task_options.form(name)
 if not guided:
-    with st.expander("Example comparisons"):
-        examples.show_examples("list")
-        st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")
+    st.button("Show the first steps again", on_click=examples.reopen, type="tertiary")

@@ -46,6 +46,7 @@ def selected(rows: pd.DataFrame) -> list[str]:
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
+        placeholder="–",
         height="content" if len(rows) < 12 else 460,
         key=f"runs{st.session_state.get('table', '')}",
     )
@@ -152,11 +153,16 @@ def all_discarded() -> None:
     if not there:
         return
     title = f"Discarded runs ({len(there)}, {sum(there.values()) / 1e6:.1f} MB)"
-    with st.expander(title), st.container(horizontal=True):
-        st.button("Restore all", on_click=take_back, args=(list(there),))
-        with st.popover("Empty", icon=":material/delete_forever:"):
-            st.markdown("Remove them for good? This cannot be taken back.")
-            st.button("Remove for good", on_click=empty_all, type="primary")
+    with st.expander(title):
+        for key, size in there.items():
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"{as_text(runs_table.discarded_name(key))} ({size / 1e6:.1f} MB)", width="content")
+                st.button("Restore", key=f"restore-{key}", on_click=take_back, args=([key],))
+        with st.container(horizontal=True):
+            st.button("Restore all", on_click=take_back, args=(list(there),))
+            with st.popover("Empty", icon=":material/delete_forever:"):
+                st.markdown("Remove them for good? This cannot be taken back.")
+                st.button("Remove for good", on_click=empty_all, type="primary")
 
 
 def empty_all() -> None:

@@ -1,5 +1,6 @@
 """The headline: did behaviour change, and does what changed inside the model go with it?"""
 
+from collections.abc import Mapping
 from typing import cast
 
 import streamlit as st
@@ -15,19 +16,31 @@ from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import NO_MEASURE, change_by_layer, links_by_layer
-from iclviz.reporting.scope import scope
+from iclviz.reporting.first_glance import changes_sentence, difference, link_line, outcomes_went, went
+from iclviz.reporting.recipes import (
+    NO_MEASURE,
+    change_by_layer,
+    changes_at_a_glance,
+    links_by_layer,
+    outcomes_recipe,
+    places,
+    scores_at_a_glance,
+)
+from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
-from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
+from iclviz.reporting.statements import LEVEL_TITLES, change_sentence, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import options
-from iclviz.ui.answering import answer, answers_there_are, slot
+from iclviz.ui.answering import answer, answers, answers_there_are, slot
+from iclviz.ui.clickable import show_items as show_item_points
+from iclviz.ui.clickable import show_rows
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show, show_recipe
-from iclviz.ui.page_files import pages
-from iclviz.ui.page_state import bound, keep_known
+from iclviz.ui.items import show_items
+from iclviz.ui.page_files import page_named, pages
+from iclviz.ui.page_state import bound, keep_known, page_state, set_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain_text import as_text
 
@@ -52,20 +65,53 @@ PAGE = {
 FEWEST_CONDITIONS = 3
 
 
+def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Measuring, limits: str) -> None:
+    """Behaviour and what changed inside, as pictures with a sentence each, and whether one goes with the other."""
+    expected = setting(the_task, both.a, both.b)
+    first, *_ = sentences(found, the_task.titles[found.score], both.a, both.b, expected)
+    unit, verdict = the_task.natural_unit(found.score), first.partition(": ")[0]
+    recipe, runs = scores_at_a_glance(both.labels, the_task, found.score, both.b.task_options, limits), both.runs
+    happened = went(found, unit)
+    if the_task.contrast and the_task.outcomes:
+        runs = dict(zip("AB", both.comparison.pairs[0], strict=True))
+        recipe = outcomes_recipe(runs, the_task, the_task.contrast.factor, demonstration_scope(runs.values()))
+        happened = outcomes_went(answers(recipe.questions(runs)), the_task.contrast.level)
+    st.markdown(f"#### {as_text(verdict)}: {as_text(happened)}.")
+    st.caption(as_text(difference(found, unit)))
+    left, right = st.columns([2, 3])
+    with left, slot():
+        show_recipe(recipe, runs)
+    with right, slot():
+        changed_inside(both, measuring, limits)
+    st.markdown(as_text(link_line(found)))
+
+
+def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
+    """B minus A of every measure by layer; a click on a layer goes there on the measure's page."""
+    measures = present(both, measuring)
+    recipe = changes_at_a_glance(measures, both.labels, measuring, limits)
+    tests = answers_there_are(recipe.questions(both.runs))
+    titles = {name: one.short for name, one in measures.items()}
+    first = {name: one.first_layer for name, one in measures.items()}
+    clicked = show_rows(recipe.draw(tests, both.runs))
+    st.markdown(as_text(changes_sentence(tests, titles, first)))
+    if clicked:
+        name = list(tests)[clicked.row]
+        set_state({"shown": name, "layer": clicked.layer})
+        st.switch_page(str(page_named(measures[name].page).path))
+
+
 def statement(both: Compared, found: Headline, the_task: Task, measuring: Measuring) -> None:
-    """The headline in sentences, behaviour first and large."""
+    """The headline in sentences, with everything that its claims rest on."""
     hypothesis, label = (the_task.titles.get(name, "none") for name in measuring.of(both.comparison.first))
     expected = setting(the_task, both.a, both.b)
     first, *others = sentences(found, the_task.titles[found.score], both.a, both.b, expected, hypothesis)
-    with st.container(border=True):
-        verdict, _, numbers = first.partition(": ")
-        st.markdown(f"#### {as_text(verdict)}")
-        st.markdown(as_text(capital(numbers)))
-        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in others))
+    with st.expander("In full: what was tested, with which result"):
+        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in [capital(first.partition(": ")[2]), *others]))
         primary = (
             f"The task's primary analysis, fixed before any result: score “{the_task.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
-            f"{measuring.metric} similarity. What is called exploratory below was not fixed so."
+            f"{measuring.metric} similarity. What is called exploratory was not fixed so."
         )
         st.caption(as_text(primary))
 
@@ -113,7 +159,7 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
             meaning = "The strongest link's layer, until you move it."
             with columns[1]:
                 layer = bound(st.slider, "Layer", "at", first, last, help=meaning)
-        show(
+        show_item_points(
             link_scatter(
                 changes[:, layer - first],
                 score_change(both.comparison, found.score).mean(axis=0),
@@ -121,9 +167,11 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
                 measure=f"{measure.title}, {measure.unit} {layer}",
                 score=score,
                 groups=both.comparison.groups,
+                place=places([measure.name])[measure.name],
                 n_seeds=both.comparison.n_seeds,
                 demonstrations=limits,
-            )
+            ),
+            both.comparison.first.item_ids,
         )
         every = "Every run of these items with other demonstrations."
         if bound(st.toggle, "Over conditions (exploratory)", "over_conditions", help=every):
@@ -147,13 +195,13 @@ def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Mea
         return
     points = {label: found.points[one.key] for label, one in like.items() if one.key in found.points}
     title = f"{capital(measure.title)}, {measure.unit} {layer}"
-    show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho))
+    place = places([measure.name])[measure.name]
+    show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho, place=place))
 
 
 def exploratory(both: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     first, found = both.comparison.first, present(both, measuring)
-    st.subheader("Exploratory: what changed inside the model")
     n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
     tests = answers_there_are({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
@@ -192,9 +240,7 @@ def bound_of(score: str) -> float:
 
 def effects(both: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
     """The task's effect within a condition, such as injected minus harmless, on each measure by layer."""
-    if found.contrast is None:
-        return
-    st.subheader(f"Exploratory: {found.contrast.title}, inside the model")
+    assert found.contrast is not None
     names = {name: capital(one.title) for name, one in present(both, measuring).items()}
     name = options.pick("effect_of", "Effect on", names)
     if name:
@@ -205,36 +251,75 @@ def effects(both: Compared, found: Headline, measuring: Measuring, limits: str) 
         show(change_figure(shown, measure=title, first=first, versus=versus, demonstrations=limits))
 
 
-def comparable(pairs: dict[str, Recording]) -> Compared | None:
-    """The conditions over all demonstration seeds that both have; None, with a sentence, where they do not compare."""
-    if len(pairs) < 2:
-        return None
-    a, b = pairs.values()
-    if a.spec.task != b.spec.task or a.n_layers != b.n_layers:
-        st.info("A and B are of different tasks or models: item by item, only runs of one task and model compare.")
-        return None
-    return compared(pairs)
+def behaviour_alone(both: Compared, limits: str) -> None:
+    """Behaviour of two models whose layers do not correspond, and what cannot be compared."""
+    the_task = task(both.a.task)
+    score, (a, b) = the_task.primary.score, both.comparison.pairs[0]
+    change = analysis.score_difference(both.comparison, score)
+    left, right = st.columns([2, 3])
+    with left, slot():
+        show_recipe(scores_at_a_glance(both.labels, the_task, score, both.b.task_options, limits), both.runs)
+    with right:
+        n_items = len(both.comparison.item_ids)
+        title, better = the_task.titles[score], the_task.better(score)
+        st.markdown(as_text(change_sentence(change, title, n_items, better, limits)))
+        st.info(
+            f"A has {a.n_layers} blocks and B {b.n_layers}, so layers do not correspond: what changed inside, and its "
+            "link with behaviour, cannot be compared. Each model's own layers are on the pages under Inside."
+        )
+    items(both, the_task, score)
 
 
-def page(both: Compared) -> None:
+def apart(pairs: Mapping[str, Recording]) -> None:
+    """What is said of two tasks, and the way to something that compares."""
+    a, b = (task(one.spec.task).title for one in pairs.values())
+    st.info(
+        f"A is {as_text(a)} and B is {as_text(b)}: no item is in both, so nothing compares item by item. The page "
+        "Behaviour shows the scores of each."
+    )
+    st.button(f"Take {as_text(a)} for both", on_click=set_state, args=({"b_task": page_state()["a_task"]},))
+
+
+def page(both: Compared, limits: str) -> None:
     """The headline of two conditions of one task."""
     the_task = task(both.a.task)
     measuring = primary_measuring(the_task, both.comparison.first)
     found = answer(summary_question(both))
-    limits = scope(found.n_seeds, both.a.demonstrations, both.b.demonstrations)
+    first_screen(both, found, the_task, measuring, limits)
     statement(both, found, the_task, measuring)
     deeper()
     seeds_button(both)
-    exploratory(both, the_task, measuring, limits)
-    link_figures(both, found, the_task, measuring, limits)
-    effects(both, found, measuring, limits)
+    with st.expander("Exploratory: what changed inside, one measure at a time"), slot():
+        exploratory(both, the_task, measuring, limits)
+    with st.expander("The link with behaviour, layer by layer and item by item"), slot():
+        link_figures(both, found, the_task, measuring, limits)
+    if found.contrast is not None:
+        with st.expander(f"Exploratory: {found.contrast.title}, inside the model"), slot():
+            effects(both, found, measuring, limits)
     scores_table(both, the_task)
+    items(both, the_task, found.score)
+
+
+def items(both: Compared, the_task: Task, score: str) -> None:
+    """All items, A beside B."""
+    place = st.expander("All items: what was answered, A beside B", key="all-items", on_change="rerun")
+    if place.open:
+        with place:
+            show_items(dict(zip("AB", both.comparison.pairs[0], strict=True)), the_task, score)
 
 
 pairs = recorded()
-both = comparable(pairs)
+both = None
+if len({one.spec.task for one in pairs.values()}) > 1:
+    apart(pairs)
+elif len(pairs) > 1:
+    both = compared(pairs)
 if both:
+    limits = scope(both.comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
     with slot():
-        page(both)
+        if len({one.n_layers for one in pairs.values()}) > 1:
+            behaviour_alone(both, limits)
+        else:
+            page(both, limits)
 shown = [one for pair in both.comparison.pairs for one in pair] if both else list(pairs.values())
 paper_section(list({one.key: one for one in shown}.values()))

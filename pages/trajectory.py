@@ -143,7 +143,9 @@ def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
 pairs = kept(recorded())
 if pairs:
     the_task = task(next(iter(pairs.values())).spec.task)
-    quantity = options.select("quantity", "Quantity", list(QUANTITIES), TITLES, usual_quantity(list(pairs.values())))
+    controls = options.Controls()
+    usual = usual_quantity(list(pairs.values()))
+    quantity = controls.select("quantity", "Quantity", list(QUANTITIES), TITLES, usual, is_main=True)
     view = View(pairs, the_task, quantity)
     with slot():
         show_recipe(view.recipe, pairs)

@@ -11,6 +11,7 @@ from iclviz.analysis.change import Change
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.item_maps import ItemMap, clustered_order, item_map
 from iclviz.analysis.rsa import Metric
+from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Array, Recording
 
 
@@ -40,9 +41,9 @@ def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> 
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def score(key: str, name: str, _recording: Recording) -> ScoreSummary:
-    """A score with its interval."""
-    return score_summary(_recording, name)
+def score(key: str, name: str, _recording: Recording, unit: NaturalUnit | None = None) -> ScoreSummary:
+    """A score with its interval, as people say it."""
+    return score_summary(_recording, name, unit=unit)
 
 
 TEXT_LENGTH = 60

@@ -4,7 +4,8 @@ Streamlit reports clicks on points alone, so on the page each cell of a heatmap 
 tables of a figure are made without these marks and without the frame around what is chosen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import streamlit as st
 
 from iclviz.figures import theme
 from iclviz.ui.figure import show
+from iclviz.ui.page_files import page_named
 from iclviz.ui.page_state import set_state, write_url
 
 Point = Mapping[str, Any]
@@ -53,6 +55,50 @@ def show_cells(figure: go.Figure, block: int, head: int | None) -> None:
         drawn.update_layout(hoverdistance=REACH)
 
     _show(figure, marked, cell_of)
+
+
+@dataclass(frozen=True)
+class Clicked:
+    """A mark of a figure of rows over layers: its row from 0, and the layer."""
+
+    row: int
+    layer: int
+
+
+def show_rows(figure: go.Figure) -> Clicked | None:
+    """Draw a figure of one trace a row, over layers; the mark that was just clicked."""
+    points = _clicked(figure)
+    return Clicked(points[0]["curve_number"], int(points[0]["x"])) if points else None
+
+
+def show_items(figure: go.Figure, item_ids: Sequence[str], name: str = "") -> None:
+    """Draw a figure in which points are items; a click on one opens its prompts side by side.
+
+    item_ids: A's items in their order.
+    """
+    points = _clicked(figure, name)
+    if points and (item := _item(points[0])) in item_ids:
+        set_state({"item": list(item_ids).index(item)})
+        st.switch_page(str(page_named("prompts").path))
+
+
+def _clicked(figure: go.Figure, name: str = "") -> list[Point]:
+    """Draw a figure whose look no click changes; the points that were just clicked."""
+    events: list[Any] = []
+
+    def draw(drawn: go.Figure, **options: Any) -> None:
+        drawn.update_traces(
+            selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"}
+        )
+        events.append(st.plotly_chart(drawn, on_select="rerun", selection_mode="points", **options))
+
+    show(figure, name, draw=draw)
+    return list(events[0]["selection"]["points"])
+
+
+def _item(point: Point) -> str:
+    """The item that a point names in its text, or first in its data."""
+    return str(point.get("text") or next(iter(point.get("customdata") or []), ""))
 
 
 def block_of(point: Point) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A against B as pages show it: over every demonstration seed that both have in the cache."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
@@ -15,7 +15,7 @@ from iclviz.questions.question import Question
 from iclviz.recording import Recording
 from iclviz.reporting.scope import ENOUGH_SEEDS, demonstration_scope, seeds_scope
 from iclviz.resolve import Resolved
-from iclviz.spec import Demonstrations, RunSpec
+from iclviz.spec import Demonstrations, RunSpec, draws
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.answering import prepare, slot
@@ -72,16 +72,8 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
         st.info("Run both A and B to compare them.")
         return None
     a, b = pairs.values()
-    ours, theirs = of_seeds(a), of_seeds(b)
-    if draws(a.spec) and draws(b.spec):
-        common = ours.keys() & theirs.keys() if _of_one_seed(a.spec, b.spec) else set()
-    else:
-        common = ours.keys() | theirs.keys()
-    first = {one.spec.demonstrations.seed for one in (a, b) if draws(one.spec)}
-    seeds = sorted(common, key=lambda seed: (seed not in first, seed))
-    sides = ([by_seed.get(seed, own) for seed in seeds] for by_seed, own in ((ours, a), (theirs, b)))
     try:
-        comparison = compare(*(side or [own] for side, own in zip(sides, (a, b), strict=True)))
+        comparison = compare(*_over_seeds(a, b))
     except AnalysisError as error:
         st.warning(lines_as_text(str(error)))
         return None
@@ -89,9 +81,36 @@ def compared(pairs: dict[str, Recording]) -> Compared | None:
     return Compared(comparison, keys, a.spec, b.spec)
 
 
-def draws(spec: RunSpec) -> bool:
-    """Whether a seed draws what is shown."""
-    return spec.demonstrations.canonical().kind not in ("none", "custom")
+def _over_seeds(a: Recording, b: Recording) -> tuple[list[Recording], list[Recording]]:
+    """The runs of A and of B, a place for each demonstration seed that both have; those without one stand in each."""
+    ours, theirs = of_seeds(a), of_seeds(b)
+    if draws(a.spec) and draws(b.spec):
+        common = ours.keys() & theirs.keys() if _of_one_seed(a.spec, b.spec) else set()
+    else:
+        common = ours.keys() | theirs.keys()
+    first = {one.spec.demonstrations.seed for one in (a, b) if draws(one.spec)}
+    seeds = sorted(common, key=lambda seed: (seed not in first, seed))
+    if not seeds:
+        return [a], [b]
+    return [ours.get(seed, a) for seed in seeds], [theirs.get(seed, b) for seed in seeds]
+
+
+def runs_over_seeds(pairs: Mapping[str, Recording]) -> dict[str, list[Recording]]:
+    """The runs of each condition, label -> recording, under every demonstration seed that all have; the
+    chosen one comes first.
+    """
+    sides: Sequence[list[Recording]]
+    if len(pairs) == 2:
+        sides = _over_seeds(*pairs.values())
+    else:
+        sides = [list(of_seeds(one).values()) or [one] for one in pairs.values()]
+    return {label: list({one.key: one for one in side}.values()) for label, side in zip(pairs, sides, strict=True)}
+
+
+def seeds_of(pairs: Mapping[str, Recording]) -> list[int]:
+    """The demonstration seeds that all conditions have, the chosen one first; none where nothing is drawn."""
+    drawn = [runs for runs in runs_over_seeds(pairs).values() if draws(runs[0].spec)] if pairs else []
+    return [one.spec.demonstrations.seed for one in drawn[0]] if drawn else []
 
 
 def _of_one_seed(a: RunSpec, b: RunSpec) -> bool:

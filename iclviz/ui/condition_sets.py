@@ -17,7 +17,7 @@ from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import KINDS, task
-from iclviz.ui import loading
+from iclviz.ui import loading, options
 from iclviz.ui.controls import models_here
 from iclviz.ui.link_fields import MOST_K, MOST_MEMBERS, MOST_SEED
 from iclviz.ui.page_state import (
@@ -144,24 +144,17 @@ CHOSEN = "runs"
 """The name of a set that was put together by hand."""
 
 
-def show_set_controls() -> None:
+def show_set_controls(controls: options.Controls) -> None:
     """The controls that put a set together."""
     titles = {**{name: one.title for name, one in VARIATIONS.items()}, CHOSEN: "Chosen runs"}
-    keep_known("vary", titles, next(iter(titles)))
     letter, _ = base()
-    bound(
-        st.segmented_control,
-        f"Conditions like {letter} that differ in",
-        "vary",
-        list(titles),
-        format_func=titles.__getitem__,
-        required=True,
-        help=f"Everything else is as in {letter}. Chosen runs are picked here or on the Runs page.",
-    )
-    if page_state()["vary"] == CHOSEN:
-        _runs_control()
-    else:
-        _values_control(VARIATIONS[page_state()["vary"]])
+    about = f"Everything else is as in {letter}. Chosen runs are picked here or on the Runs page."
+    controls.select("vary", f"Like {letter}, but for", list(titles), titles, help=about, is_main=True)
+    with controls.shown:
+        if page_state()["vary"] == CHOSEN:
+            _runs_control()
+        else:
+            _values_control(VARIATIONS[page_state()["vary"]])
 
 
 def base() -> tuple[str, RunSpec]:
@@ -235,8 +228,7 @@ def _usable(varied: Variation, values: Sequence[Any]) -> list[Any]:
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    kept = list(values)[:MOST_MEMBERS]
-    return sorted(kept) if all(isinstance(value, int) for value in kept) else kept
+    return _every(list(values)[:MOST_MEMBERS])
 
 
 def default_values(varied: Variation) -> list[Any]:
@@ -249,6 +241,28 @@ def default_values(varied: Variation) -> list[Any]:
         if is_like(entry.spec, like, varied):
             found.append(value)
     return _ordered(dict.fromkeys(found))
+
+
+def left_out() -> tuple[list[str], int]:
+    """What the set does not show: recorded conditions like its own by what they are called, and how many other runs of
+    the same items differ in something else as well.
+    """
+    if page_state()["vary"] == CHOSEN:
+        return [], 0
+    varied, (_, like), chosen = VARIATIONS[page_state()["vary"]], base(), page_state()["values"]
+    of_items = [
+        entry.spec
+        for entry in loading.store().summaries()
+        if (entry.spec.task, entry.spec.n_items, entry.spec.seed) == (like.task, like.n_items, like.seed)
+    ]
+    alike = [varied.of(spec) for spec in of_items if is_like(spec, like, varied)]
+    missing = _every(value for value in dict.fromkeys(alike) if value not in chosen)
+    return [varied.named(value) for value in missing], len(of_items) - len(alike)
+
+
+def _every(values: Iterable[Any]) -> list[Any]:
+    kept = list(values)
+    return sorted(kept) if all(isinstance(value, int) for value in kept) else kept
 
 
 def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:

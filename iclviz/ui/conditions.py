@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from iclviz.curating import annotation
+from iclviz.curating import annotation, restore
+from iclviz.errors import UserError
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
 from iclviz.ui import jobs, loading
@@ -25,6 +26,7 @@ class Condition:
     resolved: its spec with every default, None where it cannot be run.
     recording: its recording, None where it has not run.
     problem: why it cannot be run or read.
+    is_named: whether its title is a name that somebody gave its run.
     """
 
     side: str
@@ -32,6 +34,7 @@ class Condition:
     resolved: Resolved | None
     recording: Recording | None
     problem: str = ""
+    is_named: bool = False
 
     @property
     def label(self) -> str:
@@ -49,18 +52,25 @@ def conditions() -> list[Condition]:
 def _condition(side: str, title: str) -> Condition:
     one = loading.found(condition_specs().side(side))
     named = annotation(loading.store(), one.resolved.key).name if one.resolved and not one.problem else ""
-    return Condition(side, named or title, one.resolved, one.recording, one.problem)
+    return Condition(side, named or title, one.resolved, one.recording, one.problem, bool(named))
 
 
-def recorded() -> dict[str, Recording]:
-    """The recordings by condition label; says what is missing and how to get it, and ends the page if all is."""
+def recorded(over_seeds: bool = False) -> dict[str, Recording]:
+    """The recordings by condition label; says what they are, what is missing and how to get it, and ends the page if
+    all is.
+
+    over_seeds: whether the page can show all demonstration seeds at once, so that there is a switch.
+    """
     found = conditions()
-    _header(found)
     ready = {condition.label: condition.recording for condition in found if condition.recording is not None}
+    from iclviz.ui.data_line import show_data  # not above: analyses would hold up the very first page
+
+    show_data(found, ready, over_seeds)
     missing = [condition for condition in found if condition.recording is None]
     for condition in missing:
         if condition.problem:
             st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
+    _offer_discarded(missing)
     runnable = [condition for condition in missing if condition.resolved is not None]
     if runnable:
         names = " and ".join(condition.side.upper() for condition in runnable)
@@ -78,6 +88,26 @@ def recorded() -> dict[str, Recording]:
     return ready
 
 
+def _offer_discarded(missing: list[Condition]) -> None:
+    """The way back for conditions whose recordings were discarded."""
+    there = loading.store().discarded()
+    for one in missing:
+        if one.resolved is not None and one.resolved.key in there:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"{badge(one.side)} {as_text(one.title)} was discarded.", width="content")
+                st.button(
+                    "Restore", key=f"restore-{one.side}", on_click=_restore, args=(one.resolved.key,),
+                    icon=":material/undo:",
+                )  # fmt: skip
+
+
+def _restore(key: str) -> None:
+    try:
+        restore(loading.store(), key)
+    except UserError as error:
+        st.session_state["job_problem"] = str(error)
+
+
 @st.cache_data(show_spinner=False, max_entries=256)
 def _not_numbers(key: str, sealed: float, _recording: Recording) -> list[str]:
     from iclviz.analysis.non_finite import not_numbers  # not above: analyses would hold up the very first page
@@ -85,6 +115,6 @@ def _not_numbers(key: str, sealed: float, _recording: Recording) -> list[str]:
     return not_numbers(_recording)
 
 
-def _header(found: list[Condition]) -> None:
-    badges = [f":{COLOURS[one.side]}-badge[{one.side.upper()}] {as_text(one.title)}" for one in found]
-    st.markdown("  ·vs·  ".join(badges).replace("·vs·", "against"))
+def badge(side: str) -> str:
+    """A condition's letter in its colour."""
+    return f":{COLOURS[side]}-badge[{side.upper()}]"

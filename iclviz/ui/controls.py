@@ -92,8 +92,9 @@ def _kinds(the_task: Task, chosen: str) -> list[str]:
 
 def show_item_control(n_items: int) -> int:
     """The control that chooses one of n items; the item's number."""
-    page_state()["item"] = min(page_state()["item"], n_items - 1)
-    number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, help="Counts from 0, in the task's order.")
+    shown = min(page_state()["item"], n_items - 1)
+    about = "Counts from 0, in the task's order."
+    number: int = bound(st.number_input, "Item", "item", 0, n_items - 1, shown=shown, help=about)
     return number
 
 
@@ -117,8 +118,10 @@ def show_layer_control(last: int, where: str = "", first: int = 0) -> int:
 
     where: tells apart several on one page, which all show the one chosen layer.
     """
-    page_state()["layer"] = min(max(page_state()["layer"], first), last)
+    shown = min(max(page_state()["layer"], first), last)
     title = "Block" if first else "Layer"
     meaning = "Blocks count from 1." if first else "0 enters the first block; the last leaves it."
-    layer: int = bound(st.slider, title, "layer", first, last, where=where, help=meaning) if last > first else first
+    if last <= first:
+        return first
+    layer: int = bound(st.slider, title, "layer", first, last, where=where, shown=shown, help=meaning)
     return layer

@@ -16,17 +16,18 @@ from iclviz.ui.page_state import condition_specs
 
 def copy_as(pairs: Mapping[str, Recording], recipe: Recipe) -> None:
     """A popover with the page's link, the lines that record its conditions, and Python that draws its main figure."""
-    show_copies({label: condition_specs().side(label[0].lower()) for label in pairs}, recipe)
+    show_copies({label: _of_seed(label, one) for label, one in pairs.items()}, recipe)
 
 
 def copy_comparison(both: Compared, recipe: Recipe) -> None:
     """The same of A and B under every demonstration seed that is compared."""
-    specs = {}
-    for label, one in both.runs.items():
-        spec = condition_specs().side(label[0].lower())
-        seed = one.spec.demonstrations.seed
-        specs[label] = spec.with_(demonstrations=replace(spec.demonstrations, seed=seed))
-    show_copies(specs, recipe)
+    copy_as(both.runs, recipe)
+
+
+def _of_seed(label: str, recording: Recording) -> RunSpec:
+    """A condition as it was chosen, under the demonstration seed of one of its runs."""
+    spec = condition_specs().side(label[0].lower())
+    return spec.with_(demonstrations=replace(spec.demonstrations, seed=recording.spec.demonstrations.seed))
 
 
 @st.fragment

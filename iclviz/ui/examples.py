@@ -10,6 +10,7 @@ from iclviz.errors import UserError
 from iclviz.ui import jobs, loading
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.link_fields import DEMO
+from iclviz.ui.page_files import page_named
 from iclviz.ui.page_state import condition_specs, set_state
 from iclviz.ui.plain_text import as_text
 
@@ -48,10 +49,10 @@ EXAMPLES = (
         _of("linear_regression", a_kind="correct", a_k=2, b_k=16, items=32),
     ),
     Example(
-        "Clean against injected",
+        "Do examples help to resist an injection?",
         "Questions about documents: clean, with a hidden instruction, with a harmless text. A: no examples. B: 2 that "
         "resist.",
-        "Is the instruction obeyed, and do examples help against it?",
+        "Is the instruction obeyed less often, and are questions still answered?",
         _of("prompt_injection", items=48),
     ),
 )
@@ -78,17 +79,35 @@ def show_examples(where: str, is_first: bool = False) -> None:
     columns = [column for _ in EXAMPLES[::A_ROW] for column in st.columns(A_ROW)]
     for place, (column, example) in enumerate(zip(columns, EXAMPLES, strict=False)):
         with column, st.container(border=True, height="stretch"):
-            st.markdown(f"**{example.title}**  \n{as_text(example.what)}")
+            done = is_recorded(example)
+            tick = ":material/check_circle: " if done else ""
+            st.markdown(f"{tick}**{example.title}**  \n{as_text(example.what)}")
             st.caption(example.look)
+            name, key = f"{example.title[0].lower()}{example.title[1:]}", f"example-{place}-{where}"
+            if done:
+                opens = f"Opens the Summary of “{example.title}”, which is recorded."
+                if st.button(f"Open {name}", key=key, icon=":material/summarize:", help=opens):
+                    set_state(example.choices)
+                    st.switch_page(str(page_named("summary").path))
+                continue
             st.button(
-                f"Run {example.title[0].lower()}{example.title[1:]}",
-                key=f"example-{place}-{where}",
+                f"Run {name}",
+                key=key,
                 on_click=start,
                 args=(example.choices,),
                 type="primary" if is_first and not place else "secondary",
                 icon=":material/play_arrow:",
                 help=f"Runs A and B of “{example.title}” with the small model that came with iclviz.",
             )
+
+
+def is_recorded(example: Example) -> bool:
+    """Whether A and B of an example lie in the cache."""
+    specs = condition_specs(example.choices)
+    try:
+        return all(loading.resolved(spec).key in loading.store() for spec in (specs.a, specs.b))
+    except UserError:
+        return False
 
 
 CLOSED = "guide_closed"
@@ -106,8 +125,10 @@ def summary_button() -> None:
         st.switch_page("pages/summary.py")
 
 
-def guide() -> None:
-    """Three steps to the first figure, on the page until they are closed or were gone; where `is_guided` says so."""
+def guide() -> bool:
+    """Three steps to the first figure, on the page until they are closed or were gone, where `is_guided` says so;
+    whether the examples stand in them.
+    """
     st.session_state["guided"] = True
     found = conditions()
     recorded = all(one.recording is not None for one in found)
@@ -118,11 +139,12 @@ def guide() -> None:
         close.button("Close", on_click=_close, type="tertiary", icon=":material/close:", help="Hide these steps.")
         _step(1, "Choose a comparison: A and B differ in what the model is shown.", asked)
         if not asked:
-            show_examples("guide", is_first=True)
+            show_examples("list", is_first=True)
         _step(2, "Let it run: about a minute on two cores. Its progress is below.", recorded)
         _step(3, "Read the result: behaviour first, then what changed inside.", False)
         if recorded:
             summary_button()
+    return not asked
 
 
 def _is_asked(condition: Condition) -> bool:

@@ -117,18 +117,34 @@ def _name(job: Run) -> str:
 
 def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
     """What went wrong, each with its reason; what went well, folded."""
-    for job in [job for job in jobs if job.state != "done"][:SHOWN_ENDED]:
-        line, button = st.columns([6, 1], vertical_alignment="center")
-        line.markdown(f"{ICONS[job.state]} {as_text(_name(job))} — {job.state}, {_time(job)}")
-        if job.error:
-            line.error(lines_as_text(job.error))
-        button.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
+    wrong = [job for job in jobs if job.state != "done"]
+    own = [job for job in wrong if job.asker in ("", asker())]
+    _wrong_jobs(own, queue)
+    if others := [job for job in wrong if job not in own]:
+        with st.expander(f"{len(others)} that were asked for elsewhere failed or were cancelled", icon=ICONS["failed"]):
+            _wrong_jobs(others, queue)
     done = [job for job in jobs if job.state == "done"]
     if done:
         many = f"{len(done)} runs" if len(done) > 1 else "1 run"
         with st.expander(f"{many} done, the last at {_time(done[0])}", icon=ICONS["done"]):
             st.markdown("  \n".join(f"{as_text(_name(job))} — {_time(job)}" for job in done))
             st.button("Clear", on_click=_clear, args=(done, queue), help="The runs stay; this list is emptied.")
+
+
+def _wrong_jobs(jobs: list[Run], queue: Queue) -> None:
+    """Each with its reason, what is kept of it, and what can be done."""
+    for job in jobs[:SHOWN_ENDED]:
+        line, button = st.columns([5, 2], vertical_alignment="center")
+        line.markdown(f"{ICONS[job.state]} {as_text(_name(job))} — {job.state}, {_time(job)}")
+        if job.error:
+            line.error(lines_as_text(job.error))
+        if job.state == "cancelled" and job.progress.items_done:
+            line.caption(
+                f"{job.progress.items_done} of {job.progress.items_total} items are kept; a new try goes on from there."
+            )
+        with button.container(horizontal=True, gap="xsmall"):
+            st.button("Try again", key=f"again-{job.key}", on_click=_again, args=(job, queue))
+            st.button("Dismiss", key=f"dismiss-{job.key}", on_click=queue.remove, args=(job.key,), type="tertiary")
 
 
 def _time(job: Run) -> str:

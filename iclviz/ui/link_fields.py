@@ -37,6 +37,10 @@ class Field:
     read: Read
 
 
+class OutOfBoundsError(ValueError):
+    """A number that is too small or too large; the text says what is allowed."""
+
+
 def text(value_text: str) -> str:
     """A short text."""
     return value_text[:MOST_TEXT]
@@ -48,7 +52,7 @@ def whole(least: int, most: int) -> Read:
     def read(value_text: str) -> int:
         number = int(value_text)
         if not least <= number <= most:
-            raise ValueError(f"not from {least} to {most}")
+            raise OutOfBoundsError(f"not from {least} to {most}")
         return number
 
     return read
@@ -129,6 +133,9 @@ def _of_side(side: str, kind: str, k: int) -> dict[str, Field]:
     }
 
 
+SHARED: Mapping[str, Field] = {"all_seeds": Field(False, _flag)}
+"""What several pages show alike."""
+
 CONDITIONS: Mapping[str, Field] = {
     **_of_side("a", "none", 0),
     **_of_side("b", "correct", 2),
@@ -172,7 +179,8 @@ def fields() -> Mapping[str, Field]:
 
 @lru_cache(maxsize=8)
 def _table(declaring: tuple[Page, ...]) -> Mapping[str, Field]:
-    found, values = dict(CONDITIONS), dict[str, Any](CONDITIONS)
+    found = {**CONDITIONS, **SHARED}
+    values = dict[str, Any](found)
     for page in declaring:
         for name, value in page.fields.items():
             if values.setdefault(name, value) != value:

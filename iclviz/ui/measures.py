@@ -13,12 +13,14 @@ from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import all_measures
 from iclviz.analysis.wording import capital
 from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe, by_layer, change_by_layer
+from iclviz.reporting.recipes import Recipe, by_layer, by_layer_over_seeds, by_name, change_by_layer
+from iclviz.reporting.scope import seeds_scope
 from iclviz.tasks import Task
 from iclviz.ui import options
-from iclviz.ui.compared import compared, seeds_button
+from iclviz.ui.compared import compared, runs_over_seeds, seeds_button
 from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show_recipe
+from iclviz.ui.page_state import keep_known, page_state
 from iclviz.ui.plain_text import as_text
 
 
@@ -28,16 +30,27 @@ def of_page(page: str, recording: Recording, measuring: Measuring) -> dict[str, 
     return {name: one for name, one in found.items() if not one.absent(recording, measuring)}
 
 
-def picked(page: str, recording: Recording, measuring: Measuring) -> Measure | None:
-    """The measure that a page shows now; a control where there are several. None where no measure has a value."""
+def chosen(page: str, recording: Recording, measuring: Measuring) -> Measure | None:
+    """The measure that a page shows now; None where no measure has a value."""
     found = of_page(page, recording, measuring)
     if not found:
         return None
-    first = next(iter(found))
-    if len(found) == 1:
-        return found[first]
-    name = options.pick("shown", "Measure", {name: capital(one.title) for name, one in found.items()}, first)
-    return found[name or first]
+    keep_known("shown", found, next(iter(found)))
+    return found[page_state()["shown"]]
+
+
+def show_picker(
+    page: str, recording: Recording, measuring: Measuring, controls: options.Controls | None = None
+) -> None:
+    """The control that chooses the measure, where a page has several; folded where controls are given."""
+    found = of_page(page, recording, measuring)
+    if len(found) < 2:
+        return
+    titles, first = {name: capital(one.title) for name, one in found.items()}, next(iter(found))
+    if controls:
+        controls.select("shown", "Measure", list(titles), titles, first)
+    else:
+        options.pick("shown", "Measure", titles, first)
 
 
 @dataclass(frozen=True)
@@ -56,17 +69,33 @@ class Shown:
         return next(iter(self.conditions.values()))
 
     @property
-    def recipe(self) -> Recipe:
-        """Its figure by layer."""
-        return by_layer(self.measure, self.conditions, self.measuring, self.the_task, self.demonstrations)
+    def runs(self) -> dict[str, list[Recording]]:
+        """The runs of each condition: that of the chosen demonstration seed, or of all that the conditions have."""
+        if page_state()["all_seeds"]:
+            return runs_over_seeds(self.conditions)
+        return {label: [one] for label, one in self.conditions.items()}
+
+    @property
+    def asked(self) -> tuple[Recipe, dict[str, Recording]]:
+        """Its figure by layer, and the runs by the names that it asks of them."""
+        runs = self.runs
+        n_seeds = max(map(len, runs.values()))
+        if n_seeds == 1:
+            return by_layer(self.measure, self.conditions, self.measuring, self.the_task, self.demonstrations), dict(
+                self.conditions
+            )
+        return by_layer_over_seeds(self.measure, runs, self.measuring, self.the_task, seeds_scope(n_seeds)), by_name(
+            runs
+        )
 
 
 def show_by_layer(view: Shown) -> dict[str, Any]:
     """The measure by layer with what has to be said of it, to copy; the results by label."""
-    found = show_recipe(view.recipe, view.conditions)
+    recipe, runs = view.asked
+    found = show_recipe(recipe, runs)
     for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
-    copy_as(view.conditions, view.recipe)
+    copy_as(runs, recipe)
     return found
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,6 +15,10 @@ from iclviz.ui.link_fields import fields, text
 from iclviz.ui.page_state import bound, claim_field, keep_known
 from iclviz.ui.plain_text import as_text
 
+HOW = "How it is computed"
+MAIN_WIDTH = 230
+"""Of a control that matters most, in pixels."""
+
 HELP = {
     "score": "What counts as doing well; the first is the task's main score, fixed before any result.",
     "against": "The hypothesis that the one chosen above is compared with.",
@@ -22,6 +27,8 @@ HELP = {
     "sorted": "How items stand on both axes: by a label, with lines between its values, or by clusters of A's items.",
     "colours": "The similarities, or their order as ranks or percentiles, which outliers do not squeeze.",
     "measure": "What changed in the model.",
+    "split": "By which label items are told apart.",
+    "map": "The ratio in each block or each head, or how attention is split between all roles.",
     "quantity": "The right answer's log-probability, its margin over the best other candidate, its rank among all "
     "tokens, how undecided the layer is (entropy), or how far it is from the output (divergence).",
     "outcome": "Which items count as right: by the answer that is more probable, or by the response.",
@@ -40,6 +47,7 @@ def select(
     titles: Mapping[str, str] | None = None,
     default: str = "",
     help: str = "",
+    width: int | Literal["stretch"] = "stretch",
 ) -> str:
     """A choice kept in the link under its name; one that this page does not have falls back to the default."""
     keep_known(name, values, default if default in values else values[0])
@@ -50,6 +58,7 @@ def select(
         list(values),
         format_func=lambda value: (titles or {}).get(value, value),
         help=help or HELP.get(name),
+        width=width,
     )
     return chosen
 
@@ -71,40 +80,93 @@ def pick(name: str, title: str, titles: Mapping[str, str], default: str = "") ->
     return chosen
 
 
-def measuring(options: Sequence[MeasureOption], recording: Recording, the_task: Task, usual: Measuring) -> Measuring:
-    """What is chosen of some options of measures, by a row of controls; what is no option of these is as usual.
+class Controls:
+    """The controls of a page in one row: those that matter most, and the others folded, with what is chosen beside."""
 
-    Parameters
-    ----------
-    recording: says what may be chosen; of: names hypotheses and labels.
-    usual: what is chosen until somebody chooses.
-    """
-    selected = [option for option in options if not _is_switch(option, recording)]
-    chosen = {}
-    for column, option in zip(st.columns(max(len(selected), 4)), selected, strict=False):
-        with column:
-            chosen[option.name] = _selected(option, recording, the_task, usual)
-    for option in options:
-        if option not in selected:
-            _claim(option.name, False)
-            chosen[option.name] = bound(st.toggle, option.title, option.name, help=option.help)
-    shared = {one.name for one in fields_of(Measuring)} & chosen.keys()
-    own = {name: value for name, value in chosen.items() if name not in shared and value is not None}
-    return replace(usual, **{name: chosen[name] for name in shared}, own={**usual.own, **own})
+    def __init__(self) -> None:
+        self._row = st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="controls")
+        self.shown = self._row.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content")
+        self._told: list[str] = []
+
+    @cached_property
+    def folded(self) -> Any:
+        """Where the others are."""
+        about = "What else decides these numbers; each choice stands beside."
+        return self._row.popover(HOW, icon=":material/tune:", help=about, key="how")
+
+    def select(
+        self,
+        name: str,
+        title: str,
+        values: Sequence[str],
+        titles: Mapping[str, str] | None = None,
+        default: str = "",
+        help: str = "",
+        *,
+        is_main: bool = False,
+    ) -> str:
+        """As `select`."""
+        with self.shown if is_main else self.folded:
+            chosen = select(name, title, values, titles, default, help, MAIN_WIDTH if is_main else "stretch")
+        if not is_main:
+            self._told.append(f"{title}: {(titles or {}).get(chosen, chosen)}")
+        return chosen
+
+    def toggle(self, name: str, title: str, help: str) -> bool:
+        """A folded switch, kept in the link under its name."""
+        with self.folded:
+            is_on = bool(bound(st.toggle, title, name, help=help))
+        self._told.append(f"{title}: {'yes' if is_on else 'no'}")
+        return is_on
+
+    def measuring(
+        self,
+        options: Sequence[MeasureOption],
+        recording: Recording,
+        the_task: Task,
+        usual: Measuring,
+        main: Sequence[MeasureOption] = (),
+    ) -> Measuring:
+        """What is chosen of some options of measures; what is no option of these is as usual.
+
+        Parameters
+        ----------
+        recording: says what may be chosen; the_task: names hypotheses and labels.
+        usual: what is chosen until somebody chooses.
+        main: the options that matter most.
+        """
+        chosen: dict[str, Any] = {}
+        for option in options:
+            if _is_switch(option, recording):
+                _claim(option.name, False)
+                chosen[option.name] = self.toggle(option.name, option.title, option.help)
+            else:
+                chosen[option.name] = self._chosen(option, recording, the_task, usual, option in main)
+        shared = {one.name for one in fields_of(Measuring)} & chosen.keys()
+        own = {name: value for name, value in chosen.items() if name not in shared and value is not None}
+        return replace(usual, **{name: chosen[name] for name in shared}, own={**usual.own, **own})
+
+    def _chosen(
+        self, option: MeasureOption, recording: Recording, the_task: Task, usual: Measuring, is_main: bool
+    ) -> Any:
+        values = {_text(value): value for value in option.values(recording)}
+        if not values:
+            return None
+        _claim(option.name, "")
+        titles = {name: option.title_of(value, the_task.titles) for name, value in values.items()}
+        default = _text(usual.value(option, recording))
+        return values[
+            self.select(option.name, option.title, list(values), titles, default, option.help, is_main=is_main)
+        ]
+
+    def tell(self) -> None:
+        """Say what is chosen in those that are folded."""
+        if self._told:
+            self._row.caption(as_text(" · ".join(self._told)))
 
 
 def _is_switch(option: MeasureOption, recording: Recording) -> bool:
     return list(option.values(recording)) == [False, True]
-
-
-def _selected(option: MeasureOption, recording: Recording, the_task: Task, usual: Measuring) -> Any:
-    values = {_text(value): value for value in option.values(recording)}
-    if not values:
-        return None
-    _claim(option.name, "")
-    titles = {name: option.title_of(value, the_task.titles) for name, value in values.items()}
-    name = select(option.name, option.title, list(values), titles, _text(usual.value(option, recording)), option.help)
-    return values[name]
 
 
 def _claim(name: str, default: Any) -> None:

@@ -4,6 +4,7 @@ What is shown of a file is text, never Markdown or HTML.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from iclviz.tasks.own_rows import TaskFile
 from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
 from iclviz.ui.link_fields import SIDES
 from iclviz.ui.page_state import page_state, set_state
-from iclviz.ui.plain_text import lines_as_text
+from iclviz.ui.plain_text import as_text, lines_as_text
 
 EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "examples"
 
@@ -95,6 +96,11 @@ def _take(uploaded: Any) -> None:
         st.error(lines_as_text(found.problem))
         return
     st.success(lines_as_text("\n".join(found.sentences)))
+    with suppress(UserError):  # it may have been removed meanwhile
+        the_task = task(found.task_name)
+        assert isinstance(the_task, OwnTask)
+        if told := told_changes(the_task, page_state()):
+            st.info(as_text(f"With this task {told}."))
     st.button("Use for A and B", on_click=use, args=(found.task_name,), type="primary")
 
 
@@ -151,7 +157,32 @@ def use(name: str) -> None:
 
 
 def _fitting(the_task: OwnTask, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The chosen numbers, lowered to what a task has."""
+    """The chosen numbers, lowered to what a task has: the items first, so that rows are left to show."""
+    wanted = max(chosen[f"{side}_k"] for side in SIDES)
     items = min(chosen["items"], len(the_task.file.queries))
+    enough = (n for n in range(items, FEWEST_ITEMS - 1, -1) if the_task.most_demonstrations(n) >= wanted)
+    items = next(enough, items)
     most = the_task.most_demonstrations(items)
     return {"items": items, **{f"{side}_k": min(chosen[f"{side}_k"], most) for side in SIDES}}
+
+
+def told_changes(the_task: OwnTask, chosen: Mapping[str, Any]) -> str:
+    """What of the chosen numbers would change with a task and why, to go on after "With this task"; "" for nothing."""
+    fitting = _fitting(the_task, chosen)
+    words = {"items": "items", "a_k": "k in A", "b_k": "k in B"}
+    changed = [
+        f"{words[name]} would be {value} instead of {chosen[name]}"
+        for name, value in fitting.items()
+        if value != chosen[name]
+    ]
+    if not changed:
+        return ""
+    most = the_task.most_demonstrations(fitting["items"])
+    return (
+        f"{' and '.join(changed)}: it has {len(the_task.file.queries)} queries, and {fitting['items']} items leave "
+        f"{most} rows to show"
+    )
+
+
+FEWEST_ITEMS = 8
+"""Fewer are not proposed, however many demonstrations are wanted."""

@@ -18,7 +18,7 @@ from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL, model_title
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import task
-from iclviz.ui.link_fields import CONDITIONS, MOST_TEXT, SIDES, defaults, fields
+from iclviz.ui.link_fields import CONDITIONS, MOST_TEXT, SIDES, OutOfBoundsError, defaults, fields
 from iclviz.ui.plain_text import as_text
 
 MOST_UNCLAIMED = 32
@@ -61,10 +61,22 @@ def claim_field(name: str, default: Any, read: Callable[[str], Any]) -> None:
     page_state().setdefault(name, default)
 
 
-def bound(control: Callable[..., Any], title: str, name: str, *arguments: Any, where: str = "", **options: Any) -> Any:
-    """A Streamlit control that shows a choice and changes it; `where` tells apart two of one choice on a page."""
+def bound(
+    control: Callable[..., Any],
+    title: str,
+    name: str,
+    *arguments: Any,
+    where: str = "",
+    shown: Any = None,
+    **options: Any,
+) -> Any:
+    """A Streamlit control that shows a choice and changes it.
+
+    where: tells apart two of one choice on a page.
+    shown: what it shows where the choice itself has no place here; the choice stays what it is.
+    """
     key = f"choice-{name}{where}"
-    st.session_state[key] = page_state()[name]
+    st.session_state[key] = page_state()[name] if shown is None else shown
     return control(title, *arguments, key=key, on_change=_take, args=(name, key), **options)
 
 
@@ -92,6 +104,9 @@ def _take(name: str, key: str) -> None:
     set_state({name: st.session_state[key]})
     if name.endswith("_model"):
         confirm(st.session_state[key])
+    if name.endswith("_examples"):  # as many as were written
+        side = name.removesuffix("_examples")
+        set_state({f"{side}_k": max(1, len(_examples(st.session_state[key])))})
     write_url()  # a fragment reruns without the app around it
 
 
@@ -108,11 +123,16 @@ def read_url() -> None:
         try:
             taken[name] = known[name].read(value_text)
             linked.add(name)
-        except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError):
-            refused.append(f"{name} = {value_text[:60]}")
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UserError) as error:
+            refused.append(f"{name} = {value_text[:60]}{_allowed(error, taken[name])}")
     st.session_state.update(
         refused=refused, linked=linked, linked_models=_models(linked), unclaimed=_few_identifiers(unclaimed)
     )
+
+
+def _allowed(error: Exception, used: Any) -> str:
+    """What a number may be and what is taken in its place; nothing of what is no number."""
+    return f" ({error}; {used} is used)" if isinstance(error, OutOfBoundsError) else ""
 
 
 def _few_identifiers(unclaimed: Mapping[str, str]) -> dict[str, str]:
@@ -200,25 +220,25 @@ def _beyond(options: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, A
     return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
 
 
-def condition_specs() -> ConditionSpecs:
-    """The two conditions as they are chosen now."""
-    return ConditionSpecs(*(_spec(side) for side in SIDES))
+def condition_specs(changed: Mapping[str, Any] | None = None) -> ConditionSpecs:
+    """The two conditions as they are chosen now, or would be with some choices changed."""
+    state = {**page_state(), **(changed or {})}
+    return ConditionSpecs(*(_spec(side, state) for side in SIDES))
 
 
-def _spec(side: str) -> RunSpec:
-    state = page_state()
+def _spec(side: str, state: Mapping[str, Any]) -> RunSpec:
     style = state["style"]
     name = state[f"{side}_task"]
     return RunSpec(
         model=state[f"{side}_model"] or DEMO_MODEL,
         task=name,
-        demonstrations=_demonstrations(side),
+        demonstrations=_demonstrations(side, state),
         n_items=state["items"],
         seed=state["items_seed"],
         task_options=state["options"].get(name, {}),
         prompt_style=None if style == "preset" else style,
         poolings=tuple(dict.fromkeys([*DEFAULT_POOLINGS, *state["poolings"]])) if state["poolings"] else None,
-        attention_items=kept_places(),
+        attention_items=tuple(place for place in state["attention_items"] if place < state["items"]),
         record=tuple(state["record"]),
         first_token=None if state["first_token"] == CONDITIONS["first_token"].default else state["first_token"],
         template=state["template"],
@@ -230,11 +250,15 @@ def kept_places() -> tuple[int, ...]:
     return tuple(place for place in page_state()["attention_items"] if place < page_state()["items"])
 
 
-def _demonstrations(side: str) -> Demonstrations:
-    state = page_state()
+def _demonstrations(side: str, state: Mapping[str, Any]) -> Demonstrations:
     kind = state[f"{side}_kind"]
-    examples = tuple(text for text in state[f"{side}_examples"].split(EXAMPLE_BORDER) if text.strip())
-    return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples if kind == "custom" else ())
+    examples = _examples(state[f"{side}_examples"]) if kind == "custom" else ()
+    return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples)
+
+
+def _examples(written: str) -> tuple[str, ...]:
+    """Demonstrations of one's own, from the text that holds all of them."""
+    return tuple(text for text in written.split(EXAMPLE_BORDER) if text.strip())
 
 
 def swap() -> None:

@@ -5,7 +5,8 @@ Over white and over the dark page that is about equal steps of lightness for equ
 strongest shade keeps a contrast of 4.5:1 in both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import SequenceMatcher
 from html import escape
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ STYLE = """<style>
   max-height: 26rem; overflow-y: auto; padding: .8rem; border: 1px solid rgba(128,128,128,.35); border-radius: .5rem}
 .iclviz-prompt span[class] {border-bottom: 2px solid; padding: 1px 0; border-radius: 2px}
 .iclviz-prompt span[title]:hover {outline: 1px solid currentColor}
+.iclviz-prompt span.iclviz-own {border: 0; text-decoration: underline 2px; text-underline-offset: 3px}
 .iclviz-attention {display: flex; flex-direction: column-reverse} /* starts at its end, where the response is */
 .iclviz-attention span[class] {background: none; border-radius: 0}
 .iclviz-attention .iclviz-looking {font-weight: 700; outline: 1px dotted currentColor}
@@ -52,19 +54,32 @@ def show_segments(segments: Sequence[Segment]) -> None:
     _show(body, {piece.role: piece.role for piece in segments}, "The exact prompt, coloured by role")
 
 
-def show_tokens(tokens: Sequence[str], ids: Sequence[int], spans: Sequence[Span]) -> None:
-    """A prompt and its response as tokens."""
-    body = "".join(f'<span class="iclviz-{span.role}">{_tokens(tokens, ids, span)}</span>' for span in spans)
+def show_tokens(
+    tokens: Sequence[str], ids: Sequence[int], spans: Sequence[Span], own: Collection[int] = frozenset()
+) -> None:
+    """A prompt and its response as tokens.
+
+    own: positions of tokens that what stands beside has not; they are underlined.
+    """
+    body = "".join(
+        f'<span class="iclviz-{span.role}">'
+        f"{''.join(_token(tokens[at], ids[at], at, span, at in own) for at in range(span.start, span.end))}</span>"
+        for span in spans
+    )
     _show(body, {span.role: span.role for span in spans}, "Prompt and response, coloured by role")
 
 
-def _tokens(tokens: Sequence[str], ids: Sequence[int], span: Span) -> str:
-    return "".join(_token(tokens[i], ids[i], i, span) for i in range(span.start, span.end))
+def only_here(tokens: Sequence[str], other: Sequence[str]) -> frozenset[int]:
+    """The positions of tokens that another text lacks, where both are read in one order."""
+    matching = SequenceMatcher(None, tokens, other, autojunk=False)
+    changed = (block for block in matching.get_opcodes() if block[0] != "equal")
+    return frozenset(at for _, start, end, *_ in changed for at in range(start, end))
 
 
-def _token(text: str, token_id: int, position: int, span: Span) -> str:
+def _token(text: str, token_id: int, position: int, span: Span, is_own: bool) -> str:
     shown = escape(text) if text else "·"
-    return f'<span title="token {position}: id {token_id}, {span.role}">{shown}</span>'
+    kind = ' class="iclviz-own"' if is_own else ""
+    return f'<span{kind} title="token {position}: id {token_id}, {span.role}">{shown}</span>'
 
 
 def show_attention(attention: "TextAttention", most: float, with_sinks: bool = False) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from iclviz.curating import annotation, annotation_problem
-from iclviz.errors import StoreError
+from iclviz.errors import StoreError, UserError
 from iclviz.jobs.queue import Run
 from iclviz.models.presets import model_title
 from iclviz.recorded import MOST_BYTES, RUN, Summary
@@ -18,13 +18,14 @@ from iclviz.schemas import read_json
 from iclviz.spec import RunSpec
 from iclviz.store import Ailing
 from iclviz.ui import loading
-from iclviz.ui.page_state import task_title
+from iclviz.ui.page_state import describe, task_title
 
 STAGES = ("prefill", "decode", "candidates")
 """The stages in which the model computes; loading it is shared by many runs."""
 
 COLUMNS = {
     "state": st.column_config.TextColumn("State", width="small"),
+    "model": st.column_config.TextColumn("Model"),
     "name": st.column_config.TextColumn("Name", help="Your own; it names the condition on every page."),
     "task": st.column_config.TextColumn("Task"),
     "shown": st.column_config.TextColumn("Demonstrations", help="Their kind."),
@@ -37,7 +38,6 @@ COLUMNS = {
     "size": st.column_config.NumberColumn("Size", format="%.1f MB"),
     "tags": st.column_config.ListColumn("Tags"),
     "note": st.column_config.TextColumn("Note"),
-    "model": st.column_config.TextColumn("Model"),
     "told": st.column_config.TextColumn(
         "Model told by",
         help="A sample: an older key, which weights changed by hand may share. Run it again.",
@@ -115,6 +115,17 @@ def _seconds(key: str) -> float | None:
         return float(sum(timing.get(stage, 0.0) for stage in STAGES))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def discarded_name(key: str) -> str:
+    """What a discarded recording is called: by its name, else by what it was."""
+    if name := annotation(loading.store(), key).name:
+        return name
+    try:
+        spec = RunSpec.from_dict(read_json(loading.store().discarded_place(key) / RUN, MOST_BYTES[RUN])["spec"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
+        return key[:12]
+    return f"{describe(spec)}, seed {spec.demonstrations.seed}, {spec.n_items} items, {key[:6]}"
 
 
 def filtered(rows: pd.DataFrame, words: str, chosen: Mapping[str, Sequence[str]]) -> pd.DataFrame:

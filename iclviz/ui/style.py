@@ -10,7 +10,12 @@ from iclviz.ui.page_files import Page
 ICON, WORDMARK = (Path(__file__).with_name(name) for name in ("icon.svg", "wordmark.svg"))
 
 STYLE = """<style>
-.stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}
+.stMainBlockContainer {padding: 3.3rem 2.5rem 3rem}
+.stMainBlockContainer h1 {padding: 0.2rem 0}
+.stMainBlockContainer > [data-testid="stVerticalBlock"] {row-gap: 0.6rem}
+.st-key-heading {row-gap: 0}
+.st-key-controls > [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) {flex: 1 1 15rem}
+.st-key-controls [data-testid="stCaptionContainer"] p {font-size: 0.78rem; line-height: 1.35}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {color: %s; opacity: 1}
 [data-testid="stSliderThumbValue"] p, [data-variant="segmented_control"][aria-checked="true"] p {color: %s}
 </style>"""
@@ -30,5 +35,6 @@ def set_look() -> None:
 
 def heading(page: Page) -> None:
     """A page's title, and the question that it answers."""
-    st.title(page.title)
-    st.caption(page.question)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heading"):
+        st.title(page.title, width="content")
+        st.caption(page.question, width="content")
