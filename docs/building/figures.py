@@ -17,12 +17,12 @@ import plotly.graph_objects as go
 import iclviz
 from iclviz import analysis
 from iclviz.analysis.attention import largest_mass
-from iclviz.analysis.behaviour import PREFERRED
+from iclviz.analysis.behaviour import PREFERRED, ScoreSummary
 from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.headlines import Headline, link_points
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.measure import Measuring
-from iclviz.analysis.measures import measure_named
+from iclviz.analysis.measures import all_measures, measure_named
 from iclviz.analysis.probing import STRENGTHS, Probe
 from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.seeds import OverSeeds, over_seeds
@@ -47,6 +47,9 @@ A, B = f"A: k = {FEW}", f"B: k = {MANY}"
 OF = task("linear_regression")
 PRIMARY = OF.primary
 HYPOTHESIS, LABEL, SCORE = (OF.titles[name] for name in (PRIMARY.hypothesis, PRIMARY.label, PRIMARY.score))
+
+UNIT = OF.natural_unit(PRIMARY.score)
+SAID: dict[str, Any] = {"score": UNIT.name, "unit": UNIT.sign, "better": UNIT.better(OF.better(PRIMARY.score))}
 
 Draw = Callable[..., go.Figure]
 
@@ -133,8 +136,8 @@ def score_over_k(draw: Draw) -> go.Figure:
     series: dict[str, dict[int, Any]] = {}
     for one in further():
         shown = one.spec.demonstrations
-        series.setdefault(shown.kind, {})[shown.k] = analysis.score_summary(one, PRIMARY.score)
-    return draw(series, score=SCORE)
+        series.setdefault(shown.kind, {})[shown.k] = in_unit(one)
+    return draw(series, **SAID)
 
 
 def parameters(draw: Draw) -> go.Figure:
@@ -178,9 +181,14 @@ def curve(of: Callable[[Recording], Any]) -> dict[str, Any]:
     return {f"k = {k}": of(one) for k, one in shown.items()}
 
 
+def in_unit(recording: Recording) -> ScoreSummary:
+    """The main score as people say it."""
+    return analysis.score_summary(recording, PRIMARY.score, unit=UNIT)
+
+
 def score_of_one(recording: Recording) -> OverSeeds:
     """The main score of one seed."""
-    found = analysis.score_summary(recording, PRIMARY.score)
+    found = in_unit(recording)
     return over_seeds([[found.mean]], [[found.low]], [[found.high]], recording.spec.demonstrations.k > 0)
 
 
@@ -194,7 +202,7 @@ def simple_prompts(draw: Draw) -> go.Figure:
     """Composite prompts against both sets of simple ones."""
     composite, same, other = iclviz.sweep([statements(name) for name in ("composite", "simple_same", "simple_other")])
     sets = {"same name": same, "another name": other}
-    return draw({name: analysis.recording_composite_to_simple(composite, simple) for name, simple in sets.items()})
+    return draw({name: analysis.recording_composite_to_simple((composite, simple)) for name, simple in sets.items()})
 
 
 def seeds_alike(draw: Draw) -> go.Figure:
@@ -255,6 +263,37 @@ def told_apart(draw: Draw) -> go.Figure:
     )
 
 
+def at_a_glance(draw: Draw) -> go.Figure:
+    """A score in A beside B."""
+    return draw(analysis.score_pairs(comparison(), PRIMARY.score, UNIT), better=SAID["better"])
+
+
+def what_was_answered(draw: Draw) -> go.Figure:
+    """What became of the items of reading comprehension, by the place of the asked statement."""
+    of, by = task("reading_comprehension"), "position"
+    found = {label: analysis.outcome_counts(one, of.outcomes, by, of.no_outcome) for label, one in answered().items()}
+    return draw(found, by=of.titles[by])
+
+
+def points_of_one(draw: Draw) -> go.Figure:
+    """The points of one item, its right answer and B's."""
+    one = pair()[B]
+    data = OF.data(one.n_items, one.spec.seed, one.spec.task_options)
+    shown = OF.points(data, ITEM, one.spec.demonstrations, one.spec.task_options)
+    said = one.parsed[ITEM]
+    return draw(shown, condition=B, item=one.item_ids[ITEM], answer=None if said is None else float(said))
+
+
+def inside_at_a_glance(draw: Draw) -> go.Figure:
+    """What changed inside from A to B, by every measure."""
+    first = comparison().first
+    how = primary_measuring(OF, first)
+    kinds = {name: one for name, one in all_measures().items() if not one.absent(first, how)}
+    changes = {name: analysis.measured_change(comparison(), name, how) for name in kinds}
+    titles = {name: capital(one.short) for name, one in kinds.items()}
+    return draw(changes, titles=titles, first={name: one.first_layer for name, one in kinds.items()})
+
+
 def through_layers(draw: Draw, of: Callable[..., Any], alone: bool = False, **words: str) -> go.Figure:
     """A result of the answer trajectory, of both conditions or of B alone."""
     limits = demonstration_scope(answered().values())
@@ -266,17 +305,17 @@ def through_layers(draw: Draw, of: Callable[..., Any], alone: bool = False, **wo
 
 
 PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
-    "score-by-condition": lambda draw: draw(
-        each(lambda one: analysis.score_summary(one, PRIMARY.score)), score=SCORE
-    ),
+    "score-pairs": at_a_glance,
+    "outcome-counts": what_was_answered,
+    "item-points": points_of_one,
+    "changes-inside": inside_at_a_glance,
+    "score-by-condition": lambda draw: draw(each(in_unit), **SAID),
     "score-over-k": score_over_k,
-    "score-of-set": lambda draw: draw(curve(score_of_one), score=SCORE, better="higher"),
+    "score-of-set": lambda draw: draw(curve(score_of_one), **SAID),
     "measure-of-set": lambda draw: draw(
         curve(alignment_of_one), measure=f"Alignment with “{HYPOTHESIS}”", value="Alignment (Spearman's rho)"
     ),
-    "score-distribution": lambda draw: draw(
-        each(lambda one: analysis.score_summary(one, PRIMARY.score)), score=SCORE
-    ),
+    "score-distribution": lambda draw: draw(each(in_unit), **SAID),
     "similarity-matrices": lambda draw: draw(
         each(lambda one: rsms(one)[LAYER]), pair()[A].hypotheses[PRIMARY.hypothesis], hypothesis_title=HYPOTHESIS,
         layer=LAYER, **sorted_items(),

@@ -27,8 +27,9 @@ def test_the_summary_begins_with_behaviour_and_its_scatter_follows_the_layer(dem
     no_traceback(page)
     assert page.locator('[data-testid="stAlertContentError"]').count() == 0
     assert "ehaviour" in page.locator("h4").first.inner_text()
-    assert "for this demonstration set" in page.locator(".stMain").inner_text()
+    assert "For this demonstration set" in page.locator(".stMain").inner_text()
     picture(page, f"summary-{scheme}")
+    page.get_by_text("The link with behaviour, layer by layer").click()
     slider = page.get_by_role("slider", name="Layer")
     layer = int(slider.input_value())
     key, next_layer = (
@@ -67,7 +68,7 @@ def ready_to_save(demo, page) -> None:
     page.goto(f"{demo}/probing")
     page.wait_for_selector(PAGES["Probing"])
     settled(page)
-    page.get_by_test_id("stPopover").get_by_role("button").first.press("Enter")
+    page.get_by_test_id("stPopover").filter(has_text="Save").get_by_role("button").first.press("Enter")
     page.get_by_role("button", name="PNG", exact=True).wait_for()
 
 

@@ -11,15 +11,19 @@ from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
+from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.reliability import NoiseCeiling
 from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.rsa import AlignmentTest
+from iclviz.analysis.score_changes import ScorePairs
 from iclviz.analysis.seeds import over_seeds
 from iclviz.analysis.surface import SurfaceControl
 from iclviz.analysis.trajectory import ByOutcome, ItemTrajectory, LayerMeans, OverCandidates
 from iclviz.figures import FIGURES
+from iclviz.natural_units import NaturalUnit
+from iclviz.points import ItemPoints
 from iclviz.spans import ROLES
 
 A, B = "A: no demonstrations", "B: 8 correct"
@@ -29,6 +33,20 @@ def score(mean=1.0, seed=0, n=24):
     values = np.random.default_rng(seed).normal(mean, 0.4, size=n)
     ids = tuple(f"item-{i}" for i in range(n))
     return ScoreSummary("main", mean, mean - 0.2, mean + 0.2, n, 2, 8, False, values, ids)
+
+
+def outcomes(more=0):
+    counts = np.array([[0, 12 - more, 4 + more], [9 - more, 3 + more, 4]])
+    return OutcomeCounts(("clean", "injected"), ("obeyed", "right", "neither"), counts)
+
+
+def score_pairs(n=24):
+    unit = NaturalUnit("typical error", "negative log", floor=0.1)
+    rng = np.random.default_rng(5)
+    a, b = rng.uniform(4, 20, n), rng.uniform(1, 12, n)
+    mean = np.array([a.mean(), b.mean()])
+    ids = tuple(f"item-{i}" for i in range(n))
+    return ScorePairs(unit, ids, np.arange(n) % 8, a, b, mean, mean - 1, mean + 1, 8, 1)
 
 
 def alignment_result(peak=0.4, n_layers=13, reason=None, **fields):
@@ -201,6 +219,17 @@ DRAWN = {
         about="How many directions items differ in.",
     ),
     "right-against-wrong": lambda draw: draw({A: told_apart(), B: told_apart(1)}, measure="intrinsic dimension"),
+    "item-points": lambda draw: draw(
+        ItemPoints(((1.0, 5.0), (3.0, 9.0)), ((2.0, 4.0),), ((2.0, 3.0), (1.0, 2.0)), 6.0, 15.0),
+        condition=A,
+        item="y = 2x + 3 at 6",
+        answer=14.0,
+    ),
+    "outcome-counts": lambda draw: draw({A: outcomes(), B: outcomes(3)}, by="Version"),
+    "score-pairs": lambda draw: draw(score_pairs()),
+    "changes-inside": lambda draw: draw(
+        {"alignment": difference(), "attention_ratio": difference(12, 2)}, first={"attention_ratio": 1}
+    ),
     "score-by-condition": lambda draw: draw({A: score(0.5), B: score(1.2, 1)}, score="Closeness", unit="decades"),
     "score-over-k": lambda draw: draw(
         {

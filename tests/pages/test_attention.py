@@ -47,16 +47,14 @@ def shaded(test):
     return [html.proto.body for html in test.get("html") if "iclviz-attention" in html.proto.body]
 
 
-@pytest.mark.parametrize(
-    ("tab", "name"), [("Ratio by head", "attention-ratio-by-head"), ("Whole split", "attention-split")]
-)
-def test_a_figure_of_the_overview_is_drawn_once_its_tab_is_open(tab, name, chosen):
+@pytest.mark.parametrize(("chosen_map", "name"), [("head", "attention-ratio-by-head"), ("split", "attention-split")])
+def test_a_figure_of_the_overview_is_drawn_once_it_is_chosen(chosen_map, name, chosen):
     record(chosen)
     test = opened("attention", chosen)
     with pytest.raises(StopIteration):
         drawn(test, name)
-    test.session_state["ratios"] = tab
-    assert drawn(test.run(), name)
+    widget(test.selectbox, "Shown").set_value(chosen_map).run()
+    assert drawn(test, name)
 
 
 def test_a_block_and_a_head_are_chosen_by_controls(chosen):
@@ -214,7 +212,7 @@ def test_ratios_that_are_bounds_are_counted_and_not_missing(chosen):
     record(choices)
     for entry in Store().summaries():
         sealed_again(entry, lambda attention, **others: attention["irrelevant"].__setitem__((0, 1), 0))
-    test = opened("attention", choices)
+    test = opened("attention", {**choices, "rows": "response"})
     assert not test.exception
     assert "in 1 of 48 ratios (2%) attention to one text is below what float32 holds" in said(test)
     assert "missing" not in said(test)

@@ -91,7 +91,7 @@ def test_simple_prompts_that_were_not_run_are_said_to_be_missing(of_task):
 
 def test_a_table_of_items_says_how_one_is_chosen(chosen):
     record(chosen)
-    assert "The box at the left of a row chooses its item." in captions(opened("prompts", chosen))
+    assert "The box at the left of a row opens its prompts side by side." in captions(opened("prompts", chosen))
 
 
 def test_the_list_of_runs_says_how_many_there_are_and_how_to_choose(chosen):

@@ -6,10 +6,12 @@ import pytest
 import streamlit as st
 
 import iclviz
+from iclviz.analysis.measures import all_measures
+from iclviz.analysis.wording import capital
 from iclviz.figures import table
 from iclviz.reporting.export import export
 from iclviz.ui import figure
-from tests.pages.conftest import looked_further, opened, record, sections, widget
+from tests.pages.conftest import looked_further, opened, record, sections
 
 PAGES = ("summary", "behaviour", "rsa", "probing", "attention")
 OF_A_LAYER = {"similarity-matrices"}
@@ -22,6 +24,16 @@ OTHERS = {
     "reading_comprehension": {"alignment-by-layer"},
 }
 """Task -> what has values in it besides."""
+
+
+def of_page_picker(test):
+    """The control that chooses a page's measure, if it has one."""
+    return [one for one in (*test.segmented_control, *test.selectbox) if one.key == "choice-shown"]
+
+
+def named(title):
+    """The measure of that title, or of that name."""
+    return next(name for name, one in all_measures().items() if title in (name, capital(one.title)))
 
 
 @pytest.fixture
@@ -40,10 +52,10 @@ def drawn(monkeypatch):
         shown.clear()
         test = opened(page, choices)
         assert not test.exception
-        for measure in [one for one in test.segmented_control if one.label == "Measure"][:1]:
+        for measure in of_page_picker(test):
             for option in measure.options:
-                assert not widget(test.segmented_control, "Measure").set_value(option).run().exception
-            widget(test.segmented_control, "Measure").set_value(measure.options[0]).run()
+                assert not of_page_picker(test)[0].set_value(named(option)).run().exception
+            of_page_picker(test)[0].set_value(named(measure.options[0])).run()
         if any(one.label == "Look further" for one in test.segmented_control):
             for section in sections(test):
                 looked_further(test, section)

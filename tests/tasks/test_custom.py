@@ -7,7 +7,7 @@ import pytest
 
 import iclviz
 from iclviz import analysis
-from iclviz.errors import SpecError, UserError
+from iclviz.errors import SpecError, TaskFileError, UserError
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import OwnTask, ReadAnswers
@@ -331,3 +331,20 @@ def test_an_own_task_runs_and_is_analysed_after_its_file_is_gone(tiny_model, tmp
     assert np.isfinite(analysis.recording_log_ratio(recording).mean).all()
     assert (recording.span_lengths["relevant"] > 0).all()
     assert (recording.span_lengths["irrelevant"] > 0).all()
+
+
+def test_a_file_says_in_its_own_words_what_is_right_and_in_which_unit_numbers_are():
+    plain, said = own(*numbered(3)), own(*numbered(3), right="polite", wrong="rude", unit="kg")
+    assert (plain.outcomes, plain.no_outcome) == ((("right", "right"),), "wrong")
+    assert (said.outcomes, said.no_outcome) == ((("right", "polite"),), "rude")
+    assert said.natural_unit("right").axis == "Polite answers (%)"
+    assert said.natural_unit("absolute_error").axis == "Absolute error (kg)"
+    assert plain.natural_unit("right").axis == "Right answers (%)"
+    assert plain.identity != said.identity
+    assert said.file.content["wrong"] == "rude"
+    assert not {"right", "wrong", "unit"} & plain.file.content.keys()  # a file without them stays the task that it was
+
+
+def test_words_that_are_too_long_are_refused():
+    with pytest.raises(TaskFileError, match="Give a word or two"):
+        own(*numbered(3), right="x" * 31)

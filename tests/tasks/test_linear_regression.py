@@ -341,3 +341,19 @@ def test_the_mean_of_the_shown_y_is_a_covariate():
     means = TASK.shown_covariates(data, shown, options)["mean_y"]
     assert means[2] == pytest.approx(np.mean([y for *_, y in rows(data, options, 2, k=5)]))
     assert TASK.shown_covariates(data, Demonstrations("out-of-domain", 5), options) == {}
+
+
+def test_a_picture_of_an_item_shows_the_points_of_its_prompt():
+    of = task("linear_regression")
+    options = of.resolve_options({"distractor": True}, "plain")
+    data, shown = of.data(8, 0, options), Demonstrations("correct", 3)
+    points = of.points(data, 2, shown, options)
+    prompt = of.prompt(data, 2, shown, options)
+    item = data.items[2]
+    assert (len(points.own), len(points.other)) == (3, 3)
+    for (x, y), line in [*((one, item.own) for one in points.own), *((one, item.distractor) for one in points.other)]:
+        assert line.at(x) == y
+        assert f"{y:g}" in prompt.text
+    assert (points.x, points.right) == (item.x, item.own.at(item.x))
+    none = of.points(data, 2, Demonstrations("none", 0), options)
+    assert (none.own, none.other, none.lines[1]) == ((), (), None)

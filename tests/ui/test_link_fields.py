@@ -2,7 +2,7 @@ import pytest
 
 from iclviz import extensions
 from iclviz.errors import UserError
-from iclviz.ui.link_fields import CONDITIONS, defaults, fields
+from iclviz.ui.link_fields import CONDITIONS, SHARED, defaults, fields
 from iclviz.ui.page_files import pages
 
 
@@ -22,7 +22,7 @@ def own(tmp_path, monkeypatch):
 
 def test_every_field_is_of_the_conditions_or_said_by_a_page():
     named = {name for one in pages() for name in one.fields}
-    assert set(fields()) == set(CONDITIONS) | named
+    assert set(fields()) == set(CONDITIONS) | set(SHARED) | named
     assert defaults().keys() == fields().keys()
 
 

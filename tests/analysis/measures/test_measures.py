@@ -99,7 +99,7 @@ def test_a_fault_of_a_measure_is_told_and_takes_nothing_else_with_it(
 
 def test_the_methods_paragraph_tells_of_the_attention_that_figures_show(written, few_and_many):
     written(GOOD)
-    assert "Mine was measured over response." in methods(list(few_and_many)).markdown
+    assert "Mine was measured over last." in methods(list(few_and_many)).markdown
 
 
 def test_what_one_condition_lacks_the_comparison_lacks(written, few_and_many):

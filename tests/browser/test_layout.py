@@ -1,0 +1,75 @@
+"""Where things stand on pages: the first figure in sight, matrices square, nothing over anything else, at any width."""
+
+import pytest
+
+from tests.browser.dashboard import SIZE, settled
+from tests.browser.test_every_page import FIGURES, THEMES
+
+WIDTHS = {390: 844, 768: 1024, 1280: 720, 1920: 1080}
+REDRAWN = 400
+"""Milliseconds in which figures take a new width."""
+UPPER_THIRD = SIZE["height"] // 3
+
+FIRST = """
+() => {
+  const plot = document.querySelector('.stMain .js-plotly-plot');
+  const box = plot.getBoundingClientRect();
+  const {height, margin} = plot._fullLayout;
+  return {top: box.top, bottom: box.top + height - margin.b};
+}
+"""
+"""Where the first figure begins, and where its axes end."""
+
+MATRICES = """
+() => [...document.querySelectorAll('.stMain .js-plotly-plot')].flatMap(plot =>
+  Object.entries(plot._fullLayout).filter(([name, axis]) => /^yaxis[0-9]*$/.test(name) && axis.scaleanchor)
+    .map(([name, axis]) => [plot._fullLayout[name.replace('y', 'x')]._length, axis._length]))
+"""
+"""Width and height of every panel whose axes have one scale."""
+
+OVERLAPS = """
+() => {
+  const boxes = [...document.querySelectorAll('.stMain [data-testid="stElementContainer"]')]
+    .filter(one => !one.querySelector('[data-testid="stElementContainer"]') && one.getClientRects().length)
+    .filter(one => !one.closest('details:not([open])'))
+    .map(one => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width > 1 && box.height > 1);
+  const found = [];
+  const said = one => (one.innerText || one.outerHTML).slice(0, 80);
+  boxes.forEach(([one, a], place) => boxes.slice(place + 1).forEach(([other, b]) => {
+    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (across > 4 && down > 4) found.push(`${said(one)} | ${said(other)}`);
+  }));
+  return found;
+}
+"""
+"""Pairs of elements that lie over each other."""
+
+
+@pytest.mark.parametrize("name", [name for name, fewest in FIGURES.items() if fewest])
+def test_the_first_figure_begins_in_the_upper_third_and_is_read_without_scrolling(demo, chromium, name):
+    page = chromium.new_context(viewport=SIZE).new_page()
+    page.goto(f"{demo}/{name.lower()}")
+    settled(page)
+    found = page.evaluate(FIRST)
+    assert found["top"] <= UPPER_THIRD
+    assert found["bottom"] <= SIZE["height"]
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_at_any_width_nothing_lies_over_anything_and_matrices_are_square(demo, chromium, theme):
+    page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
+    for name in FIGURES:
+        page.set_viewport_size({"width": 390, "height": WIDTHS[390]})  # so loaded, the sidebar is folded
+        page.goto(f"{demo}/{name.lower()}")
+        settled(page)
+        for width, height in WIDTHS.items():
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(REDRAWN)
+            where = f"{name} at {width}"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
+            assert page.evaluate(OVERLAPS) == [], where
+            for across, down in page.evaluate(MATRICES):
+                assert across == pytest.approx(down, abs=2), where
+    page.context.close()

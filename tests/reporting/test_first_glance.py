@@ -1,0 +1,69 @@
+"""What the first screen says, in words."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from iclviz.analysis.outcomes import OutcomeCounts
+from iclviz.natural_units import NaturalUnit
+from iclviz.reporting.first_glance import changes_sentence, difference, outcomes_went, ranges, went
+
+SHARE = NaturalUnit("right answers", "share")
+ERROR = NaturalUnit("typical error", "negative log", floor=0.1)
+
+
+def change(estimate, p, reason=None, half=0.05):
+    one = np.array([estimate])
+    return SimpleNamespace(estimate=one, low=one - half, high=one + half, p=np.array([p]), reason=reason)
+
+
+def headline(a, b, p, **more):
+    return SimpleNamespace(effect=None, mean_a=a, mean_b=b, change=change(b - a, p, **more))
+
+
+@pytest.mark.parametrize(
+    ("found", "unit", "text"),
+    [
+        (headline(0.29, 0.58, 0.001), SHARE, "right answers rose from 29 % in A to 58 % in B"),
+        (headline(0.58, 0.29, 0.001), SHARE, "right answers fell from 58 % in A to 29 % in B"),
+        (headline(0.29, 0.31, 0.4), SHARE, "right answers are 29 % in A and 31 % in B"),
+        (headline(0.3, 0.3, float("nan")), SHARE, "right answers are 30 % in both"),
+        (headline(-np.log10(12.1), -np.log10(6.1), 0.01), ERROR, "typical error fell from 12 in A to 6 in B"),
+    ],
+)
+def test_where_behaviour_went_is_said_in_its_unit_with_its_direction(found, unit, text):
+    assert went(found, unit) == text
+
+
+def test_the_difference_has_its_interval_in_points_and_a_logarithm_is_called_one():
+    assert difference(headline(0.29, 0.58, 0.004), SHARE).startswith("The difference is 29 percentage points (95 %")
+    assert "of what was tested, the logarithm," in difference(headline(-1.0, -0.5, 0.004), ERROR)
+    untested = headline(0.3, 0.3, float("nan"), reason="too few groups")
+    assert difference(untested, SHARE) == "Too few groups."
+
+
+def test_what_became_of_items_is_counted_in_a_and_in_b():
+    counts = {
+        side: OutcomeCounts(("clean", "injected"), ("obeyed", "right", "neither"), np.array([[0, 4, 12], row]))
+        for side, row in (("A", [9, 3, 4]), ("B", [3, 9, 4]))
+    }
+    told = "of 16 injected items obeyed 9 in A and 3 in B, right 3 in A and 9 in B"
+    assert outcomes_went(counts, "injected") == told
+
+
+def layers(p):
+    return SimpleNamespace(p_corrected=np.array(p, dtype=float))
+
+
+def test_changes_inside_are_counted_with_where_they_are():
+    changes = {"alignment": layers([0.5, 0.01, 0.01, 0.01, np.nan]), "attention_ratio": layers([0.2, 0.04])}
+    told = changes_sentence(changes, {"alignment": "alignment", "attention_ratio": "attention"}, {"attention_ratio": 1})
+    assert told == "4 of 6 tests found a change: alignment, layers 1 to 3; attention, block 2."
+    none = {"alignment": layers([0.5, 0.6])}
+    assert changes_sentence(none, {}, {}) == "None of 2 tests found a change inside the model."
+    assert changes_sentence({"alignment": layers([np.nan])}, {}, {}) == "Nothing inside the model could be tested."
+
+
+def test_whole_numbers_are_listed_as_a_reader_does():
+    assert ranges([1, 3, 4, 5, 7, 8]) == "1, 3 to 5, 7, 8"
