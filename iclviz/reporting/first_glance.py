@@ -26,7 +26,7 @@ def went(headline: Headline, unit: NaturalUnit) -> str:
     said = unit.text(before), unit.text(after)
     if said[0] == said[1]:
         return f"{what} {_is(what)} {said[0]} in both"
-    if is_untested(headline.change) or float(headline.change.p[0]) >= SIGNIFICANT:
+    if is_untested(headline.change) or headline.p("score") >= SIGNIFICANT:
         return f"{what} {_is(what)} {said[0]} in A and {said[1]} in B"
     rose = float(unit.values(after)) > float(unit.values(before))
     return f"{what} {'rose' if rose else 'fell'} from {said[0]} in A to {said[1]} in B"
@@ -54,12 +54,12 @@ def _is(what: str) -> str:
 
 
 def difference(headline: Headline, unit: NaturalUnit) -> str:
-    """The difference of behaviour with its interval, as it was tested."""
+    """The difference of behaviour with its interval and its p, corrected over the primary family as the verdict is."""
     change = headline.change
     if is_untested(change):
         return f"{capital(change.reason or 'it is the same for every item')}."
     values = [float(part[0]) for part in (change.estimate, change.low, change.high)]
-    p = p_value(float(change.p[0]))
+    p = f"{p_value(headline.p('score'))} corrected"
     if unit.kind == "share":
         points = [plain(100 * value, 2) for value in values]
         return f"The difference is {points[0]} percentage points (95 % interval {points[1]} to {points[2]}, {p})."

@@ -19,7 +19,7 @@ def change(estimate, p, reason=None, half=0.05):
 
 
 def headline(a, b, p, **more):
-    return SimpleNamespace(effect=None, mean_a=a, mean_b=b, change=change(b - a, p, **more))
+    return SimpleNamespace(effect=None, mean_a=a, mean_b=b, change=change(b - a, p / 2, **more), p=lambda member: p)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ def headline(a, b, p, **more):
 )
 def test_where_behaviour_went_is_said_in_its_unit_with_its_direction(found, unit, text):
     assert went(found, unit) == text
+
+
+def test_what_the_corrected_p_does_not_hold_is_no_rise():
+    assert went(headline(0.29, 0.58, 0.06), SHARE) == "right answers are 29 % in A and 58 % in B"
+    assert "p = 0.060 corrected" in difference(headline(0.29, 0.58, 0.06), SHARE)
 
 
 def test_the_difference_has_its_interval_in_points_and_a_logarithm_is_called_one():
