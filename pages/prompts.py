@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from iclviz.figures.item_points import item_points
+from iclviz.figures.points_of_items import item_points
 from iclviz.recording import Recording
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.resolve import build

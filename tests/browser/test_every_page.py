@@ -1,4 +1,4 @@
-"""Every page in both themes and at both sizes: it shows what it has, nothing is cut off, and anybody can use it."""
+"""Every page in both themes: it shows what it has, nothing is cut off, and anybody can use it."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -6,9 +6,6 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.browser.conftest import picture
 from tests.browser.dashboard import SIZE, choose_page, no_traceback, settled
 
-LARGE = {"width": 1920, "height": 1080}
-NARROW = {"width": 480, "height": 800}
-SIZES = {"1280": SIZE, "1920": LARGE}
 THEMES = ("light", "dark")
 FIGURES = {
     "Run": 0, "Runs": 0, "Summary": 2, "Compare": 5, "Prompts": 0, "Behaviour": 3, "RSA": 2, "Probing": 1,
@@ -44,12 +41,11 @@ def opened_by_its_name(page, name) -> None:
     settled(page)
 
 
-@pytest.fixture(params=[(theme, size) for theme in THEMES for size in SIZES], ids=lambda param: "-".join(param))
+@pytest.fixture(params=THEMES)
 def look(request, chromium):
-    """A page of one theme and size, and what they are called."""
-    theme, size = request.param
-    context = chromium.new_context(viewport=SIZES[size], color_scheme=theme)
-    yield context.new_page(), f"{theme}-{size}"
+    """A page of one theme, and what it is called."""
+    context = chromium.new_context(viewport=SIZE, color_scheme=request.param)
+    yield context.new_page(), request.param
     context.close()
 
 
@@ -93,18 +89,6 @@ def test_pages_without_runs_say_what_to_do_and_keep_nobody_out(empty, chromium, 
         no_traceback(page)
         assert violations(page) == [], name
         picture(page, f"{name.lower()}-empty-{theme}")
-    page.context.close()
-
-
-def test_a_narrow_window_can_be_used(demo, chromium):
-    page = chromium.new_context(viewport=NARROW).new_page()
-    for name, fewest in FIGURES.items():
-        page.goto(f"{demo}/{name.lower()}")
-        settled(page)
-        no_traceback(page)
-        assert page.locator(".stMain .js-plotly-plot").count() >= fewest, name
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        picture(page, f"{name.lower()}-narrow")
     page.context.close()
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.browser.dashboard import SIZE, settled
-from tests.browser.test_every_page import FIGURES, THEMES
+from tests.browser.dashboard import SIZE, no_traceback, settled
+from tests.browser.test_every_page import CUT_OFF, FIGURES
 
 WIDTHS = {390: 844, 768: 1024, 1280: 720, 1920: 1080}
 REDRAWN = 400
@@ -57,18 +57,21 @@ def test_the_first_figure_begins_in_the_upper_third_and_is_read_without_scrollin
     page.context.close()
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_at_any_width_nothing_lies_over_anything_and_matrices_are_square(demo, chromium, theme):
     page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
     for name in FIGURES:
         page.set_viewport_size({"width": 390, "height": WIDTHS[390]})  # so loaded, the sidebar is folded
         page.goto(f"{demo}/{name.lower()}")
         settled(page)
+        no_traceback(page)
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(REDRAWN)
             where = f"{name} at {width}"
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
+            if width >= SIZE["width"]:
+                assert page.evaluate(CUT_OFF) == [], where
             assert page.evaluate(OVERLAPS) == [], where
             for across, down in page.evaluate(MATRICES):
                 assert across == pytest.approx(down, abs=2), where
