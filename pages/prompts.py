@@ -7,9 +7,8 @@ import streamlit as st
 from iclviz.figures.points_of_items import item_points
 from iclviz.recording import Recording
 from iclviz.reporting.scope import demonstration_scope
-from iclviz.resolve import build
 from iclviz.tasks import task
-from iclviz.ui import loading
+from iclviz.ui import cached
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.figure import show
@@ -62,9 +61,7 @@ def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str
 
 def show_points(label: str, recording: Recording, number: int) -> None:
     """A picture of an item that is points; nothing for others."""
-    spec = recording.spec
-    made = build(loading.resolved(spec))
-    points = task(spec.task).points(made.data, number, spec.demonstrations, spec.task_options)
+    points = cached.points(recording.key, number, recording)
     if points is not None:
         said = recording.parsed[number]
         answer = None if said is None else float(said)

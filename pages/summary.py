@@ -30,7 +30,7 @@ from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, change_sentence, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
-from iclviz.ui import options
+from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, answers, answers_there_are, slot
 from iclviz.ui.clickable import show_items as show_item_points
 from iclviz.ui.clickable import show_rows
@@ -255,12 +255,11 @@ def behaviour_alone(both: Compared, limits: str) -> None:
     """Behaviour of two models whose layers do not correspond, and what cannot be compared."""
     the_task = task(both.a.task)
     score, (a, b) = the_task.primary.score, both.comparison.pairs[0]
-    change = analysis.score_difference(both.comparison, score)
+    change, n_items = cached.score_change(both.key, score, both.comparison)
     left, right = st.columns([2, 3])
     with left, slot():
         show_recipe(scores_at_a_glance(both.labels, the_task, score, both.b.task_options, limits), both.runs)
     with right:
-        n_items = len(both.comparison.item_ids)
         title, better = the_task.titles[score], the_task.better(score)
         st.markdown(as_text(change_sentence(change, title, n_items, better, limits)))
         st.info(

@@ -12,7 +12,9 @@ from iclviz.analysis.comparison import Comparison
 from iclviz.analysis.item_maps import ItemMap, clustered_order, item_map
 from iclviz.analysis.rsa import Metric
 from iclviz.natural_units import NaturalUnit
+from iclviz.points import ItemPoints
 from iclviz.recording import Array, Recording
+from iclviz.tasks import task
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -44,6 +46,14 @@ def score_change(keys: tuple[str, ...], score: str, _comparison: Comparison) -> 
 def score(key: str, name: str, _recording: Recording, unit: NaturalUnit | None = None) -> ScoreSummary:
     """A score with its interval, as people say it."""
     return score_summary(_recording, name, unit=unit)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def points(key: str, place: int, _recording: Recording) -> ItemPoints | None:
+    """What a picture of an item shows; None where items are no points."""
+    spec, the_task = _recording.spec, task(_recording.spec.task)
+    data = the_task.data(spec.n_items, spec.seed, spec.task_options)
+    return the_task.points(data, place, spec.demonstrations, spec.task_options)
 
 
 TEXT_LENGTH = 60

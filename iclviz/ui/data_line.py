@@ -18,12 +18,13 @@ def show_data(found: Sequence[Condition], ready: Mapping[str, Recording], over_s
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="data"):
         if len(ready) < len(found) or any(one.is_named for one in found):
             st.markdown(" against ".join(f"{badge(one.side)} {as_text(one.title)}" for one in found), width="content")
+        seeds = seeds_of(ready)
         if ready:
-            parts = [as_text(shared(list(ready.values()))), _differ(list(ready.values())), _seeds(ready)]
+            parts = [as_text(shared(list(ready.values()))), _differ(list(ready.values())), _shown(seeds)]
             st.caption(" ".join(part for part in parts if part), width="content")
-        if over_seeds and len(seeds_of(ready)) > 1:
+        if over_seeds and len(seeds) > 1:
             meaning = "Means over every demonstration seed that A and B both have, with intervals over items and seeds."
-            bound(st.toggle, f"All {len(seeds_of(ready))} seeds", "all_seeds", help=meaning)
+            bound(st.toggle, f"All {len(seeds)} seeds", "all_seeds", help=meaning)
 
 
 def _differ(ready: list[Recording]) -> str:
@@ -39,9 +40,8 @@ def _differ(ready: list[Recording]) -> str:
     return f"The same but {told}." if len(found) == 1 else f"What differs: {told}."
 
 
-def _seeds(ready: Mapping[str, Recording]) -> str:
+def _shown(seeds: Sequence[int]) -> str:
     """Which of the recorded demonstration seeds are shown."""
-    seeds = seeds_of(ready)
     if not seeds:
         return ""
     if page_state()["all_seeds"] and len(seeds) > 1:

@@ -4,6 +4,7 @@ to B, and what it is in items that were answered rightly.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import streamlit as st
@@ -75,7 +76,7 @@ class Shown:
             return runs_over_seeds(self.conditions)
         return {label: [one] for label, one in self.conditions.items()}
 
-    @property
+    @cached_property
     def asked(self) -> tuple[Recipe, dict[str, Recording]]:
         """Its figure by layer, and the runs by the names that it asks of them."""
         runs = self.runs
