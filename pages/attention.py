@@ -26,7 +26,7 @@ from iclviz.spec import RunSpec
 from iclviz.tasks import task
 from iclviz.ui import jobs, loading, measures, options
 from iclviz.ui.answering import answer, answers, slot
-from iclviz.ui.clickable import show_blocks, show_cells, show_items
+from iclviz.ui.clickable import show_blocks, show_cells, show_item_points
 from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
@@ -160,7 +160,7 @@ def over_items(view: View) -> None:
     ratios = {label: by_block[:, block - 1] for label, by_block in found.items()}
     ids = {label: one.item_ids for label, one in view.pairs.items()}
     figure = attention_ratio_over_items(ratios, block=block, item_ids=ids, demonstrations=view.scope, **joined)
-    show_items(figure, view.shown.first.item_ids)
+    show_item_points(figure, view.shown.first.item_ids)
 
 
 def change(view: View) -> None:

@@ -28,7 +28,7 @@ from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, jobs, loading, measures, options
 from iclviz.ui.answering import answers, slot
-from iclviz.ui.clickable import show_items
+from iclviz.ui.clickable import show_item_points
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_layer_control
@@ -238,7 +238,7 @@ def plane(view: View) -> None:
             for name, stack in view.stacks().items()
         }
         ids, limits = view.first.item_ids, view.scope
-        show_items(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits), ids)
+        show_item_points(item_map(maps, labels, item_ids=ids, label=title, layer=layer, demonstrations=limits), ids)
 
 
 def surface(view: View) -> None:

@@ -88,7 +88,7 @@ if len(recordings) == 2:
 
 if not shows_examples:
     st.subheader("Examples")
-    examples.show_examples("list")
+    examples.show_examples()
 st.subheader("The exact prompt")
 controls.show_item_control(page_state.page_state()["items"])
 for tab, condition in zip(st.tabs([as_text(one.label) for one in found]), found, strict=True):

@@ -23,7 +23,7 @@ from iclviz.reporting.recipes import (
     changes_at_a_glance,
     links_by_layer,
     outcomes_recipe,
-    places,
+    place_of,
     scores_at_a_glance,
 )
 from iclviz.reporting.scope import demonstration_scope, scope
@@ -32,14 +32,13 @@ from iclviz.reporting.statements import LEVEL_TITLES, change_sentence, equivalen
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, answers, answers_there_are, slot
-from iclviz.ui.clickable import show_items as show_item_points
-from iclviz.ui.clickable import show_rows
+from iclviz.ui.clickable import show_item_points, show_rows
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import copy_comparison
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.items import show_items
-from iclviz.ui.page_files import page_named, pages
+from iclviz.ui.page_files import open_page, pages
 from iclviz.ui.page_state import bound, keep_known, page_state, set_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain_text import as_text
@@ -98,7 +97,7 @@ def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
     if clicked:
         name = list(tests)[clicked.row]
         set_state({"shown": name, "layer": clicked.layer})
-        st.switch_page(str(page_named(measures[name].page).path))
+        open_page(measures[name].page)
 
 
 def statement(both: Compared, found: Headline, the_task: Task, measuring: Measuring) -> None:
@@ -167,7 +166,7 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
                 measure=f"{measure.title}, {measure.unit} {layer}",
                 score=score,
                 groups=both.comparison.groups,
-                place=places([measure.name])[measure.name],
+                place=place_of(measure.name),
                 n_seeds=both.comparison.n_seeds,
                 demonstrations=limits,
             ),
@@ -195,7 +194,7 @@ def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Mea
         return
     points = {label: found.points[one.key] for label, one in like.items() if one.key in found.points}
     title = f"{capital(measure.title)}, {measure.unit} {layer}"
-    place = places([measure.name])[measure.name]
+    place = place_of(measure.name)
     show(conditions_scatter(points, measure=title, score=score, coefficient=found.rho, place=place))
 
 

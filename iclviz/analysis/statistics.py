@@ -67,6 +67,11 @@ class MeanInterval(Estimates):
         return self.estimate
 
 
+def stands_out(p_corrected: Array) -> Array:
+    """Where a corrected p is significant; nowhere where nothing was tested."""
+    return np.asarray(np.nan_to_num(p_corrected, nan=1.0) < SIGNIFICANT)
+
+
 def unit_codes(groups: Array | Sequence[object] | None, n: int) -> Array:
     """(n,) the number of each item's group, from 0; without groups every item is its own.
 

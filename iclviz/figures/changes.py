@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from iclviz.analysis.change import Change
 from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.paired import PairedTest
-from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.statistics import stands_out
 from iclviz.analysis.wording import capital
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
@@ -143,7 +143,7 @@ def change_by_head(change: Change, *, measure: str, versus: str = AGAINST, demon
         hovertemplate="block %{y}, head %{x}: %{z:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
         "p corrected %{customdata[2]:.3g}<extra></extra>",
     )
-    rows, columns = np.nonzero(np.nan_to_num(change.p_corrected, nan=1.0) < SIGNIFICANT)
+    rows, columns = np.nonzero(stands_out(change.p_corrected))
     figure.add_scatter(
         x=columns,
         y=rows + 1,

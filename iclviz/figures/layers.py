@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from iclviz.analysis.probing import Probe
 from iclviz.analysis.results import Estimates, Tested
 from iclviz.analysis.rsa import AlignmentTest
-from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.figures import theme, wording
 from iclviz.recording import Array
 
@@ -38,12 +38,11 @@ def line_with_band(
         "hoverinfo": "skip",
     }
     numbers = {"low": result.low, "high": result.high}
-    marks, p = {"size": theme.MARKER_SIZE, "symbol": theme.mark(label)}, ""
+    mark = theme.mark(label)
+    marks, p = {"size": theme.MARKER_SIZE, "symbol": mark}, ""
     if isinstance(result, Tested):
         numbers |= {"p": result.p, "p corrected over layers": result.p_corrected}
-        stands_out = np.nan_to_num(result.p_corrected, nan=1.0) < SIGNIFICANT
-        mark = theme.mark(label)
-        marks["symbol"] = np.where(stands_out, mark, f"{mark}-open").tolist()
+        marks["symbol"] = np.where(stands_out(result.p_corrected), mark, f"{mark}-open").tolist()
         p = ", p corrected %{customdata[3]:.3g}"
     further = "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, len(numbers)))
     numbers |= beside

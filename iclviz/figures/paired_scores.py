@@ -32,7 +32,7 @@ def score_pairs(
     demonstrations: what the statement is limited to, such as "for this demonstration set only (seed 0)".
     """
     figure = go.Figure([*_lines(pairs), *_means(pairs)])
-    theme.with_reference(figure, pairs.unit.sign, [], chance)
+    theme.show_chance(figure, chance)
     figure.update_xaxes(title="Condition", tickvals=[0, 1], ticktext=["A", "B"], range=[-0.35, 1.45], showgrid=False)
     figure.update_yaxes(title=pairs.unit.axis, range=_range(pairs, chance))
     n_beyond = _n_beyond(pairs, figure.layout.yaxis.range[1])

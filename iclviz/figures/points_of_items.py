@@ -27,7 +27,7 @@ def item_points(
     answer: the model's, None where it gave none that can be read.
     demonstrations: what the statement is limited to.
     """
-    colour = theme.CONDITIONS["AB".index(condition[0])] if condition[:1] in "AB" else theme.CHANGE
+    _, _, colour = next(theme.coloured({condition: points}))
     figure = go.Figure(list(_lines(points)))
     figure.add_traces(
         [

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.analysis.change import Change
-from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
@@ -63,7 +63,7 @@ def changes_inside(
 
 
 def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
-    filled = np.nan_to_num(change.p_corrected, nan=1.0) < SIGNIFICANT
+    filled = stands_out(change.p_corrected)
     shapes = np.where(change.estimate < 0, "triangle-down", "triangle-up")
     return go.Scatter(
         x=np.arange(first, first + len(change.estimate)),

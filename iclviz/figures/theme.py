@@ -180,6 +180,11 @@ def with_reference(figure: go.Figure, unit: str, values: Iterable[Any], chance: 
         figure.update_yaxes(range=[-3, 103])
     elif all(np.nanmin(one, initial=0.0) >= 0 for one in values):
         figure.update_yaxes(rangemode="tozero")
+    show_chance(figure, chance)
+
+
+def show_chance(figure: go.Figure, chance: float | None) -> None:
+    """A broken line at what guessing reaches, where that is known."""
     if chance is not None:
         figure.add_hline(
             y=chance, line={"color": CHANCE, "width": THIN, "dash": "dash"}, annotation_text="chance",

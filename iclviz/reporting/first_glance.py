@@ -8,7 +8,7 @@ from iclviz.analysis.change import Change
 from iclviz.analysis.headlines import Headline
 from iclviz.analysis.measures import measure_named
 from iclviz.analysis.outcomes import OutcomeCounts
-from iclviz.analysis.statistics import SIGNIFICANT
+from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
 from iclviz.natural_units import NaturalUnit, plain
 from iclviz.recording import Array
@@ -72,8 +72,7 @@ def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], f
     """What changed inside, of all measures and layers: how many tests found something, of which measure and where."""
     n_tests = sum(int(np.isfinite(change.p_corrected).sum()) for change in changes.values())
     found = {
-        name: np.flatnonzero(np.nan_to_num(change.p_corrected, nan=1.0) < SIGNIFICANT) + first.get(name, 0)
-        for name, change in changes.items()
+        name: np.flatnonzero(stands_out(change.p_corrected)) + first.get(name, 0) for name, change in changes.items()
     }
     n_found = sum(map(len, found.values()))
     if not n_tests:

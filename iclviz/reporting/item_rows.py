@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from iclviz.recording import Recording
+from iclviz.recording import Array, Recording
 from iclviz.tasks import Task
 
 MOST_VALUES = 12
@@ -23,16 +23,15 @@ def item_rows(conditions: Mapping[str, Recording], the_task: Task, score: str) -
     for name in few_valued(first):
         columns[the_task.titles[name]] = [str(value) for value in first.labels[name]]
     columns["Expected"] = list(first.answers)
-    scores = []
+    scores: dict[str, Array] = {}
     for side, one in conditions.items():
         place = {item: index for index, item in enumerate(one.item_ids)}
         columns[f"{side}: response"] = [one.responses[place[item]].strip() if item in place else None for item in ids]
-        scores.append(_scores(one, place, ids, score))
-    for side, values in zip(conditions, scores, strict=True):
-        columns[f"{side}: {unit.axis}"] = [_said(unit.values(value)) for value in values]
+        scores[side] = unit.values(_scores(one, place, ids, score))
+    columns |= {f"{side}: {unit.axis}": list(map(_said, values)) for side, values in scores.items()}
     if len(scores) == 2:
-        a, b = (unit.values(values) for values in scores)
-        columns["B − A"] = [_said(value) for value in b - a]
+        a, b = scores.values()
+        columns["B − A"] = list(map(_said, b - a))
     return columns
 
 
@@ -45,7 +44,7 @@ def few_valued(recording: Recording) -> list[str]:
     ]
 
 
-def _scores(one: Recording, place: Mapping[str, int], ids: list[str], score: str) -> np.ndarray[Any, Any]:
+def _scores(one: Recording, place: Mapping[str, int], ids: list[str], score: str) -> Array:
     values = one.scores.get(score, np.full(one.n_items, np.nan))
     return np.array([values[place[item]] if item in place else np.nan for item in ids], dtype=float)
 

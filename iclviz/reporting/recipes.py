@@ -5,7 +5,7 @@ from the same stored answers and keeps it, and `rebuild.py` runs what was printe
 than the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -289,7 +289,7 @@ def change_by_layer(
         {
             "measure": measure.change_subject(first, measuring, the_task.titles),
             "first": measure.first_layer,
-            "place": places([measure.name])[measure.name],
+            "place": place_of(measure.name),
             "demonstrations": demonstrations,
         },
     )
@@ -309,7 +309,7 @@ def links_by_layer(
             "score": the_task.titles[score],
             "titles": {one.name: capital(one.title) for one in family},
             "first": {one.name: one.first_layer for one in family},
-            "places": places(FAMILY),
+            "places": {name: place_of(name) for name in FAMILY},
             "demonstrations": demonstrations,
         },
         ("links", level),
@@ -378,17 +378,16 @@ def changes_at_a_glance(
         {
             "titles": {name: capital(one.short) for name, one in measures.items()},
             "first": {name: one.first_layer for name, one in measures.items()},
-            "places": places(measures),
+            "places": {name: place_of(name) for name in measures},
             "demonstrations": limits,
         },
         varied={name: {"measure": name} for name in measures},
     )
 
 
-def places(measures: Iterable[str]) -> dict[str, int]:
-    """Measures' places among all that are found, by name: figures colour them by these."""
-    known = list(all_measures())
-    return {name: known.index(name) for name in measures}
+def place_of(measure: str) -> int:
+    """A measure's place among all that are found, by which figures colour it."""
+    return list(all_measures()).index(measure)
 
 
 # The figures of a task's primary analysis

@@ -15,7 +15,7 @@ import streamlit as st
 
 from iclviz.figures import theme
 from iclviz.ui.figure import show
-from iclviz.ui.page_files import page_named
+from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import set_state, write_url
 
 Point = Mapping[str, Any]
@@ -71,7 +71,7 @@ def show_rows(figure: go.Figure) -> Clicked | None:
     return Clicked(points[0]["curve_number"], int(points[0]["x"])) if points else None
 
 
-def show_items(figure: go.Figure, item_ids: Sequence[str], name: str = "") -> None:
+def show_item_points(figure: go.Figure, item_ids: Sequence[str], name: str = "") -> None:
     """Draw a figure in which points are items; a click on one opens its prompts side by side.
 
     item_ids: A's items in their order.
@@ -79,7 +79,7 @@ def show_items(figure: go.Figure, item_ids: Sequence[str], name: str = "") -> No
     points = _clicked(figure, name)
     if points and (item := _item(points[0])) in item_ids:
         set_state({"item": list(item_ids).index(item)})
-        st.switch_page(str(page_named("prompts").path))
+        open_page("prompts")
 
 
 def _clicked(figure: go.Figure, name: str = "") -> list[Point]:

@@ -228,7 +228,7 @@ def _usable(varied: Variation, values: Sequence[Any]) -> list[Any]:
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    return _every(list(values)[:MOST_MEMBERS])
+    return _in_order(list(values)[:MOST_MEMBERS])
 
 
 def default_values(varied: Variation) -> list[Any]:
@@ -250,24 +250,24 @@ def left_out() -> tuple[list[str], int]:
     if page_state()["vary"] == CHOSEN:
         return [], 0
     varied, (_, like), chosen = VARIATIONS[page_state()["vary"]], base(), page_state()["values"]
-    of_items = [
-        entry.spec
-        for entry in loading.store().summaries()
-        if (entry.spec.task, entry.spec.n_items, entry.spec.seed) == (like.task, like.n_items, like.seed)
-    ]
+    of_items = [entry.spec for entry in loading.store().summaries() if _of_same_items(entry.spec, like)]
     alike = [varied.of(spec) for spec in of_items if is_like(spec, like, varied)]
-    missing = _every(value for value in dict.fromkeys(alike) if value not in chosen)
+    missing = _in_order(value for value in dict.fromkeys(alike) if value not in chosen)
     return [varied.named(value) for value in missing], len(of_items) - len(alike)
 
 
-def _every(values: Iterable[Any]) -> list[Any]:
+def _of_same_items(one: RunSpec, other: RunSpec) -> bool:
+    return (one.task, one.n_items, one.seed) == (other.task, other.n_items, other.seed)
+
+
+def _in_order(values: Iterable[Any]) -> list[Any]:
     kept = list(values)
     return sorted(kept) if all(isinstance(value, int) for value in kept) else kept
 
 
 def is_like(recorded: RunSpec, asked: RunSpec, varied: Variation) -> bool:
     """Whether a recorded, resolved spec differs from one that was asked for in the varied thing alone."""
-    if (recorded.task, recorded.n_items, recorded.seed) != (asked.task, asked.n_items, asked.seed):
+    if not _of_same_items(recorded, asked):
         return False  # most runs of a full cache, told without resolving anything
     try:
         return loading.resolved(varied.put(asked, varied.of(recorded))).spec == recorded

@@ -10,7 +10,7 @@ from iclviz.errors import UserError
 from iclviz.ui import jobs, loading
 from iclviz.ui.conditions import Condition, conditions
 from iclviz.ui.link_fields import DEMO
-from iclviz.ui.page_files import page_named
+from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import condition_specs, set_state
 from iclviz.ui.plain_text import as_text
 
@@ -71,11 +71,8 @@ def start(example: Mapping[str, Any]) -> None:
         st.session_state["job_problem"] = str(error)
 
 
-def show_examples(where: str, is_first: bool = False) -> None:
-    """A card for each example with its button; `is_first` marks the first one's as the thing to do.
-
-    where: tells apart two such rows of one page.
-    """
+def show_examples(is_first: bool = False) -> None:
+    """A card for each example with its button; `is_first` marks the first one's as the thing to do."""
     columns = [column for _ in EXAMPLES[::A_ROW] for column in st.columns(A_ROW)]
     for place, (column, example) in enumerate(zip(columns, EXAMPLES, strict=False)):
         with column, st.container(border=True, height="stretch"):
@@ -83,12 +80,12 @@ def show_examples(where: str, is_first: bool = False) -> None:
             tick = ":material/check_circle: " if done else ""
             st.markdown(f"{tick}**{example.title}**  \n{as_text(example.what)}")
             st.caption(example.look)
-            name, key = f"{example.title[0].lower()}{example.title[1:]}", f"example-{place}-{where}"
+            name, key = f"{example.title[0].lower()}{example.title[1:]}", f"example-{place}"
             if done:
                 opens = f"Opens the Summary of “{example.title}”, which is recorded."
                 if st.button(f"Open {name}", key=key, icon=":material/summarize:", help=opens):
                     set_state(example.choices)
-                    st.switch_page(str(page_named("summary").path))
+                    open_page("summary")
                 continue
             st.button(
                 f"Run {name}",
@@ -139,7 +136,7 @@ def guide() -> bool:
         close.button("Close", on_click=_close, type="tertiary", icon=":material/close:", help="Hide these steps.")
         _step(1, "Choose a comparison: A and B differ in what the model is shown.", asked)
         if not asked:
-            show_examples("list", is_first=True)
+            show_examples(is_first=True)
         _step(2, "Let it run: about a minute on two cores. Its progress is below.", recorded)
         _step(3, "Read the result: behaviour first, then what changed inside.", False)
         if recorded:

@@ -1,13 +1,13 @@
 """One table of all items, A beside B, from which an item's prompts open side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from iclviz.recording import Recording
 from iclviz.reporting.item_rows import few_valued, item_rows
 from iclviz.tasks import Task
-from iclviz.ui.page_files import page_named
+from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import set_state
 
 HEIGHT = 320
@@ -24,13 +24,12 @@ def show_items(conditions: Mapping[str, Recording], the_task: Task, score: str, 
     sides = {label[0]: one for label, one in conditions.items()}
     first = next(iter(sides.values()))
     rows = item_rows(sides, the_task, score)
-    titles = {the_task.titles[name]: name for name in few_valued(first)}
-    wanted = {title: sorted(set(rows[title])) for title in titles}
-    options = [ALL, *(f"{title}: {value}" for title, values in wanted.items() for value in values)]
+    titles = [the_task.titles[name] for name in few_valued(first)]
+    options = [ALL, *(f"{title}: {value}" for title in titles for value in sorted(set(rows[title])))]
     only = st.selectbox("Show", options, key="items-shown", width=300, help="Items of one value of a label.")
     kept = [place for place in range(first.n_items) if _is_wanted(rows, titles, place, only)]
-    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in rows if name[:2] in ("A:", "B:", "B ")}
-    texts = {f"{side}: response": st.column_config.TextColumn() for side in sides}
+    number = st.column_config.NumberColumn(format="%.3g")
+    is_number = {name: any(isinstance(value, float) for value in values) for name, values in rows.items()}
 
     def take() -> None:
         if picked := st.session_state["items-table"].selection.rows:
@@ -44,19 +43,14 @@ def show_items(conditions: Mapping[str, Recording], the_task: Task, score: str, 
         key="items-table",
         on_select=take,
         selection_mode="single-row",
-        column_config={**numbers, **texts},
+        column_config={name: number for name in rows if is_number[name]},
     )
     st.caption(f"{len(kept)} of {first.n_items} items. The box at the left of a row opens its prompts side by side.")
     if st.session_state.pop(OPENED, False):
         if opens:
-            open_prompts()
+            open_page("prompts")
         st.rerun()
 
 
-def open_prompts() -> None:
-    """Go to the prompts of the chosen item."""
-    st.switch_page(str(page_named("prompts").path))
-
-
-def _is_wanted(rows: Mapping[str, list[str]], titles: Mapping[str, str], place: int, only: str) -> bool:
+def _is_wanted(rows: Mapping[str, list[str]], titles: Sequence[str], place: int, only: str) -> bool:
     return only == ALL or any(f"{title}: {rows[title][place]}" == only for title in titles)

@@ -20,6 +20,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from streamlit.errors import StreamlitAPIException
 from streamlit.string_util import validate_material_icon
 
@@ -134,3 +135,8 @@ def page_named(name: str) -> Page:
     KeyError: there is none.
     """
     return {page.path.stem: page for page in pages()}[name]
+
+
+def open_page(name: str) -> None:
+    """Go to the page of that file name."""
+    st.switch_page(page_named(name).path)
