@@ -4,13 +4,13 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C during its imports ends with the sentence that it says itself."""
+    """Run the command line; Ctrl-C during its imports ends as one later does."""
     try:
         from iclviz.cli import main as command_line
 
         command_line()
     except KeyboardInterrupt:
-        print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        print("Stopped before anything began.", file=sys.stderr)
         sys.exit(130)
     finally:
         # An interrupt that came out of an exec(), as in the making of dataclasses, is remembered by Python although it

@@ -1,6 +1,6 @@
 """The command line: thin over the same functions that notebooks and pages use.
 
-A user's mistake ends with one sentence and a status other than zero; Ctrl-C keeps what is done.
+A user's mistake ends with one sentence and a status other than zero; after Ctrl-C each command says what is true of it.
 """
 
 import json
@@ -9,11 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from iclviz.recorded import Summary
 
 INTERRUPTED = 130
-STOPPED = "Stopped. What is finished is kept; the same command goes on from there."
+Command = TypeVar("Command", bound=Callable[..., None])
 
 app = typer.Typer(
     help="See what in-context learning does inside a language model.",
@@ -38,10 +38,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+STOPPED: dict[str, str] = {}
+"""Command -> what is true after Ctrl-C."""
+READ_ONLY = "Nothing was changed."
+GOES_ON = "What is finished is kept; the same command goes on from there."
 out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 400)
 
 
-@app.command()
+def command(stopped: str, name: str | None = None) -> Callable[[Command], Command]:
+    """Make a function a command, of its own name unless another is given; `stopped` says what is true after Ctrl-C."""
+
+    def registered(function: Command) -> Command:
+        STOPPED[name or function.__name__] = stopped
+        return app.command(name)(function)
+
+    return registered
+
+
+@command(GOES_ON)
 def run(
     model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file.")] = DEMO_MODEL,
     task: Annotated[
@@ -105,7 +119,7 @@ def run(
     out.print(f'look     iclviz dashboard, or iclviz.load("{recording.key[:8]}") in Python')
 
 
-@app.command()
+@command(GOES_ON)
 def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list of specs, or a grid.")]) -> None:
     """Record many conditions, each once; prints their keys."""
     from iclviz.api import sweep as run_all
@@ -117,7 +131,7 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
     out.print(_runs_table([store.summary(recording.key) for recording in recordings]))
 
 
-@app.command()
+@command(READ_ONLY)
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""
     from iclviz.tasks import problems
@@ -141,7 +155,7 @@ def tasks() -> None:
     out.print(f"A path to a .json, .jsonl or .csv file also does, or its name once it lies in {tasks_folder()}.")
 
 
-@app.command()
+@command(READ_ONLY)
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line a run.")] = False) -> None:
     """List what the cache holds, newest first."""
     from iclviz.store import Store
@@ -172,7 +186,7 @@ def _runs_table(summaries: "Sequence[Summary]") -> Table:
     return table
 
 
-@app.command()
+@command("Recordings that are named above are gone, all others are as they were.")
 def delete(
     keys: list[str],
     for_good: Annotated[bool, typer.Option(help="Free their space at once; this cannot be taken back.")] = False,
@@ -191,7 +205,7 @@ def delete(
             out.print(f"discarded {key}; the Runs page restores it")
 
 
-@app.command()
+@command("A ZIP file was not written; a folder holds what was written until now. The same command begins again.")
 def export(
     keys: list[str],
     to: Annotated[str, typer.Option(help="A folder, or a file that ends in .zip.")],
@@ -231,7 +245,7 @@ def _telling() -> "Iterator[Report]":
     yield lambda progress: print(json.dumps(asdict(progress)), flush=True)
 
 
-@app.command("import")
+@command("What was taken in is kept; the same command takes in the rest.", "import")
 def import_(
     places: list[Path],
     only_plan: Annotated[bool, typer.Option("--plan", help="Only say what would be taken in.")] = False,
@@ -254,7 +268,7 @@ def import_(
             out.print(f"refused   {name}: {problem}")
 
 
-@app.command()
+@command("What was removed stays removed; the same command goes on.")
 def gc(
     only_say: Annotated[bool, typer.Option("--plan", help="Only say what would go.")] = False,
     most_gb: Annotated[
@@ -275,7 +289,7 @@ def gc(
         out.print(f"{size / 1e6:>9.1f} MB  kept: {name}")
 
 
-@app.command()
+@command("With --remove, what is named above as removed is gone; nothing else was changed.")
 def check(
     remove: Annotated[bool, typer.Option(help="Remove what is damaged; what is only newer stays.")] = False,
 ) -> None:
@@ -296,7 +310,7 @@ def check(
     sys.exit(1 if left else 0)
 
 
-@app.command()
+@command(READ_ONLY)
 def measure(
     name: Annotated[str, typer.Argument(help="A measure by layer; without one, those that there are are listed.")] = "",
     keys: Annotated[list[str] | None, typer.Argument(help="A recording, or A and B to compare.")] = None,
@@ -346,7 +360,7 @@ def _measured(name: str, keys: "Sequence[str]", chosen: dict[str, Any]) -> "Data
     return pd.DataFrame({kind.unit: layers, **values})
 
 
-@app.command()
+@command("Nothing was changed but files of the folder behind --to.")
 def methods(
     keys: list[str],
     form: Annotated[str, typer.Option("--format", help="What to print: markdown, latex or bibtex.")] = "markdown",
@@ -371,7 +385,7 @@ def methods(
     out.print(f"written  {to}")
 
 
-@app.command()
+@command(READ_ONLY)
 def models() -> None:
     """List the models known by a short name, and which are on this disk."""
     from iclviz.models.locating import on_disk
@@ -387,7 +401,7 @@ def models() -> None:
     out.print("A hub id (org/name), a folder or a .gguf file also does.")
 
 
-@app.command()
+@command("Its job waits in the queue, and what it had read of it is kept; a worker or the dashboard goes on with it.")
 def worker(
     idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a job.")] = None,
     once: Annotated[bool, typer.Option(help="End as soon as the queue is empty.")] = False,
@@ -402,7 +416,7 @@ def worker(
     work(Store(), device_kind({}), idle_exit, once, tidy=gc)
 
 
-@app.command()
+@command("Questions that wait are answered by the next one, which `iclviz dashboard` also starts.")
 def analyst(
     idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a question.")] = None,
     once: Annotated[bool, typer.Option(help="End as soon as no question waits.")] = False,
@@ -415,7 +429,7 @@ def analyst(
     analyse(Store(), idle_exit, once)
 
 
-@app.command()
+@command("Jobs that wait or were under way go on with the next `iclviz dashboard`.")
 def dashboard(
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 8501,
     host: Annotated[str, typer.Option(help="The address to serve on.")] = "localhost",
@@ -423,7 +437,11 @@ def dashboard(
     """Open the dashboard and its worker; stop both with Ctrl-C."""
     from iclviz.serving import serve
 
-    sys.exit(serve(host, port))
+    status = serve(host, port)
+    if status == 0:
+        with suppress(OSError):  # the terminal may be closed
+            out.print(_stopped())
+    sys.exit(status)
 
 
 def _table(*columns: str) -> Table:
@@ -453,6 +471,11 @@ def _mean(values: Any) -> str:
     return f"{known.mean():.3f} over {len(known)} items" if len(known) else "not known for any item"
 
 
+def _stopped() -> str:
+    """What is true after Ctrl-C of the command that runs."""
+    return f"Stopped. {STOPPED.get(sys.argv[1] if len(sys.argv) > 1 else '', READ_ONLY)}"
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on standard error."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -462,12 +485,12 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, Cancelled):
-        print(STOPPED, file=sys.stderr)
+        print(_stopped(), file=sys.stderr)
         sys.exit(INTERRUPTED)
     except SystemExit as ended:
         # Typer turns Ctrl-C into this status before it reaches us.
         if ended.code == INTERRUPTED:
-            print(STOPPED, file=sys.stderr)
+            print(_stopped(), file=sys.stderr)
         raise
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to say.

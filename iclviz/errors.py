@@ -3,6 +3,12 @@
 Everything else is a fault of the program and fails loudly.
 """
 
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from types import MappingProxyType
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 
 class UserError(Exception):
     """A mistake that the user can mend.
@@ -43,6 +49,13 @@ class Cancelled(Exception):
     """A run was stopped on request; what was finished is kept."""
 
 
-def unknown(kind: type[UserError], what: str, value: object, known: list[str]) -> UserError:
-    """The error for a name that is not in a table, listing the names that are."""
-    return kind(f"Unknown {what} {value!r}.", f"Known: {', '.join(known)}.")
+def unknown(
+    kind: type[UserError], what: str, value: object, known: Sequence[str], called: Mapping[str, str] = NO_NAMES
+) -> UserError:
+    """The error for a name that is not in a table, listing the names that are and asking for the nearest of them.
+
+    called: other word -> the name that it is known by.
+    """
+    meant = called.get(str(value)) or next(iter(get_close_matches(str(value), known, n=1)), "")
+    asked = f"Did you mean {meant}? " if meant else ""
+    return kind(f"Unknown {what} {value!r}.", f"{asked}Known: {', '.join(known)}.")

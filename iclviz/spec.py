@@ -35,6 +35,15 @@ TEMPLATE: Mapping[str, Any] = {"date": "2025-01-01", "enable_thinking": False}
 RENDERED = frozenset({"messages", "conversation", "add_generation_prompt", "tokenize", "chat_template", "strftime_now"})
 """What rendering gives a template itself."""
 
+OTHER_NAMES: Mapping[str, str] = {
+    **{name: f"demonstrations.{name}" for name in ("kind", "k", "examples")},
+    "demo_seed": "demonstrations.seed",
+    "example": "demonstrations.examples",
+    "option": "task_options",
+    "options": "task_options",
+}
+"""Word that the command line or a reader has for a field -> where it stands in a spec's table."""
+
 MOST_ITEMS = 10_000
 MOST_NEW_TOKENS = 100_000
 MOST_ATTENTION_ITEMS = 16
@@ -300,7 +309,7 @@ def _checked_fields(kind: type[Any], what: str, values: Any) -> dict[str, Any]:
     known = {entry.name: entry for entry in fields(kind)}
     for name in values:
         if name not in known:
-            raise unknown(SpecError, f"field of {what}", name, list(known))
+            raise unknown(SpecError, f"field of {what}", name, list(known), OTHER_NAMES)
     for name, entry in known.items():
         if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise SpecError(f"The field {name} of {what} is missing.", f"Give the {name}.")

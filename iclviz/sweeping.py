@@ -1,7 +1,7 @@
 """Many specs from one YAML file: what `iclviz sweep` runs.
 
 The file is one entry or a list of them. An entry holds the fields of a `RunSpec`; under `grid` it may hold fields with
-lists of values, and stands for every combination of these. A field within a table is written with a point.
+lists of values, and stands for every combination of these. A field within a table may be written with a point.
 
     task: linear_regression
     n_items: 32
@@ -11,18 +11,20 @@ lists of values, and stands for every combination of these. A field within a tab
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from iclviz.errors import SpecError
+from iclviz.errors import SpecError, unknown
 from iclviz.models.presets import DEMO_MODEL
-from iclviz.spec import RunSpec
+from iclviz.spec import OTHER_NAMES, RunSpec
 
 MOST_RUNS = 10_000
+KNOWN = [*(field.name for field in fields(RunSpec)), "grid"]
 
 
 def read_specs(path: Path) -> list[RunSpec]:
@@ -50,8 +52,8 @@ def _entries(path: Path) -> list[Any]:
 
 def _specs(path: Path, number: int, entry: Any) -> Iterator[RunSpec]:
     try:
-        for fields in _combinations(entry):
-            yield RunSpec.from_dict({"model": DEMO_MODEL, **fields})
+        for run in _combinations(entry):
+            yield RunSpec.from_dict({"model": DEMO_MODEL, **run})
     except SpecError as error:
         raise SpecError(f"{path.name}, entry {number}: {error.problem}", error.remedy) from error
 
@@ -60,26 +62,42 @@ def _combinations(entry: Any) -> Iterator[dict[str, Any]]:
     """The fields of every run that an entry stands for."""
     if not isinstance(entry, Mapping):
         raise SpecError(f"{entry!r} is no spec.", "Give a table such as {task: linear_regression, n_items: 32}.")
-    common = {name: value for name, value in entry.items() if name != "grid"}
+    common: dict[str, Any] = {}
+    for path, name in sorted(((_path(name), name) for name in entry if name != "grid"), key=lambda one: len(one[0])):
+        common = _with(common, path, entry[name])
     grid = entry.get("grid", {})
     if not isinstance(grid, Mapping) or not all(isinstance(values, list) and values for values in grid.values()):
         raise SpecError(f"grid = {grid!r} is no grid.", "Give a table from fields to lists of values.")
     runs = math.prod(len(values) for values in grid.values())
     if runs > MOST_RUNS:
         raise SpecError(f"The grid stands for {runs:,} runs.", f"Take {MOST_RUNS:,} or fewer.")
+    paths = [_path(name) for name in grid]
     for values in product(*grid.values()):
-        fields = common
-        for name, value in zip(grid, values, strict=True):
-            fields = _with(fields, str(name).split("."), value)
-        yield fields
+        run = common
+        for path, value in zip(paths, values, strict=True):
+            run = _with(run, path, value)
+        yield run
 
 
-def _with(fields: Mapping[str, Any], names: list[str], value: Any) -> dict[str, Any]:
-    """The fields with one of them changed, which may lie in a table."""
+def _path(name: Any) -> list[str]:
+    """The names that lead to a field, which may lie in a table.
+
+    Raises
+    ------
+    SpecError: no spec has such a field.
+    """
+    path = str(name).split(".")
+    if path[0] not in KNOWN:
+        raise unknown(SpecError, "field of the spec", name, KNOWN, OTHER_NAMES)
+    return path
+
+
+def _with(run: Mapping[str, Any], names: Sequence[str], value: Any) -> dict[str, Any]:
+    """The fields of a run with one of them changed, which may lie in a table."""
     first, *rest = names
     if not rest:
-        return {**fields, first: value}
-    inner = fields.get(first, {})
+        return {**run, first: value}
+    inner = run.get(first, {})
     if not isinstance(inner, Mapping):
         raise SpecError(f"{first} = {inner!r} is no table.", f"Write {first} as a table of fields.")
-    return {**fields, first: _with(inner, rest, value)}
+    return {**run, first: _with(inner, rest, value)}

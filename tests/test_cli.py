@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from iclviz import analysis
 from iclviz.analysis.measure import Measuring
+from iclviz.cli import STOPPED, app
 
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 SMALL = ["--task", "reading_comprehension", "--k", "1", "--n-items", "6"]
 
 
@@ -44,7 +47,7 @@ def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_
 
 
 def test_a_task_file_runs_is_listed_and_goes_with_its_export(tiny_model, tmp_path):
-    example = Path(__file__).parents[1] / "docs" / "examples" / "own_task.csv"
+    example = EXAMPLES / "own_task.csv"
     made = iclviz("run", "--model", str(tiny_model), "--task", str(example), "--k", "1", "--n-items", "16")
     assert made.returncode == 0, made.stderr
     name = json.loads(iclviz("runs", "--json").stdout)["spec"]["task"]
@@ -58,15 +61,13 @@ def test_a_task_file_runs_is_listed_and_goes_with_its_export(tiny_model, tmp_pat
     assert again.stdout.split()[1] == made.stdout.split()[1]
 
 
-def test_a_sweep_records_every_run_of_its_file(tiny_model, tmp_path):
+def test_the_sweep_of_the_documents_records_every_run_of_its_file(tiny_model, tmp_path):
     file = tmp_path / "sweep.yaml"
-    file.write_text(
-        f"{{model: '{tiny_model}', task: reading_comprehension, n_items: 6, grid: {{demonstrations.k: [0, 1]}}}}"
-    )
+    file.write_text(f"model: {json.dumps(str(tiny_model))}\n{(EXAMPLES / 'sweep.yaml').read_text()}")
     made = iclviz("sweep", str(file))
     assert made.returncode == 0, made.stderr
     keys = {json.loads(line)["key"][:12] for line in iclviz("runs", "--json").stdout.splitlines()}
-    assert len(keys) == 2
+    assert len(keys) == 8
     assert all(key in made.stdout for key in keys)
 
 
@@ -119,6 +120,24 @@ def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model, own_cache):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.strip().splitlines() == ["Stopped. What is finished is kept; the same command goes on from there."]
+
+
+def test_every_command_says_what_is_true_after_ctrl_c():
+    assert set(STOPPED) == set(typer.main.get_command(app).commands)
+
+
+def test_ctrl_c_during_an_export_says_that_there_is_no_zip_file(few_and_many, tmp_path):
+    key = few_and_many[0].key
+    command = [sys.executable, "-m", "iclviz", "export", key, "--to", str(tmp_path / "out.zip")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".exporting-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == f"Stopped. {STOPPED['export']}"
+    assert not list(tmp_path.iterdir())
 
 
 def test_paths_are_printed_as_they_are(tiny_model, tmp_path):

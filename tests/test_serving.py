@@ -20,7 +20,7 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 
 ROOT = Path(__file__).parents[1]
-STOPPED = "Stopped. What is finished is kept; the same command goes on from there.\n"
+STOPPED = "Stopped before anything began.\n"
 
 
 def free_port():

@@ -116,7 +116,7 @@ def test_a_list_that_holds_itself_is_refused():
         ({"attention_items": (-1,)}, "Attention item = -1 is too small. Give places of items, counted from 0, such as"),
         ({"n_items": 12, "attention_items": (0, 12)}, "Attention item = 12 is too large. The places of 12 items are"),
         ({"attention_items": range(17)}, "17 attention items are too many. Take 16 or fewer."),
-        ({"demonstrations": {"kindd": 1}}, "Unknown field of the demonstrations 'kindd'. Known: kind, k, seed,"),
+        ({"demonstrations": {"kindd": 1}}, "Unknown field of the demonstrations 'kindd'. Did you mean kind?"),
     ],
 )
 def test_a_refusal_names_the_value_and_the_way_on(changes, said):

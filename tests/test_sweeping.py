@@ -2,6 +2,7 @@ import pytest
 
 from iclviz.errors import SpecError
 from iclviz.models.presets import DEMO_MODEL
+from iclviz.places import checkout
 from iclviz.sweeping import read_specs
 
 
@@ -41,6 +42,18 @@ def test_a_field_may_be_a_list_of_places(tmp_path):
     assert [spec.attention_items for spec in specs] == [(), (1,)]
 
 
+def test_a_point_leads_into_a_table_whatever_the_order(tmp_path):
+    text = "{task: a, demonstrations.k: 3, demonstrations: {kind: shuffled}}"
+    (spec,) = read_specs(written(tmp_path, text))
+    assert (spec.demonstrations.k, spec.demonstrations.kind) == (3, "shuffled")
+
+
+def test_the_example_of_the_documents_is_a_grid_of_eight():
+    specs = read_specs(checkout() / "docs" / "examples" / "sweep.yaml")
+    assert len(specs) == 8
+    assert {(spec.task, spec.model) for spec in specs} == {("linear_regression", DEMO_MODEL)}
+
+
 def test_a_list_keeps_its_order_and_each_spec_once(tmp_path):
     text = "[{task: a, model: m}, {task: b, model: m}, {task: a, model: m}]"
     assert [spec.task for spec in read_specs(written(tmp_path, text))] == ["a", "b"]
@@ -52,7 +65,13 @@ def test_a_list_keeps_its_order_and_each_spec_once(tmp_path):
         ("[]", "sweep.yaml holds no runs"),
         ("- task: a\n- {}", "entry 2: The field task of the spec is missing"),
         ("3", "entry 1: 3 is no spec"),
-        ("task: a\nitmes: 3", "Unknown field of the spec 'itmes'"),
+        ("task: a\nn_itmes: 3", r"Unknown field of the spec 'n_itmes'. Did you mean n_items\? Known: model, "),
+        ("task: a\nk: 3", r"Did you mean demonstrations\.k\?"),
+        ("task: a\ndemo_seed: 3", r"Did you mean demonstrations\.seed\?"),
+        ("task: a\ngird: {seed: [3]}", r"Did you mean grid\?"),
+        ("task: a\ngrid: {k: [3]}", r"entry 1: Unknown field of the spec 'k'. Did you mean demonstrations\.k\?"),
+        ("task: a\ngrid: {demonstrations.kinds: [b]}", r"of the demonstrations 'kinds'. Did you mean kind\?"),
+        ("task: a\ngrid: {grid: [3]}", "Unknown field of the spec 'grid'"),
         ("task: a\ngrid: 3", "grid = 3 is no grid"),
         ("task: a\ngrid: {n_items: 3}", "is no grid"),
         ("task: a\ngrid: {task.x: [3]}", "task = 'a' is no table"),

@@ -1,7 +1,7 @@
 """What MkDocs is told beyond `mkdocs.yml`; everything is made from the project's own files, at every build.
 
 1. The notebook becomes a page, without running it, and links to it lead there.
-2. `<!-- commands -->` becomes the reference of the command line, `<!-- names of X -->` that of a package's names.
+2. `<!-- names of X -->` becomes the reference of a package's names.
 3. Links that leave `docs/` lead to a copy of the file.
 4. Formulas become MathML, which browsers show without a script.
 """
@@ -13,20 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
-import typer
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from typer.cli import get_docs_for_click
 
 import iclviz
 from iclviz import analysis, figures
-from iclviz.cli import app
-from iclviz.recorders import Recorder, recorders
 
 NOTEBOOK = "analysis.ipynb"
-PLACE = re.compile(r"<!-- (commands|measures|recorders|names of \w+) -->")
+PLACE = re.compile(r"<!-- names of (\w+) -->")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)\)")
 TO_NOTEBOOK = re.compile(r"\]\((\w+)\.ipynb\)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -49,7 +45,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             files.append(File.generated(config, uri, abs_src_path=str(root / link[1])))
         return f"]({uri})"
 
-    filled = PLACE.sub(lambda place: REFERENCES[place[1]](), markdown)
+    filled = PLACE.sub(lambda place: NAMES[place[1]](), markdown)
     return TO_NOTEBOOK.sub(r"](\1.md)", LINK_OUT.sub(copied, filled))
 
 
@@ -73,13 +69,6 @@ def _cell(kind: str, source: str) -> str:
     return f"```python\n{source}\n```" if kind == "code" else source
 
 
-def commands() -> str:
-    """Every command with its arguments and options, as the program itself declares them."""
-    group = typer.main.get_command(app)
-    written = get_docs_for_click(obj=group, ctx=typer.Context(group, info_name="iclviz"), name="iclviz")
-    return written[written.index("\n## ") :]
-
-
 def names(title: str, package: ModuleType, further: Iterable[str] = ()) -> str:
     """The public names of a package, each with what its docstring says; what is no class or function is left out."""
     objects = {name: getattr(package, name) for name in [*further, *package.__all__]}
@@ -90,37 +79,9 @@ def names(title: str, package: ModuleType, further: Iterable[str] = ()) -> str:
     )
 
 
-def measures() -> str:
-    """Every measure by layer: what it says, what it leaves open, where it is shown."""
-    rows = [
-        f"| `{one.name}` | {one.title}: {one.about} | {', '.join(f'`{each.name}`' for each in one.options)} |"
-        for one in analysis.all_measures().values()
-    ]
-    return "\n".join(["| name | what it says | leaves open |", "| --- | --- | --- |", *rows])
-
-
-def recorded() -> str:
-    """Every recorder: what it leaves, with axes and type, and when it is on; of what no recording keeps, scores are
-    made.
-    """
-    when = {True: "on request", False: "always"}
-    rows = [
-        f"| `{one.name}` | {one.title}: {one.sentence} | {_arrays(one)} | {when[one.is_optional]} |"
-        for one in recorders().values()
-    ]
-    return "\n".join(["| recorder | what it keeps | arrays | when |", "| --- | --- | --- | --- |", *rows])
-
-
-def _arrays(recorder: Recorder) -> str:
-    kept = (f"`{one.name}` ({', '.join(one.axes)}; {one.dtype})" for one in recorder.arrays if one.is_kept)
-    return ", ".join(kept) or "none: scores are made of it"
-
-
-REFERENCES: Mapping[str, Callable[[], str]] = {
-    "commands": commands,
-    "measures": measures,
-    "recorders": recorded,
-    "names of iclviz": lambda: names("iclviz", iclviz),
-    "names of analysis": lambda: names("analysis", analysis),
-    "names of figures": lambda: names("figures", figures, [draw.__name__ for draw in figures.FIGURES.values()]),
+NAMES: Mapping[str, Callable[[], str]] = {
+    "iclviz": lambda: names("iclviz", iclviz),
+    "analysis": lambda: names("analysis", analysis),
+    "figures": lambda: names("figures", figures, [draw.__name__ for draw in figures.FIGURES.values()]),
 }
+"""Package -> its reference."""

@@ -24,7 +24,7 @@ from threading import Lock
 from typing import Any
 
 from iclviz.disk import write_atomically, writing
-from iclviz.errors import TaskFileError, UserError
+from iclviz.errors import TaskFileError, UserError, unknown
 from iclviz.formats import FIELD, SEAL, Format
 from iclviz.places import cache_folder
 from iclviz.schemas import MisfitError
@@ -476,7 +476,7 @@ def _unknown(error: Any) -> Iterator[tuple[str, str]]:
     known = error.schema["properties"]
     for name in error.instance:
         if name not in known:
-            yield f"unknown field {shown(name)}.", f"Known: {', '.join(known)}."
+            yield f"unknown field {shown(name)}.", unknown(TaskFileError, "field", name, list(known)).remedy
 
 
 _SAID: Mapping[str, Callable[[Any], Iterator[tuple[str, str]]]] = {

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from docs.building.reference import REFERENCES, filled
 from iclviz.figures import FIGURES
 from iclviz.places import checkout
 
@@ -55,7 +56,14 @@ def test_the_glossary_is_in_alphabetical_order_and_on_its_page():
     terms = sections(ROOT / "iclviz" / "ui" / "glossary.md", 3)
     assert list(terms) == sorted(terms, key=str.casefold)
     assert all(text.strip().endswith(".") for text in terms.values())
-    assert '--8<-- "iclviz/ui/glossary.md"' in (DOCS / "glossary.md").read_text()
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_what_the_program_tells_of_itself_stands_in_the_documents_as_it_is_now(name):
+    """Written by `python -m docs.building.reference`."""
+    pages = [text for text in (path.read_text() for path in PAGES) if f"<!-- {name} -->" in text]
+    assert pages
+    assert [filled(text) for text in pages] == pages
 
 
 def test_every_error_of_the_troubleshooting_page_is_one_that_the_program_says():
