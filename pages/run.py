@@ -29,15 +29,19 @@ PURPOSE = (
 )
 
 
+def badge(condition: Condition) -> str:
+    """A condition's letter in its colour, and its title."""
+    return f":{page_state.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
+
+
 def state_line(condition: Condition) -> None:
-    """Where a condition stands."""
-    badge = f":{page_state.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
+    """Where a condition stands that is not in the queue."""
     if condition.problem:
         st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
     elif condition.recording is not None:
-        st.markdown(f"{badge} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
+        st.markdown(f"{badge(condition)} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
     else:
-        st.markdown(f"{badge} — not run yet")
+        st.markdown(f"{badge(condition)} — not run yet")
 
 
 def preview(resolved: Resolved) -> None:
@@ -69,17 +73,20 @@ st.markdown(PURPOSE)
 found = conditions()
 guided = examples.is_guided()
 shows_examples = guided and examples.guide()
-for condition in found:
+at_work = {one.resolved.key: badge(one) for one in found if one.resolved and jobs.is_open(one.resolved)}
+at_rest = [one for one in found if one.resolved is None or one.resolved.key not in at_work]
+for condition in at_rest:
     state_line(condition)
-waiting = [one for one in found if one.resolved is not None and one.recording is None and not one.problem]
+jobs.progress(named=at_work)
+waiting = [one for one in at_rest if one.resolved is not None and one.recording is None and not one.problem]
 with st.container(horizontal=True):
     for condition in waiting:
         jobs.run_button(f"Run {condition.side.upper()}", [condition.resolved] if condition.resolved else [], False)
     if len(waiting) > 1:
         jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not guided)
-    if not waiting and all(condition.recording is not None for condition in found) and not guided:
+    if not guided and all(condition.recording is not None for condition in found):
         examples.summary_button()
-jobs.progress(everything=True)
+jobs.ended()
 recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}
 if len(recordings) == 2:
     from iclviz.ui.compared import prepare_summary  # not above: analyses would hold up the very first page

@@ -70,7 +70,7 @@ class ReadyModel(Protocol):
         decoding: Decoding,
         should_stop: Callable[[], bool],
         done: frozenset[int],
-        on_read: Callable[[int], None],
+        on_read: Callable[[float], None],
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends.
 
@@ -78,7 +78,7 @@ class ReadyModel(Protocol):
         ----------
         asked: what each recorder keeps of which prompts.
         done: prompts whose results are there already.
-        on_read: told after each pass and each step how many tokens it read.
+        on_read: told how many tokens were read since it was last told, of a long pass in parts.
 
         Raises
         ------

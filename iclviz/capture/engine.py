@@ -53,7 +53,7 @@ class Engine:
         decoding: Decoding,
         should_stop: Callable[[], bool] = lambda: False,
         done: frozenset[int] = frozenset(),
-        on_read: Callable[[int], None] = lambda tokens: None,
+        on_read: Callable[[float], None] = lambda tokens: None,
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -62,7 +62,7 @@ class Engine:
         plan: over the prompts' tokens but the last, as `plan_prompts` makes it.
         asked: what each recorder keeps of which prompts; with none the same is generated and nothing recorded.
         done: prompts whose results are there already: what only they need is not run.
-        on_read: told after each pass and each decoding step how many tokens it read.
+        on_read: told after each block of a pass its share of the tokens, and after each decoding step its tokens.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class _PlanRun:
         asked: Asked,
         decoding: Decoding,
         should_stop: Callable[[], bool],
-        on_read: Callable[[int], None],
+        on_read: Callable[[float], None],
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.asked, self.on_read = asked, on_read
@@ -190,10 +190,11 @@ class _PlanRun:
             if "states" in recorder.hooks
         }
         on_device = torch.from_numpy(ids).to(self.engine.device)
-        with attention_way(self.engine.model, self.engine.way, decoding=False), self.states(readings.values()):
+        blocks = _Blocks(self.on_read, sum(len(row) for row in rows) / self.engine.n_layers)
+        takers = [*readings.values(), blocks]
+        with attention_way(self.engine.model, self.engine.way, decoding=False), self.states(takers):
             columns.forward(on_device, n_logits=0)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
-        self.on_read(sum(len(row) for row in rows))
         prefix = columns.cache.prefix([len(row) for row in rows])
         return {row: _Read(prefix, left, number) for number, row in enumerate(rows)}
 
@@ -218,7 +219,7 @@ class _PlanRun:
         return time.perf_counter() - start
 
     @contextmanager
-    def states(self, takers: Collection[PassRecord | BatchRecord]) -> Iterator[None]:
+    def states(self, takers: "Collection[PassRecord | BatchRecord | _Blocks]") -> Iterator[None]:
         """Forward passes inside hand every layer's hidden states to their takers."""
         if not takers:
             yield
@@ -230,6 +231,19 @@ class _PlanRun:
 
         with reading_states(self.engine.blocks, take):
             yield
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Tells that a block was passed: a long pass, too, is seen to go on."""
+
+    on_read: Callable[[float], None]
+    tokens: float
+
+    def states(self, layer: int, hidden: torch.Tensor) -> None:
+        """Called with each layer's states, of which the first are the embeddings."""
+        if layer:
+            self.on_read(self.tokens)
 
 
 class _Columns:
@@ -407,6 +421,7 @@ class _DecodeBatch:
         self.columns.cache.cut(0)
         with attention_way(self.engine.model, self.engine.way, decoding=False):
             logits = self.columns.forward(ids, n_logits=width).logits
+        self.run.on_read(sum(map(len, tails)))
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
         return [
             logprobs[row, same - start - 1 : len(tail) - 1] if same else None

@@ -100,7 +100,7 @@ class ReadyHuggingFace:
         decoding: Decoding,
         should_stop: Callable[[], bool],
         done: frozenset[int],
-        on_read: Callable[[int], None],
+        on_read: Callable[[float], None],
     ) -> Iterator[Captured]:
         """As the engine does."""
         engine = Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)

@@ -28,6 +28,9 @@ from iclviz.resolve import Resolved, build, tokenized
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
 
+REPORT_SECONDS = 0.5
+"""Progress is told no more often."""
+
 
 class ModelKeeper:
     """Holds the last model, so that the next run of the same one need not load it."""
@@ -151,15 +154,8 @@ def _captured(
     yield from (run for run in runs if run.is_complete)
     plan = plan_prompts(prompts, decoding, settings)
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
-    meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps)
-
-    def on_read(tokens: int) -> None:
-        meter.add(tokens)
-        for run in runs:
-            if not run.is_complete:
-                report(run.resolved.key, meter.progress(run))
-
-    captures = _named(ready.captures(prompts, plan, kept, decoding, should_stop, done, on_read), owners)
+    meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps, runs, report)
+    captures = _named(ready.captures(prompts, plan, kept, decoding, should_stop, done, meter.on_read), owners)
     with ready.at_work(settings), ThreadPoolExecutor(1) as writer:
         writing: list[Future[None]] = []
         for captured in captures:
@@ -217,17 +213,25 @@ def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequenc
 class _Meter:
     """Progress of runs that are captured together."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, runs: Sequence[RunningRun], report: Callable[[str, Progress], None]) -> None:
         """total: tokens that will be read, as far as it can be foretold."""
         self._start = time.perf_counter()
-        self._tokens, self._total = 0, total
+        self._tokens, self._total, self._next = 0.0, total, 0.0
+        self._runs, self._report = runs, report
 
-    def add(self, tokens: int) -> None:
-        """Count tokens that were read."""
+    def on_read(self, tokens: float) -> None:
+        """Count tokens that were read, and tell how far runs are: from time to time, since that is written to disk."""
         self._tokens += tokens
+        now = time.perf_counter()
+        if now >= self._next:
+            self._next = now + REPORT_SECONDS
+            for run in self._runs:
+                if not run.is_complete:
+                    self._report(run.resolved.key, self._progress(run, now - self._start))
 
-    def progress(self, run: RunningRun) -> Progress:
-        """Items done of one run, speed and the time left of all."""
-        rate = self._tokens / (time.perf_counter() - self._start)
+    def _progress(self, run: RunningRun, seconds: float) -> Progress:
+        """Items done of one run; tokens, speed and the time left of all."""
+        rate = self._tokens / seconds
         left = max(self._total - self._tokens, 0) / rate
-        return Progress("running", len(run.done), len(run.prompts), rate, left)
+        done = min(round(self._tokens), self._total)
+        return Progress("running", len(run.done), len(run.prompts), rate, left, done, self._total)

@@ -59,8 +59,9 @@ class Progress:
     ----------
     stage: "loading the model", "running", ...
     items_done, items_total: items recorded, or steps of an analysis.
-    tokens_per_second: tokens read and written per second so far, None before the first batch.
-    seconds_left: estimate, None before the first batch.
+    tokens_per_second: tokens read and written per second so far, None before the first were.
+    seconds_left: estimate, None before the first tokens were read.
+    tokens_done, tokens_total: tokens read and written, of so many as are foretold; 0 where none are.
     """
 
     stage: str = "waiting"
@@ -68,6 +69,16 @@ class Progress:
     items_total: int = 0
     tokens_per_second: float | None = None
     seconds_left: float | None = None
+    tokens_done: int = 0
+    tokens_total: int = 0
+
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1: of the tokens, or of the items where no tokens are foretold."""
+        done, total = (
+            (self.tokens_done, self.tokens_total) if self.tokens_total else (self.items_done, self.items_total)
+        )
+        return min(done / max(total, 1), 1.0)
 
     @classmethod
     def of_files(cls, done: int, total: int) -> "Progress":
@@ -124,7 +135,8 @@ SCHEMA = schemas.fields(
                 "items_total": schemas.whole(0, 2**31),
                 "tokens_per_second": schemas.maybe(schemas.number(0)),
                 "seconds_left": schemas.maybe(schemas.number(0)),
-            }
+            },
+            {"tokens_done": schemas.whole(0, 2**53), "tokens_total": schemas.whole(0, 2**53)},
         ),
         "error": schemas.maybe(schemas.text()),
         "cancel_requested": schemas.flag,

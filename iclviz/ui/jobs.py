@@ -1,10 +1,13 @@
-"""The queue in the browser: buttons that ask for runs, progress that reads the queue every second and ends with it."""
+"""The queue in the browser: buttons that ask for runs, progress that reads the queue every second and ends with it,
+what became of those that ended.
+"""
 
 import time
+from collections.abc import Mapping
 
 import streamlit as st
 
-from iclviz.errors import UserError
+from iclviz.errors import NO_NAMES, UserError
 from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Queue, Run
 from iclviz.resolve import Resolved, check_model_ready
@@ -16,6 +19,8 @@ from iclviz.ui.plain_text import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6
+MOST_SHOWN = 0.99
+"""A bar is full when its job is done, and tokens are foretold only nearly."""
 
 ICONS = {
     "queued": ":material/schedule:",
@@ -59,56 +64,66 @@ def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
         st.error(lines_as_text(problem))
 
 
-def progress(everything: bool = False, where: str = "") -> None:
-    """Open jobs with their progress; `everything` also lists the last that ended. When one ends the page reruns.
+def is_open(run: Resolved | None) -> bool:
+    """Whether a run waits in the queue or is computed."""
+    job = loading.queue().get(run.key) if run else None
+    return job is not None and job.is_open
+
+
+def progress(where: str = "", named: Mapping[str, str] = NO_NAMES) -> None:
+    """Open jobs with their progress, read again every second; when one ends the page reruns.
 
     where: tells apart several on one page.
+    named: key -> Markdown that a job is called by here; these jobs come first.
     """
     open_now = [job.key for job in loading.queue().jobs() if job.is_open]
-    _watch(open_now, everything, where, run_every=REFRESH_SECONDS if open_now else None)
+    _watch(open_now, where, named, run_every=REFRESH_SECONDS if open_now else None)
 
 
-def _watch(open_before: list[str], everything: bool, where: str, run_every: float | None) -> None:
+def _watch(open_before: list[str], where: str, named: Mapping[str, str], run_every: float | None) -> None:
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
         if queue.is_waiting() and not executor(queue).alive():
             executor(queue).submit({})
-        jobs = queue.jobs()
-        if [job.key for job in jobs if job.is_open] != open_before:
+        jobs = [job for job in queue.jobs() if job.is_open]
+        if [job.key for job in jobs] != open_before:
             st.rerun()
-        for job in jobs:
-            if job.is_open:
-                _open_job(job, queue, where)
-        for place, one in enumerate(queue.ailing() if everything else ()):
-            st.warning(as_text(one.problem))
-            if not one.is_newer:
-                st.button("Remove", key=f"remove-job-{place}", on_click=one.remove)
-        if everything:
-            _ended_jobs(sorted((job for job in jobs if not job.is_open), key=lambda job: -(job.finished or 0)), queue)
+        for job in sorted(jobs, key=lambda job: job.key not in named):
+            _open_job(job, queue, where, named.get(job.key) or as_text(_name(job)))
 
     watch()
 
 
-def _open_job(job: Run, queue: Queue, where: str) -> None:
+def ended() -> None:
+    """The last jobs that ended, and rows of the queue that cannot be read."""
+    queue = loading.queue()
+    for place, one in enumerate(queue.ailing()):
+        st.warning(as_text(one.problem))
+        if not one.is_newer:
+            st.button("Remove", key=f"remove-job-{place}", on_click=one.remove)
+    closed = (job for job in queue.jobs() if not job.is_open)
+    _ended_jobs(sorted(closed, key=lambda job: -(job.finished or 0)), queue)
+
+
+def _open_job(job: Run, queue: Queue, where: str, called: str) -> None:
     line, button = st.columns([6, 1], vertical_alignment="center")
-    share = _share(job)
-    state = "waiting for its turn" if job.state == "queued" else note(job.progress)
-    counted = f"{job.progress.items_done} of {job.progress.items_total} items"
-    line.progress(min(share, 1.0), text=f"{as_text(_name(job))} — {counted} · {state}")
+    line.progress(min(job.progress.share, MOST_SHOWN), text=f"{called} — {_state(job)}")
     if job.cancel_requested:
         button.caption("Stopping …")
     else:
         button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=executor(queue).cancel, args=(job.key,))
 
 
-def _share(job: Run) -> float:
-    """How much is done: of the items, or of the foretold time, since a batch of items ends at once."""
-    of_items = job.progress.items_done / max(job.progress.items_total, 1)
-    if job.started is None or job.progress.seconds_left is None:
-        return of_items
-    gone = time.time() - job.started
-    return max(of_items, gone / max(gone + job.progress.seconds_left, 1.0))
+def _state(job: Run) -> str:
+    """What is done of a job and what is being done, with how long it has taken where nothing tells how long it will."""
+    gone = f"{max(time.time() - (job.started or job.created), 0):.0f} s"
+    if job.state == "queued":
+        return f"waiting for its turn, {gone}"
+    if not job.progress.tokens_total:
+        return f"{job.progress.stage}, {gone}"
+    items = f"{job.progress.items_done} of {job.progress.items_total} items kept"
+    return f"{note(job.progress)} · {items}" if job.progress.items_done else note(job.progress)
 
 
 def _name(job: Run) -> str:

@@ -143,11 +143,15 @@ def test_the_model_reads_exactly_the_tokens_of_the_plan():
         read.append(int(options["attention_mask"][:, -options["input_ids"].shape[1] :].sum()))
 
     model.base_model.register_forward_pre_hook(count, with_kwargs=True)
-    list(Engine(model, "interface", LAYERS).captures(prompts, plan, kept(prompts, ["last"]), decoding))
+    told = []
+    engine, asked = Engine(model, "interface", LAYERS), kept(prompts, ["last"])
+    list(engine.captures(prompts, plan, asked, decoding, on_read=told.append))
     groups = [group for root in plan for group in root.walk()]
     steps = [(len(g.leaves), 1 + max(len(FORCED[leaf.prompt]) for leaf in g.leaves)) for g in groups if g.leaves]
     assert len(read) == sum(length for _, length in steps) + sum(len(group.passes) for group in groups)
     assert sum(read) == sum(rows * length for rows, length in steps) + tokens_read(plan)
+    assert sum(told) == pytest.approx(sum(read))
+    assert len(told) == LAYERS * sum(len(group.passes) for group in groups) + sum(length for _, length in steps)
 
 
 def test_what_is_there_already_is_not_run_again():

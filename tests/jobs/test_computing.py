@@ -458,15 +458,20 @@ def test_a_special_token_that_ends_no_turn_is_shown_and_parts_words(keeper, stor
     assert recording.scores["right"].sum() == 1
 
 
-def test_speed_and_the_time_left_are_of_tokens_that_were_read(monkeypatch):
-    now = iter([100.0, 104.0])
+def test_speed_and_the_time_left_are_of_tokens_that_were_read_and_told_from_time_to_time(monkeypatch):
+    now = iter([100.0, 101.0, 101.2, 104.0])
     monkeypatch.setattr(computing.time, "perf_counter", lambda: next(now))
-    meter = computing._Meter(100)
-    meter.add(40)
-    progress = meter.progress(SimpleNamespace(done=[1, 2], prompts=[1, 2, 3]))
-    assert (progress.items_done, progress.items_total) == (2, 3)
+    told = []
+    run = SimpleNamespace(done=[1, 2], prompts=[1, 2, 3], is_complete=False, resolved=SimpleNamespace(key="a"))
+    meter = computing._Meter(100, [run], lambda key, progress: told.append(progress))
+    for tokens in (20, 10, 10):
+        meter.on_read(tokens)
+    assert [one.tokens_done for one in told] == [20, 40]
+    progress = told[-1]
+    assert (progress.items_done, progress.items_total, progress.tokens_total) == (2, 3, 100)
     assert progress.tokens_per_second == pytest.approx(10)
     assert progress.seconds_left == pytest.approx(6)
+    assert progress.share == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("changed", [{"dtype": "bfloat16"}, {"model_options": {"device": "cpu"}}])

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from iclviz.errors import ModelError
 from iclviz.jobs.executors import SETTING, executor
 from iclviz.jobs.queue import Queue
+from iclviz.jobs.table import Progress
 from iclviz.spans import ROLES
 from iclviz.store import Store
 from iclviz.ui.link_fields import defaults
@@ -134,7 +135,24 @@ def test_running_asks_for_both_conditions_once(chosen, nobody):
     jobs = Queue(Store()).jobs()
     assert [job.spec.demonstrations.k for job in jobs] == [2, 4]
     assert nobody.asked
-    assert all(button.disabled for button in test.button if button.label in ("Run A", "Run B", "Run both"))
+    assert not {"Run A", "Run B", "Run both"} & set(labels(test))
+    assert "not run yet" not in said(test)  # one place tells the state: the bar
+
+
+def test_a_bar_tells_tokens_and_what_is_not_foretold_tells_its_time(chosen):
+    test = opened("run", chosen)
+    pressed(test, "Run both")
+    queue = Queue(Store())
+    first, second = queue.jobs()
+    queue.start(first.key)
+    queue.change(first.key, progress=Progress("running", 0, 8, 120.0, 4.0, 480, 960))
+    test.run()
+    (a, b) = test.get("progress")
+    assert (a.proto.value, b.proto.value) == (50, 0)
+    assert "480 of 960 tokens · 120 tokens/s · about 4 s left" in a.proto.text
+    assert a.proto.text.startswith(":blue-badge[A]")
+    assert "waiting for its turn, 0 s" in b.proto.text
+    assert second.state == "queued"
 
 
 def test_an_open_job_can_be_cancelled_and_tried_again(chosen):
