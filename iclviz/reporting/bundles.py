@@ -264,7 +264,7 @@ def _taken(store: Store, folder: Path) -> Imported:
     refused: dict[str, StoreError | UserError] = {}
     for path in sorted((folder / "tasks").glob("*.json")):
         try:
-            keep(read(path))
+            keep(read(path), renames=False)
         except UserError as error:
             refused[path.name] = error
     for path in sorted(folder.glob(f"*/{MANIFEST}")):

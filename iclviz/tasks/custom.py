@@ -85,7 +85,7 @@ class OwnTask(Task):
     def __init__(self, file: TaskFile) -> None:
         self.file = file
         self.name = file.task_name
-        self.title = file.title or title_of(file.name)
+        self.title = file.title or title_of(file.called or file.name)
         self.description = file.description or f"Your own task: {len(file.queries)} queries and their answers."
         self.labels = file.labels or {"answer": "text"}
         self.hypothesis_labels = {hypothesis(name, kind): name for name, kind in self.labels.items()}

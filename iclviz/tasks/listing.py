@@ -59,17 +59,17 @@ def listed() -> list[Listed]:
 def _listed(path: Path, modified: int, size: int) -> Listed:
     try:
         if KEPT_FILE.fullmatch(path.name) and (head := _head(path)) is not None:
-            name, title, digest = head["name"], head["title"], path.stem
-            if head.get(SEAL, seal(name, digest)) != seal(name, digest):
+            name, called, title, digest = head["name"], head.get("called", ""), head["title"], path.stem
+            if head.get(SEAL, expected := seal(head, digest)) != expected:
                 raise TaskFileError(
                     f"The kept task {path.name} was changed.", "Give its file again: that puts it back."
                 )
         else:
             file = read(path)
-            name, title, digest = file.name, file.title, file.digest
+            name, called, title, digest = file.name, file.called, file.title, file.digest
     except UserError as error:
         return Listed(path, problem=str(error), is_newer=isinstance(error, NewerError))
-    return Listed(path, f"{name}@{digest}", title or title_of(name), digest)
+    return Listed(path, f"{name}@{digest}", title or title_of(called or name), digest)
 
 
 def _head(path: Path) -> dict[str, str] | None:

@@ -81,7 +81,17 @@ class Mention:
 
 
 def normalise(text: str) -> str:
-    """The one form in which texts and phrases are compared; see the module's text."""
+    """The one form in which texts and phrases are compared; see the module's text.
+
+    What goes may bring together what then reads as a number, as ^ before 1e1: the form is taken until it is its own.
+    """
+    form = _form(text)
+    while (again := _form(form)) != form:
+        form = again
+    return form
+
+
+def _form(text: str) -> str:
     text = "".join(_ascii_digit(character) for character in visible(text))
     text = EMPHASIS.sub(r"\2", SHELL.sub(r"\1", SHELL.sub(r"\1", text.translate(MARKS))))
     text = TEN.sub(lambda power: _digits("1", exponent(power[0])) or power[0], NUMBER.sub(_written_out, text))

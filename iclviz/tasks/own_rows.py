@@ -346,6 +346,7 @@ class TaskFile:
     Attributes
     ----------
     name: the file's name without ending; not part of the content.
+    called: the name under which the content was given last, its title where it has none; no part of the content either.
     title, description: "" where the file gives none.
     labels: name -> its kind, the one of the primary analysis first.
     right, wrong: what readers call answers that are and are not as asked; unit: of answers that are numbers. "" where
@@ -362,6 +363,7 @@ class TaskFile:
     right: str = ""
     wrong: str = ""
     unit: str = ""
+    called: str = ""
 
     @cached_property
     def content(self) -> dict[str, Any]:

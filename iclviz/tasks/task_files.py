@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import TaskFileError, UserError, unknown
-from iclviz.formats import FIELD, SEAL, Format
+from iclviz.formats import FIELD, SEAL, Format, unchanged
 from iclviz.places import cache_folder
 from iclviz.schemas import MisfitError
 from iclviz.spec import canonical_json, digest
@@ -49,12 +49,13 @@ from iclviz.tasks.spelling import alike, visible
 
 log = logging.getLogger(__name__)
 
-FORMAT = Format("task file")
+FORMAT = Format("task file", (unchanged,))
 HEAD_END = b',\n"items": [\n'
 """What stands between the head of a kept file and its rows."""
 
 MOST_BYTES = 20_000_000
 MOST_ROWS = 50_000
+MOST_NAME = 40
 SCHEMA = Path(__file__).with_name("own_task.schema.json")
 BETWEEN_VALUES = " | "
 """What stands between several values in one cell of a CSV file."""
@@ -375,7 +376,9 @@ def _validator(part: str | None = None) -> Any:
 
 
 def _checked(parts: Parts, file_name: str) -> TaskFile:
-    parts = Parts(_order_seen(_current(parts.head, file_name)), [(line, _names_seen(row)) for line, row in parts.rows])
+    head = _current(parts.head, file_name)
+    called = str(head.pop("called", ""))
+    parts = Parts(_order_seen(head), [(line, _names_seen(row)) for line, row in parts.rows])
     wrong = [Problem(1, *problems) for problems in _misfits({"items": [], **parts.head}, None)]
     for line, values in parts.rows:
         wrong += [Problem(line, *problems) for problems in _misfits(values, "row")]
@@ -389,7 +392,8 @@ def _checked(parts: Parts, file_name: str) -> TaskFile:
         raise refusal(file_name, wrong)
     only_rows = tuple(row for _, row in rows)
     return TaskFile(
-        name=parts.head.get("name") or _name(file_name),
+        name=parts.head.get("name") or name_of(file_name),
+        called=name_of(f"{called}.") if called else "",
         title=parts.head.get("title", "").strip(),
         description=parts.head.get("description", "").strip(),
         instruction=parts.head.get("instruction", ""),
@@ -429,9 +433,16 @@ def _current(head: Mapping[str, Any], file_name: str) -> dict[str, Any]:
         raise refusal(file_name, [Problem(1, f"{error}.", "Leave the format out.")]) from error
 
 
-def _name(file_name: str) -> str:
+def name_of(file_name: str) -> str:
     """The file's name without ending, as far as it can stand in a task's name."""
-    return re.sub(r"[^\w.-]+", "-", Path(file_name).stem)[:40].strip("-.") or "task"
+    return re.sub(r"[^\w.-]+", "-", Path(file_name).stem)[:MOST_NAME].strip("-.") or "task"
+
+
+def shortened(file_name: str, file: TaskFile) -> str:
+    """A sentence where a task goes by less than its file's name, "" where it does not."""
+    if len(Path(file_name).stem) <= MOST_NAME or file.name != name_of(file_name):
+        return ""
+    return f"The file's name is too long: the task is called {file.name}, its first {MOST_NAME} characters."
 
 
 def _misfits(value: Any, part: str | None) -> Iterator[tuple[str, str]]:
@@ -534,8 +545,11 @@ def tasks_folder() -> Path:
     return cache_folder() / "tasks"
 
 
-def keep(file: TaskFile) -> Path:
-    """Write a task into the tasks folder, unless it is there unharmed; where it lies, under the name that it first had.
+def keep(file: TaskFile, renames: bool = True) -> Path:
+    """Write a task into the tasks folder, unless it is there unharmed; where it lies.
+
+    Content that is there already stays the task that it was, whose name stands in specs, and is called as it is given
+    now, unless `renames` leaves what it is called.
 
     Raises
     ------
@@ -544,31 +558,38 @@ def keep(file: TaskFile) -> Path:
     """
     path = tasks_folder() / f"{file.digest}.json"
     with writing(path.parent, "The folder of tasks"):
-        if not _is_kept(path, file.digest):
+        before = _kept_at(path, file.digest)
+        if before is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, written(file))
+        elif renames and (before.called or before.name) != (called := file.called or file.name):
+            write_atomically(path, written(replace(before, called=called)))
     return path
 
 
-def _is_kept(path: Path, content: str) -> bool:
-    """Whether a kept file is what its name says."""
+def _kept_at(path: Path, content: str) -> TaskFile | None:
+    """The task of a kept file that is what its name says."""
     try:
-        return path.is_file() and read(path).digest == content
+        found = read(path) if path.is_file() else None
     except TaskFileError:
-        return False
+        return None
+    return found if found and found.digest == content else None
 
 
 def written(file: TaskFile) -> bytes:
     """A task as the JSON file that is kept, one row a line."""
-    head = {FIELD: FORMAT.today, SEAL: seal(file.name, file.digest), "name": file.name, **file.content}
+    told = {"name": file.name, **({"called": file.called} if file.called else {})}
+    head = {FIELD: FORMAT.today, SEAL: seal(told, file.digest), **told, **file.content}
     fields = [f"{json.dumps(name)}: {canonical_json(value)}" for name, value in head.items() if name != "items"]
     rows = ",\n".join(canonical_json(row.to_dict()) for row in file.rows)
     return '{{\n{},\n"items": [\n{}\n]\n}}\n'.format(",\n".join(fields), rows).encode()
 
 
-def seal(name: str, content: str) -> str:
-    """What tells that a kept file's name and content, given as a digest, are those that were written."""
-    return digest([name, content])
+def seal(head: Mapping[str, str], content: str) -> str:
+    """What tells that a kept file's names and content, given as a digest, are those that were written; before format 2
+    there was one name.
+    """
+    return digest([*(head[name] for name in ("name", "called") if name in head), content])
 
 
 def find(name: str) -> TaskFile | None:
@@ -585,7 +606,11 @@ def find(name: str) -> TaskFile | None:
     if _is_path(name):
         path = _expanded(name)
         dropped = tasks_folder() / path.name
-        return _keeping(read(dropped if path.name == name and not _exists(path) and _exists(dropped) else path))
+        given = dropped if path.name == name and not _exists(path) and _exists(dropped) else path
+        file = read(given)
+        if told := shortened(given.name, file):
+            log.warning("%s", told)
+        return _keeping(file)
     named_so = [path for path in files() if path.stem == name]
     return _keeping(read(named_so[0])) if named_so else None
 

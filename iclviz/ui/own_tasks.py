@@ -16,7 +16,7 @@ from iclviz.places import checkout
 from iclviz.tasks import OwnTask, task
 from iclviz.tasks.listing import Listed, forget, listed
 from iclviz.tasks.own_rows import TaskFile
-from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, tasks_folder
+from iclviz.tasks.task_files import FORMS, MOST_BYTES, SCHEMA, keep, parse, shortened, tasks_folder
 from iclviz.ui.link_fields import SIDES
 from iclviz.ui.page_state import page_state, set_state
 from iclviz.ui.plain_text import as_text, lines_as_text
@@ -112,7 +112,8 @@ def _taken(file_id: str, folder: str, _uploaded: Any) -> Taken:
         keep(file)
     except UserError as error:
         return Taken(problem=str(error))
-    return Taken(file.task_name, tuple(summary(file)))
+    told = shortened(_uploaded.name, file)
+    return Taken(file.task_name, (*summary(file), *([told] if told else [])))
 
 
 def summary(file: TaskFile) -> list[str]:

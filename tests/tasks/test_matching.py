@@ -1,4 +1,5 @@
 import pytest
+from hypothesis import example
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
@@ -133,6 +134,9 @@ def test_the_answer_mentioned_first_is_the_one_given(text, name):
 
 
 @drawn(st.text(alphabet="Ca1e5,.+-#*^/{}\\$ (x10⁵>", max_size=12))
+@example("10\\⁵")
+@example("^1e1")
+@example("10^1C")
 def test_the_form_is_its_own_form(text):
     assert normalise(normalise(text)) == normalise(text)
 

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from iclviz.errors import StoreError, TaskFileError, UserError
 from iclviz.tasks import all_tasks, task
+from iclviz.tasks.listing import listed
 from iclviz.tasks.own_rows import MOST_PROBLEMS
 from iclviz.tasks.task_files import (
     COLUMNS,
@@ -121,7 +123,7 @@ def test_the_way_of_scoring_follows_from_the_answers(answers, scoring):
         ({"answer": "two\nlines"}, "answer = .* does not fit"),
         ({"answer": True}, "answer = True does not fit"),
         ({"query": "  "}, "query = '  ' does not fit"),
-        ({"lables": {}}, "unknown field 'lables'. Did you mean labels? Known: id, query, answer"),
+        ({"lables": {}}, "unknown field 'lables'. Did you mean labels\\? Known: id, query, answer"),
         ({"labels": {"1st": "x"}}, "labels = '1st' does not fit. Give a name"),
         ({"labels": {"x\n": "x"}}, "does not fit. Give a name"),
         ({"labels": {"x": [1]}}, r"labels.x = \[1\] does not fit. Give a text or a number"),
@@ -202,7 +204,7 @@ def test_the_first_mistakes_are_told_and_how_many_more():
         (b"3", "a.json", "this is not JSON"),
         (b"{3: 4}", "a.json", "a field has no name"),
         (b'{"items": 3}', "a.json", "items = 3 does not fit"),
-        (b'{"itmes": []}', "a.json", "unknown field 'itmes'. Did you mean items? Known: name, title"),
+        (b'{"itmes": []}', "a.json", "unknown field 'itmes'. Did you mean items\\? Known: name, title"),
         (b'{"title": "a"}', "a.json", "fewer than 2 rows"),
         (as_json(DOG, OAK, title="<b>x</b>"), "a.json", "title = '<b>x</b>' does not fit"),
         (as_json(DOG, OAK, labels=["kind"]), "a.json", "labels names 'kind', and no row has it"),
@@ -287,12 +289,28 @@ def test_a_file_is_found_by_its_path_its_kept_name_and_its_stem(tmp_path, own_ca
     assert [name for name in all_tasks() if "@" in name] == [of.name, task("places").name]
 
 
-def test_the_same_content_again_goes_by_the_name_that_it_first_had(tmp_path):
+def test_the_same_content_again_is_the_same_task_and_takes_the_name_under_which_it_is_given(tmp_path):
     first = task(str(EXAMPLES / "own_task.csv"))
-    shutil.copy(EXAMPLES / "own_task.csv", tmp_path / "copy.csv")
-    again = task(str(tmp_path / "copy.csv"))
-    assert again.name == first.name
+    assert first.title == "Own task"
+    shutil.copy(EXAMPLES / "own_task.csv", tmp_path / "animals.csv")
+    again = task(str(tmp_path / "animals.csv"))
+    assert (again.name, again.title) == (first.name, "Animals")
     assert task(f"copy@{first.file.digest}").name == first.name
+    assert [one.title for one in listed()] == ["Animals"]
+    assert task(str(EXAMPLES / "own_task.csv")).title == "Own task"
+
+
+def test_what_was_kept_before_takes_no_name_from_a_bundle(tmp_path):
+    first = task(str(EXAMPLES / "own_task.csv"))
+    keep(replace(first.file, name="other"), renames=False)
+    assert task(first.name).title == "Own task"
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path, caplog):
+    long = tmp_path / f"{'animals_' * 8}.csv"
+    shutil.copy(EXAMPLES / "own_task.csv", long)
+    assert task(str(long)).file.name == ("animals_" * 5)
+    assert "The file's name is too long: the task is called animals_" in caplog.text
 
 
 def test_a_file_that_users_put_into_the_folder_is_listed_and_found_by_the_listed_name(own_cache):
