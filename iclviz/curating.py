@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iclviz import schemas
 from iclviz.disk import size_of
-from iclviz.errors import StoreError
+from iclviz.errors import StoreError, UserError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.schemas import read_json
 from iclviz.store import Ailing, Store
@@ -18,6 +18,8 @@ from iclviz.store import Ailing, Store
 FILE = "annotation.json"
 FORMAT = Format("annotation", (unchanged,))
 MOST_BYTES = 2**20
+MOST_NAME = 60
+"""Characters of a name or tag."""
 SCHEMA = schemas.fields(
     {
         "name": schemas.text(1000),
@@ -74,11 +76,15 @@ def annotate(store: Store, key: str, fields: Annotation) -> None:
 
     Raises
     ------
+    UserError: its name or a tag is too long.
     NewerError: a newer iclviz has said something that would be lost.
     StoreError: no such recording, or the cache cannot be written.
     """
     if key not in store:
         raise StoreError(f"The cache holds no recording {key!r}.", "Reload the page.")
+    for what, text in [("name", fields.name), *(("tag", tag) for tag in fields.tags)]:
+        if len(text) > MOST_NAME:
+            raise UserError(f"The {what} has {len(text)} characters.", f"Take {MOST_NAME} or fewer: legends print it.")
     try:
         _read(store.place(key))
     except NewerError:

@@ -17,6 +17,7 @@ from iclviz.figures.sets import score_of_set
 from iclviz.figures.similarity import similarity_by_condition
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
+from iclviz.reporting.data_line import other_items
 from iclviz.reporting.recipes import Recipe, by_layer_over_seeds, by_name, in_words
 from iclviz.reporting.scope import demonstration_scope, seeds_scope
 from iclviz.spec import draws
@@ -167,12 +168,15 @@ def runnable(found: list[condition_sets.Member]) -> None:
 
 
 def of_one_task(ready: dict[str, Recording]) -> dict[str, Recording]:
-    """The conditions that share the first one's items; says which do not."""
-    first = next(iter(ready.values()))
-    alike = {label: one for label, one in ready.items() if list(one.item_ids) == list(first.item_ids)}
-    if others := [label for label in ready if label not in alike]:
-        st.warning(f"Other items than the first condition's, so not shown: {as_text(', '.join(others))}.")
-    return alike
+    """The conditions that share the first one's items; says of the others why they cannot be compared with it."""
+    first, *_ = ready
+    reasons = {label: other_items(ready[first], one) for label, one in ready.items()}
+    if apart := [f"“{label}” ({reason})" for label, reason in reasons.items() if reason]:
+        st.warning(
+            f"Only conditions over the same items are a set, so beside “{as_text(first)}” this is not shown: "
+            f"{as_text(', '.join(apart))}."
+        )
+    return {label: one for label, one in ready.items() if not reasons[label]}
 
 
 def page(ready: dict[str, Recording], controls: options.Controls) -> None:
@@ -220,10 +224,11 @@ condition_sets.show_set_controls(controls)
 found = condition_sets.members()
 runnable(found)
 ready = {one.label: one.recording for one in found if one.recording is not None}
+ready = of_one_task(ready) if len(ready) > 1 else ready
 if len(ready) > 1:
-    page(of_one_task(ready), controls)
+    page(ready, controls)
 elif not page_state()["runs"] and page_state()["vary"] == condition_sets.CHOSEN:
     st.info("Choose the runs to compare, here or on the Runs page.")
 else:
-    st.info("A set needs at least two recorded conditions.")
+    st.info("A set needs at least two recorded conditions over the same items.")
     not_shown()

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
+from iclviz.curating import MOST_NAME, Annotation, annotate, annotation, discard, discarded, empty, restore
 from iclviz.errors import UserError
 from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
@@ -126,7 +126,9 @@ def edit(key: str) -> None:
     said = annotation(loading.store(), key)
     with st.form(f"annotation-{key}"):
         columns = st.columns(2)
-        name = columns[0].text_input("Name", said.name, max_chars=60, help="Names the condition on every page.")
+        name = columns[0].text_input(
+            "Name", said.name, help=f"Names the condition on every page; {MOST_NAME} characters."
+        )
         tags = columns[1].multiselect("Tags", said.tags, said.tags, accept_new_options=True, help="Type a new one.")
         note = st.text_area("Note", said.note, help="For yourself; it goes with the run into an export.")
         if st.form_submit_button("Save", type="primary"):

@@ -1,7 +1,7 @@
 import pytest
 
 from iclviz.curating import Annotation, annotate, annotation, discard, discarded, empty, restore
-from iclviz.errors import StoreError
+from iclviz.errors import StoreError, UserError
 from iclviz.store import Store
 from tests.test_store import KEY, recording
 
@@ -77,3 +77,10 @@ def test_a_key_never_leads_out_of_the_cache(store, key):
     for action in (discard, restore, annotation):
         with pytest.raises(StoreError):
             action(store, key)
+
+
+@pytest.mark.parametrize("said", [Annotation("n" * 61), Annotation("", ("short", "t" * 61))])
+def test_a_name_or_tag_that_is_too_long_is_told_and_not_cut(store, said):
+    with pytest.raises(UserError, match=r"has 61 characters. Take 60 or fewer"):
+        annotate(store, KEY, said)
+    assert annotation(store, KEY) == Annotation()

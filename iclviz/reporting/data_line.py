@@ -58,3 +58,23 @@ TITLED = {RunSpec.title("model"): model_title, RunSpec.title("task"): _task_titl
 def _said(title: str, value: str) -> str:
     value = TITLED.get(title, str)(value)
     return value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+
+
+def other_items(first: Recording, other: Recording) -> str:
+    """Why the items of another recording are not those of the first, in a few words; "" where they are."""
+    if list(other.item_ids) == list(first.item_ids):
+        return ""
+    mine, theirs = first.spec, other.spec
+    if mine.task != theirs.task:
+        return f"another task, {task(theirs.task).title}"
+    if mine.seed != theirs.seed:
+        return f"items of seed {theirs.seed}, not {mine.seed}"
+    if mine.n_items != theirs.n_items:
+        return f"{theirs.n_items} items, not {mine.n_items}"
+    if options := [name for name in {**mine.task_options, **theirs.task_options} if _differs(name, mine, theirs)]:
+        return f"other task options: {' and '.join(name.replace('_', ' ') for name in options)}"
+    return "other items"
+
+
+def _differs(option: str, mine: RunSpec, theirs: RunSpec) -> bool:
+    return bool(mine.task_options.get(option) != theirs.task_options.get(option))

@@ -279,7 +279,13 @@ def members() -> list[Member]:
     """The conditions of the set, in order."""
     if page_state()["vary"] == CHOSEN:
         entries = {entry.key: entry for entry in loading.store().summaries()}
-        return [_chosen(entries[key]) for key in page_state()["runs"] if key in entries]
+        runs = [entries[key] for key in page_state()["runs"] if key in entries]
+        names = [run_name(entry) for entry in runs]
+        # Two runs may have one name; each is a condition.
+        return [
+            _chosen(entry, name if names.count(name) == 1 else f"{name} · {entry.key[:6]}")
+            for entry, name in zip(runs, names, strict=True)
+        ]
     varied, letters = (
         VARIATIONS[page_state()["vary"]],
         {_plain(condition_specs().b): "B: ", _plain(condition_specs().a): "A: "},
@@ -293,9 +299,9 @@ def _member(label: str, spec: RunSpec) -> Member:
     return Member(label, spec, one.resolved, one.recording, one.problem)
 
 
-def _chosen(entry: Summary) -> Member:
+def _chosen(entry: Summary, label: str) -> Member:
     """A recorded run as it is, wherever it was made; it is never run again from what it says of itself."""
     try:
-        return Member(run_name(entry), entry.spec, None, loading.recording(entry.key))
+        return Member(label, entry.spec, None, loading.recording(entry.key))
     except UserError as error:
-        return Member(run_name(entry), entry.spec, None, None, str(error))
+        return Member(label, entry.spec, None, None, str(error))

@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from iclviz.analysis.measures import all_measures
+from iclviz.curating import Annotation, annotate
 from iclviz.spec import Demonstrations
 from iclviz.store import Store
 from iclviz.ui.compared import runs_like
@@ -122,8 +123,28 @@ def test_chosen_runs_of_several_tasks_show_those_of_the_first_one(chosen, of_tas
     keys = [entry.key for entry in sorted(Store().summaries(), key=lambda entry: entry.created)]
     test = opened("compare", {**chosen, "vary": "runs", "runs": keys})
     assert not test.exception
-    assert "Other items than the first condition's" in said(test)
+    assert "(another task, Reading comprehension)" in said(test)
     assert len(legend(charts(test)[1])) == 2
+
+
+def test_a_set_of_one_says_why_nothing_else_is_compared_with_it(chosen):
+    record(chosen, "a")
+    record({**chosen, "items": 10}, "a")
+    keys = [entry.key for entry in sorted(Store().summaries(), key=lambda entry: entry.created)]
+    test = opened("compare", {**chosen, "vary": "runs", "runs": keys})
+    assert not test.exception
+    assert "(10 items, not 16)" in said(test)
+    assert "A set needs at least two recorded conditions over the same items." in said(test)
+    assert not charts(test)
+
+
+def test_two_chosen_runs_of_one_name_are_two_conditions(chosen):
+    record(chosen, "ab")
+    keys = [entry.key for entry in Store().summaries()]
+    for key in keys:
+        annotate(Store(), key, Annotation("pilot"))
+    test = opened("compare", {**chosen, "vary": "runs", "runs": keys})
+    assert sorted(legend(charts(test)[1])) == sorted(f"pilot · {key[:6]}" for key in keys)
 
 
 def test_without_runs_chosen_the_page_says_what_to_do(chosen):
