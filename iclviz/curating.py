@@ -94,6 +94,19 @@ def annotate(store: Store, key: str, fields: Annotation) -> None:
     store.attach(key, FILE, FORMAT.sealed(asdict(fields)))
 
 
+def inherit(store: Store, key: str) -> None:
+    """Give a new recording what was said of one of the same run that keeps less.
+
+    Raises
+    ------
+    StoreError: the cache cannot be written.
+    """
+    run = next((one for one in store.runs() if one.entry.key == key), None)
+    said = (annotation(store, lesser.key) for lesser in (run.lesser if run else ()))
+    if told := next((one for one in said if one != Annotation()), None):
+        annotate(store, key, told)
+
+
 def discard(store: Store, key: str) -> None:
     """Move a recording out of the way; `restore` brings it back.
 

@@ -9,9 +9,10 @@
 """
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import Field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 Change = Literal["tokens", "forward", "decoding", "kept"]
 
@@ -71,6 +72,16 @@ class Classified:
         """Whether a run of this keeps whatever one of the other keeps."""
         sides = zip(self.part("kept"), other.part("kept"), strict=True)
         return all(set(theirs or ()) <= set(mine or ()) for mine, theirs in sides)
+
+    def keeping_also(self, other: Self) -> Self:
+        """The same run, of which also what one of the other keeps is kept."""
+        sides = zip(self.fields_that("kept"), self.part("kept"), other.part("kept"), strict=True)
+        both = {name: tuple(dict.fromkeys((*(mine or ()), *(theirs or ())))) for name, mine, theirs in sides}
+        return self.with_(**{name: values for name, values in both.items() if values})
+
+    @abstractmethod
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
 
 
 def _fields(of: Any) -> tuple[Field[Any], ...]:

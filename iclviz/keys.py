@@ -37,6 +37,13 @@ class Origin:
         """Whether a sample of the weights told the model's files, so that those of other weights may have this key."""
         return SAMPLED.fullmatch(self.model) is not None
 
+    def is_of_run(self, other: "Origin") -> bool:
+        """Whether another one tells the same run, whatever else was recorded of it."""
+        shared = self.versions.keys() & other.versions.keys()
+        return (self.task, self.model, self.by_files) == (other.task, other.model, other.by_files) and all(
+            self.versions[name] == other.versions[name] for name in shared
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The origin as plain JSON values."""
         return asdict(self)

@@ -556,6 +556,14 @@ def _summary_of(run: Mapping[str, Any]) -> Summary:
     return Summary.from_dict({**run["summary"], "by_sample": told_by_sample(_origin_of(run), run["environment"])})
 
 
+def origin_in(folder: Path) -> Origin | None:
+    """What the key of a recording covers besides its spec; None where that was not kept or cannot be read."""
+    try:
+        return _origin_of(_run_in(folder))
+    except (StoreError, *UNREADABLE):
+        return None
+
+
 def _origin_of(run: Mapping[str, Any]) -> Origin | None:
     return Origin.from_dict(run["origin"]) if run.get("origin") else None
 

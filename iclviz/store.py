@@ -59,6 +59,19 @@ class Ailing:
     remove: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A run: the recording that keeps most of it, and those that keep less."""
+
+    entry: Summary
+    lesser: tuple[Summary, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all of them."""
+        return (self.entry.key, *(one.key for one in self.lesser))
+
+
 class Store:
     """The recordings of one cache folder."""
 
@@ -102,6 +115,32 @@ class Store:
     def ailing(self) -> list[Ailing]:
         """The recordings that are listed but cannot be read, as far as their summaries tell."""
         return self.listing()[1]
+
+    def runs(self) -> list[Listed]:
+        """Every run once, newest first, however many recordings keep more or less of it.
+
+        Of recordings that differ in what is kept alone, one that keeps all that another keeps stands for both.
+        """
+        alike: dict[tuple[Any, ...], list[Summary]] = {}
+        for entry in self.summaries():
+            alike.setdefault((entry.spec.part("tokens", "forward", "decoding"), entry.by_sample), []).append(entry)
+        whole = [one for family in alike.values() for one in self._whole(family)]
+        return sorted(whole, key=lambda one: -one.entry.created)
+
+    def _whole(self, family: list[Summary]) -> list[Listed]:
+        """The recordings of one run that no other holds, each with those that it holds."""
+        if len(family) == 1:
+            return [Listed(family[0])]
+        origins = {entry.key: recorded.origin_in(self.place(entry.key)) for entry in family}
+
+        def holds(one: Summary, other: Summary) -> bool:
+            mine, theirs = origins[one.key], origins[other.key]
+            is_one_run = mine is not None and theirs is not None and mine.is_of_run(theirs)
+            return is_one_run and one.spec != other.spec and one.spec.keeps_all_of(other.spec)
+
+        held = {entry.key: [other for other in family if holds(entry, other)] for entry in family}
+        within = {other.key for others in held.values() for other in others}
+        return [Listed(entry, tuple(held[entry.key])) for entry in family if entry.key not in within]
 
     def listing(self) -> tuple[list[Summary], list[Ailing]]:
         """What can be read, newest first, and what cannot."""

@@ -326,13 +326,14 @@ def offer_tokens(view: View, places: Mapping[str, int]) -> None:
     runs = []
     for label, place in places.items():
         try:
-            runs.append(loading.resolved(view.pairs[label].spec.with_(attention_items=(place,))))
+            needed = view.pairs[label].spec.with_(attention_items=(place,))
+            runs.append(loading.resolved(loading.keeping_too(view.pairs[label], needed)))
         except UserError as error:
             st.error(lines_as_text(str(error)))
     names = " and ".join(label.partition(":")[0] for label in places)
     st.info(
-        f"{names} did not keep this item's attention token by token. Run {names} again with it kept, or choose "
-        "items under “Task options and prompt style” of the Run page."
+        f"{names} did not keep this item's attention token by token. Read {names} again to add it to what is recorded, "
+        "or choose items under “Task options and prompt style” of the Run page."
     )
     jobs.run_button(f"Keep it token by token in {names}", runs, primary=False)
     jobs.progress(where="tokens")

@@ -103,9 +103,10 @@ def show_as(sides: dict[str, str]) -> None:
 def throw_away(keys: list[str]) -> None:
     """Discard recordings, and offer to take it back."""
     try:
-        for key in keys:
+        every = runs_table.recordings_of(keys)
+        for key in every:
             discard(loading.store(), key)
-        st.session_state["discarded"] = keys
+        st.session_state["discarded"] = every
         st.session_state["table"] = st.session_state.get("table", 0) + 1  # rows are chosen by their places
     except UserError as error:
         st.session_state["runs_problem"] = str(error)
@@ -133,7 +134,8 @@ def edit(key: str) -> None:
         note = st.text_area("Note", said.note, help="For yourself; it goes with the run into an export.")
         if st.form_submit_button("Save", type="primary"):
             try:
-                annotate(loading.store(), key, Annotation(name.strip(), tuple(tags), note.strip()))
+                for one in runs_table.recordings_of([key]):
+                    annotate(loading.store(), one, Annotation(name.strip(), tuple(tags), note.strip()))
             except UserError as error:
                 st.session_state["runs_problem"] = str(error)
             st.rerun()

@@ -126,7 +126,7 @@ def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
             found[label] = other
             continue
         try:
-            runs.append(loading.resolved(one.spec.with_(record=tuple(sorted({*one.spec.record, TRAJECTORY})))))
+            runs.append(loading.resolved(loading.keeping_too(one, needed)))
         except UserError as error:
             st.error(lines_as_text(str(error)))
     if runs:

@@ -66,3 +66,12 @@ def test_a_field_that_came_later_is_written_only_where_it_holds_something():
     assert "attention_items" not in written
     assert written["max_new_tokens"] is None
     assert RunSpec("m", "t", attention_items=(1,)).to_dict()["attention_items"] == [1]
+
+
+def test_what_two_keep_is_kept_together():
+    spec = RunSpec("m", "t")
+    one, other = spec.with_(attention_items=(1,), record=("b",)), spec.with_(attention_items=(0,), poolings=("last",))
+    both = one.keeping_also(other)
+    assert (both.attention_items, both.record, both.poolings) == ((0, 1), ("b",), ("last",))
+    assert both.keeps_all_of(one)
+    assert both.keeps_all_of(other)

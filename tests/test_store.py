@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -457,3 +458,21 @@ def test_pieces_of_a_run_and_its_plan_come_back_wherever_they_lie(anywhere):
     assert [said["items"] for _, said in unfinished.pieces()] == [[1]]
     unfinished.forget()
     assert not unfinished.exists
+
+
+def test_of_recordings_of_one_run_the_one_that_keeps_all_is_listed(store):
+    for spec in (SPEC, WITH_TOKENS):
+        store.save(recording(spec=spec), "log_accuracy")
+    (run,) = store.runs()
+    assert (run.entry.key, run.keys) == (TOKENS_KEY, (TOKENS_KEY, KEY))
+    store.save(recording(spec=SPEC.with_(attention_items=(0,))), "log_accuracy")
+    assert len(store.runs()) == 2  # neither keeps what the other does
+
+
+def test_recordings_of_other_weights_or_versions_are_other_runs(store):
+    store.save(recording("another model"), "log_accuracy")
+    store.save(recording(spec=WITH_TOKENS), "log_accuracy")
+    assert len(store.runs()) == 2
+    newer = replace(origin(), versions={**VERSIONS, "capture": 2})
+    store.save(replace(recording(), origin=newer, key=key_of(SPEC, newer)), "log_accuracy")
+    assert len(store.runs()) == 3

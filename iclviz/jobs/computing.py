@@ -15,6 +15,7 @@ from iclviz.capture.backend import BackendModel, Reads, ReadyModel, backend_of
 from iclviz.capture.decoding import Captured, Decoding, plan_prompts
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
+from iclviz.curating import inherit
 from iclviz.errors import Cancelled, ModelError
 from iclviz.jobs.sealing import RunningRun
 from iclviz.jobs.table import Progress, Report
@@ -131,6 +132,7 @@ def compute_together(
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
         store.save(run.recording(settings, seconds), resolved.task.primary.score)
+        inherit(store, resolved.key)
         yield resolved.key, store.load(resolved.key)
 
 

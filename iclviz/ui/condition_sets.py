@@ -198,12 +198,13 @@ def _values_control(varied: Variation) -> None:
 
 def _runs_control() -> None:
     entries = {entry.key: entry for entry in loading.store().summaries()}
+    listed = [run.entry.key for run in loading.store().runs()]
     page_state()["runs"] = [key for key in page_state()["runs"] if key in entries][:MOST_MEMBERS]
     bound(
         st.multiselect,
         "Runs",
         "runs",
-        list(entries),
+        list(dict.fromkeys([*listed, *page_state()["runs"]])),
         format_func=lambda key: run_name(entries[key]),
         max_selections=MOST_MEMBERS,
         help=f"Up to {MOST_MEMBERS} recorded runs of one task.",

@@ -1,5 +1,6 @@
 """Cached loaders: the store, the queue, resolved specs, recordings and tokenizers, shared by all sessions."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import streamlit as st
 from iclviz import whereabouts
 from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
+from iclviz.keys import Origin
 from iclviz.limits import check_possible
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
@@ -133,23 +135,33 @@ def recording(key: str) -> Recording | None:
 
 def keeping(recording: Recording, needed: RunSpec) -> Recording | None:
     """The recording, or another of the same run, that keeps whatever one of `needed` keeps; None where none does."""
-    if recording.spec.keeps_all_of(needed):
-        return recording
+    if recording.spec.keeps_all_of(needed) or recording.origin is None:
+        return recording if recording.spec.keeps_all_of(needed) else None
+    return next((one for one in of_run(recording.spec, recording.origin) if one.spec.keeps_all_of(needed)), None)
+
+
+def of_run(spec: RunSpec, origin: Origin) -> Iterator[Recording]:
+    """Every recording of one run that can be read, whatever each keeps of it, the newest first."""
     kept = set(RunSpec.fields_that("kept"))
     for entry in store().summaries():
-        if set(entry.spec.differences(recording.spec)) <= kept and entry.spec.keeps_all_of(needed):
+        if set(entry.spec.differences(spec)) <= kept:
             with suppress(StoreError):
-                one = _one(entry.key)
-                if one.origin and recording.origin and one.origin.model == recording.origin.model:
-                    return one
-    return None
+                one = recording(entry.key)
+                if one is not None and one.origin is not None and one.origin.is_of_run(origin):
+                    yield one
 
 
-def _one(key: str) -> Recording:
-    found = recording(key)
-    if found is None:
-        raise StoreError(f"The cache holds no recording {key!r}.")
-    return found
+def keeping_too(recording: Recording, needed: RunSpec) -> RunSpec:
+    """A spec that keeps what is needed and all that any recording of a run keeps: its own stands for them all.
+
+    Raises
+    ------
+    SpecError: that is more than a run keeps.
+    """
+    needed = needed.keeping_also(recording.spec)
+    for one in of_run(recording.spec, recording.origin) if recording.origin else ():
+        needed = needed.keeping_also(one.spec)
+    return needed
 
 
 @dataclass(frozen=True)
@@ -168,7 +180,10 @@ def found(spec: RunSpec) -> Found:
     except UserError as error:
         return Found(None, None, str(error))
     try:
-        return Found(known, recording(known.key))
+        there = recording(known.key) or next(
+            (one for one in of_run(known.spec, known.origin) if one.spec.keeps_all_of(known.spec)), None
+        )
+        return Found(known, there)
     except UserError as error:
         return Found(known, None, str(error))
 

@@ -28,7 +28,7 @@ def recorded_pairs() -> list[Pair]:
 
 
 def _found_by_choice() -> list[Summary]:
-    return [entry for entry in loading.store().summaries() if not entry.by_sample]
+    return [run.entry for run in loading.store().runs() if not run.entry.by_sample]
 
 
 def _order(spec: RunSpec) -> tuple[int, bool, int]:

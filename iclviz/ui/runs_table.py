@@ -48,14 +48,20 @@ COLUMNS = {
 
 
 def runs() -> pd.DataFrame:
-    """One row a run: those that wait or run, then recordings, then what failed or was cancelled, the newest first;
-    columns as in `COLUMNS`.
+    """One row a run, however many recordings keep more or less of it: those that wait or run, then recorded ones, then
+    what failed or was cancelled, the newest first; columns as in `COLUMNS`.
     """
-    recorded = [_recorded(entry) for entry in loading.store().summaries()]
-    known = {row["key"] for row in recorded}
+    found = loading.store().runs()
+    recorded = [_recorded(run.entry) for run in found]
+    known = {key for run in found for key in run.keys}
     jobs = [job for job in reversed(_jobs()) if job.key not in known and job.state != "done"]
     under_way, ended = ([_job(job) for job in jobs if job.is_open is there] for there in (True, False))
     return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
+
+
+def recordings_of(keys: Sequence[str]) -> list[str]:
+    """The keys of all recordings of the runs that have these rows."""
+    return [key for run in loading.store().runs() if run.entry.key in keys for key in run.keys]
 
 
 def _jobs() -> list[Run]:

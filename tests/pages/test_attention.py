@@ -7,11 +7,13 @@ import pytest
 import streamlit as st
 
 import iclviz
+from iclviz.curating import Annotation, annotate, annotation
 from iclviz.figures.attention import attention_ratio_by_head
 from iclviz.jobs.queue import Queue
 from iclviz.reporting import figure_files
 from iclviz.store import Store
 from iclviz.ui import clickable, link_fields, page_state
+from iclviz.ui.runs_table import recordings_of, runs
 from tests.figures.samples import A, B, log_ratio
 from tests.pages.conftest import charts, labels, opened, pressed, record, said, sealed_again, widget
 from tests.pages.test_pages import app
@@ -96,6 +98,30 @@ def test_without_tokens_kept_shading_is_by_role_and_a_run_is_offered(chosen):
     pressed(test, "Keep it token by token in A and B")
     assert not test.exception
     assert [job.spec.attention_items for job in Queue(Store()).jobs() if job.is_open] == [(3,), (3,)]
+
+
+def test_keeping_an_item_adds_to_its_run_and_makes_no_second_row(chosen):
+    record(chosen, "a")
+    kept(chosen, "a", 3, 5)
+    (few,) = [entry.key for entry in Store().summaries() if not entry.spec.attention_items]
+    annotate(Store(), few, Annotation("pilot"))
+    pressed(opened("attention", {**chosen, "item": 7, "shaded": "token"}), "Keep it token by token in A")
+    (asked,) = [job.spec for job in Queue(Store()).jobs() if job.is_open]
+    assert asked.attention_items == (3, 5, 7)
+    kept(chosen, "a", 3, 5, 7)
+    (run,) = Store().runs()
+    assert run.entry.spec.attention_items == (3, 5, 7)
+    assert annotation(Store(), run.entry.key).name == "pilot"
+    assert len(runs()) == 1
+    assert set(recordings_of([run.entry.key])) == {entry.key for entry in Store().summaries()}
+
+
+def test_what_a_fuller_recording_keeps_is_found_for_those_who_ask_for_less(chosen):
+    kept(chosen, "a", 3)
+    kept(chosen, "b", 3)
+    assert len(charts(opened("attention", chosen))) == len(
+        charts(opened("attention", {**chosen, "attention_items": [3]}))
+    )
 
 
 def test_a_job_may_be_watched_at_two_places_of_the_page(chosen):
