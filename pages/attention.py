@@ -30,7 +30,7 @@ from iclviz.ui.clickable import show_blocks, show_cells, show_item_points
 from iclviz.ui.compared import compared, look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control, show_layer_control
-from iclviz.ui.copying import copy_as
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.missing import show_missing
 from iclviz.ui.page_state import bound, keep_known
@@ -206,21 +206,21 @@ def further(view: View) -> None:
 def by_block(view: View, at: Place) -> None:
     """The measure by block."""
     recipe, runs = view.shown.asked
-    show_blocks(recipe.draw(answers(recipe.questions(runs)), runs), at.block)
+    show_blocks(recipe.draw(answers(recipe.questions(runs)), runs), at.block, Copied(recipe, runs))
 
 
 def by_head(view: View, at: Place) -> None:
     """The ratio by block and head."""
     drawn = {**view.roles, "demonstrations": view.scope}
     recipe = Recipe(analysis.recording_log_ratio_by_head, view.each, "attention_ratio_by_head", view.roles, drawn)
-    show_cells(view.drawn(recipe), at.block, at.head)
+    show_cells(view.drawn(recipe), at.block, at.head, Copied(recipe, view.pairs))
 
 
 def split(view: View, at: Place) -> None:
     """Where all attention goes, by block."""
     rows = {"rows": view.measuring.rows}
     recipe = Recipe(analysis.role_split, view.each, "attention_split", rows, {**rows, "demonstrations": view.scope})
-    show_blocks(view.drawn(recipe), at.block)
+    show_blocks(view.drawn(recipe), at.block, Copied(recipe, view.pairs))
 
 
 def place_of(view: View) -> Place:
@@ -350,9 +350,6 @@ def closely(view: View, ratio: View, map_name: str) -> None:
             draw[map_name](ratio, at)
         else:
             split(view, at)
-        if ratio.pairs:
-            recipe, runs = ratio.shown.asked
-            copy_as(runs, recipe)
     with slot():
         one_place(view, ratio, at)
     with slot():

@@ -18,7 +18,7 @@ from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, slot
 from iclviz.ui.compared import compared, runs_like
 from iclviz.ui.conditions import recorded
-from iclviz.ui.copying import copy_as
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.items import show_items
 from iclviz.ui.plain_text import as_text
@@ -145,10 +145,10 @@ unit, limits = the_task.natural_unit(score), demonstration_scope(comparable.valu
 summaries = {label: cached.score(one.key, score, one, unit) for label, one in comparable.items()}
 words = in_words(the_task, score, first.spec.task_options, limits)
 left, right = st.columns(2)
-with left:
-    show(score_by_condition(summaries, **words))
-with right:
-    show(score_distribution(summaries, **words))
+for column, draw in ((left, score_by_condition), (right, score_distribution)):
+    with column:
+        recipe = scored(comparable, the_task, score, draw.__name__, limits)
+        show(draw(summaries, **words), copied=Copied(recipe, comparable))
 difference(comparable, score, the_task)
 parse_lines(pairs)
 with slot():
@@ -156,7 +156,6 @@ with slot():
 with slot():
     split(comparable, score, the_task, limits)
 show(score_over_k(k_curve(comparable, score, unit), **words))
-copy_as(comparable, scored(comparable, the_task, score, "score_by_condition", limits))
 st.caption(
     "The curve shows every run in the cache that differs from A or B in the number of demonstrations alone: "
     "run more values of k to fill it."

@@ -26,7 +26,7 @@ from iclviz.ui import cached, condition_sets, jobs, options
 from iclviz.ui.answering import answers, slot
 from iclviz.ui.compared import of_seeds
 from iclviz.ui.controls import show_layer_control
-from iclviz.ui.copying import show_copies
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show
 from iclviz.ui.page_state import page_state
 from iclviz.ui.paper import paper_section
@@ -122,7 +122,8 @@ def by_layer(view: View, measure: Measure) -> None:
         st.info(f"{as_text(recipe.drawn['measure'])}: no layer has a value in every run of {as_text(missing)}.")
     if there:
         kept = replace(recipe, asked={label: recipe.asked[label] for label in there})
-        show(kept.draw(found, view.runs_by_name), name=measure.name)
+        runs = view.runs_by_name
+        show(kept.draw(found, runs), name=measure.name, copied=Copied(kept, runs))
 
 
 @st.fragment
@@ -146,12 +147,6 @@ def similarity(view: View) -> None:
             demonstrations=demonstration_scope(view.firsts.values()),
         )
         show(figure)
-
-
-def copied(view: View) -> None:
-    """The page's first measure of every run that is shown, to copy."""
-    measure = next(one for one in all_measures().values() if not one.absent(view.first, view.measuring))
-    show_copies({label: one.spec for label, one in view.runs_by_name.items()}, view.recipe(measure))
 
 
 def runnable(found: list[condition_sets.Member]) -> None:
@@ -199,7 +194,6 @@ def page(ready: dict[str, Recording], controls: options.Controls) -> None:
         has_bands,
     )
     behaviour(view)
-    copied(view)
     not_shown()
     for measure in all_measures().values():
         with slot():

@@ -35,7 +35,7 @@ from iclviz.ui.answering import answer, answers, answers_there_are, slot
 from iclviz.ui.clickable import show_item_points, show_rows
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
 from iclviz.ui.conditions import recorded
-from iclviz.ui.copying import copy_comparison
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.items import show_items
 from iclviz.ui.page_files import open_page, pages
@@ -92,7 +92,7 @@ def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
     tests = answers_there_are(recipe.questions(both.runs))
     titles = {name: one.short for name, one in measures.items()}
     first = {name: one.first_layer for name, one in measures.items()}
-    clicked = show_rows(recipe.draw(tests, both.runs))
+    clicked = show_rows(recipe.draw(tests, both.runs), Copied(recipe, both.runs))
     st.markdown(as_text(changes_sentence(tests, titles, first)))
     if clicked:
         name = list(tests)[clicked.row]
@@ -134,7 +134,6 @@ def link_figures(both: Compared, found: Headline, the_task: Task, measuring: Mea
         return
     recipe = links_by_layer(both.labels, found.score, measuring, the_task, level, limits)
     show_recipe(recipe, both.runs)
-    copy_comparison(both, recipe)
     scatter(both, found, measuring, the_task.titles[found.score], limits)
 
 

@@ -20,7 +20,6 @@ from iclviz.ui.answering import slot
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
-from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show_recipe
 from iclviz.ui.plain_text import as_text, lines_as_text
 
@@ -149,5 +148,4 @@ if pairs:
     view = View(pairs, the_task, quantity)
     with slot():
         show_recipe(view.recipe, pairs)
-        copy_as(pairs, view.recipe)
     look_further(SECTIONS, view)

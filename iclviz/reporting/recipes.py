@@ -5,7 +5,7 @@ from the same stored answers and keeps it, and `rebuild.py` runs what was printe
 than the others.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -124,24 +124,34 @@ class Recipe:
             answer = getattr(answer, step) if isinstance(step, str) and hasattr(answer, step) else answer[step]
         return answer
 
+    @property
+    def _asks_each_alike(self) -> bool:
+        """Whether every answer is the same question of one run, after which it is called."""
+        is_own = all(list(names) == [label] for label, names in self.asked.items())
+        return is_own and len(self.asked) > 1 and not self.varied and not self.seeded
+
     def python(self) -> str:
         """Lines that draw it from `conditions`, label -> recording, as `figure`."""
         steps = "".join(_step(step) for step in self.part)
 
-        def asked(label: str, names: Sequence[str]) -> str:
+        def asked(label: str, names: Iterable[str]) -> str:
+            """names: expressions of the labels of runs."""
             arguments = "".join(f", {name}={spelled(value)}" for name, value in self._arguments(label).items())
-            subject = self.analysis.reading.python([f"conditions[{name!r}]" for name in names])
+            subject = self.analysis.reading.python([f"conditions[{name}]" for name in names])
             return f"analysis.{self.analysis.name}({subject}{arguments}){steps}"
 
         def answer(label: str) -> str:
+            names = [repr(name) for name in self.asked[label]]
             if not self.seeded:
-                return asked(label, self.asked[label])
-            each = ", ".join(asked(label, [name]) for name in self.asked[label])
+                return asked(label, names)
+            each = ", ".join(asked(label, [name]) for name in names)
             return f"analysis.joined_over_seeds([{each}], {self.seeded[label]})"
 
         drawn = "".join(f"    {name}={spelled(value)},\n" for name, value in self.drawn.items())
         if self.alone:
             results = f"results = {answer(next(iter(self.asked)))}\n"
+        elif self._asks_each_alike:
+            results = f"results = {{label: {asked('', ['label'])} for label in {list(self.asked)!r}}}\n"
         else:
             entries = "".join(f"    {label!r}: {answer(label)},\n" for label in self.asked)
             results = f"results = {{\n{entries}}}\n"

@@ -2,25 +2,88 @@
 
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import fields
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
-from iclviz.spec import Demonstrations, RunSpec, canonical_json
+from iclviz.errors import UserError
+from iclviz.models.presets import DEMO_MODEL
+from iclviz.places import checkout
+from iclviz.resolve import resolve
+from iclviz.spec import RunSpec, canonical_json
 from iclviz.whereabouts import without_folder
+
+KEY_DIGITS = 12
+"""As many as tables show."""
+
+
+def program() -> str:
+    """What starts iclviz: the command of the checkout's own environment, as seen from there, or of an installed one."""
+    root, here = checkout(), Path(sys.executable).with_name("iclviz")
+    return str(here.relative_to(root)) if root and here.is_relative_to(root) else "iclviz"
+
+
+def command_lines(specs: Sequence[RunSpec]) -> list[str]:
+    """The lines that record specs, as short as can be: those that differ in the demonstration seed alone are one."""
+    seeds: dict[RunSpec, list[int]] = {}
+    for spec in specs:
+        shown = spec.demonstrations.canonical()
+        seeds.setdefault(spec.with_(demonstrations=replace(shown, seed=0)), []).append(shown.seed)
+    return [_line(shortest(spec), list(dict.fromkeys(each))) for spec, each in seeds.items()]
+
+
+def _line(spec: RunSpec, seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return command_line(spec.with_(demonstrations=replace(spec.demonstrations, seed=seeds[0])))
+    return f"for seed in {' '.join(map(str, seeds))}; do {command_line(spec)} --demo-seed $seed; done"
+
+
+def shortest(spec: RunSpec) -> RunSpec:
+    """The spec without what its model and task fill in themselves; as it is where the model is not here."""
+    with suppress(UserError):
+        key = resolve(spec).key
+        for shorter in _shorter(spec):
+            candidate = shorter(spec)
+            if resolve(candidate).key == key:
+                spec = candidate
+    return spec
+
+
+def _shorter(spec: RunSpec) -> Iterator[Any]:
+    """Functions that leave something out."""
+    for name, usual in _usual(RunSpec).items():
+        if name not in ("model", "task", "demonstrations", "n_items"):
+            yield lambda one, name=name, usual=usual: one.with_(**{name: usual})
+    for option in spec.task_options:
+        yield lambda one, option=option: one.with_(
+            task_options={name: value for name, value in one.task_options.items() if name != option}
+        )
+
+
+def _usual(kind: type[Any]) -> dict[str, Any]:
+    """Field -> the value that it has where nothing is said."""
+    return {one.name: one.default_factory() if callable(one.default_factory) else one.default for one in fields(kind)}
 
 
 def command_line(spec: RunSpec) -> str:
     """The `iclviz run` line that records a spec."""
     shown, model = spec.demonstrations.canonical(), without_folder(spec.model)
-    words = ["iclviz", "run", "--model", model, "--task", spec.task, "--kind", shown.kind, "--k", str(shown.k)]
+    words = [program(), "run"]
+    if model != DEMO_MODEL:
+        words += ["--model", model]
+    words += ["--task", spec.task]
+    if shown.kind not in ("none", "correct"):
+        words += ["--kind", shown.kind]
+    words += ["--k", str(shown.k)]
     if shown.seed:
         words += ["--demo-seed", str(shown.seed)]
     for text in shown.examples:
         words += ["--example", text]
     for name, value in _given(spec).items():
-        if name not in ("model", "task", "demonstrations"):
-            words += [word for one in _values(value) for word in (flag(name, value), one)]
+        words += [word for one in _values(value) for word in (flag(name, value), one)]
     return shlex.join(words)
 
 
@@ -37,31 +100,14 @@ def _values(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
 
 
-def python(conditions: Mapping[str, RunSpec], drawing: str) -> str:
-    """A script that records conditions, label -> spec, and runs the lines that draw them from `conditions`."""
-    named = {label: spec.with_(model=without_folder(spec.model)) for label, spec in conditions.items()}
-    specs = "".join(f"    {label!r}: {_call('iclviz.RunSpec', _given(spec))},\n" for label, spec in named.items())
-    return (
-        "import iclviz\nfrom iclviz import analysis, figures\n\n"
-        f"specs = {{\n{specs}}}\n"
-        "conditions = dict(zip(specs, iclviz.sweep(specs.values())))\n\n"
-        f"{drawing}\n"
-    )
+def _given(spec: RunSpec) -> dict[str, Any]:
+    """The further fields of a spec that hold something else than where nothing is said."""
+    said = {name: (getattr(spec, name), usual) for name, usual in _usual(RunSpec).items()}
+    main = ("model", "task", "demonstrations")
+    return {name: value for name, (value, usual) in said.items() if name not in main and value and value != usual}
 
 
-def _given(spec: Any) -> dict[str, Any]:
-    """The fields of a spec that are not at their defaults; a spec's demonstrations always."""
-    values = {field.name: getattr(spec, field.name) for field in fields(spec)}
-    usual = {field.name: field.default for field in fields(spec)}
-    kept = ("model", "task", "demonstrations", "kind", "k")
-    return {name: value for name, value in values.items() if name in kept or (value != usual[name] and value)}
-
-
-def _call(function: str, arguments: Mapping[str, Any]) -> str:
-    return f"{function}({', '.join(f'{name}={_literal(value)}' for name, value in arguments.items())})"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, Demonstrations):
-        return _call("iclviz.Demonstrations", _given(value.canonical()))
-    return repr(json.loads(canonical_json(value))) if isinstance(value, Mapping) else repr(value)
+def python(conditions: Mapping[str, str], drawing: str) -> str:
+    """A script that loads conditions, label -> key, and runs the lines that draw them from `conditions`."""
+    loaded = "".join(f"    {label!r}: iclviz.load({key[:KEY_DIGITS]!r}),\n" for label, key in conditions.items())
+    return f"import iclviz\nfrom iclviz import analysis, figures\n\nconditions = {{\n{loaded}}}\n{drawing}\n"

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from iclviz.figures import theme
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show
 from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import set_state, write_url
@@ -29,17 +30,17 @@ REACH = 60
 """How far from its mark a cell can be clicked, in pixels."""
 
 
-def show_blocks(figure: go.Figure, block: int) -> None:
+def show_blocks(figure: go.Figure, block: int, copied: Copied | None) -> None:
     """Draw a figure of bars over blocks, the chosen one framed; a click chooses another, over all heads."""
 
     def marked(drawn: go.Figure) -> None:
         drawn.update_traces(unselected={"marker": {"opacity": 1}}, selector={"type": "bar"})
         drawn.add_vrect(x0=block - 0.5, x1=block + 0.5, line=FRAME)
 
-    _show(figure, marked, block_of)
+    _show(figure, marked, block_of, copied)
 
 
-def show_cells(figure: go.Figure, block: int, head: int | None) -> None:
+def show_cells(figure: go.Figure, block: int, head: int | None, copied: Copied | None) -> None:
     """Draw maps of blocks and heads, the chosen cell or row framed; a click chooses another cell."""
 
     def marked(drawn: go.Figure) -> None:
@@ -54,7 +55,7 @@ def show_cells(figure: go.Figure, block: int, head: int | None) -> None:
             drawn.add_shape(**frame, line=FRAME, xref=heatmap.xaxis, yref=heatmap.yaxis)
         drawn.update_layout(hoverdistance=REACH)
 
-    _show(figure, marked, cell_of)
+    _show(figure, marked, cell_of, copied)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Clicked:
     layer: int
 
 
-def show_rows(figure: go.Figure) -> Clicked | None:
+def show_rows(figure: go.Figure, copied: Copied) -> Clicked | None:
     """Draw a figure of one trace a row, over layers; the mark that was just clicked."""
-    points = _clicked(figure)
+    points = _clicked(figure, copied=copied)
     return Clicked(points[0]["curve_number"], int(points[0]["x"])) if points else None
 
 
@@ -82,7 +83,7 @@ def show_item_points(figure: go.Figure, item_ids: Sequence[str], name: str = "")
         open_page("prompts")
 
 
-def _clicked(figure: go.Figure, name: str = "") -> list[Point]:
+def _clicked(figure: go.Figure, name: str = "", copied: Copied | None = None) -> list[Point]:
     """Draw a figure whose look no click changes; the points that were just clicked."""
     events: list[Any] = []
 
@@ -92,7 +93,7 @@ def _clicked(figure: go.Figure, name: str = "") -> list[Point]:
         )
         events.append(st.plotly_chart(drawn, on_select="rerun", selection_mode="points", **options))
 
-    show(figure, name, draw=draw)
+    show(figure, name, draw=draw, copied=copied)
     return list(events[0]["selection"]["points"])
 
 
@@ -131,12 +132,17 @@ def _cells(heatmap: go.Heatmap) -> go.Scatter:
     )
 
 
-def _show(figure: go.Figure, mark: Callable[[go.Figure], None], chosen_by: Callable[[Point], dict[str, Any]]) -> None:
+def _show(
+    figure: go.Figure,
+    mark: Callable[[go.Figure], None],
+    chosen_by: Callable[[Point], dict[str, Any]],
+    copied: Copied | None,
+) -> None:
     def draw(drawn: go.Figure, *, key: str, **options: Any) -> None:
         mark(drawn)
         st.plotly_chart(drawn, key=key, on_select=partial(_take, key, chosen_by), selection_mode="points", **options)
 
-    show(figure, draw=draw)
+    show(figure, draw=draw, copied=copied)
 
 
 def _take(key: str, chosen_by: Callable[[Point], dict[str, Any]]) -> None:

@@ -1,47 +1,46 @@
-"""What a page shows as text to copy: a link, command lines and Python."""
+"""What stands under a figure as text to copy: a link, command lines and Python."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe
-from iclviz.reporting.snippets import command_line, python
-from iclviz.spec import RunSpec
-from iclviz.ui.compared import Compared
-from iclviz.ui.page_state import condition_specs
+from iclviz.reporting.snippets import command_lines, program, python
 
 
-def copy_as(pairs: Mapping[str, Recording], recipe: Recipe) -> None:
-    """A popover with the page's link, the lines that record its conditions, and Python that draws its main figure."""
-    show_copies({label: _of_seed(label, one) for label, one in pairs.items()}, recipe)
+@dataclass(frozen=True)
+class Copied:
+    """How a figure is made again: its recipe, and the runs that it asks by label."""
+
+    recipe: Recipe
+    runs: Mapping[str, Recording]
 
 
-def copy_comparison(both: Compared, recipe: Recipe) -> None:
-    """The same of A and B under every demonstration seed that is compared."""
-    copy_as(both.runs, recipe)
+def show_copies(copied: Copied, name: str) -> None:
+    """A popover with the page's link, the lines that record a figure's runs, and Python that draws it; drawn as it is
+    opened, since parts of a page change the link alone.
 
-
-def _of_seed(label: str, recording: Recording) -> RunSpec:
-    """A condition as it was chosen, under the demonstration seed of one of its runs."""
-    spec = condition_specs().side(label[0].lower())
-    return spec.with_(demonstrations=replace(spec.demonstrations, seed=recording.spec.demonstrations.seed))
-
-
-@st.fragment
-def show_copies(specs: Mapping[str, RunSpec], recipe: Recipe) -> None:
-    """The popover: link, command lines, Python; drawn as it is opened, since parts of a page change the link alone."""
+    name: what tells the figure from others on the page.
+    """
     about = "This view as a link, command lines or Python."
-    popover = st.popover("Copy as", icon=":material/content_copy:", help=about, key="copy-as", on_change="rerun")
+    popover = st.popover(
+        "Copy as", icon=":material/content_copy:", type="tertiary", help=about, key=f"copy-{name}", on_change="rerun"
+    )
     if not popover.open:
         return
+    recipe = copied.recipe
+    asked = dict.fromkeys(label for labels in recipe.asked.values() for label in labels)
+    runs = {label: copied.runs[label] for label in asked}
     with popover:
         st.markdown("**Link** to this view in this dashboard")
         query = urlencode(st.query_params.to_dict())
         st.code(f"{st.context.url or ''}{'?' if query else ''}{query}", language=None, wrap_lines=True)
-        st.markdown("**Command line** that records what is shown")
-        st.code("\n".join(command_line(spec) for spec in specs.values()), language="bash", wrap_lines=True)
-        st.markdown("**Python** that draws this page's main figure")
-        st.code(python(specs, f"{recipe.python()}figure.show()"), language="python", wrap_lines=True)
+        st.markdown("**Command line** that records what is shown, where it is not recorded yet")
+        st.code("\n".join(command_lines([one.spec for one in runs.values()])), language="bash", wrap_lines=True)
+        st.markdown(f"**Python** that draws this figure, for `{Path(program()).with_name('python')}`")
+        keys = {label: one.key for label, one in runs.items()}
+        st.code(python(keys, f"{recipe.python()}figure.show()"), language="python", wrap_lines=True)

@@ -17,6 +17,7 @@ from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.recipes import Recipe
 from iclviz.ui.answering import answers
+from iclviz.ui.copying import Copied, show_copies
 from iclviz.ui.plain_text import as_text
 
 HELP = {
@@ -37,10 +38,13 @@ DEFAULT_DPI = {False: 3 * figure_files.SCREEN_DPI, True: max(figure_files.PAPER_
 DATA_ROWS_HEIGHT = 320
 
 
-def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly_chart) -> None:
+def show(
+    figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly_chart, copied: Copied | None = None
+) -> None:
     """Draw a figure in the page's theme, with its caption and its row; `name` tells apart two of a kind.
 
     draw: what draws it, called as `st.plotly_chart` with a copy that it may change.
+    copied: how it is made again, where that can be copied.
     """
     kind, caption = figure_files.name(figure), figure.layout.meta["caption"]
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
@@ -48,18 +52,18 @@ def show(figure: go.Figure, name: str = "", draw: Callable[..., Any] = st.plotly
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(as_text(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
-    _row(figure, name)
+    _row(figure, name, copied)
 
 
 def show_recipe(recipe: Recipe, runs: Mapping[str, Recording], name: str = "") -> dict[str, Any]:
     """Ask what a recipe asks of runs, label -> recording, and draw its figure; the answers by label."""
     found = answers(recipe.questions(runs))
-    show(recipe.draw(found, runs), name)
+    show(recipe.draw(found, runs), name, copied=Copied(recipe, runs))
     return found
 
 
 @st.fragment
-def _row(figure: go.Figure, name: str) -> None:
+def _row(figure: go.Figure, name: str, copied: Copied | None) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         save = st.popover(
             "Save",
@@ -72,6 +76,8 @@ def _row(figure: go.Figure, name: str) -> None:
         if details := figure.layout.meta.get("details"):
             with st.popover("How", icon=":material/info:", type="tertiary", help="How these numbers came about."):
                 st.markdown(as_text(details))
+        if copied is not None:
+            show_copies(copied, name)
         shown = st.toggle("Data", key=f"data-{name}", help="Show the numbers of this figure as a table.")
     if save.open:
         with save:

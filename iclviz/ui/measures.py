@@ -19,7 +19,6 @@ from iclviz.reporting.scope import seeds_scope
 from iclviz.tasks import Task
 from iclviz.ui import options
 from iclviz.ui.compared import compared, runs_over_seeds, seeds_button
-from iclviz.ui.copying import copy_as
 from iclviz.ui.figure import show_recipe
 from iclviz.ui.page_state import keep_known, page_state
 from iclviz.ui.plain_text import as_text
@@ -96,7 +95,6 @@ def show_by_layer(view: Shown) -> dict[str, Any]:
     found = show_recipe(recipe, runs)
     for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
-    copy_as(runs, recipe)
     return found
 
 

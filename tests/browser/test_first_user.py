@@ -138,7 +138,7 @@ def test_a_copied_link_shows_somebody_else_the_same_view(demo, page, chromium):
     page.get_by_role("radio", name="Difference map").click()
     page.get_by_text("Difference of representational similarity").first.wait_for()
     settled(page)
-    page.get_by_role("button", name="Copy as").click()
+    page.get_by_role("button", name="Copy as").first.click()
     link = page.get_by_test_id("stCode").first.inner_text().strip()
     theirs = chromium.new_context(viewport=SIZE).new_page()
     theirs.goto(link)

@@ -193,8 +193,8 @@ def test_choosing_a_run_chooses_its_items_to_keep(chosen, monkeypatch):
 @pytest.mark.parametrize(
     ("show", "point", "expected"),
     [
-        (lambda figure: clickable.show_blocks(figure, 3), {"x": 7, "y": 0.2}, {"layer": 7, "head": ""}),
-        (lambda figure: clickable.show_cells(figure, 3, None), {"x": 4, "y": 9}, {"layer": 9, "head": "4"}),
+        (lambda figure: clickable.show_blocks(figure, 3, None), {"x": 7, "y": 0.2}, {"layer": 7, "head": ""}),
+        (lambda figure: clickable.show_cells(figure, 3, None, None), {"x": 4, "y": 9}, {"layer": 9, "head": "4"}),
     ],
 )
 def test_a_click_sets_block_and_head_and_the_end_of_a_selection_nothing(show, point, expected, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_click_sets_block_and_head_and_the_end_of_a_selection_nothing(show, po
     state = {"choices": {"layer": 1, "head": "2"}}
     monkeypatch.setattr(st, "session_state", state)
     monkeypatch.setattr(clickable, "write_url", lambda: written.append(True))
-    monkeypatch.setattr(clickable, "show", lambda figure, draw: draw(figure, key="figure"))
+    monkeypatch.setattr(clickable, "show", lambda figure, draw, copied: draw(figure, key="figure"))
     monkeypatch.setattr(st, "plotly_chart", lambda figure, **options: taken.update(options))
     show(attention_ratio_by_head({A: log_ratio(12, 9), B: log_ratio(12, 9, seed=1)}))
     state["figure"] = {"selection": {"points": []}}
@@ -216,13 +216,13 @@ def test_a_click_sets_block_and_head_and_the_end_of_a_selection_nothing(show, po
 
 def test_marks_for_clicks_are_on_the_page_alone(monkeypatch):
     seen = []
-    monkeypatch.setattr(clickable, "show", lambda figure, draw: draw(type(figure)(figure), key="figure"))
+    monkeypatch.setattr(clickable, "show", lambda figure, draw, copied: draw(type(figure)(figure), key="figure"))
     monkeypatch.setattr(st, "plotly_chart", lambda figure, **options: seen.append(figure))
     ratios = {A: log_ratio(12, 9), B: log_ratio(12, 9, seed=1)}
     ratios[A].mean[3, 4] = np.nan
     figure = attention_ratio_by_head(ratios)
     before = figure_files.csv(figure)
-    clickable.show_cells(figure, 3, 2)
+    clickable.show_cells(figure, 3, 2, None)
     marks = [trace for trace in seen[0].data if trace.type == "scatter"]
     assert [len(trace.x) for trace in marks] == [12 * 9 - 1, 12 * 9]
     assert all(trace.marker.opacity == 0 and not trace.showlegend for trace in marks)

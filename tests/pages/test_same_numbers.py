@@ -46,7 +46,7 @@ def drawn(monkeypatch):
         return show(one, *arguments, **options)
 
     monkeypatch.setattr(st, "plotly_chart", showing)
-    monkeypatch.setattr(figure.show, "__defaults__", ("", showing))
+    monkeypatch.setattr(figure.show, "__defaults__", ("", showing, None))
 
     def of_page(page, choices):
         shown.clear()

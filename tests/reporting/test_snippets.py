@@ -1,4 +1,5 @@
 import shlex
+import subprocess
 from dataclasses import fields
 
 import plotly.graph_objects as go
@@ -10,8 +11,10 @@ import iclviz
 from iclviz import analysis, figures
 from iclviz.analysis.measure import Measuring
 from iclviz.cli import app
+from iclviz.models.presets import DEMO_MODEL
+from iclviz.places import checkout
 from iclviz.reporting.recipes import Recipe
-from iclviz.reporting.snippets import command_line, flag, python
+from iclviz.reporting.snippets import command_line, command_lines, flag, program, python
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -36,9 +39,9 @@ def specs(tiny_model):
 
 @pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own", "E: by token"])
 def test_the_command_line_records_the_same_run(specs, label):
-    line = command_line(specs[label])
+    (line,) = command_lines([resolve(specs[label]).spec])
     words = shlex.split(line)
-    assert words[:2] == ["iclviz", "run"]
+    assert words[:2] == [program(), "run"]
     assert CliRunner().invoke(app, words[1:]).exit_code == 0
     assert [entry.key for entry in iclviz.runs()] == [resolve(specs[label]).key]
 
@@ -51,27 +54,30 @@ def test_the_script_draws_the_same_figure(specs, monkeypatch):
     each = {label: (label,) for label in chosen}
     given = {"measure": "alignment", "measuring": how}
     recipe = Recipe(analysis.measured, each, "alignment_by_layer", given, {"hypothesis": "Same line"})
-    exec(python(chosen, f"{recipe.python()}figure.show()"), {})
-    tests = {
-        label: analysis.recording_alignment(iclviz.run_spec(spec), "same_line", method="pearson")
-        for label, spec in chosen.items()
-    }
+    runs = {label: iclviz.run_spec(spec) for label, spec in chosen.items()}
+    exec(python({label: one.key for label, one in runs.items()}, f"{recipe.python()}figure.show()"), {})
+    tests = {label: analysis.recording_alignment(one, "same_line", method="pearson") for label, one in runs.items()}
     assert figures.table(shown[0]) == figures.table(figures.alignment_by_layer(tests, hypothesis="Same line"))
 
 
-def test_the_script_records_the_same_attention_token_by_token(specs):
-    said = {}
-    exec(python({"E: by token": specs["E: by token"]}, "recorded = conditions['E: by token']"), said)
-    assert said["recorded"].key == resolve(specs["E: by token"]).key
-    assert tuple(said["recorded"].token_attention) == (0, 3)
+def test_what_model_and_task_fill_in_themselves_is_not_said(specs):
+    (line,) = command_lines([resolve(specs["C: none"].with_(n_items=64, poolings=None)).spec])
+    words = shlex.split(line)
+    assert words == [program(), "run", "--model", words[3], "--task", "linear_regression", "--k", "0"]
 
 
-def test_the_script_names_only_what_is_not_usual(specs):
-    written = python({"C: none": specs["C: none"]}, "")
-    assert "poolings=('query_mean', 'last')" in written
-    assert "dtype" not in written
-    assert "attention_items" not in written
-    assert "task_options" not in written
+def test_the_demo_model_is_the_one_that_is_meant():
+    assert "--model" not in command_line(RunSpec(DEMO_MODEL, "linear_regression"))
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_line(specs, tmp_path):
+    several = [specs["A: few"].with_(demonstrations=Demonstrations("correct", 2, seed)) for seed in (0, 3)]
+    one, other = command_lines([*several, specs["B: shuffled"]])
+    assert other.endswith("--demo-seed 3 --n-items 16 --seed 1 --task-option distractor=true")
+    assert one.startswith(f"for seed in 0 3; do {program()} run ")
+    ended = subprocess.run(["sh", "-c", one], cwd=checkout() or tmp_path, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert {entry.key for entry in iclviz.runs()} == {resolve(spec).key for spec in several}
 
 
 def test_every_field_of_a_spec_has_its_flag():
