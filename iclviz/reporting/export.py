@@ -17,8 +17,11 @@ import csv
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.bundles import FILE, FORMAT
 from iclviz.reporting.methods import methods
-from iclviz.reporting.recipes import Answer, Recipe, recipes, script, with_values
+from iclviz.reporting.recipes import Answer, Recipe, n_recipes, recipes, script, with_values
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
@@ -93,12 +96,25 @@ def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
             _write(store, whole, Path(scratch, "content"), report, formulas)
-            archive = shutil.make_archive(str(Path(scratch, "archive")), "zip", Path(scratch, "content"))
-            Path(archive).replace(to)
+            _pack(Path(scratch, "content"), Path(scratch, "archive"))
+            Path(scratch, "archive").replace(to)
     return to
 
 
+PACKED = frozenset({".safetensors", ".parquet", ".png"})
+"""Endings of files that packing makes hardly smaller, and takes long."""
+
+
+def _pack(folder: Path, to: Path) -> None:
+    """The files of a folder as one ZIP file."""
+    with zipfile.ZipFile(to, "w", compresslevel=1) as archive:
+        for path in sorted(folder.rglob("*")):
+            way = zipfile.ZIP_STORED if path.suffix in PACKED else zipfile.ZIP_DEFLATED
+            archive.write(path, path.relative_to(folder), way)
+
+
 def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, formulas: bool) -> None:
+    figure_files.start()
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
     methods(recordings, Resampling(probe_permutations=PERMUTATIONS)).write(folder)
@@ -177,32 +193,53 @@ def _write_figures(
     of_tasks: dict[str, dict[str, Recording]], folder: Path, answer: Answer, report: Report, formulas: bool
 ) -> tuple[dict[str, list[Recipe]], list[str]]:
     """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
-    asked = [(name, recipe) for name, conditions in of_tasks.items() for recipe in recipes(conditions, answer)]
     drawn: dict[str, list[Recipe]] = {name: [] for name in of_tasks}
-    left_out = []
-    report(Progress("drawing figures", 0, len(asked)))
-    for done, (name, recipe) in enumerate(asked, start=1):
-        place = folder / name
+    left_out, files = [], []
+    total, ended = sum(map(n_recipes, of_tasks.values())), count(1)
+
+    def told() -> None:
+        report(Progress("drawing figures", next(ended), total))
+
+    def write(figure: go.Figure, place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
+        _write_figure(figure, place, formulas)
+        told()
+
+    report(Progress("drawing figures", 0, total))
+    # The browser that makes images of one figure leaves this process the time to compute the next one.
+    with ThreadPoolExecutor(1) as writer:
         try:
-            found = {label: answer(one) for label, one in recipe.questions(of_tasks[name]).items()}
-            _write_figure(with_values(recipe.draw(found, of_tasks[name]), found), place, formulas)
-            drawn[name].append(recipe)
-        except AnalysisError as error:
-            left_out.append(f"  {name}, {recipe.name}: {error}\n")
-        report(Progress("drawing figures", done, len(asked)))
+            for name, recipe in ((name, one) for name, runs in of_tasks.items() for one in recipes(runs, answer)):
+                try:
+                    found = {label: answer(one) for label, one in recipe.questions(of_tasks[name]).items()}
+                    figure = with_values(recipe.draw(found, of_tasks[name]), found)
+                except AnalysisError as error:
+                    left_out.append(f"  {name}, {recipe.name}: {error}\n")
+                    told()
+                    continue
+                files.append(writer.submit(write, figure, folder / name))
+                drawn[name].append(recipe)
+            for one in files:
+                one.result()
+        except BaseException:
+            writer.shutdown(cancel_futures=True)
+            raise
     return drawn, left_out
 
 
 def _write_figure(figure: go.Figure, folder: Path, formulas: bool) -> None:
-    name = figure_files.name(figure)
-    for kind, make in figure_files.DATA.items():
-        made = figure_files.csv(figure, formulas) if kind == "csv" else make(figure)
-        (folder / figure_files.file_name(name, kind)).write_bytes(made)
+    name, rows = figure_files.name(figure), figure_files.frame(figure)
+    made = {
+        "html": figure_files.html(figure),
+        "csv": figure_files.as_csv(rows, formulas),
+        "parquet": figure_files.as_parquet(rows),
+    }
+    for kind, content in made.items():
+        (folder / figure_files.file_name(name, kind)).write_bytes(content)
     if figure_files.browser() is not None:
         for size in figure_files.SIZES:
-            for kind in figure_files.FORMATS:
-                (folder / figure_files.file_name(name, kind, size)).write_bytes(figure_files.image(figure, kind, size))
+            for kind, image in figure_files.images(figure, size):
+                (folder / figure_files.file_name(name, kind, size)).write_bytes(image)
 
 
 def named(recording: Recording) -> str:

@@ -4,6 +4,8 @@ Images have the size of the screen, or that of a journal's column (`iclviz.figur
 Chromium. It starts with the first image and stays, since starting costs more than drawing.
 """
 
+import asyncio
+import atexit
 import io
 import os
 import re
@@ -11,7 +13,8 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +42,11 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
-_starting = threading.Lock()
+DRAWN_BY_ONE_PAGE = 100
+"""Figures, before the browser's page is loaded anew."""
+START_SECONDS, END_SECONDS = 60, 5
+
+_one_at_a_time = threading.Lock()
 
 
 def browser() -> str | None:
@@ -73,10 +80,75 @@ class _Page(kaleido.PageGenerator):  # type: ignore[misc]
     header = f"{kaleido.PageGenerator.header}<style>@page {{ margin: 0 }} img {{ display: block; width: 100% }}</style>"
 
 
+class _Browser(kaleido.Kaleido):  # type: ignore[misc]
+    """Kaleido's browser, which loads its page anew after some figures only: that takes longer than to draw one."""
+
+    n_drawn = 0
+
+    async def _return_kaleido_tab(self, tab: Any) -> None:
+        self.n_drawn += 1
+        if self.n_drawn % DRAWN_BY_ONE_PAGE:
+            await self.tabs_ready.put(tab)
+        else:
+            await super()._return_kaleido_tab(tab)
+
+
+class _Images:
+    """A browser and the thread in which it is spoken to; both end with this process."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._browser = _Browser(path=browser(), page_generator=_Page(mathjax=False))
+        self._wait(self._browser.open(), START_SECONDS)
+        atexit.register(self.end)
+
+    def _wait(self, work: Coroutine[Any, Any, Any], longest: float | None = None) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(longest)
+
+    def drawn(self, figure: go.Figure, options: Mapping[str, Any]) -> bytes:
+        """A figure as an image."""
+        return bytes(self._wait(self._browser.calc_fig(figure, opts=options)))
+
+    def end(self) -> None:
+        """End the browser, whatever state it is in."""
+        atexit.unregister(self.end)
+        with suppress(Exception):
+            self._wait(self._browser.close(), END_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
 @cache
-def _server() -> Any:
-    kaleido.start_sync_server(path=browser(), page_generator=_Page(mathjax=False), silence_warnings=True)
-    return kaleido
+def _images() -> _Images:
+    return _Images()
+
+
+def start() -> None:
+    """Have the browser start, if there is one, while something else is done."""
+    if browser() is not None:
+        threading.Thread(target=_start, daemon=True).start()
+
+
+def _start() -> None:
+    with _one_at_a_time, suppress(RuntimeError, OSError, TimeoutError):  # whoever makes an image is told
+        _images()
+
+
+def _drawn(figure: go.Figure, options: Mapping[str, Any]) -> bytes:
+    """A figure as an image, one at a time; after a failure the next one gets a new browser.
+
+    Raises
+    ------
+    UserError: the browser failed.
+    """
+    with _one_at_a_time:
+        try:
+            return _images().drawn(figure, options)
+        except (RuntimeError, OSError, TimeoutError) as error:
+            if _images.cache_info().currsize:
+                _images().end()
+                _images.cache_clear()
+            raise UserError(f"The browser for images failed ({error}).", "Try again, or save as HTML.") from error
 
 
 def image(figure: go.Figure, kind: str, size: Size = "screen", dpi: int | None = None) -> bytes:
@@ -93,8 +165,17 @@ def image(figure: go.Figure, kind: str, size: Size = "screen", dpi: int | None =
     """
     if kind not in FORMATS:
         raise unknown(UserError, "format", kind, list(FORMATS))
+    return _image(*_sized(figure, size), kind, size, dpi)
+
+
+def images(figure: go.Figure, size: Size) -> Iterator[tuple[str, bytes]]:
+    """The figure as every kind of image, laid out once; raises as `image`."""
     plain, scale = _sized(figure, size)
-    plain.layout.sliders = plain.layout.updatemenus = ()  # nothing can be pressed on paper
+    for kind in FORMATS:
+        yield kind, _image(plain, scale, kind, size)
+
+
+def _image(plain: go.Figure, scale: float, kind: str, size: Size, dpi: int | None = None) -> bytes:
     if browser() is None:
         raise UserError(NO_BROWSER)
     dots = dpi or (3 * SCREEN_DPI if size == "screen" else max(PAPER_DPI))
@@ -104,22 +185,19 @@ def image(figure: go.Figure, kind: str, size: Size = "screen", dpi: int | None =
         "width": plain.layout.width or WIDTH,
         "height": plain.layout.height or HEIGHT,
     }
-    with _starting:
-        try:
-            drawn = bytes(_server().calc_fig_sync(plain, opts=options))
-        except (RuntimeError, OSError, TimeoutError) as error:
-            raise UserError(f"The browser for images failed ({error}).", "Try again, or save as HTML.") from error
+    drawn = _drawn(plain, options)
     finish = _FINISHES.get(kind)
     return drawn if finish is None or size == "screen" else finish(drawn, dots)
 
 
 def _sized(figure: go.Figure, size: Size) -> tuple[go.Figure, float]:
-    """The figure laid out for a size, and how much smaller than its layout it is printed."""
-    if size == "screen":
-        return theme.apply(figure, "light"), 1
-    if size not in COLUMNS:
+    """The figure laid out for a size, with nothing that can be pressed, and how much smaller it is printed."""
+    if size not in SIZES:
         raise unknown(UserError, "size", size, list(SIZES))
-    return fitted(figure, COLUMNS[size]), COLUMNS[size].scale
+    is_shown = size == "screen"
+    plain = theme.apply(figure, "light") if is_shown else fitted(figure, COLUMNS[size])
+    plain.layout.sliders = plain.layout.updatemenus = ()
+    return plain, 1 if is_shown else COLUMNS[size].scale
 
 
 def _with_dpi(png: bytes, dpi: int) -> bytes:

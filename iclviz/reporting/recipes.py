@@ -420,6 +420,15 @@ def recipes(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Rec
     yield from _headline(list(seeds.values()), recordings, answer)
 
 
+def n_recipes(recordings: Mapping[str, Recording]) -> int:
+    """How many figures there will be, told without an answer, which decides no more than the level that one is of."""
+    return sum(1 for _ in recipes(recordings, lambda question: _AnyLevel()))
+
+
+class _AnyLevel:
+    strongest_level: Level = "within"
+
+
 def _of_conditions(conditions: Mapping[str, Recording]) -> Iterator[Recipe]:
     first = next(iter(conditions.values()))
     the_task = task(first.spec.task)
