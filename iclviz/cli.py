@@ -230,6 +230,26 @@ def export(
     out.print(f"written  {written}")
 
 
+@command("Nothing was written; answers that were computed are kept, and the same command goes on from there.")
+def report(
+    keys: list[str],
+    to: Annotated[Path, typer.Option(help="A file that ends in .html.")],
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="For programs: print progress as JSON, a line a step; end when standard input is closed."
+        ),
+    ] = False,
+) -> None:
+    """Write a comparison as one HTML page: what was found, figures, items, methods; name A's recordings before B's."""
+    from iclviz.reporting.report import write_report
+    from iclviz.terminal import showing
+
+    with _telling() if as_json else showing("writing") as tell:
+        written = write_report(keys, to.expanduser(), tell)
+    out.print(f"written  {written}")
+
+
 @contextmanager
 def _telling() -> "Iterator[Report]":
     """Progress as JSON for the program that started this one, whose end also ends this: it closes standard input."""

@@ -9,14 +9,14 @@ from iclviz import analysis
 from iclviz.analysis.headlines import Headline, most_changed
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.measure import Measure, Measuring
-from iclviz.analysis.measures import all_measures, measure_named
+from iclviz.analysis.measures import measure_named, present
 from iclviz.analysis.score_changes import score_change
 from iclviz.analysis.wording import capital, pooling_title
 from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.first_glance import changes_sentence, difference, link_line, outcomes_went, went
+from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line
 from iclviz.reporting.recipes import (
     NO_MEASURE,
     change_by_layer,
@@ -68,14 +68,13 @@ def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Mea
     """Behaviour and what changed inside, as pictures with a sentence each, and whether one goes with the other."""
     expected = setting(the_task, both.a, both.b)
     first, *_ = sentences(found, the_task.titles[found.score], both.a, both.b, expected)
-    unit, verdict = the_task.natural_unit(found.score), first.partition(": ")[0]
+    unit, counts = the_task.natural_unit(found.score), None
     recipe, runs = scores_at_a_glance(both.labels, the_task, found.score, both.b.task_options, limits), both.runs
-    happened = went(found, unit)
     if the_task.contrast and the_task.outcomes:
         runs = dict(zip("AB", both.comparison.pairs[0], strict=True))
         recipe = outcomes_recipe(runs, the_task, the_task.contrast.factor, demonstration_scope(runs.values()))
-        happened = outcomes_went(answers(recipe.questions(runs)), the_task.contrast.level)
-    st.markdown(f"#### {as_text(verdict)}: {as_text(happened)}.")
+        counts = answers(recipe.questions(runs))
+    st.markdown(f"#### {as_text(headline_line(found, first, unit, the_task, counts))}")
     st.caption(as_text(difference(found, unit)))
     left, right = st.columns([2, 3])
     with left, slot():
@@ -87,7 +86,7 @@ def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Mea
 
 def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
     """B minus A of every measure by layer; a click on a layer goes there on the measure's page."""
-    measures = present(both, measuring)
+    measures = present(both.comparison.pairs[0], measuring)
     recipe = changes_at_a_glance(measures, both.labels, measuring, limits)
     tests = answers_there_are(recipe.questions(both.runs))
     titles = {name: one.short for name, one in measures.items()}
@@ -141,7 +140,7 @@ def link_figures(both: Compared, found: Headline, the_task: Task, measuring: Mea
 def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, limits: str) -> None:
     """The items behind the link of one measure in one layer, the strongest first."""
     strongest = min(found.strongest.values(), key=lambda one: one.p, default=None)
-    names = present(both, measuring)
+    names = present(both.comparison.pairs[0], measuring)
     default = strongest.measure if strongest else next(iter(names))
     columns = st.columns(2)
     with columns[0]:
@@ -176,12 +175,6 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
             over_conditions(both, measure, layer, measuring, score)
 
 
-def present(both: Compared, measuring: Measuring) -> dict[str, Measure]:
-    """The measures of which the comparison may have a value, by name."""
-    pair = both.comparison.pairs[0]
-    return {name: one for name, one in all_measures().items() if not any(one.absent(side, measuring) for side in pair)}
-
-
 def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Measuring, score: str) -> None:
     """Every condition of the cache that differs in its demonstrations alone, as points."""
     like = conditions_like(both.comparison.pairs[0][1])
@@ -199,7 +192,7 @@ def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Mea
 
 def exploratory(both: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
-    first, found = both.comparison.first, present(both, measuring)
+    first, found = both.comparison.first, present(both.comparison.pairs[0], measuring)
     n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
     st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
     tests = answers_there_are({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
@@ -239,7 +232,7 @@ def bound_of(score: str) -> float:
 def effects(both: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
     """The task's effect within a condition, such as injected minus harmless, on each measure by layer."""
     assert found.contrast is not None
-    names = {name: capital(one.title) for name, one in present(both, measuring).items()}
+    names = {name: capital(one.title) for name, one in present(both.comparison.pairs[0], measuring).items()}
     name = options.pick("effect_of", "Effect on", names)
     if name:
         measure = measure_named(name)

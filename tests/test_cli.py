@@ -128,16 +128,16 @@ def test_every_command_says_what_is_true_after_ctrl_c():
 
 def test_ctrl_c_during_an_export_says_that_there_is_no_zip_file(few_and_many, tmp_path):
     key = few_and_many[0].key
-    command = [sys.executable, "-m", "iclviz", "export", key, "--to", str(tmp_path / "out.zip")]
+    command = [sys.executable, "-m", "iclviz", "export", key, "--to", str(tmp_path / "to" / "out.zip")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".exporting-*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("to/.exporting-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.strip() == f"Stopped. {STOPPED['export']}"
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "to").iterdir())
 
 
 def test_paths_are_printed_as_they_are(tiny_model, tmp_path):

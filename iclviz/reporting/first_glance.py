@@ -13,6 +13,24 @@ from iclviz.analysis.wording import capital
 from iclviz.natural_units import NaturalUnit, plain
 from iclviz.recording import Array
 from iclviz.reporting.statements import LEVEL_TITLES, family_p, is_untested, p_value
+from iclviz.tasks import Task
+
+
+def headline_line(
+    headline: Headline,
+    first: str,
+    unit: NaturalUnit,
+    the_task: Task,
+    counts: Mapping[str, OutcomeCounts] | None = None,
+) -> str:
+    """The verdict on behaviour, and how it went.
+
+    first: the first sentence of the statements, which begins with the verdict.
+    counts: what became of the items in A and B, of a task whose verdict is about outcomes.
+    """
+    verdict = first.partition(": ")[0]
+    happened = outcomes_went(counts, the_task.contrast.level) if counts and the_task.contrast else went(headline, unit)
+    return f"{verdict}: {happened}."
 
 
 def went(headline: Headline, unit: NaturalUnit) -> str:

@@ -412,12 +412,42 @@ def recipes(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Rec
 
     Of a condition of several demonstration seeds the first is drawn; two conditions have their headline over all seeds.
     """
+    over_seeds = by_condition(recordings)
+    yield from _of_conditions({labels[0]: recordings[labels[0]] for labels in over_seeds})
+    yield from _headline(recordings, answer)
+
+
+def by_condition(recordings: Mapping[str, Recording]) -> list[list[str]]:
+    """The labels of the runs of each condition, which differ in their demonstration seed alone."""
     seeds: dict[RunSpec, list[str]] = {}
     for label, one in recordings.items():
         shown = one.spec.demonstrations
         seeds.setdefault(one.spec.with_(demonstrations=replace(shown, seed=0)), []).append(label)
-    yield from _of_conditions({labels[0]: recordings[labels[0]] for labels in seeds.values()})
-    yield from _headline(list(seeds.values()), recordings, answer)
+    return list(seeds.values())
+
+
+def pairs_of(recordings: Mapping[str, Recording]) -> list[tuple[str, str]]:
+    """The labels of A and B of each demonstration seed, where the runs are two conditions whose layers and items
+    correspond; none where they are not.
+    """
+    conditions = by_condition(recordings)
+    if len(conditions) != 2:
+        return []
+    a, b = conditions
+    first, second = recordings[a[0]], recordings[b[0]]
+    drawn = [
+        [recordings[label].spec.demonstrations.seed for label in labels]
+        for labels in conditions
+        if recordings[labels[0]].spec.demonstrations.k
+    ]
+    if (
+        len({tuple(seeds) for seeds in drawn}) > 1
+        or first.n_layers != second.n_layers
+        or first.item_ids != second.item_ids
+    ):
+        return []
+    n_seeds = max(len(a), len(b))
+    return list(zip(a * (n_seeds // len(a)), b * (n_seeds // len(b)), strict=True))
 
 
 def n_recipes(recordings: Mapping[str, Recording]) -> int:
@@ -517,25 +547,13 @@ def _similarity(conditions: Mapping[str, Recording], the_task: Task) -> Iterator
     )
 
 
-def _headline(conditions: list[list[str]], recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Recipe]:
-    if len(conditions) != 2:
+def _headline(recordings: Mapping[str, Recording], answer: Answer) -> Iterator[Recipe]:
+    pairs = pairs_of(recordings)
+    if not pairs:
         return
-    a, b = conditions
-    first, second = recordings[a[0]], recordings[b[0]]
-    drawn = [
-        [recordings[label].spec.demonstrations.seed for label in labels]
-        for labels in conditions
-        if recordings[labels[0]].spec.demonstrations.k
-    ]
-    if (
-        len({tuple(seeds) for seeds in drawn}) > 1
-        or first.n_layers != second.n_layers
-        or first.item_ids != second.item_ids
-    ):
-        return
-    the_task, n_seeds = task(first.spec.task), max(len(a), len(b))
-    limits = seeds_scope(n_seeds) if n_seeds > 1 else demonstration_scope([first, second])
-    pairs = zip(a * (n_seeds // len(a)), b * (n_seeds // len(b)), strict=True)
+    first, second = (recordings[label] for label in pairs[0])
+    the_task = task(first.spec.task)
+    limits = seeds_scope(len(pairs)) if len(pairs) > 1 else demonstration_scope([first, second])
     labels = [label for pair in pairs for label in pair]
     measuring = primary_measuring(the_task, first)
     recipe = links_by_layer(labels, the_task.primary.score, measuring, the_task, "within", limits)

@@ -6,12 +6,12 @@ from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures.probe import PERMUTATIONS
 from iclviz.recording import Recording
 from iclviz.reporting.methods import methods
-from iclviz.ui.saving_comparison import comparison_button
+from iclviz.ui.saving_comparison import comparison_buttons
 
 
 def paper_section(recordings: list[Recording]) -> None:
-    """One ZIP file of the recordings, and their methods paragraph as Markdown and LaTeX with BibTeX."""
-    comparison_button({one.key: one for one in recordings})
+    """One ZIP file and one report of the recordings, and their methods paragraph as Markdown and LaTeX with BibTeX."""
+    comparison_buttons({one.key: one for one in recordings})
     with st.expander("Methods paragraph"):
         written = methods(recordings, Resampling(probe_permutations=PERMUTATIONS))
         files = {

@@ -1,12 +1,13 @@
-"""A comparison as one ZIP file: `iclviz export` in a process of its own, its progress, and the file when it is there.
+"""A comparison as one file: a command in a process of its own, its progress, and the file when it is there.
 
-Images take about a minute, which no page waits for. The process ends with the dashboard: it holds its standard input.
+Images take a while, which no page waits for. The process ends with the dashboard: it holds its standard input.
 """
 
 import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,20 +21,53 @@ REFRESH_SECONDS = 1.0
 MOST_KEPT = 4
 """Files that are kept for whoever comes back to them."""
 
-NAME = "comparison.zip"
-HELP = (
-    "Figures for the screen and for a paper, their numbers, tables of items, the recordings, the methods paragraph and "
-    "a script that draws the figures again."
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: the command that writes it, its name and media type, its buttons and what it is for."""
+
+    command: str
+    name: str
+    mime: str
+    button: str
+    ready: str
+    icon: str
+    about: str
+
+
+KINDS = (
+    Kind(
+        "export",
+        "comparison.zip",
+        "application/zip",
+        "Save this comparison (ZIP)",
+        "Download the ZIP file",
+        "folder_zip",
+        "Figures for the screen and for a paper, their numbers, tables of items, the recordings, the methods paragraph "
+        "and a script that draws the figures again.",
+    ),
+    Kind(
+        "report",
+        "report.html",
+        "text/html",
+        "Save a report (HTML)",
+        "Download the report",
+        "article",
+        "One page to read and to send on: what was found, figures with hover and zoom, all items, methods. It needs no "
+        "network.",
+    ),
 )
 
 
 class Making:
-    """The making of one ZIP file in a folder of its own, which goes when this does."""
+    """The making of one file in a folder of its own, which goes when this does."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], kind: Kind = KINDS[0]) -> None:
         self._folder = TemporaryDirectory(prefix="iclviz-", ignore_cleanup_errors=True)
-        self.file, self._told, self._problem = (Path(self._folder.name, name) for name in (NAME, "told", "problem"))
-        command = [sys.executable, "-m", "iclviz", "export", *keys, "--to", str(self.file), "--json"]
+        self.file, self._told, self._problem = (
+            Path(self._folder.name, name) for name in (kind.name, "told", "problem")
+        )
+        command = [sys.executable, "-m", "iclviz", kind.command, *keys, "--to", str(self.file), "--json"]
         with self._told.open("wb") as progress_file, self._problem.open("wb") as problem:
             self._process: Process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=progress_file, stderr=problem, start_new_session=True
@@ -67,52 +101,68 @@ class Making:
         self._process.wait()
 
 
+Asked = tuple[str, tuple[str, ...]]
+"""The command of a file, and the keys of its recordings."""
+
+
 @st.cache_resource(show_spinner=False)
-def _makings() -> dict[tuple[str, ...], Making]:
-    """Keys of recordings -> the ZIP file of them that was asked for last; shared by all sessions."""
+def _makings() -> dict[Asked, Making]:
+    """What was asked for -> its last making; shared by all sessions."""
     return {}
 
 
-def comparison_button(recordings: Mapping[str, Recording]) -> None:
-    """A button that makes one ZIP file of some recordings, label -> recording; its progress, and then the file."""
+def comparison_buttons(recordings: Mapping[str, Recording]) -> None:
+    """A button for each kind of file of some recordings, label -> recording; its progress, and then the file."""
     if not recordings:
         return
     keys = tuple(dict.fromkeys(one.key for one in recordings.values()))
-    making = _makings().get(keys)
+    with st.container(horizontal=True):
+        under_way = [kind for kind in KINDS if not _offered(kind, keys)]
+    for kind in under_way:
+        _watch((kind.command, keys), _makings()[kind.command, keys])
+    for kind in KINDS:
+        making = _makings().get((kind.command, keys))
+        if making is not None and making.problem:
+            st.error(lines_as_text(making.problem))
+
+
+def _offered(kind: Kind, keys: tuple[str, ...]) -> bool:
+    """A kind's button, or its file; False where it is being made."""
+    making = _makings().get((kind.command, keys))
     if making is not None and making.is_running:
-        _watch(keys, making)
-    elif making is not None and not making.problem:
+        return False
+    if making is not None and not making.problem:
         st.download_button(
-            "Download the ZIP file",
+            kind.ready,
             making.file.read_bytes,
-            file_name=NAME,
-            mime="application/zip",
+            file_name=kind.name,
+            mime=kind.mime,
             on_click="ignore",
             icon=":material/download:",
-            help=HELP,
+            help=kind.about,
         )
     else:
-        if making is not None:
-            st.error(lines_as_text(making.problem))
-        st.button("Save this comparison (ZIP)", on_click=_make, args=(keys,), icon=":material/folder_zip:", help=HELP)
+        icon = f":material/{kind.icon}:"
+        st.button(kind.button, on_click=_make, args=(kind, keys), icon=icon, help=kind.about)
+    return True
 
 
-def _make(keys: tuple[str, ...]) -> None:
+def _make(kind: Kind, keys: tuple[str, ...]) -> None:
     makings = _makings()
-    makings[keys] = Making(keys)
+    makings[kind.command, keys] = Making(keys, kind)
     ended = [one for one, making in list(makings.items()) if not making.is_running]
     for one in ended[:-MOST_KEPT]:
         makings.pop(one, None)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
-def _watch(keys: tuple[str, ...], making: Making) -> None:
+def _watch(asked: Asked, making: Making) -> None:
     if not making.is_running:
         st.rerun()
     share, words = making.progress
     st.progress(share, text=words)
-    st.button("Stop", on_click=_stop, args=(keys,), help="Stop making the ZIP file.")
+    st.button("Stop", key=f"stop-{asked[0]}", on_click=_stop, args=(asked,), help="Stop making the file.")
 
 
-def _stop(keys: tuple[str, ...]) -> None:
-    _makings().pop(keys).stop()
+def _stop(asked: Asked) -> None:
+    _makings().pop(asked).stop()

@@ -22,9 +22,9 @@ def page(few_and_many):
 
     def script(keys):
         import iclviz
-        from iclviz.ui.saving_comparison import comparison_button
+        from iclviz.ui.saving_comparison import comparison_buttons
 
-        comparison_button({key: iclviz.load(key) for key in keys})
+        comparison_buttons({key: iclviz.load(key) for key in keys})
 
     keys = [one.key for one in few_and_many]
     yield AppTest.from_function(script, args=(keys,), default_timeout=60).run()
@@ -44,7 +44,7 @@ def made(making):
 def test_a_click_makes_the_file_and_offers_it(page, few_and_many):
     page.button[0].click().run()
     assert not page.exception
-    assert [button.label for button in page.button] == ["Stop"]
+    assert [button.label for button in page.button] == ["Save a report (HTML)", "Stop"]
     making = made(next(iter(_makings().values())))
     assert making.problem == ""
     page.run()
@@ -61,9 +61,10 @@ def test_its_progress_counts_figures(few_and_many):
 def test_stopping_leaves_nothing_and_offers_the_button_again(page):
     page.button[0].click().run()
     making = next(iter(_makings().values()))
-    page.button[0].click().run()
+    pressed = next(button for button in page.button if button.label == "Stop")
+    pressed.click().run()
     assert not making.is_running
-    assert [button.label for button in page.button] == ["Save this comparison (ZIP)"]
+    assert [button.label for button in page.button] == ["Save this comparison (ZIP)", "Save a report (HTML)"]
     assert not making.file.exists()
 
 
@@ -88,10 +89,20 @@ def test_its_folder_goes_with_it(few_and_many):
     assert not folder.exists()
 
 
+def test_a_report_is_made_in_the_same_way(page):
+    next(button for button in page.button if button.label == "Save a report (HTML)").click().run()
+    (making,) = (made(one) for one in _makings().values())
+    assert making.problem == ""
+    assert making.file.read_text().startswith("<!doctype html>")
+    page.run()
+    assert [button.label for button in page.get("download_button")] == ["Download the report"]
+    assert [button.label for button in page.button] == ["Save this comparison (ZIP)"]
+
+
 def test_without_recordings_there_is_no_button():
     def script():
-        from iclviz.ui.saving_comparison import comparison_button
+        from iclviz.ui.saving_comparison import comparison_buttons
 
-        comparison_button({})
+        comparison_buttons({})
 
     assert not AppTest.from_function(script, default_timeout=60).run().button

@@ -1,5 +1,6 @@
 """The measures by layer, one file each: every module here, and every file of one's own, that has a `MEASURE`."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from types import ModuleType
 
@@ -7,8 +8,9 @@ from iclviz import extensions
 from iclviz.analysis.measure import STANDARD, TAKEN, Measure, MeasureOption, Measuring
 from iclviz.analysis.measures_of_ones_own import guarded
 from iclviz.errors import AnalysisError, UserError, unknown
+from iclviz.recording import Recording
 
-__all__ = ["Measuring", "all_measures", "measure_named"]
+__all__ = ["Measuring", "all_measures", "measure_named", "present"]
 
 
 def all_measures() -> dict[str, Measure]:
@@ -89,3 +91,9 @@ def measure_named(name: str) -> Measure:
     if name not in known:
         raise unknown(AnalysisError, "measure", name, list(known))
     return known[name]
+
+
+def present(recordings: Iterable[Recording], measuring: Measuring) -> dict[str, Measure]:
+    """The measures of which all of some recordings may have a value, by name."""
+    several = list(recordings)
+    return {name: one for name, one in all_measures().items() if not any(one.absent(run, measuring) for run in several)}
