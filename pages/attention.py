@@ -17,6 +17,7 @@ from iclviz.errors import UserError
 from iclviz.figures.attention import attention_ratio_over_items
 from iclviz.figures.changes import change_by_head
 from iclviz.figures.heads import attention_of_head, attention_on_text, reading
+from iclviz.natural_units import plain
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.missing import merged, ratio_causes
@@ -255,7 +256,7 @@ def ratio_table(ratio: View, at: Place) -> None:
     found = answers({name: summary.of([one.key], **joined, **ratio.roles) for name, one in ratio.pairs.items()})
     for label, the_task in found.items():
         mean, low, high = (
-            "–" if np.isnan(values[index]) else f"{values[index]:.3f}".replace("-", "−")
+            "–" if np.isnan(values[index]) else plain(values[index])
             for values in (the_task.estimate, the_task.low, the_task.high)
         )
         title = "Log ratio in the strongest head" if at.head is None and ratio.measuring.heads == "max" else "Log ratio"

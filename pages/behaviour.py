@@ -8,11 +8,12 @@ from iclviz.analysis.comparison import Comparison, compare
 from iclviz.figures.behaviour import score_by_condition, score_distribution, score_over_k
 from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Recording
+from iclviz.reporting.first_glance import score_went
 from iclviz.reporting.item_rows import few_valued
 from iclviz.reporting.recipes import in_words, outcomes_recipe, scored
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.reporting.scope import scope as limits_of
-from iclviz.reporting.statements import change_sentence, effect_sentence, level_rows
+from iclviz.reporting.statements import effect_sentence, level_rows
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, slot
@@ -84,7 +85,8 @@ def difference(recordings: dict[str, Recording], score: str, the_task: Task) -> 
         keys = tuple(one.key for pair in comparison.pairs for one in pair)
         change, n_items = cached.score_change(keys, score, comparison)
         limits = limits_of(comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
-        return as_text(change_sentence(change, the_task.titles[score], n_items, the_task.better(score), limits))
+        unit = the_task.natural_unit(score)
+        return as_text(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits))
 
     if both.comparison.n_seeds == 1:
         st.markdown(sentence(both.comparison))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from iclviz.figures.points_of_items import item_points
+from iclviz.natural_units import plain
 from iclviz.recording import Recording
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
@@ -27,10 +28,6 @@ PAGE = {
 }
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
-
-
 def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str]) -> None:
     """Prompt, response and scores of an item under one condition; other: the tokens of the same under the other one."""
     st.markdown(f"**{as_text(label)}**")
@@ -49,7 +46,7 @@ def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str
         "Response": repr(recording.responses[number]),
         "Parsed": "unparseable" if parsed is None else parsed,
         "Tokens read": str(len(recording.prompt_ids[number])),
-        **{titles.get(name, name): _number(values[number]) for name, values in recording.scores.items()},
+        **{titles.get(name, name): plain(values[number]) for name, values in recording.scores.items()},
     }
     st.table(
         {"": list(map(as_text, facts)), "value": list(map(as_text, facts.values()))},

@@ -16,7 +16,7 @@ from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line
+from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line, score_went
 from iclviz.reporting.recipes import (
     NO_MEASURE,
     change_by_layer,
@@ -28,7 +28,7 @@ from iclviz.reporting.recipes import (
 )
 from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
-from iclviz.reporting.statements import LEVEL_TITLES, change_sentence, equivalence_sentence, sentences, table_row
+from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, answers, answers_there_are, slot
@@ -251,8 +251,8 @@ def behaviour_alone(both: Compared, limits: str) -> None:
     with left, slot():
         show_recipe(scores_at_a_glance(both.labels, the_task, score, both.b.task_options, limits), both.runs)
     with right:
-        title, better = the_task.titles[score], the_task.better(score)
-        st.markdown(as_text(change_sentence(change, title, n_items, better, limits)))
+        unit = the_task.natural_unit(score)
+        st.markdown(as_text(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits)))
         st.info(
             f"A has {a.n_layers} blocks and B {b.n_layers}, so layers do not correspond: what changed inside, and its "
             "link with behaviour, cannot be compared. Each model's own layers are on the pages under Inside."

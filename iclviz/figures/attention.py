@@ -51,7 +51,7 @@ def attention_ratio_by_layer(
                 customdata=np.column_stack([summary.low, summary.high, summary.n]),
                 hovertext=_bounds(summary),
                 meta={"columns": ["low", "high", "items"]},
-                hovertemplate="log ratio %{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+                hovertemplate="log ratio %{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
                 "%{customdata[2]} items%{hovertext}",
             )
             for label, summary, colour in theme.coloured(conditions)
@@ -132,7 +132,7 @@ def attention_ratio_by_head(
             coloraxis="coloraxis",
             hovertext=_bounds(summary),
             meta={"columns": [_RATIO]},
-            hovertemplate="block %{y}, head %{x}: log ratio %{z:.3f}%{hovertext}<extra>%{fullData.name}</extra>",
+            hovertemplate="block %{y}, head %{x}: log ratio %{z:.3~g}%{hovertext}<extra>%{fullData.name}</extra>",
             row=1,
             col=column,
         )
@@ -250,7 +250,7 @@ def attention_ratio_over_items(
                 line={"color": colour, "width": theme.LINE_WIDTH},
                 fillcolor=theme.translucent(colour),
                 marker={"color": colour, "size": 0.7 * theme.MARKER_SIZE},
-                hovertemplate="%{text}: log ratio %{y:.3f}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{text}: log ratio %{y:.3~g}<extra>%{fullData.name}</extra>",
             )
             for label, ratios, colour in theme.coloured(conditions)
         ]

@@ -15,7 +15,7 @@ _TOWARDS: dict[Better, str] = {"higher": "right", "lower": "left"}
 
 _COLUMNS = ["low", "high", "items", "unreadable responses"]
 _HOVER = (
-    "%{{y:.3f}}{unit} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})<br>"
+    "%{{y:.3~g}}{unit} (95 % interval %{{customdata[0]:.3~g}} to %{{customdata[1]:.3~g}})<br>"
     "%{{customdata[2]}} items, %{{customdata[3]}} unreadable<extra>%{{fullData.name}}</extra>"
 )
 

@@ -140,8 +140,9 @@ def change_by_head(change: Change, *, measure: str, versus: str = AGAINST, demon
         zmax=most,
         zmid=0,
         colorbar={"title": {"text": versus, "side": "right"}, "thickness": 12},
-        hovertemplate="block %{y}, head %{x}: %{z:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
-        "p corrected %{customdata[2]:.3g}<extra></extra>",
+        hovertemplate="block %{y}, head %{x}: %{z:.3~g} "
+        "(95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
+        "p corrected %{customdata[2]:.3~g}<extra></extra>",
     )
     rows, columns = np.nonzero(stands_out(change.p_corrected))
     figure.add_scatter(

@@ -43,8 +43,8 @@ def line_with_band(
     if isinstance(result, Tested):
         numbers |= {"p": result.p, "p corrected over layers": result.p_corrected}
         marks["symbol"] = np.where(stands_out(result.p_corrected), mark, f"{mark}-open").tolist()
-        p = ", p corrected %{customdata[3]:.3g}"
-    further = "".join(f", {name} %{{customdata[{place}]:.3f}}" for place, name in enumerate(beside, len(numbers)))
+        p = ", p corrected %{customdata[3]:.3~g}"
+    further = "".join(f", {name} %{{customdata[{place}]:.3~g}}" for place, name in enumerate(beside, len(numbers)))
     numbers |= beside
     line = go.Scatter(
         x=layers,
@@ -56,7 +56,7 @@ def line_with_band(
         marker=marks,
         customdata=np.column_stack(list(numbers.values())),
         meta={"columns": list(numbers)},
-        hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}})"
+        hovertemplate=f"{measure} %{{y:.3~g}} (95 % interval %{{customdata[0]:.3~g}} to %{{customdata[1]:.3~g}})"
         f"{p}{further}",
     )
     return [

@@ -104,7 +104,7 @@ def link_scatter(
             marker={"color": theme.translucent(theme.of_measure(place), 0.6), "size": 1.2 * theme.MARKER_SIZE},
             customdata=np.column_stack([np.asarray(item_ids, dtype=object), group]),
             meta={"columns": ["item", "group"]},
-            hovertemplate="%{customdata[0]}<br>measure %{x:.3f}, score %{y:.3f}<extra>%{customdata[1]}</extra>",
+            hovertemplate="%{customdata[0]}<br>measure %{x:.3~g}, score %{y:.3~g}<extra>%{customdata[1]}</extra>",
         )
     )
     figure.update_xaxes(title=f"Change of {measure}, B − A", zeroline=True)
@@ -152,7 +152,7 @@ def conditions_scatter(
             marker={"color": theme.of_measure(place), "size": 1.4 * theme.MARKER_SIZE},
             customdata=np.array(list(points), dtype=object)[:, None],
             meta={"columns": ["condition"]},
-            hovertemplate="%{customdata[0]}: measure %{x:.3f}, score %{y:.3f}<extra></extra>",
+            hovertemplate="%{customdata[0]}: measure %{x:.3~g}, score %{y:.3~g}<extra></extra>",
         )
     )
     figure.update_xaxes(title=measure)

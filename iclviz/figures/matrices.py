@@ -21,7 +21,7 @@ def _heatmap(matrix: Array, x: Sequence[object], y: Sequence[object], value: str
             name=value,
             meta={"columns": [value]},
             colorbar={"title": {"text": value, "side": "right"}, "thickness": 12},
-            hovertemplate=f"%{{y}}, %{{x}}: %{{z:.3f}}<extra>{value}</extra>",
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:.3~g}}<extra>{value}</extra>",
             **colours,
         )
     )

@@ -47,7 +47,7 @@ def measure_by_layer(
                 showlegend=False,
                 mode="lines",
                 line={"color": colour, "width": theme.THIN, "dash": "dash"},
-                hovertemplate=f"{value} %{{y:.3f}}",
+                hovertemplate=f"{value} %{{y:.3~g}}",
             )
     layers.layer_axis(figure, first)
     figure.update_yaxes(title=value, zeroline=True)

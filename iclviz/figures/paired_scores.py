@@ -72,7 +72,7 @@ def _means(pairs: ScorePairs) -> Iterator[go.Scatter]:
             error_y={"array": [high - mean], "arrayminus": [mean - low], "thickness": 2, "width": 6, "color": colour},
             customdata=[[low, high]],
             meta={"columns": ["low", "high"]},
-            hovertemplate="%{y:.3g} (95 % interval %{customdata[0]:.3g} to %{customdata[1]:.3g})"
+            hovertemplate="%{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g})"
             f"<extra>{label}</extra>",
         )
 
@@ -99,7 +99,7 @@ def _line(a: float, b: float, width: float, name: str) -> go.Scatter:
         name=name,
         mode="lines",
         line={"color": theme.translucent(theme.OTHERS, 0.45), "width": max(width, theme.THIN)},
-        hovertemplate="%{y:.3g}<extra>%{fullData.name}</extra>",
+        hovertemplate="%{y:.3~g}<extra>%{fullData.name}</extra>",
     )
 
 

@@ -57,7 +57,7 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstration
                 "width": theme.LINE_WIDTH,
                 "dash": _CHANCE_DASHES[turn % len(_CHANCE_DASHES)],
             },
-            hovertemplate=f"{measure} %{{y:.3f}}",
+            hovertemplate=f"{measure} %{{y:.3~g}}",
         )
     layers.layer_axis(figure)
     figure.update_yaxes(title=SCORE_NAMES[measure])
@@ -111,7 +111,7 @@ def selectivity_by_layer(conditions: Mapping[str, Probe], *, label: str, demonst
                 mode="lines+markers" if dash == "solid" else "lines",
                 line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
                 marker={"size": theme.MARKER_SIZE},
-                hovertemplate=f"{what.lower()} %{{y:.3f}}",
+                hovertemplate=f"{what.lower()} %{{y:.3~g}}",
             )
     layers.layer_axis(figure)
     figure.update_yaxes(title="Score, and what is beyond the control", zeroline=True)
@@ -155,8 +155,8 @@ def probe_by_parameter(
             error_y={"array": high - score, "arrayminus": score - low, "thickness": theme.LINE_WIDTH, "width": 5},
             customdata=np.column_stack([low, high, chance]),
             meta={"columns": ["low", "high", "chance"]},
-            hovertemplate=f"{measure} %{{y:.3f}} (95 % interval %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}), "
-            "chance %{customdata[2]:.3f}",
+            hovertemplate=f"{measure} %{{y:.3~g}} (95 % interval %{{customdata[0]:.3~g}} to %{{customdata[1]:.3~g}}), "
+            "chance %{customdata[2]:.3~g}",
         )
     figure.update_xaxes(title=parameter, type="category")
     figure.update_yaxes(title=SCORE_NAMES[measure])

@@ -45,7 +45,7 @@ def alignment_by_layer(
                 showlegend=False,
                 mode="lines",
                 line={"color": colour, "width": theme.THIN, "dash": "dash"},
-                hovertemplate=f"{method} %{{y:.3f}}",
+                hovertemplate=f"{method} %{{y:.3~g}}",
             )
     layers.layer_axis(figure)
     figure.update_yaxes(title=f"Alignment ({method})", zeroline=True)

@@ -91,7 +91,7 @@ def measure_of_set(
             mode="lines+markers",
             line={"color": colour, "width": theme.LINE_WIDTH},
             marker={"size": theme.MARKER_SIZE, "symbol": symbol},
-            hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+            hovertemplate="%{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
             "%{customdata[2]:.0f} seeds",
             **_numbers(result),
         )
@@ -143,7 +143,7 @@ def score_of_set(
                 name=f"{label}, single seeds",
                 mode="markers",
                 marker={"color": colour, "size": theme.MARKER_SIZE, "opacity": _EACH_OPACITY},
-                hovertemplate="%{y:.3f}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{y:.3~g}<extra>%{fullData.name}</extra>",
                 showlegend=False,
             )
         high, low = result.high - result.estimate, result.estimate - result.low
@@ -154,7 +154,7 @@ def score_of_set(
             mode="markers",
             marker={"color": colour, "size": 1.6 * theme.MARKER_SIZE, "symbol": symbol},
             error_y={"array": high, "arrayminus": low, "thickness": theme.LINE_WIDTH, "width": 5},
-            hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+            hovertemplate="%{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
             "%{customdata[2]:.0f} seeds<extra>%{fullData.name}</extra>",
             **_numbers(result),
         )

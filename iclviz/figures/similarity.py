@@ -314,7 +314,7 @@ def _heatmap(matrix: Array, sorting: _Sorting, name: str, value: str) -> go.Heat
         z=_sorted(matrix, sorting),
         name=name,
         meta={"columns": [value], "items": sorting.ids},
-        hovertemplate=f"%{{y}}<br>%{{x}}<br>{value} %{{z:.3f}}<extra>%{{fullData.name}}</extra>",
+        hovertemplate=f"%{{y}}<br>%{{x}}<br>{value} %{{z:.3~g}}<extra>%{{fullData.name}}</extra>",
     )
 
 

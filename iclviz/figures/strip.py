@@ -79,8 +79,8 @@ def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
         },
         customdata=np.column_stack([change.estimate, change.low, change.high, change.p, change.p_corrected]),
         meta={"columns": ["B − A", *COLUMNS]},
-        hovertemplate=f"{layers.unit(first)} %{{x}}: %{{customdata[0]:.3g}} (95 % interval %{{customdata[1]:.3g}} to "
-        "%{customdata[2]:.3g}), p corrected %{customdata[4]:.3g}<extra>%{fullData.name}</extra>",
+        hovertemplate=f"{layers.unit(first)} %{{x}}: %{{customdata[0]:.3~g}} (95 % interval %{{customdata[1]:.3~g}} to "
+        "%{customdata[2]:.3~g}), p corrected %{customdata[4]:.3~g}<extra>%{fullData.name}</extra>",
     )
 
 

@@ -19,7 +19,7 @@ def _line(values: Array, name: str, colour: str, dash: str) -> go.Scatter:
         name=name,
         mode="lines",
         line={"color": colour, "width": theme.LINE_WIDTH, "dash": dash},
-        hovertemplate=f"{name} %{{y:.3f}}",
+        hovertemplate=f"{name} %{{y:.3~g}}",
     )
 
 
@@ -84,11 +84,11 @@ def noise_ceiling(conditions: Mapping[str, NoiseCeiling], *, demonstrations: str
     figure = go.Figure()
     for label, ceiling, colour in theme.coloured(conditions):
         edge = {"x": np.arange(len(ceiling.lower)), "mode": "lines", "line": {"color": colour, "width": theme.THIN}}
-        figure.add_scatter(y=ceiling.lower, name=f"Lower, {label}", hovertemplate="lower %{y:.3f}", **edge)
+        figure.add_scatter(y=ceiling.lower, name=f"Lower, {label}", hovertemplate="lower %{y:.3~g}", **edge)
         figure.add_scatter(
             y=ceiling.upper,
             name=f"Upper, {label}",
-            hovertemplate="upper %{y:.3f}",
+            hovertemplate="upper %{y:.3~g}",
             fill="tonexty",
             fillcolor=theme.translucent(colour),
             **edge,

@@ -52,7 +52,8 @@ def _lines(
         marker={"size": theme.MARKER_SIZE, "symbol": symbol},
         customdata=np.column_stack([low, high, n]),
         meta={"columns": _COLUMNS},
-        hovertemplate="%{y:.3f} (95 % interval %{customdata[0]:.3f} to %{customdata[1]:.3f}), %{customdata[2]} items",
+        hovertemplate="%{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
+        "%{customdata[2]} items",
     )
     band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour), **edge)
     return [go.Scatter(y=low, **edge), band, line]
@@ -207,7 +208,7 @@ def trajectory_of_item(result: ItemTrajectory, *, condition: str, demonstrations
             marker={"size": theme.MARKER_SIZE, "symbol": symbol},
             customdata=beside,
             meta={"columns": ["rank of the right answer", "entropy", "divergence from the output"]},
-            hovertemplate="%{y:.3f}, rank of the right answer %{customdata[0]:.0f}",
+            hovertemplate="%{y:.3~g}, rank of the right answer %{customdata[0]:.0f}",
         )
     outside = _axes(figure, "answer", "Log-probability (nats)")
     caption = (

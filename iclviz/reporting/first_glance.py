@@ -10,7 +10,7 @@ from iclviz.analysis.measures import measure_named
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
-from iclviz.natural_units import NaturalUnit, plain
+from iclviz.natural_units import Better, NaturalUnit, plain
 from iclviz.recording import Array
 from iclviz.reporting.statements import LEVEL_TITLES, family_p, is_untested, p_value
 from iclviz.tasks import Task
@@ -73,17 +73,42 @@ def _is(what: str) -> str:
 
 def difference(headline: Headline, unit: NaturalUnit) -> str:
     """The difference of behaviour with its interval and its p, corrected over the primary family as the verdict is."""
-    change = headline.change
+    if is_untested(headline.change):
+        return f"{capital(headline.change.reason or 'it is the same for every item')}."
+    return f"The difference{_of_what(unit)} is {_points(headline.change, unit, headline.p('score'))} corrected)."
+
+
+def score_went(change: Change, unit: NaturalUnit, n_items: int, better: Better, limits: str) -> str:
+    """How one score went from A to B, over the items that have it in both.
+
+    better: which way it goes when the model does better; limits: what the statement is limited to.
+    """
+    over = f"over the {n_items} items that have it in both, in {change.n_units} independent groups, {limits}"
     if is_untested(change):
-        return f"{capital(change.reason or 'it is the same for every item')}."
+        reason = change.reason or "it is the same for every item"
+        return f"Whether {unit.title} changed cannot be tested: {reason}, {over}."
+    p = float(change.p[0])
+    rose = (float(change.estimate[0]) > 0) is not unit.is_reversed
+    good = "the better" if (better == "higher") is rose else "the worse"
+    verb = f"{'rose' if rose else 'fell'} from A to B, for {good}"
+    happened = verb if p < SIGNIFICANT else f"{_was(unit.title)} not found to change"
+    return f"{unit.name} {happened}: the difference{_of_what(unit)} is {_points(change, unit, p)} uncorrected), {over}."
+
+
+def _of_what(unit: NaturalUnit) -> str:
+    return " of what was tested, the logarithm," if unit.is_reversed else ""
+
+
+def _points(change: Change, unit: NaturalUnit, p: float) -> str:
+    """A difference in its unit with its interval and p, for brackets to be closed behind it."""
     values = [float(part[0]) for part in (change.estimate, change.low, change.high)]
-    p = f"{p_value(headline.p('score'))} corrected"
-    if unit.kind == "share":
-        points = [plain(100 * value, 2) for value in values]
-        return f"The difference is {points[0]} percentage points (95 % interval {points[1]} to {points[2]}, {p})."
-    of_what = " of what was tested, the logarithm," if unit.is_reversed else ""
-    told = [plain(value) for value in values]
-    return f"The difference{of_what} is {told[0]} (95 % interval {told[1]} to {told[2]}, {p})."
+    is_share = unit.kind == "share"
+    estimate, low, high = (plain(100 * value, 2) if is_share else plain(value) for value in values)
+    return f"{estimate}{' percentage points' if is_share else ''} (95 % interval {low} to {high}, {p_value(p)}"
+
+
+def _was(what: str) -> str:
+    return "were" if what.endswith("s") else "was"
 
 
 def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], first: Mapping[str, int]) -> str:

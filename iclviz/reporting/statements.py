@@ -20,6 +20,7 @@ from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.analysis.text_ceiling import no_room
 from iclviz.analysis.wording import share
+from iclviz.natural_units import plain
 from iclviz.reporting.scope import ENOUGH_SEEDS, WITHOUT, scope
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -29,8 +30,8 @@ LEVEL_TITLES: dict[str, str] = {"within": "Within groups", "between": "Between g
 
 
 def number(value: float) -> str:
-    """A statistic with three decimals, small ones with a true minus sign."""
-    return "no value" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+    """A statistic with three significant digits, small ones with a true minus sign."""
+    return "no value" if math.isnan(value) else plain(value)
 
 
 def p_value(p: float) -> str:
@@ -153,18 +154,6 @@ def _facts(change: Change) -> str:
 def is_untested(change: Change) -> bool:
     """Whether a change has no p."""
     return math.isnan(float(change.p[0]))
-
-
-def change_sentence(change: Change, title: str, n_items: int, better: str, limits: str) -> str:
-    """The difference of one score between A and B, over the items that have it in both; which way is better.
-
-    limits: what it is limited to, see `scope`.
-    """
-    why = f" ({change.reason})" if change.reason else ""
-    return (
-        f"B minus A of “{title}” ({better} is better) on the {n_items} items that have it in both: {_facts(change)} in "
-        f"{change.n_units} independent groups{why}, {limits}."
-    )
 
 
 def improved(headline: Headline) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.natural_units import NaturalUnit
-from iclviz.reporting.first_glance import changes_sentence, difference, outcomes_went, ranges, went
+from iclviz.reporting.first_glance import changes_sentence, difference, outcomes_went, ranges, score_went, went
 
 SHARE = NaturalUnit("right answers", "share")
 ERROR = NaturalUnit("typical error", "negative log", floor=0.1)
@@ -15,7 +15,7 @@ ERROR = NaturalUnit("typical error", "negative log", floor=0.1)
 
 def change(estimate, p, reason=None, half=0.05):
     one = np.array([estimate])
-    return SimpleNamespace(estimate=one, low=one - half, high=one + half, p=np.array([p]), reason=reason)
+    return SimpleNamespace(estimate=one, low=one - half, high=one + half, p=np.array([p]), reason=reason, n_units=16)
 
 
 def headline(a, b, p, **more):
@@ -46,6 +46,26 @@ def test_the_difference_has_its_interval_in_points_and_a_logarithm_is_called_one
     assert "of what was tested, the logarithm," in difference(headline(-1.0, -0.5, 0.004), ERROR)
     untested = headline(0.3, 0.3, float("nan"), reason="too few groups")
     assert difference(untested, SHARE) == "Too few groups."
+
+
+@pytest.mark.parametrize(
+    ("found", "unit", "better", "text"),
+    [
+        (change(0.2, 0.01), SHARE, "higher", "Right answers rose from A to B, for the better: the difference is 20 "),
+        (change(-0.2, 0.01), SHARE, "higher", "Right answers fell from A to B, for the worse: the difference is −20 "),
+        (change(0.2, 0.2), SHARE, "higher", "Right answers were not found to change: the difference is 20 percentage "),
+        (change(0.2, 0.01), ERROR, "lower", "Typical error fell from A to B, for the better: the difference of what "),
+        (change(8.3021, 0.01), NaturalUnit("log-probability", suffix="nats"), "higher", "Log-probability rose from A "),
+        (change(0.0, float("nan")), SHARE, "higher", "Whether right answers changed cannot be tested: it is the same "),
+    ],
+)
+def test_a_score_is_said_with_its_direction_and_whether_that_is_good(found, unit, better, text):
+    said = score_went(found, unit, 32, better, "for this demonstration set")
+    assert said.startswith(text)
+    assert said.endswith(
+        "over the 32 items that have it in both, in 16 independent groups, for this demonstration set."
+    )
+    assert "8.3021" not in said
 
 
 def test_what_became_of_items_is_counted_in_a_and_in_b():
