@@ -67,14 +67,13 @@ FEWEST_CONDITIONS = 3
 def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Measuring, limits: str) -> None:
     """Behaviour and what changed inside, as pictures with a sentence each, and whether one goes with the other."""
     expected = setting(the_task, both.a, both.b)
-    first, *_ = sentences(found, the_task.titles[found.score], both.a, both.b, expected)
     unit, counts = the_task.natural_unit(found.score), None
     recipe, runs = scores_at_a_glance(both.labels, the_task, found.score, both.b.task_options, limits), both.runs
     if the_task.contrast and the_task.outcomes:
         runs = dict(zip("AB", both.comparison.pairs[0], strict=True))
         recipe = outcomes_recipe(runs, the_task, the_task.contrast.factor, demonstration_scope(runs.values()))
         counts = answers(recipe.questions(runs))
-    st.markdown(f"#### {as_text(headline_line(found, first, unit, the_task, counts))}")
+    st.markdown(f"#### {as_text(headline_line(found, expected, unit, the_task, counts))}")
     st.caption(as_text(difference(found, unit)))
     left, right = st.columns([2, 3])
     with left, slot():
@@ -103,9 +102,9 @@ def statement(both: Compared, found: Headline, the_task: Task, measuring: Measur
     """The headline in sentences, with everything that its claims rest on."""
     hypothesis, label = (the_task.titles.get(name, "none") for name in measuring.of(both.comparison.first))
     expected = setting(the_task, both.a, both.b)
-    first, *others = sentences(found, the_task.titles[found.score], both.a, both.b, expected, hypothesis)
+    told = sentences(found, the_task.titles[found.score], both.a, both.b, expected, hypothesis)
     with st.expander("In full: what was tested, with which result"):
-        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in [capital(first.partition(": ")[2]), *others]))
+        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in told))
         primary = (
             f"The task's primary analysis, fixed before any result: score “{the_task.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "

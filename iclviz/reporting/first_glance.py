@@ -12,25 +12,24 @@ from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
 from iclviz.natural_units import Better, NaturalUnit, plain
 from iclviz.recording import Array
-from iclviz.reporting.statements import LEVEL_TITLES, family_p, is_untested, p_value
+from iclviz.reporting.statements import LEVEL_TITLES, Setting, family_p, is_untested, p_value, verdict
 from iclviz.tasks import Task
 
 
 def headline_line(
     headline: Headline,
-    first: str,
+    expected: Setting,
     unit: NaturalUnit,
     the_task: Task,
     counts: Mapping[str, OutcomeCounts] | None = None,
 ) -> str:
     """The verdict on behaviour, and how it went.
 
-    first: the first sentence of the statements, which begins with the verdict.
+    expected: what the task says of its score.
     counts: what became of the items in A and B, of a task whose verdict is about outcomes.
     """
-    verdict = first.partition(": ")[0]
     happened = outcomes_went(counts, the_task.contrast.level) if counts and the_task.contrast else went(headline, unit)
-    return f"{verdict}: {happened}."
+    return f"{verdict(headline, expected)}: {happened}."
 
 
 def went(headline: Headline, unit: NaturalUnit) -> str:
@@ -38,14 +37,14 @@ def went(headline: Headline, unit: NaturalUnit) -> str:
     if headline.effect is not None:
         before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
         unit = NaturalUnit(unit.title) if unit.is_reversed else unit  # a difference of logarithms is no error
-        what = f"the effect on {unit.title}"
+        what, verb = f"the effect on {unit.title}", "is"
     else:
-        before, after, what = headline.mean_a, headline.mean_b, unit.title
+        before, after, what, verb = headline.mean_a, headline.mean_b, unit.title, _are(unit.title)
     said = unit.text(before), unit.text(after)
     if said[0] == said[1]:
-        return f"{what} {_is(what)} {said[0]} in both"
+        return f"{what} {verb} {said[0]} in both"
     if is_untested(headline.change) or headline.p("score") >= SIGNIFICANT:
-        return f"{what} {_is(what)} {said[0]} in A and {said[1]} in B"
+        return f"{what} {verb} {said[0]} in A and {said[1]} in B"
     rose = float(unit.values(after)) > float(unit.values(before))
     return f"{what} {'rose' if rose else 'fell'} from {said[0]} in A to {said[1]} in B"
 
@@ -67,7 +66,7 @@ def outcomes_went(counts: Mapping[str, OutcomeCounts], level: str) -> str:
     return f"{of_all} {', '.join(told)}"
 
 
-def _is(what: str) -> str:
+def _are(what: str) -> str:
     return "are" if what.endswith("s") else "is"
 
 

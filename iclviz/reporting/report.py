@@ -241,7 +241,8 @@ class _Compared:
         headline = self.answer(asked)
         unit, name = the_task.natural_unit(headline.score), the_task.titles[headline.score]
         hypothesis = the_task.titles.get(self.measuring.of(comparison.first)[0], "none")
-        _, *others = told = sentences(headline, name, self.a, self.b, setting(the_task, self.a, self.b), hypothesis)
+        expected = setting(the_task, self.a, self.b)
+        told = sentences(headline, name, self.a, self.b, expected, hypothesis)
         options, counts, runs = self.b.task_options, None, self.runs
         recipe = scores_at_a_glance(self.labels, the_task, headline.score, options, self.limits)
         if the_task.contrast and the_task.outcomes:
@@ -255,9 +256,9 @@ class _Compared:
         with suppress(AnalysisError):
             drawn.append(_figure(links, self.runs, self.answer))
         return Section(
-            found=headline_line(headline, told[0], unit, the_task, counts),
+            found=headline_line(headline, expected, unit, the_task, counts),
             texts=[difference(headline, unit), link_line(headline)],
-            points=[capital(told[0].partition(": ")[2]), *others],
+            points=told,
             figures=drawn,
         )
 

@@ -165,7 +165,8 @@ def _is_above(change: Change) -> bool:
     return float(change.estimate[0]) > 0 and float(change.p[0]) < SIGNIFICANT
 
 
-def _verdict(headline: Headline, setting: Setting) -> str:
+def verdict(headline: Headline, setting: Setting) -> str:
+    """Whether behaviour improved, with what that has to be read with."""
     change, read = headline.change, headline.parsed_change
     what = f"Behaviour, {headline.contrast.title}," if headline.contrast else "Behaviour"
     if setting.floor:
@@ -197,16 +198,16 @@ def _within_chance(headline: Headline, setting: Setting) -> bool:
 
 
 def _behaviour(headline: Headline, title: str, setting: Setting, limits: str) -> str:
-    verdict = _verdict(headline, setting)
+    found = verdict(headline, setting)
     units = f"in {headline.n_units} independent groups, {limits}"
     if headline.effect is not None:
         before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
         return (
-            f"{verdict}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference "
+            f"{found}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference "
             f"of {_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
         )
     return (
-        f"{verdict}: the mean of “{title}” went from {number(headline.mean_a)} in A to {number(headline.mean_b)} in B, "
+        f"{found}: the mean of “{title}” went from {number(headline.mean_a)} in A to {number(headline.mean_b)} in B, "
         f"a difference of {_facts(headline.change)} over {headline.n_items} items {units}."
         f"{_chance(headline, setting)}{_power(headline)}"
     )
@@ -225,7 +226,9 @@ def _power(headline: Headline) -> str:
     if headline.change.reason or headline.p("score") < SIGNIFICANT:
         return ""
     least = float(smallest_effect(headline.change)[0])
-    return "" if math.isnan(least) else f" This design finds a difference of {number(least)} in 80 % of samples."
+    if math.isnan(least) or not least:
+        return ""
+    return f" This design finds a difference of {number(least)} in 80 % of samples."
 
 
 def _levels(headline: Headline) -> str:
@@ -285,7 +288,7 @@ def _logprob(headline: Headline, limits: str) -> str:
     if headline.n_seeds == 1 and limits != WITHOUT:
         parts = (
             "The right answer's log-probability, which one demonstration set moves for all items alike so that one set "
-            f"is no test of it, is {_moved(change)} in B than in A"
+            f"is no test of it, is {_moved(change)}"
         )
     else:
         parts = _logprob_tested(change, limits)
@@ -299,8 +302,10 @@ def _logprob(headline: Headline, limits: str) -> str:
 
 
 def _moved(change: Change) -> str:
-    estimate = float(change.estimate[0])
-    return f"{number(abs(estimate))} nats {'higher' if estimate > 0 else 'lower'}"
+    size = number(abs(estimate := float(change.estimate[0])))
+    if not float(size):
+        return "the same in A and B"
+    return f"{size} nats {'higher' if estimate > 0 else 'lower'} in B than in A"
 
 
 def _logprob_tested(change: Change, limits: str) -> str:
