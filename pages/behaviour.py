@@ -23,6 +23,7 @@ from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show, show_recipe
 from iclviz.ui.items import show_items
 from iclviz.ui.plain_text import as_text
+from iclviz.ui.terms import with_terms
 
 PAGE = {
     "title": "Behaviour",
@@ -86,7 +87,7 @@ def difference(recordings: dict[str, Recording], score: str, the_task: Task) -> 
         change, n_items = cached.score_change(keys, score, comparison)
         limits = limits_of(comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
         unit = the_task.natural_unit(score)
-        return as_text(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits))
+        return with_terms(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits))
 
     if both.comparison.n_seeds == 1:
         st.markdown(sentence(both.comparison))
@@ -112,7 +113,7 @@ def by_level(recordings: dict[str, Recording], score: str, the_task: Task) -> No
     st.markdown(f"**By {the_task.contrast.factor}**")
     st.table(level_rows(levels))
     limits = limits_of(both.comparison.n_seeds, both.a.demonstrations, both.b.demonstrations)
-    st.markdown(as_text(effect_sentence(effect, the_task.contrast.title, the_task.titles[score], limits)))
+    st.markdown(with_terms(effect_sentence(effect, the_task.contrast.title, the_task.titles[score], limits)))
 
 
 def split(conditions: dict[str, Recording], score: str, the_task: Task, limits: str) -> None:

@@ -1,10 +1,9 @@
 """What the words on the pages mean."""
 
-from pathlib import Path
-
 import streamlit as st
 
-from iclviz import ui
+from iclviz.ui.page_state import bound
+from iclviz.ui.terms import glossary
 
 PAGE = {
     "title": "Glossary",
@@ -12,21 +11,14 @@ PAGE = {
     "section": "help",
     "order": 1,
     "question": "What do the words mean?",
+    "fields": {"find": ""},
 }
 
-GLOSSARY = Path(ui.__file__).with_name("glossary.md")
-
-
-def entries() -> dict[str, str]:
-    """Term -> its meaning, in alphabetical order."""
-    found = (entry.partition("\n") for entry in f"\n{GLOSSARY.read_text(encoding='utf-8')}".split("\n### ")[1:])
-    return {term.strip(): meaning.strip() for term, _, meaning in found}
-
-
-words = st.text_input("Find", placeholder="Any word", help="Terms whose name or meaning holds every word.").lower()
-found = {
+about = "Terms whose name or meaning holds every word; a term's own name finds it alone."
+words = bound(st.text_input, "Find", "find", placeholder="Any word", help=about).strip().lower()
+found = {term: meaning for term, meaning in glossary().items() if term.lower() == words} or {
     term: meaning
-    for term, meaning in entries().items()
+    for term, meaning in glossary().items()
     if all(word in f"{term} {meaning}".lower() for word in words.split())
 }
 if not found:

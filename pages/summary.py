@@ -42,6 +42,7 @@ from iclviz.ui.page_files import open_page, pages
 from iclviz.ui.page_state import bound, keep_known, page_state, set_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain_text import as_text
+from iclviz.ui.terms import with_terms
 
 PAGE = {
     "title": "Summary",
@@ -74,13 +75,13 @@ def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Mea
         recipe = outcomes_recipe(runs, the_task, the_task.contrast.factor, demonstration_scope(runs.values()))
         counts = answers(recipe.questions(runs))
     st.markdown(f"#### {as_text(headline_line(found, expected, unit, the_task, counts))}")
-    st.caption(as_text(difference(found, unit)))
+    st.caption(with_terms(difference(found, unit)))
     left, right = st.columns([2, 3])
     with left, slot():
         show_recipe(recipe, runs)
     with right, slot():
         changed_inside(both, measuring, limits)
-    st.markdown(as_text(link_line(found)))
+    st.markdown(with_terms(link_line(found)))
 
 
 def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
@@ -91,7 +92,7 @@ def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
     titles = {name: one.short for name, one in measures.items()}
     first = {name: one.first_layer for name, one in measures.items()}
     clicked = show_rows(recipe.draw(tests, both.runs), Copied(recipe, both.runs))
-    st.markdown(as_text(changes_sentence(tests, titles, first)))
+    st.markdown(with_terms(changes_sentence(tests, titles, first)))
     if clicked:
         name = list(tests)[clicked.row]
         set_state({"shown": name, "layer": clicked.layer})
@@ -104,7 +105,7 @@ def statement(both: Compared, found: Headline, the_task: Task, measuring: Measur
     expected = setting(the_task, both.a, both.b)
     told = sentences(found, the_task.titles[found.score], both.a, both.b, expected, hypothesis)
     with st.expander("In full: what was tested, with which result"):
-        st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in told))
+        st.markdown("\n".join(f"- {with_terms(sentence)}" for sentence in told))
         primary = (
             f"The task's primary analysis, fixed before any result: score “{the_task.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
@@ -218,7 +219,7 @@ def scores_table(both: Compared, the_task: Task) -> None:
             "equivalent", "Is this score the same in A and B?", names, the_task.titles, names[0]
         )
         change = next(row.change for row in rows if row.score == chosen_score)
-        st.markdown(as_text(equivalence_sentence(change, the_task.titles[chosen_score], bound_of(chosen_score))))
+        st.markdown(with_terms(equivalence_sentence(change, the_task.titles[chosen_score], bound_of(chosen_score))))
 
 
 def bound_of(score: str) -> float:
@@ -251,7 +252,7 @@ def behaviour_alone(both: Compared, limits: str) -> None:
         show_recipe(scores_at_a_glance(both.labels, the_task, score, both.b.task_options, limits), both.runs)
     with right:
         unit = the_task.natural_unit(score)
-        st.markdown(as_text(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits)))
+        st.markdown(with_terms(score_went(change, unit, n_items, unit.better(the_task.better(score)), limits)))
         st.info(
             f"A has {a.n_layers} blocks and B {b.n_layers}, so layers do not correspond: what changed inside, and its "
             "link with behaviour, cannot be compared. Each model's own layers are on the pages under Inside."

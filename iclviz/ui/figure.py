@@ -18,7 +18,7 @@ from iclviz.reporting import figure_files
 from iclviz.reporting.recipes import Recipe
 from iclviz.ui.answering import answers
 from iclviz.ui.copying import Copied, show_copies
-from iclviz.ui.plain_text import as_text
+from iclviz.ui.terms import with_terms
 
 HELP = {
     "png": "Save as PNG: dots.",
@@ -51,7 +51,7 @@ def show(
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
-    st.caption(as_text(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
+    st.caption(with_terms(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name, copied)
 
 
@@ -75,7 +75,7 @@ def _row(figure: go.Figure, name: str, copied: Copied | None) -> None:
         )
         if details := figure.layout.meta.get("details"):
             with st.popover("How", icon=":material/info:", type="tertiary", help="How these numbers came about."):
-                st.markdown(as_text(details))
+                st.markdown(with_terms(details))
         if copied is not None:
             show_copies(copied, name)
         shown = st.toggle("Data", key=f"data-{name}", help="Show the numbers of this figure as a table.")

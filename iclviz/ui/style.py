@@ -17,6 +17,7 @@ STYLE = """<style>
 .st-key-controls > [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) {flex: 1 1 15rem}
 .st-key-controls [data-testid="stCaptionContainer"] p {font-size: 0.78rem; line-height: 1.35}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {color: %s; opacity: 1}
+a[href*="glossary?find="] {color: inherit; text-decoration: underline dotted 1px; text-underline-offset: 0.2em}
 [data-testid="stSliderThumbValue"] p, [data-variant="segmented_control"][aria-checked="true"] p {color: %s}
 </style>"""
 """Streamlit's own captions, and the primary colour as text on dark, are too pale for WCAG's 4.5 : 1."""

@@ -1,6 +1,7 @@
 """Pages run by Streamlit's own test harness, over runs of a tiny model."""
 
 import json
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -242,6 +243,11 @@ def waiting():
     return sorted(
         (job.spec.demonstrations for job in Queue(Store()).jobs() if job.is_open), key=lambda one: (one.k, one.seed)
     )
+
+
+def read(text):
+    """A sentence as it is read: without its links to the glossary."""
+    return re.sub(r"\[([^\]]+)\]\(glossary[^)]*\)", r"\1", text)
 
 
 def said(test):

@@ -11,14 +11,14 @@ from iclviz import analysis
 from iclviz.primary import primary_measuring
 from iclviz.tasks import task
 from iclviz.ui.options import HOW
-from tests.pages.conftest import charts, opened, record, said, widget
+from tests.pages.conftest import charts, opened, read, record, said, widget
 
 INSIDE = {"rsa": "alignment", "probing": "probe", "attention": "attention_ratio"}
 """Page -> the measure that it opens with."""
 
 
 def captions(test):
-    return " ".join(one.value for one in test.caption)
+    return read(" ".join(one.value for one in test.caption))
 
 
 @pytest.mark.parametrize("page", ["summary", "behaviour", "prompts", *INSIDE])

@@ -4,12 +4,12 @@ import pytest
 
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from tests.pages.conftest import looked_further, opened, pressed, record, said
+from tests.pages.conftest import looked_further, opened, pressed, read, record, said
 
 
 def captions(test):
     """Every caption of the page."""
-    return " ".join(one.value for one in test.caption)
+    return read(" ".join(one.value for one in test.caption))
 
 
 @pytest.fixture

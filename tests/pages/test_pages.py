@@ -24,6 +24,7 @@ from tests.pages.conftest import (
     looked_further,
     opened,
     pressed,
+    read,
     record,
     said,
     sections,
@@ -452,7 +453,7 @@ def test_simple_prompts_are_run_by_a_button_and_then_shown(of_task):
 def test_a_difference_over_seeds_says_so(page, chosen):
     record(chosen, seeds=[0, 1])
     test = looked_further(opened(page, chosen), "B minus A")
-    assert any(caption.value.endswith("For these 2 demonstration sets.") for caption in test.caption)
+    assert any(read(caption.value).endswith("For these 2 demonstration sets.") for caption in test.caption)
 
 
 def test_three_seeds_have_a_noise_ceiling(chosen):

@@ -11,6 +11,7 @@ from tests.pages.conftest import (
     labels,
     opened,
     pressed,
+    read,
     record,
     said,
     waiting,
@@ -28,7 +29,7 @@ def headline(test):
 
 def in_full(test):
     """Everything that the headline's claims rest on."""
-    return next(text.value for text in test.markdown if text.value.startswith("- "))
+    return read(next(text.value for text in test.markdown if text.value.startswith("- ")))
 
 
 def chart(test, name):
@@ -55,7 +56,7 @@ def test_the_first_sentence_is_about_behaviour_and_the_rest_names_its_limits(nam
     unit = of.natural_unit(of.primary.score)
     assert unit.title in first.lower() if not of.contrast else "injected items obeyed" in first
     assert "for this demonstration set" in in_full(test)
-    text = " ".join(one.value for one in test.markdown)
+    text = read(" ".join(one.value for one in test.markdown))
     assert "A statement about in-context learning needs 5 demonstration seeds or more" in text
     changes = widget(test.segmented_control, "Change of")
     assert changes.value is not None
