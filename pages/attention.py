@@ -13,6 +13,7 @@ import streamlit as st
 from iclviz import analysis
 from iclviz.analysis.attention import By, first_token_roles, largest_mass
 from iclviz.analysis.measure import ROWS, Measuring
+from iclviz.analysis.wording import share as percent
 from iclviz.errors import UserError
 from iclviz.figures.attention import attention_ratio_over_items
 from iclviz.figures.changes import change_by_head
@@ -132,14 +133,14 @@ def sinks(view: View) -> None:
     """How much attention the first token's role takes, and which of the ratio's roles hold that token."""
     asked = {label: analysis.role_split.of([one.key], view.measuring.rows) for label, one in view.pairs.items()}
     masses = {label: float(split["special"].mean()) for label, split in answers(asked).items()}
-    taken = ", ".join(f"{mass:.0%} in {as_text(label.partition(':')[0])}" for label, mass in masses.items())
+    taken = ", ".join(f"{percent(mass)} in {as_text(label.partition(':')[0])}" for label, mass in masses.items())
     st.caption(
         f"Sink mass: special tokens, the start token among them, take {taken} of this attention (mean over blocks and "
         "heads). It belongs to no text, and no ratio counts it."
     )
     of_ratio = (view.measuring.over, view.measuring.under)
     notes = [
-        f"{share:.0%} of {label.partition(':')[0]}’s items in {role} text"
+        f"{percent(share)} of {label.partition(':')[0]}’s items in {role} text"
         for label, one in view.pairs.items()
         for role, share in first_token_roles(one).items()
         if role in of_ratio
@@ -333,7 +334,7 @@ def offer_tokens(view: View, places: Mapping[str, int]) -> None:
             st.error(lines_as_text(str(error)))
     names = " and ".join(label.partition(":")[0] for label in places)
     st.info(
-        f"{names} did not keep this item's attention token by token. Read {names} again to add it to what is recorded, "
+        f"{names} did not keep this item's attention token by token. Run {names} again to add it to what is recorded, "
         "or choose items under “Task options and prompt style” of the Run page."
     )
     jobs.run_button(f"Keep it token by token in {names}", runs, primary=False)

@@ -43,7 +43,7 @@ def parse_lines(recordings: dict[str, Recording]) -> None:
         column.metric(
             f"{as_text(label)}: responses read",
             f"{recording.n_items - unparsed} of {recording.n_items}",
-            help="An unparseable response gets the worst value of the main score, and none of the others.",
+            help="An unparseable response gets the worst value of the main score, and no value of the other scores.",
         )
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from iclviz import analysis
 from iclviz.analysis.item_maps import rescaled
 from iclviz.analysis.measure import DROPPED, HYPOTHESIS, METRIC, OUTLIERS, POOLING, Measuring
+from iclviz.analysis.wording import share
 from iclviz.errors import UserError
 from iclviz.figures import similarity
 from iclviz.figures.item_maps import item_map
@@ -182,11 +183,13 @@ def few_dimensions(view: View) -> None:
         shares = cached.axis_shares(view.pairs[name].key, view.making, stack)
         if n_large := int((shares >= LARGE).sum()):
             side, largest = name.partition(":")[0], int(np.nanargmax(shares))
-            notes.append(f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({shares[largest]:.0%})")
+            notes.append(
+                f"{side}: {n_large} of {len(shares)} layers, most at layer {largest} ({share(shares[largest])})"
+            )
     if notes:
         st.warning(
-            f"One axis holds over half of the spread of the items ({'; '.join(notes)}). A few dimensions may make the "
-            "similarities of such layers, and their alignment: see whether it stays without them, by the switch above."
+            f"One axis holds over half of the spread of the items ({'; '.join(notes)}). A few dimensions may decide "
+            "the similarities of such layers, and their alignment. See by the switch above whether it stays."
         )
 
 

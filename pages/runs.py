@@ -90,13 +90,13 @@ def show_as(sides: dict[str, str]) -> None:
     other = [side.upper() for side, key in sides.items() if shown[side] != key]
     if sampled:
         st.session_state["runs_problem"] = (
-            f"{' and '.join(sampled)} cannot be shown so: a sample of the weights told the model, and now all of its "
-            "bytes do. Run it again; `iclviz.load` in Python still reads it, and so does “Compare as a set”."
+            f"{' and '.join(sampled)} cannot be shown here: an older iclviz read only a sample of "
+            "its model's weights. Run it again; `iclviz.load` in Python still reads it, and so does “Compare as a set”."
         )
     elif other:
         st.session_state["runs_problem"] = (
-            f"{' and '.join(other)} cannot be shown so. A and B share items, item seed, task options and prompt style, "
-            "and pages do not choose a precision or a length of responses. `iclviz.load` in Python compares any runs."
+            f"{' and '.join(other)} cannot be shown here. A and B must share items, item seed, task options and "
+            "prompt style, with the usual precision and length of responses. `iclviz.load` in Python compares any runs."
         )
 
 

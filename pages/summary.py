@@ -109,7 +109,7 @@ def statement(both: Compared, found: Headline, the_task: Task, measuring: Measur
         primary = (
             f"The task's primary analysis, fixed before any result: score “{the_task.titles[found.score]}”, hypothesis "
             f"“{hypothesis}”, label “{label}”, embedding: {pooling_title(measuring.pooling)}, "
-            f"{measuring.metric} similarity. What is called exploratory was not fixed so."
+            f"{measuring.metric} similarity. What is called exploratory was not set beforehand."
         )
         st.caption(as_text(primary))
 
@@ -153,7 +153,7 @@ def scatter(both: Compared, found: Headline, measuring: Measuring, score: str, l
         keep_known("at", range(first, last + 1), at)
         layer = first
         if last > first:
-            meaning = "The strongest link's layer, until you move it."
+            meaning = "The layer of least p, until you move it."
             with columns[1]:
                 layer = bound(st.slider, "Layer", "at", first, last, help=meaning)
         show_item_points(

@@ -1,6 +1,7 @@
 """What a change that was not found leaves open: how large it could be, and whether that is as good as none.
 
-All rest on a change's interval, whose half over Student's quantile is its standard error.
+All rest on a change's interval: its wider side over Student's quantile is its standard error, since an interval may be
+cut off at the end of a score.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Equivalence:
 def _error(change: Change) -> tuple[Array, int]:
     """The standard error of a change, and its degrees of freedom, those of its groups."""
     degrees = max(change.n_units - 1, 1)
-    return np.asarray((change.high - change.low) / (2 * t.ppf(0.975, degrees))), degrees
+    wider = np.maximum(change.high - change.estimate, change.estimate - change.low)
+    return np.asarray(wider / t.ppf(0.975, degrees)), degrees
 
 
 def smallest_effect(change: Change) -> Array:

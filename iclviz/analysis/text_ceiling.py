@@ -41,7 +41,7 @@ def no_room(share_reached: float, title: str) -> str:
     if not share_reached >= NEARLY_ALL:
         return ""
     return (
-        f"“{title}” holds by the prompts' text alone: layer 0, which knows words and no more, reaches "
+        f"The prompts' words alone nearly give “{title}”: layer 0, which knows words and no more, reaches "
         f"{share(share_reached)} of the largest alignment there could be. No layer and no demonstrations can add to "
         "that, so its alignment tests nothing here. Take another hypothesis, or the embedding of the last prompt token."
     )

@@ -62,8 +62,8 @@ def attention_ratio_by_layer(
     caption = (
         f"Mean log ratio of the attention of {LOOKING[rows]} {_ratio(over, under, per)}, "
         f"{JOINED[heads]}, by block, with 95 % intervals from resampling {wording.each(conditions, _resampled)}. "
-        f"Above zero more attention goes to a {over} token; zero is no null, since nearness alone moves it, so compare "
-        f"conditions.{_bounded(conditions)}{wording.sentence(demonstrations)}"
+        f"Above zero, {over} text gets more; zero is not what chance gives, since near tokens may get more anyway, so "
+        f"compare conditions.{_bounded(conditions)}{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure,

@@ -13,10 +13,10 @@ from iclviz.natural_units import Better
 
 _TOWARDS: dict[Better, str] = {"higher": "right", "lower": "left"}
 
-_COLUMNS = ["low", "high", "items", "unreadable responses"]
+_COLUMNS = ["low", "high", "items", "unparseable responses"]
 _HOVER = (
     "%{{y:.3~g}}{unit} (95 % interval %{{customdata[0]:.3~g}} to %{{customdata[1]:.3~g}})<br>"
-    "%{{customdata[2]}} items, %{{customdata[3]}} unreadable<extra>%{{fullData.name}}</extra>"
+    "%{{customdata[2]}} items, %{{customdata[3]}} unparseable<extra>%{{fullData.name}}</extra>"
 )
 
 

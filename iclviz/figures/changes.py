@@ -25,9 +25,10 @@ def _coloured(changes: Mapping[str, Change]) -> Iterator[tuple[str, Change, str]
 def _how(change: Change) -> str:
     """How a change was tested."""
     if isinstance(change, PairedTest):
-        return f"sign flips of {wording.groups(change.n_units)} ({change.n_permutations:,} of them)"
+        return f"swapping A and B of {wording.groups(change.n_units)} ({change.n_permutations:,} times)"
     seeds = f" and {change.n_seeds} demonstration seeds" if change.n_seeds > 1 else ""
-    return f"inverting the interval from resampling {wording.groups(change.n_units)}{seeds}"
+    how = "Student's distribution over" if seeds else "inverting the interval from resampling"
+    return f"{how} {wording.groups(change.n_units)}{seeds}"
 
 
 @named("change-by-layer")
@@ -61,11 +62,12 @@ def change_by_layer(
     tested = (
         wording.each(reasons, str)
         if reasons
-        else f"p from {wording.each(changes, _how)}, two-sided, corrected over {unit}s by the maximum statistic"
+        else f"p is from {wording.each(changes, _how)}, two-sided, corrected over {unit}s"
     )
     caption = (
         f"Difference ({versus}) of the {measure} on the same items, by {unit}; the band is the 95 % interval. "
-        f"Filled marks differ from zero at p < 0.05; all {unit}s are compared, so this is exploratory."
+        f"Filled marks differ from zero at p < 0.05, corrected over {unit}s; this was not fixed before any result, so "
+        "it is exploratory."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(

@@ -20,7 +20,7 @@ _PANEL = 250
 _SHADED: dict[By, tuple[str, str]] = {
     "role": (
         ", where each token has the mean over its role's tokens",
-        "A role that holds the first token has what that takes as an attention sink.",
+        "The role that holds the first token also gets what that token takes as an attention sink.",
     ),
     "token": ("", "Attention says where a head looks, not what the answer rests on."),
 }

@@ -47,7 +47,7 @@ def item_map(
     figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
     caption = (
         f"Every item at layer {layer} in the plane that keeps most of the distances between items (classical "
-        f"scaling), coloured by {wording.inner(label)}. Near items are represented alike; each axis keeps the "
+        f"scaling), coloured by {wording.inner(label)}. Near items tend to be represented alike; each axis keeps the "
         f"given share of their spread, and axes of A and B are not the same.{wording.sentence(demonstrations)}"
     )
     rows = -(-min(len(np.unique(values)), _MOST_COLOURS) // 6)

@@ -159,7 +159,7 @@ def conditions_scatter(
     figure.update_yaxes(title=score)
     caption = (
         f"Each condition's {wording.inner(measure)} against its mean {wording.inner(score)}; rank correlation "
-        f"{coefficient:.2f} over {len(points)} conditions. They share items, baseline and nested demonstrations and "
-        f"all rise with k, so there is no p, and this is exploratory.{wording.sentence(demonstrations)}"
+        f"{coefficient:.2f} over {len(points)} conditions. Conditions share items and demonstrations, and both "
+        f"values may change with k alone, so there is no p and this is exploratory.{wording.sentence(demonstrations)}"
     )
     return theme.finish(figure, "Over conditions", "One point a condition", caption, showlegend=False)

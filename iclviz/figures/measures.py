@@ -53,13 +53,14 @@ def measure_by_layer(
     figure.update_yaxes(title=value, zeroline=True)
     unit = layers.unit(first)
     read = (
-        f"Filled marks stand out of the thin broken lines at p < 0.05, corrected over {unit}s."
+        f"Filled marks stand out from the thin broken lines at p < 0.05, corrected over {unit}s."
         if tested
-        else "Nothing is tested here: whether two conditions differ, B minus A tells."
+        else "Nothing is tested here. To see whether two conditions differ, open “B minus A”."
     )
     caption = f"{capital(measure)}, by {unit}, with 95 % intervals. {read}{wording.sentence(demonstrations)}"
     details = (
-        f"{about} Intervals are from resampling {wording.each(conditions, _resampled)}."
+        f"{about} Intervals, of the kind that the methods paragraph names, rest on "
+        f"{wording.each(conditions, _resampled)}."
         f"{wording.without_values(conditions)}"
     )
     finished = theme.finish(
@@ -101,8 +102,8 @@ def right_against_wrong(
     counts = wording.each(conditions, lambda one: f"{one.n_right} right and {one.n_wrong} wrong")
     caption = (
         f"Probability that an item that was answered rightly has a larger {measure} than one that was not, by {unit}, "
-        f"for {counts} items. The broken line (0.5) is a measure that knows nothing of it; all {unit}s are shown, so "
-        f"this is exploratory and no test.{wording.sentence(demonstrations)}"
+        f"for {counts} items. A measure that knows nothing of it has 0.5 (broken line); this is "
+        f"exploratory and no test.{wording.sentence(demonstrations)}"
     )
     details = (
         "What the design's factors, such as the place of the text, explain of the ranks is taken out first. "

@@ -37,7 +37,7 @@ def score_pairs(
     figure.update_yaxes(title=pairs.unit.axis, range=_range(pairs, chance))
     n_beyond = _n_beyond(pairs, figure.layout.yaxis.range[1])
     beyond = f", of which {n_beyond} go beyond the axis" if n_beyond else ""
-    lines = "are as thick as the items are many that go this way" if _is_share(pairs) else f"are single items{beyond}"
+    lines = "are thicker the more items went that way" if _is_share(pairs) else f"are single items{beyond}"
     caption = (
         f"{pairs.unit.axis}: marks are the means of {len(pairs.a)} items with their 95 % intervals. Grey lines {lines}."
         f"{wording.sentence(demonstrations)}"
@@ -45,7 +45,7 @@ def score_pairs(
     details = (
         f"Means over items in {wording.groups(pairs.n_units)}"
         f"{f' and {pairs.n_seeds} demonstration seeds' if pairs.n_seeds > 1 else ''}. Whether A and B differ is tested "
-        "item by item; that intervals overlap is no test of it."
+        "by whole groups of items; that intervals overlap is no test of it."
     )
     return theme.finish(
         figure, pairs.unit.axis, f"{better} is better", caption, details=details, showlegend=False, height=HEIGHT,

@@ -65,8 +65,8 @@ def probe_by_layer(conditions: Mapping[str, Probe], *, label: str, demonstration
     permuted = wording.each(conditions, lambda result: _PERMUTED.get(result.unit, "not at all"))
     caption = (
         f"How well a linear probe reads “{label}” from each layer's embeddings of items whose group it has not seen, "
-        "with 95 % intervals. Compare with the broken lines (chance); filled marks stand out of chance at p < 0.05, "
-        f"corrected over layers.{wording.sentence(demonstrations)}"
+        "with 95 % intervals. Broken lines (chance) and filled marks (p < 0.05, corrected over layers) are those of a "
+        f"least-squares probe.{wording.sentence(demonstrations)}"
     )
     details = (
         f"{_RULES[measure]} Bands are 95 % intervals ({_INTERVALS[measure].format(groups=groups)}): they are about the "
@@ -162,8 +162,8 @@ def probe_by_parameter(
     figure.update_yaxes(title=SCORE_NAMES[measure])
     caption = (
         f"{SCORE_NAMES[measure]} of the probe of “{label}” at layer {layer} by {parameter.lower()}, everything else as "
-        "chosen above, with 95 % intervals. A result that one setting alone shows is not one of the model; choosing "
-        f"the best setting from this figure would need other items to report it on.{wording.sentence(demonstrations)}"
+        "chosen above, with 95 % intervals. Do not trust a result that one setting alone shows; if you choose "
+        f"the best setting here, report its score on other items.{wording.sentence(demonstrations)}"
     )
     return theme.finish(
         figure, f"Probe of “{label}” by {parameter.lower()}", f"Layer {layer}, 95 % interval", caption,

@@ -51,9 +51,9 @@ def alignment_by_layer(
     figure.update_yaxes(title=f"Alignment ({method})", zeroline=True)
     permuted = any(np.isfinite(test.null_mean).any() for test in conditions.values())
     read = (
-        "Compare with the thin broken lines, which permuted items give, not with zero; filled marks stand out of them."
+        "Compare with the thin broken lines, from permuted items, not with zero; filled marks stand out from them."
         if permuted
-        else "Zero is not what an alignment without meaning has."
+        else "Do not compare with zero: an alignment without meaning need not be zero."
     )
     caption = (
         f"Correlation ({method}) of each layer's similarity matrix with the hypothesis “{hypothesis}”, with 95 % "
@@ -84,7 +84,7 @@ def _permutations(conditions: Mapping[str, AlignmentTest]) -> str:
     if not permuted:
         return ""
     return (
-        " Thin broken lines are its mean over permutations of "
-        f"{wording.each(permuted, lambda test: _PERMUTED[test.unit])}; filled marks stand out of these permutations at "
-        "p < 0.05, one-sided, corrected over layers by the maximum statistic, and open marks do not."
+        " Thin broken lines are the mean alignment over permutations of "
+        f"{wording.each(permuted, lambda test: _PERMUTED[test.unit])}; filled marks stand out from these at p < 0.05, "
+        " one-sided, corrected over layers by the maximum statistic, and open marks do not."
     )

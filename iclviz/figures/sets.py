@@ -44,7 +44,7 @@ def _intervals(conditions: Mapping[str, OverSeeds], are_drawn: bool = True) -> s
     if not are_drawn or not shown:
         return "no intervals"
     several = any(result.n_seeds > 1 for result in shown)
-    return f"95 % intervals over items{' and demonstration seeds' if several else ''}"
+    return f"95 % intervals over groups of items{' and demonstration seeds' if several else ''}"
 
 
 def _over_what(conditions: Mapping[str, OverSeeds], are_drawn: bool = True) -> str:

@@ -98,7 +98,7 @@ def noise_ceiling(conditions: Mapping[str, NoiseCeiling], *, demonstrations: str
     seeds = wording.each(conditions, lambda one: f"{one.n_seeds} demonstration seeds")
     caption = (
         f"Correlation of each seed's similarity matrix with the mean of the others (lower) and of all (upper), over "
-        f"{seeds}. Near 1 the arrangement of items does not depend on which demonstrations are shown; no hypothesis "
+        f"{seeds}. Near 1 the arrangement of items hardly depends on which demonstrations are shown; no hypothesis "
         f"can be expected to align better than the upper line.{wording.sentence(demonstrations)}"
     )
     return theme.finish(

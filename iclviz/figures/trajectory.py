@@ -117,7 +117,7 @@ def trajectory_by_layer(conditions: Mapping[str, LayerMeans], *, demonstrations:
     outside = _axes(figure, quantity)
     caption = (
         f"{TITLES[quantity]} by layer, if the model ended there, as the mean over items with 95 % intervals. The last "
-        f"layer is the model's output; look for the layer from which the conditions part."
+        f"layer is the model's output; whether conditions differ, “B minus A” tells."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(
@@ -149,7 +149,8 @@ def trajectory_right_wrong(
     counts = wording.each(conditions, lambda one: f"{one.n_right} right and {one.n_wrong} wrong items")
     caption = (
         f"{TITLES[quantity]} of items that the model gets right less that of items that it gets wrong, by layer, with "
-        f"95 % intervals ({counts}). Where the band leaves zero out, layers already tell the two apart."
+        f"95 % intervals ({counts}). Bands are for each layer alone and are no test: right and "
+        "wrong are told by the model's own output."
         f"{wording.sentence(demonstrations)}"
     )
     by = f" Right and wrong are told by {wording.inner(score)}." if score else ""
@@ -176,7 +177,7 @@ def trajectory_over_candidates(result: OverCandidates, *, condition: str, demons
     outside = _axes(figure, "answer", "Log-probability (nats)")
     caption = (
         f"Log-probability of each candidate answer by layer in {condition}, if the model ended there, as the mean over "
-        "items with 95 % intervals. Lines that rise together show the answer's form, lines that part the choice."
+        "items with 95 % intervals. Lines may rise together by the answer's form and part by the choice."
         f"{wording.sentence(demonstrations)}"
     )
     return theme.finish(

@@ -28,7 +28,9 @@ def headline_line(
     expected: what the task says of its score.
     counts: what became of the items in A and B, of a task whose verdict is about outcomes.
     """
-    happened = outcomes_went(counts, the_task.contrast.level) if counts and the_task.contrast else went(headline, unit)
+    happened = went(headline, unit)
+    if counts and the_task.contrast and headline.n_seeds == 1:
+        happened = outcomes_went(counts, the_task.contrast.level)
     return f"{verdict(headline, expected)}: {happened}."
 
 
@@ -73,8 +75,8 @@ def _are(what: str) -> str:
 def difference(headline: Headline, unit: NaturalUnit) -> str:
     """The difference of behaviour with its interval and its p, corrected over the primary family as the verdict is."""
     if is_untested(headline.change):
-        return f"{capital(headline.change.reason or 'it is the same for every item')}."
-    return f"The difference{_of_what(unit)} is {_points(headline.change, unit, headline.p('score'))} corrected)."
+        return f"{capital(headline.change.reason or 'every item changed alike')}."
+    return f"The difference{_of_what(unit)} is {_points(headline.change, unit, headline.p('score'))} by Holm's method)."
 
 
 def score_went(change: Change, unit: NaturalUnit, n_items: int, better: Better, limits: str) -> str:
@@ -82,9 +84,9 @@ def score_went(change: Change, unit: NaturalUnit, n_items: int, better: Better, 
 
     better: which way it goes when the model does better; limits: what the statement is limited to.
     """
-    over = f"over the {n_items} items that have it in both, in {change.n_units} independent groups, {limits}"
+    over = f"over the {n_items} items with a value in A and in B, in {change.n_units} independent groups, {limits}"
     if is_untested(change):
-        reason = change.reason or "it is the same for every item"
+        reason = change.reason or "every item changed alike"
         return f"Whether {unit.title} changed cannot be tested: {reason}, {over}."
     p = float(change.p[0])
     rose = (float(change.estimate[0]) > 0) is not unit.is_reversed
@@ -95,7 +97,7 @@ def score_went(change: Change, unit: NaturalUnit, n_items: int, better: Better, 
 
 
 def _of_what(unit: NaturalUnit) -> str:
-    return " of what was tested, the logarithm," if unit.is_reversed else ""
+    return ", tested on a logarithmic scale," if unit.is_reversed else ""
 
 
 def _points(change: Change, unit: NaturalUnit, p: float) -> str:
@@ -120,13 +122,13 @@ def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], f
     if not n_tests:
         return "Nothing inside the model could be tested."
     if not n_found:
-        return f"None of {n_tests} tests found a change inside the model."
+        return f"No change inside the model was found ({n_tests} exploratory tests, corrected over layers)."
     where = "; ".join(
         f"{titles[name]}, {'block' if first.get(name) else 'layer'}{'s' if len(at) > 1 else ''} {ranges(at.tolist())}"
         for name, at in found.items()
         if len(at)
     )
-    return f"{n_found} of {n_tests} tests found a change: {where}."
+    return f"{n_found} of {n_tests} exploratory tests found a change (p < 0.05, corrected over layers): {where}."
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -151,7 +153,7 @@ def link_line(headline: Headline) -> str:
     parts = [
         f"{LEVEL_TITLES[level][0].lower()}{LEVEL_TITLES[level][1:]}, the change of "
         f"{measure_named(one.measure).title} at {measure_named(one.measure).unit} {one.layer} goes with that of "
-        f"behaviour (rho = {plain(one.rho, 2)}, {p_value(family_p(headline, one))})"
+        f"behaviour (rho = {plain(one.rho, 2)}, {p_value(family_p(headline, one))} by Holm's method)"
         for level, one in found.items()
     ]
     return f"{capital('; '.join(parts))}."

@@ -200,7 +200,8 @@ def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
         )
     else:
         test, alone = (
-            "by sign flips of whole groups (corrected over layers by the maximum of studentised means)",
+            "by sign flips of whole groups (intervals invert them; corrected over layers by the maximum of "
+            "studentised means)",
             "",
         )
     return (
@@ -219,9 +220,10 @@ def _behaviour(the_task: Task) -> str:
         f"changes of this score are rank correlations over items, {_levels(the_task)}, two-sided, corrected over "
         f"layers and "
         "the three measures together and, over the two levels, by Bonferroni; score, log-probability over other "
-        "answers' and links are one family, corrected by Holm's method; with several demonstration seeds intervals "
-        "resample seeds and groups. "
-        "This primary analysis was fixed in the software before any result; all other analyses are exploratory."
+        "answers' (margin) and links are one family, corrected by Holm's method; with several demonstration seeds "
+        "intervals resample seeds and groups. "
+        "This primary analysis is set by the software and the task, not preregistered; all other analyses are "
+        "exploratory, their p corrected over layers alone."
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from iclviz.analysis.attention import NO_TEXT
+from iclviz.analysis.wording import share
 from iclviz.recording import Array, Recording
 from iclviz.tasks import Task
 
@@ -60,13 +61,13 @@ def ratio_causes(
     total = recording.n_items * recording.n_layers
     found = [cause for role in roles if (cause := without_text(recording, the_task, role))]
     found += [
-        f"{count:,} of {total:,} ratios ({count / total:.0%}) are missing: {reason}"
+        f"{count:,} of {total:,} ratios ({share(count / total)}) are missing: {reason}"
         for reason, count in reasons.items()
         if not reason.startswith(NO_TEXT)
     ]
     if n_bounded:
         found.append(
-            f"in {n_bounded:,} of {total:,} ratios ({n_bounded / total:.0%}) attention to one text is below what "
+            f"in {n_bounded:,} of {total:,} ratios ({share(n_bounded / total)}) attention to one text is below what "
             "float32 holds. It counts as the smallest number that float32 has, so these ratios are at least, or at "
             "most, what is shown"
         )

@@ -8,5 +8,5 @@ from iclviz.tasks import Task
 def setting(the_task: Task, a: RunSpec, b: RunSpec) -> Setting:
     """What guessing reaches, and in which of the conditions nothing could be known."""
     floors = [side for side, spec in (("A", a), ("B", b)) if the_task.is_floor(spec.demonstrations.canonical())]
-    floor = f"in {' and '.join(floors)} nothing is shown that an answer could be known from" if floors else None
+    floor = f"in {' and '.join(floors)} the prompt does not show what one must know to answer" if floors else None
     return Setting(the_task.chance(b.task_options).get(the_task.primary.score), floor)

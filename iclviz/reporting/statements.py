@@ -24,7 +24,8 @@ from iclviz.natural_units import plain
 from iclviz.reporting.scope import ENOUGH_SEEDS, WITHOUT, scope
 from iclviz.spec import Demonstrations, RunSpec
 
-SAME = "is the same in A and B: no item differs by more than its numbers hold"
+SAME = "is the same in A and B: no item differs by more than rounding"
+ALIKE = "has no p: every item changed by the same amount"
 
 LEVEL_TITLES: dict[str, str] = {"within": "Within groups", "between": "Between groups"}
 
@@ -78,22 +79,22 @@ def contrast_note(a: RunSpec, b: RunSpec, tokens: tuple[float, float]) -> str:
     if abs(after - before) > NEARLY * max(before, after):
         return (
             f"{parts}Their prompts have {before:,.0f} and {after:,.0f} tokens on average, so that length and position "
-            "changed too: compare right with shuffled demonstrations of one k before you call it learning."
+            "changed too: before you call it learning, compare correct with shuffled ones of the same k."
         )
     one, other = (spec.demonstrations.canonical() for spec in (a, b))
     if changed != [_demonstrations(one, other)]:
-        return f"{parts}Their prompts have nearly as many tokens {lengths}."
+        return f"{parts}Their prompts have about equally many tokens {lengths}."
     return (
-        f"{parts}Their prompts have nearly as many tokens {lengths}: this contrast is about what the demonstrations "
-        f"teach, not about length or position.{_taught(one.kind, other.kind)} Which of the two moved, only a "
-        "comparison of each with no demonstrations tells."
+        f"{parts}Their prompts have about equally many tokens {lengths}: this contrast is about what the "
+        f"demonstrations hold, and hardly about length.{_taught(one.kind, other.kind)} To see which of the two moved, "
+        "compare each with no demonstrations."
     )
 
 
 def _taught(*kinds: str) -> str:
     if "shuffled" not in kinds:
         return ""
-    return " Shuffled answers stand nowhere in their texts, and that can be learned from them as well."
+    return " A shuffled answer usually does not stand in the text of its example, and the model may learn that as well."
 
 
 def differences(a: RunSpec, b: RunSpec) -> list[str]:
@@ -148,7 +149,14 @@ def _shown(one: Demonstrations) -> str:
 def _facts(change: Change) -> str:
     """A change with its interval and p, for brackets to be closed behind it."""
     estimate, low, high, p = (float(array[0]) for array in (change.estimate, change.low, change.high, change.p))
-    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)})"
+    is_said = "" if math.isnan(p) else " uncorrected"
+    return f"{number(estimate)} (95 % interval {number(low)} to {number(high)}, {p_value(p)}{is_said})"
+
+
+def _by_holm(headline: Headline, member: str) -> str:
+    """The p of a member of the primary family, corrected over it."""
+    p = headline.p(member)
+    return "" if math.isnan(p) else f", {p_value(p)} by Holm's method,"
 
 
 def is_untested(change: Change) -> bool:
@@ -168,13 +176,17 @@ def _is_above(change: Change) -> bool:
 def verdict(headline: Headline, setting: Setting) -> str:
     """Whether behaviour improved, with what that has to be read with."""
     change, read = headline.change, headline.parsed_change
-    what = f"Behaviour, {headline.contrast.title}," if headline.contrast else "Behaviour"
+    what = f"The effect on behaviour ({headline.contrast.title})" if headline.contrast else "Behaviour"
     if setting.floor:
         return f"A and B are not comparable ({setting.floor})"
     if change.reason:
         return f"Whether {what[0].lower()}{what[1:].rstrip(',')} improved cannot be tested ({change.reason})"
     if is_untested(change):
-        return f"{what} is the same in A and B"
+        return (
+            f"{what} changed alike in all items, so there is no p"
+            if change.estimate[0]
+            else f"{what} is the same in A and B"
+        )
     if improved(headline):
         return f"{what} improved{_reservation(headline, read, setting)}"
     if headline.p("score") < SIGNIFICANT:
@@ -187,9 +199,9 @@ def _reservation(headline: Headline, read: Change | None, setting: Setting) -> s
     if read is not None and is_untested(read):
         return "; whether it did where responses were read in both cannot be tested"
     if read is not None and not _is_above(read):
-        return ", but not where responses were read in both"
+        return ", but this was not found among items whose responses were read in both"
     if headline.contrast is None and _within_chance(headline, setting):
-        return ", but B stays within chance"
+        return ", but B was not found to be above chance"
     return ""
 
 
@@ -203,12 +215,13 @@ def _behaviour(headline: Headline, title: str, setting: Setting, limits: str) ->
     if headline.effect is not None:
         before, after = (float(one.estimate[0]) for one in (headline.effect.a, headline.effect.b))
         return (
-            f"{found}: the effect on “{title}” went from {number(before)} in A to {number(after)} in B, a difference "
-            f"of {_facts(headline.change)} over {headline.n_items} pairs of items {units}.{_power(headline)}"
+            f"{found}: the effect on “{title}” is {number(before)} in A and {number(after)} in B, a difference "
+            f"of {_facts(headline.change)}{_by_holm(headline, 'score')} over {headline.n_items} pairs of items {units}."
+            f"{_power(headline)}"
         )
     return (
-        f"{found}: the mean of “{title}” went from {number(headline.mean_a)} in A to {number(headline.mean_b)} in B, "
-        f"a difference of {_facts(headline.change)} over {headline.n_items} items {units}."
+        f"{found}: the mean of “{title}” is {number(headline.mean_a)} in A and {number(headline.mean_b)} in B, "
+        f"a difference of {_facts(headline.change)}{_by_holm(headline, 'score')} over {headline.n_items} items {units}."
         f"{_chance(headline, setting)}{_power(headline)}"
     )
 
@@ -217,8 +230,9 @@ def _chance(headline: Headline, setting: Setting) -> str:
     if setting.chance is None:
         return ""
     low, high = (float(np.ravel(bound)[0]) for bound in (headline.level_b.low, headline.level_b.high))
-    where = "above it" if low > setting.chance else "below it" if high < setting.chance else "within it"
-    return f" Chance is {number(setting.chance)}, and B ({number(low)} to {number(high)}) is {where}."
+    where = "is above it" if low > setting.chance else "is below it" if high < setting.chance else "includes it"
+    interval = f"{number(low)} to {number(high)}"
+    return f" Guessing reaches {number(setting.chance)} on average; B's 95 % interval ({interval}) {where}."
 
 
 def _power(headline: Headline) -> str:
@@ -228,7 +242,7 @@ def _power(headline: Headline) -> str:
     least = float(smallest_effect(headline.change)[0])
     if math.isnan(least) or not least:
         return ""
-    return f" This design finds a difference of {number(least)} in 80 % of samples."
+    return f" About 80 % of such comparisons would find a true difference of {number(least)} (uncorrected p < 0.05)."
 
 
 def _levels(headline: Headline) -> str:
@@ -272,14 +286,14 @@ def _parsing(headline: Headline) -> str:
     rates = " and ".join(f"{share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
     change = headline.parsed_change
     if change is None:
-        return f"Responses could be read in {rates}."
+        return f"Of the responses, {rates} could be read."
     seen = f"over the {headline.n_parsed} items read in every run of both, the difference is {_facts(change)}"
     if not improved(headline):
-        return f"Responses could be read in {rates}; {seen}."
-    holds = "the improvement is seen there too" if _is_above(change) else "there it was not found"
+        return f"Of the responses, {rates} could be read; {seen}."
+    holds = "the improvement is seen there too" if _is_above(change) else "it was not found there"
     if is_untested(change):
-        holds = f"there it cannot be tested ({change.reason or 'nothing differs'})"
-    return f"Responses could be read in {rates}; {seen}: {holds}."
+        holds = f"it cannot be tested there ({change.reason or 'nothing differs'})"
+    return f"Of the responses, {rates} could be read; {seen}: {holds}."
 
 
 def _logprob(headline: Headline, limits: str) -> str:
@@ -287,17 +301,17 @@ def _logprob(headline: Headline, limits: str) -> str:
     assert change is not None
     if headline.n_seeds == 1 and limits != WITHOUT:
         parts = (
-            "The right answer's log-probability, which one demonstration set moves for all items alike so that one set "
-            f"is no test of it, is {_moved(change)}"
+            f"The right answer's log-probability is {_moved(change)}; this is no test, since one demonstration set "
+            "moves it for all items alike"
         )
     else:
         parts = _logprob_tested(change, limits)
     if margin is None:
         return f"{parts}."
-    corrected = f", {p_value(headline.p('margin'))} corrected" if headline.p("margin") < SIGNIFICANT else ""
     return (
-        f"{parts}; over that of other answers, which format does not raise, it {_margin_changed(headline)} {limits}: "
-        f"{_facts(margin)}{corrected}."
+        f"{parts}. Its margin over other answers, which a learned format does not raise, {_margin_changed(headline)} "
+        f"{limits}: "
+        f"{_facts(margin)}{_by_holm(headline, 'margin').rstrip(',')}."
     )
 
 
@@ -317,7 +331,7 @@ def _logprob_tested(change: Change, limits: str) -> str:
 
 def _changed(change: Change) -> str:
     if is_untested(change):
-        return f"was not tested ({change.reason})" if change.reason else SAME
+        return f"was not tested ({change.reason})" if change.reason else ALIKE if change.estimate[0] else SAME
     return "changed" if float(change.p[0]) < SIGNIFICANT else "was not found to change"
 
 
@@ -337,12 +351,12 @@ def _link(headline: Headline, level: Level, strongest: Strongest, limits: str) -
     if p < SIGNIFICANT:
         found = f"the change of {what} goes with the change of behaviour"
         facts = (
-            f"rho = {number(strongest.rho)} ({tests}; it is the strongest of these, and too large on average); given "
-            f"the baseline score, lengths and the task's covariates, rho = {number(strongest.partial)} "
-            f"({p_value(strongest.partial_p)} alone)"
+            f"rho = {number(strongest.rho)} ({tests}; as the one of least p it is probably too large); with "
+            f"the score in A, lengths and the task's covariates taken out, rho = {number(strongest.partial)} "
+            f"({p_value(strongest.partial_p)} uncorrected)"
         )
     else:
-        found = f"no measure's change was found to go with the change of behaviour; the strongest is {what}"
+        found = f"no measure's change was found to go with the change of behaviour; the one of least p is {what}"
         facts = f"rho = {number(strongest.rho)} ({tests})"
     return f"{LEVEL_TITLES[level]}, {found}: {facts}, {limits}."
 
@@ -375,9 +389,9 @@ def equivalence_sentence(change: Change, title: str, bound: float) -> str:
     low, high, p = (float(values[0]) for values in (found.low, found.high, found.p))
     if math.isnan(p):
         if not change.reason:
-            return f"“{title}” {SAME}."
-        return f"Whether “{title}” is the same in A and B cannot be tested: {change.reason}."
-    verdict = "is the same in A and B" if p < SIGNIFICANT else "was not shown to be the same in A and B"
+            return f"“{title}” {ALIKE if change.estimate[0] else SAME}."
+        return f"Whether “{title}” is equivalent in A and B cannot be tested: {change.reason}."
+    verdict = "is equivalent in A and B" if p < SIGNIFICANT else "was not shown to be equivalent in A and B"
     return (
         f"“{title}” {verdict} within ±{bound:g} (two one-sided tests, {p_value(p)}; 90 % interval of the difference "
         f"{number(low)} to {number(high)})."
@@ -388,8 +402,8 @@ def order_warning(order: OrderEffect, title: str) -> str:
     """What the order of items takes from a claim about single items."""
     return (
         f"The order of items predicts “{title}” within groups (neighbours correlate with {number(order.neighbours)}, "
-        f"the place with {number(order.trend)}; {p_value(order.p)}): items of a group are not exchangeable, and links "
-        "within groups are less sure than their p says. Give the file coarser groups, or its order as a factor."
+        f"the place with {number(order.trend)}; {p_value(order.p)}): the test trades items within groups, so links "
+        "there are less sure than their p says. Give the file larger groups, or its order as a factor."
     )
 
 
@@ -412,7 +426,7 @@ def _untested(headline: Headline, level: Level) -> str:
     links = headline.links[level].values()
     reasons = [link.reason for link in links if link.reason]
     if any(link.same.any() for link in links):
-        reasons = ["nearly all have the same change of every measure", *reasons]
+        reasons = ["the measures change by the same amount in nearly all items or groups", *reasons]
     return (
         f"{LEVEL_TITLES[level]}, links with behaviour cannot be tested: {(reasons or ['no measure has a value'])[0]}."
     )

@@ -30,8 +30,8 @@ Kind = Literal["none", "correct", "shuffled", "distractor", "random", "contrasti
 KINDS: Mapping[str, str] = {
     "none": "No demonstrations.",
     "correct": "Solved examples with their right answers.",
-    "shuffled": "The same examples, each with the answer of another example, never its own: one that its text does not "
-    "hold, which teaches that as well.",
+    "shuffled": "The same examples, each with a wrong answer from outside those shown. It usually does not stand in "
+    "the example's text, and the model may learn that as well.",
     "distractor": "The same examples, each with a wrong answer that stands in its own text.",
     "random": "The same examples, each with an answer drawn at random.",
     "contrastive": "The same examples, each with its right answer and a wrong one that is marked as wrong.",

@@ -37,7 +37,7 @@ def _differ(ready: list[Recording]) -> str:
         f"{as_text(title)}: {badge('a')} {as_text(before)} → {badge('b')} {as_text(after)}"
         for title, (before, after) in found.items()
     )
-    return f"The same but {told}." if len(found) == 1 else f"What differs: {told}."
+    return f"They differ only in {told}." if len(found) == 1 else f"What differs: {told}."
 
 
 def _shown(seeds: Sequence[int]) -> str:

@@ -39,7 +39,7 @@ EXAMPLES = (
     Example(
         "Right against shuffled",
         "Reading comprehension. A: 2 examples with shuffled answers. B: 2 with the right ones.",
-        "The control: both prompts are equally long, so only what they teach differs.",
+        "The control: prompts are about as long, and differ in their answers alone.",
         {**DEMO, "a_kind": "shuffled", "a_k": 2},
     ),
     Example(

@@ -26,9 +26,9 @@ EXAMPLES = (checkout() or Path(__file__).parents[1] / "dashboard") / "docs" / "e
 MOST_MEGABYTES = MOST_BYTES // 10**6
 
 WHAT = (
-    "A JSON, JSONL or CSV file, one row a query: `query`, `answer`, and as you like `label:NAME`, `group`, `relevant` "
-    "and `irrelevant` text, `candidates`, `use`. Labels become hypotheses and probes, groups their units, relevant and "
-    "irrelevant text the attention ratio. `docs/own-tasks.md` explains every field."
+    "A JSON, JSONL or CSV file, one row a query: `query`, `answer`, and, if you like, `label:NAME`, `group`, "
+    "`relevant` and `irrelevant` text, `candidates`, `use`. Labels become hypotheses and probes, groups their units, "
+    "relevant and irrelevant text the attention ratio. `docs/own-tasks.md` explains every field."
 )
 
 

@@ -20,7 +20,7 @@ LINKED: Mapping[str, str] = {
     r"class distances?": "Class distance",
     r"composite prompts?": "Composite prompt",
     r"corrected over (?:layers|blocks)": "p corrected over layers",
-    r"corrected": "Holm",
+    r"Holm’s method|Holm's method": "Holm",
     r"demonstration seeds?": "Demonstration seed",
     r"demonstration sets?": "Demonstration set",
     r"embeddings?": "Embedding",

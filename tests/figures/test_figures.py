@@ -171,8 +171,8 @@ def test_the_caption_of_an_alignment_names_its_units_its_null_and_its_gaps():
     said = caption("alignment-by-layer", {A: alignment_result()}, hypothesis="same slope")
     for part in (
         "resampling 16 independent groups of items; they are conservative (wide)",
-        "which permuted items give, not with zero",
-        "mean over permutations of whole groups",
+        "from permuted items, not with zero",
+        "mean alignment over permutations of whole groups",
         "No value at layer 0: all items have the same embedding, but for rounding.",
     ):
         assert part in said

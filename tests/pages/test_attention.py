@@ -240,5 +240,5 @@ def test_ratios_that_are_bounds_are_counted_and_not_missing(chosen):
         sealed_again(entry, lambda attention, **others: attention["irrelevant"].__setitem__((0, 1), 0))
     test = opened("attention", {**choices, "rows": "response"})
     assert not test.exception
-    assert "in 1 of 48 ratios (2%) attention to one text is below what float32 holds" in said(test)
+    assert "in 1 of 48 ratios (2 %) attention to one text is below what float32 holds" in said(test)
     assert "missing" not in said(test)

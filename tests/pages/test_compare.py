@@ -106,7 +106,7 @@ def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_pa
 def test_averaging_takes_every_seed_of_each_condition(chosen):
     record(chosen, seeds=[0, 1, 2])
     for bands, said_of_them in (
-        (True, "95 % intervals over items and demonstration seeds: 3 seeds"),
+        (True, "95 % intervals over groups of items and demonstration seeds: 3 seeds"),
         (False, "no intervals"),
     ):
         test = opened("compare", {**chosen, "averaged": True, "bands": bands})

@@ -28,7 +28,7 @@ def test_one_line_says_what_a_and_b_share_and_what_differs(page, chosen):
     assert not test.exception
     line = test.caption[0].value
     assert "Linear regression, 16 items" in line
-    assert "The same but k: :blue-badge[A] 2 → :orange-badge[B] 4." in line
+    assert "They differ only in k: :blue-badge[A] 2 → :orange-badge[B] 4." in line
     assert "Demonstration seed 0, the only one recorded." in line
 
 

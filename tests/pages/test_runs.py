@@ -85,7 +85,7 @@ def test_a_run_that_the_sidebar_cannot_hold_says_so(table, chosen, tiny_model):
     import iclviz
 
     iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", 3), 16, max_new_tokens=3)
-    assert "cannot be shown so" in said(pressed(table(0), "Show as A"))
+    assert "cannot be shown here" in said(pressed(table(0), "Show as A"))
 
 
 def test_a_name_tags_and_a_note_are_kept_and_name_the_condition(table, chosen):
@@ -185,7 +185,7 @@ def test_a_run_that_a_sample_of_weights_told_says_so_and_is_no_choice(table, cho
     store.delete(newest)
     test = table(0)
     assert list(test.dataframe[0].value["told"]) == ["a sample of its weights", ""]
-    assert "now all of its bytes do" in said(pressed(test, "Show as A"))
+    assert "read only a sample of its model's weights" in said(pressed(test, "Show as A"))
     assert not recorded_pairs()
 
 

@@ -38,12 +38,12 @@ def test_where_behaviour_went_is_said_in_its_unit_with_its_direction(found, unit
 
 def test_what_the_corrected_p_does_not_hold_is_no_rise():
     assert went(headline(0.29, 0.58, 0.06), SHARE) == "right answers are 29 % in A and 58 % in B"
-    assert "p = 0.060 corrected" in difference(headline(0.29, 0.58, 0.06), SHARE)
+    assert "p = 0.060 by Holm's method" in difference(headline(0.29, 0.58, 0.06), SHARE)
 
 
 def test_the_difference_has_its_interval_in_points_and_a_logarithm_is_called_one():
     assert difference(headline(0.29, 0.58, 0.004), SHARE).startswith("The difference is 29 percentage points (95 %")
-    assert "of what was tested, the logarithm," in difference(headline(-1.0, -0.5, 0.004), ERROR)
+    assert ", tested on a logarithmic scale," in difference(headline(-1.0, -0.5, 0.004), ERROR)
     untested = headline(0.3, 0.3, float("nan"), reason="too few groups")
     assert difference(untested, SHARE) == "Too few groups."
 
@@ -54,16 +54,26 @@ def test_the_difference_has_its_interval_in_points_and_a_logarithm_is_called_one
         (change(0.2, 0.01), SHARE, "higher", "Right answers rose from A to B, for the better: the difference is 20 "),
         (change(-0.2, 0.01), SHARE, "higher", "Right answers fell from A to B, for the worse: the difference is −20 "),
         (change(0.2, 0.2), SHARE, "higher", "Right answers were not found to change: the difference is 20 percentage "),
-        (change(0.2, 0.01), ERROR, "lower", "Typical error fell from A to B, for the better: the difference of what "),
+        (
+            change(0.2, 0.01),
+            ERROR,
+            "lower",
+            "Typical error fell from A to B, for the better: the difference, tested ",
+        ),
         (change(8.3021, 0.01), NaturalUnit("log-probability", suffix="nats"), "higher", "Log-probability rose from A "),
-        (change(0.0, float("nan")), SHARE, "higher", "Whether right answers changed cannot be tested: it is the same "),
+        (
+            change(0.0, float("nan")),
+            SHARE,
+            "higher",
+            "Whether right answers changed cannot be tested: every item ",
+        ),
     ],
 )
 def test_a_score_is_said_with_its_direction_and_whether_that_is_good(found, unit, better, text):
     said = score_went(found, unit, 32, better, "for this demonstration set")
     assert said.startswith(text)
     assert said.endswith(
-        "over the 32 items that have it in both, in 16 independent groups, for this demonstration set."
+        "over the 32 items with a value in A and in B, in 16 independent groups, for this demonstration set."
     )
     assert "8.3021" not in said
 
@@ -84,9 +94,15 @@ def layers(p):
 def test_changes_inside_are_counted_with_where_they_are():
     changes = {"alignment": layers([0.5, 0.01, 0.01, 0.01, np.nan]), "attention_ratio": layers([0.2, 0.04])}
     told = changes_sentence(changes, {"alignment": "alignment", "attention_ratio": "attention"}, {"attention_ratio": 1})
-    assert told == "4 of 6 tests found a change: alignment, layers 1 to 3; attention, block 2."
+    assert (
+        told == "4 of 6 exploratory tests found a change (p < 0.05, corrected over layers): "
+        "alignment, layers 1 to 3; attention, block 2."
+    )
     none = {"alignment": layers([0.5, 0.6])}
-    assert changes_sentence(none, {}, {}) == "None of 2 tests found a change inside the model."
+    assert (
+        changes_sentence(none, {}, {})
+        == "No change inside the model was found (2 exploratory tests, corrected over layers)."
+    )
     assert changes_sentence({"alignment": layers([np.nan])}, {}, {}) == "Nothing inside the model could be tested."
 
 

@@ -1,3 +1,4 @@
+import html
 import re
 from dataclasses import replace
 
@@ -26,7 +27,7 @@ def test_it_says_what_the_summary_says(written, few_and_many):
     measuring = primary_measuring(the_task, few_and_many[0])
     found = headline(compare(*few_and_many), the_task.primary.score, measuring, the_task.contrast)
     for said in (difference(found, the_task.natural_unit(found.score)), link_line(found)):
-        assert said in written
+        assert said in html.unescape(written)
     assert "typical error" in re.search('<p class="found">(.*?)</p>', written)[1]
     assert "correct, k = 2 (A) against correct, k = 4 (B)" in written
 

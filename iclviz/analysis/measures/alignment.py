@@ -45,8 +45,8 @@ METHODS: dict[str, str] = {
 METHOD = MeasureOption(
     "method",
     "Correlation",
-    "How two matrices are correlated. Spearman for one hypothesis over layers; tau-a and rho-a to compare two "
-    "hypotheses, since midranks favour ties.",
+    "How two matrices are correlated. Spearman for one hypothesis over layers; rho-a to compare two hypotheses, "
+    "since Spearman favours those with many ties.",
     offered("spearman", "pearson", "rho-a"),
     METHODS,
 )

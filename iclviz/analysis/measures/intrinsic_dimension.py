@@ -47,7 +47,7 @@ ESTIMATOR = MeasureOption(
 NEIGHBOURS = MeasureOption(
     "neighbours",
     "Neighbours",
-    "How many nearest items MLE looks at. A result that one number alone shows is not one of the model.",
+    "How many nearest items MLE looks at. Do not trust a result that one number alone shows.",
     offered(20, 5, 10, 40),
 )
 
@@ -136,8 +136,8 @@ class IntrinsicDimension(Measure):
     name, title, axis = "intrinsic_dimension", "intrinsic dimension", "Intrinsic dimension (directions)"
     about = (
         "In how many directions items differ around each item, by the distances of its nearest neighbours. With few "
-        "items large dimensions are told too small, so conditions of the same items are compared; that it tells right "
-        "from wrong answers has weak evidence (one replication found an AUROC of .54)."
+        "items large dimensions come out too small, so conditions of the same items are compared. There is only weak "
+        "evidence that it tells right from wrong answers (one replication found an AUROC of .54)."
     )
     page, order = "rsa", 11
     options = (POOLING, ESTIMATOR, NEIGHBOURS)
@@ -222,7 +222,7 @@ class IntrinsicDimension(Measure):
         first = next(one for one in results if isinstance(one, DimensionByLayer))
         known = ", ".join(f"{value:.1f} ({true})" for true, value in first.gaussian.items())
         sentences = [
-            f"Of Gaussian samples of {recording.n_items} items this estimator says: {known} (true dimensions)."
+            f"In random data of {recording.n_items} items it gives: {known}, with the true dimension in brackets."
         ]
         if first.by_neighbours:
             means = ", ".join(f"{np.nanmean(one):.1f} ({k})" for k, one in first.by_neighbours.items())
@@ -230,16 +230,17 @@ class IntrinsicDimension(Measure):
         equal = [int(one.n_equal.max()) for one in results if isinstance(one, DimensionByLayer)]
         if max(equal):
             sentences.append(
-                f"Up to {max(equal)} items of a layer have an equal: they have no dimension and are left out."
+                f"Up to {max(equal)} items of a layer have the same embedding as another: they have no dimension and "
+                "are left out."
             )
         return [" ".join(sentences)]
 
     def methods(self, recordings: Sequence[Recording], measuring: Measuring, titles: Titles, used: Resampling) -> str:
         """Which estimator, of what, and how it was tested."""
         first = recordings[0]
+        n_near = min(measuring.value(NEIGHBOURS, first), first.n_items - 1)
         by = {
-            "mle": f"maximum likelihood from {measuring.value(NEIGHBOURS, first)} nearest neighbours "
-            f"[@levina2004maximum], "
+            "mle": f"maximum likelihood from {n_near} nearest neighbours [@levina2004maximum], "
             "joined as the inverse of the mean inverse",
             "two_nn": f"TwoNN with {LEFT_OUT:.0%} of the items left out [@facco2017estimating]".replace("%", " %"),
         }

@@ -245,11 +245,12 @@ class ProbeScore(Measure):
         kind, score, interval = (
             ("ridge regression", "R²", ", their intervals from the jackknife over groups [@efron1981jackknife]")
             if is_number(first, label)
-            else ("multinomial logistic regression (L2)", "balanced accuracy", "")
+            else ("multinomial logistic regression (L2)", "balanced accuracy", ", their intervals Wilson's")
         )
         return (
             f"The label “{titles[label]}” was read from each layer by {kind}, its strength chosen inside the training "
-            f"folds alone; 5 folds kept each of {n_groups} groups whole, and scores are held-out {score}{interval}. "
+            f"folds alone; {min(5, n_groups)} folds kept each of {n_groups} groups whole, and scores are held-out "
+            f"{score}{interval}. "
             "Chance and one-sided p values come from a least-squares probe of fixed strength on the same folds, its "
             f"labels permuted in their own unit {used.probe_permutations:,} times; selectivity is the score less that "
             "of control labels that are random for each type of item [@hewitt2019designing]."
