@@ -9,6 +9,7 @@ from iclviz.figures.behaviour import score_by_condition, score_distribution, sco
 from iclviz.natural_units import NaturalUnit
 from iclviz.recording import Recording
 from iclviz.reporting.first_glance import score_went
+from iclviz.reporting.followed import followed, followed_sentence
 from iclviz.reporting.item_rows import few_valued
 from iclviz.reporting.recipes import in_words, outcomes_recipe, scored
 from iclviz.reporting.scope import demonstration_scope
@@ -153,6 +154,8 @@ for column, draw in ((left, score_by_condition), (right, score_distribution)):
         recipe = scored(comparable, the_task, score, draw.__name__, limits)
         show(draw(summaries, **words), copied=Copied(recipe, comparable))
 difference(comparable, score, the_task)
+if told := followed_sentence({label.partition(":")[0]: followed(one, the_task) for label, one in comparable.items()}):
+    st.markdown(as_text(told))
 parse_lines(pairs)
 with slot():
     by_level(comparable, score, the_task)

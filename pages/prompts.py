@@ -7,6 +7,7 @@ import streamlit as st
 from iclviz.figures.points_of_items import item_points
 from iclviz.natural_units import plain
 from iclviz.recording import Recording
+from iclviz.reporting.followed import followed
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
 from iclviz.ui import cached
@@ -40,13 +41,14 @@ def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str
     show_tokens(recording.tokens[number], ids, recording.spans[number], own)
     show_points(label, recording, number)
     parsed = recording.parsed[number]
-    titles = task(recording.spec.task).titles
+    of = task(recording.spec.task)
     facts = {
         "Expected": recording.answers[number],
         "Response": repr(recording.responses[number]),
         "Parsed": "unparseable" if parsed is None else parsed,
+        **({"Followed": all_followed[number]} if (all_followed := followed(recording, of)) else {}),
         "Tokens read": str(len(recording.prompt_ids[number])),
-        **{titles.get(name, name): plain(values[number]) for name, values in recording.scores.items()},
+        **{of.titles.get(name, name): plain(values[number]) for name, values in recording.scores.items()},
     }
     st.table(
         {"": list(map(as_text, facts)), "value": list(map(as_text, facts.values()))},

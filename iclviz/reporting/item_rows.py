@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from iclviz.recording import Array, Recording
+from iclviz.reporting.followed import followed
 from iclviz.tasks import Task
 
 MOST_VALUES = 12
@@ -28,6 +29,8 @@ def item_rows(conditions: Mapping[str, Recording], the_task: Task, score: str) -
         place = {item: index for index, item in enumerate(one.item_ids)}
         columns[f"{side}: response"] = [one.responses[place[item]].strip() if item in place else None for item in ids]
         scores[side] = unit.values(_scores(one, place, ids, score))
+        if statements := followed(one, the_task):
+            columns[f"{side}: followed"] = [statements[place[item]] if item in place else None for item in ids]
     columns |= {f"{side}: {unit.axis}": list(map(_said, values)) for side, values in scores.items()}
     if len(scores) == 2:
         a, b = scores.values()

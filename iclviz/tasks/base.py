@@ -265,6 +265,7 @@ class Task(ABC):
     outcomes: (score that is 1 where an item had it, what it is called) of what can become of an item, each at most one;
         what has none of them is called `no_outcome`. None where answers are not of this kind.
     no_outcome: as it goes on after "12 items".
+    has_statements: whether an item's relevant text is a statement that gives its answer, and irrelevant ones another.
     contrast: the two levels of a design factor whose difference is the effect that the task is about; None where its
         effects are those of conditions.
     hypothesis_labels: hypothesis -> the label that it is about, by which its matrix is sorted.
@@ -286,6 +287,7 @@ class Task(ABC):
     role_titles: Mapping[str, str] = {}
     outcomes: tuple[tuple[str, str], ...] = ()
     no_outcome: str = "neither"
+    has_statements: bool = False
     contrast: Contrast | None = None
     hypothesis_labels: Mapping[str, str]
     stop_text: str = "\n"

@@ -105,7 +105,7 @@ class ReadingComprehension(Task):
     foreign_task = "linear_regression"
     primary = PrimaryAnalysis("query_mean", "cosine", "same_answer", "answer", "right")
     instructions = {"plain": "", "chat": "Answer the last question with one word."}
-    outcomes, no_outcome = (("right", "right"),), "wrong"
+    outcomes, no_outcome, has_statements = (("right", "right"),), "wrong", True
     role_titles = {"relevant": "asked statement", "irrelevant": "other statements"}
     hypothesis_labels = {"same_answer": "answer", "same_name": "name"}
     titles = {

@@ -17,12 +17,22 @@ from iclviz.ui.plain_text import as_text
 
 @dataclass(frozen=True)
 class Example:
-    """A comparison worth a look: its title, what A and B are, what to look for, and its choices."""
+    """A comparison worth a look.
+
+    Attributes
+    ----------
+    title: its name; what: what A and B are; look: what to look for.
+    asks: what it is about, in words that the first sentence of its Summary holds as well.
+    choices: what is chosen for it.
+    page: the name of the page that shows it.
+    """
 
     title: str
     what: str
     look: str
+    asks: tuple[str, ...]
     choices: Mapping[str, Any]
+    page: str = "summary"
 
 
 def _of(task: str, **changed: Any) -> Mapping[str, Any]:
@@ -33,27 +43,39 @@ EXAMPLES = (
     Example(
         "No examples against two",
         "Reading comprehension: who does what, from two statements. A: no examples. B: 2 solved ones.",
-        "Does it answer better, and does attention move to the statement that answers?",
+        "Are there more right answers, and does attention move to the statement that answers?",
+        ("right answers",),
         DEMO,
     ),
     Example(
         "Right against shuffled",
         "Reading comprehension. A: 2 examples with shuffled answers. B: 2 with the right ones.",
-        "The control: prompts are about as long, and differ in their answers alone.",
+        "Are there more right answers? Prompts are about as long, and differ in their examples' answers alone.",
+        ("right answers",),
         {**DEMO, "a_kind": "shuffled", "a_k": 2},
     ),
     Example(
         "Few against many",
         "Linear regression: points of a line among points of another. A: 2 of each. B: 16 of each.",
-        "Does the error fall, and do layers tell the lines apart?",
+        "Does the typical error fall, and do layers tell the lines apart?",
+        ("typical error",),
         _of("linear_regression", a_kind="correct", a_k=2, b_k=16, items=32),
     ),
     Example(
         "Do examples help to resist an injection?",
         "Questions about documents: clean, with a hidden instruction, with a harmless text. A: no examples. B: 2 that "
         "resist.",
-        "Is the instruction obeyed less often, and are questions still answered?",
+        "Of the injected items, are fewer obeyed, and more answered right?",
+        ("injected", "obeyed", "right"),
         _of("prompt_injection", items=48),
+    ),
+    Example(
+        "Clean against injected",
+        "The same documents and the same runs, clean beside injected and harmless ones, in A and in B.",
+        "What does a hidden instruction change: how many items are right, obeyed or neither?",
+        (),
+        {**_of("prompt_injection", items=48), "split": "version"},
+        page="behaviour",
     ),
 )
 
@@ -82,10 +104,10 @@ def show_examples(is_first: bool = False) -> None:
             st.caption(example.look)
             name, key = f"{example.title[0].lower()}{example.title[1:]}", f"example-{place}"
             if done:
-                opens = f"Opens the Summary of “{example.title}”, which is recorded."
+                opens = f"Opens the page {example.page.capitalize()} of “{example.title}”, which is recorded."
                 if st.button(f"Open {name}", key=key, icon=":material/summarize:", help=opens):
                     set_state(example.choices)
-                    open_page("summary")
+                    open_page(example.page)
                 continue
             st.button(
                 f"Run {name}",

@@ -1,10 +1,12 @@
+import json
+
 import pytest
 
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.ui.examples import EXAMPLES
 from iclviz.ui.link_fields import fields
-from tests.pages.conftest import labels, opened, pressed, record
+from tests.pages.conftest import charts, labels, opened, pressed, record
 
 STEPS = "##### See in-context learning in a small model, in three steps"
 
@@ -64,3 +66,26 @@ def test_where_nothing_of_the_choice_is_recorded_other_comparisons_are_offered(c
     pressed(test, offered[0])
     assert (test.session_state["choices"]["items"], test.session_state["choices"]["b_k"]) == (16, 4)
     assert not test.exception
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.asks], ids=lambda one: one.title)
+def test_what_a_card_asks_the_first_sentence_of_its_summary_answers(example, of_task):
+    choices = of_task(example.choices["b_task"])
+    record(choices)
+    test = opened("summary", choices)
+    assert not test.exception
+    first = next(text.value for text in test.markdown if text.value.startswith("#### "))
+    for words in example.asks:
+        assert words in example.look.lower()
+        assert words in first
+
+
+def test_clean_stands_beside_injected_where_an_example_says_so(of_task):
+    example = next(one for one in EXAMPLES if one.page == "behaviour")
+    choices = {**of_task(example.choices["b_task"]), "split": example.choices["split"]}
+    record(choices)
+    test = opened("behaviour", choices)
+    assert not test.exception
+    shown = json.loads(next(chart.proto.spec for chart in charts(test) if "outcome-counts" in chart.proto.spec))
+    rows = {str(row).lower() for trace in shown["data"] for row in trace["y"]}
+    assert {f"{version} · {side}" for version in ("clean", "injected", "harmless") for side in "ab"} <= rows
