@@ -245,7 +245,7 @@ def composite_section(study: Study, recordings: Mapping[tuple[str, int], Sequenc
         for prompts in ("simple_same", "simple_other"):
             spec = specs(study, condition, prompts=prompts)[0]
             simple = iclviz.run_spec(spec)
-            result = analysis.recording_composite_to_simple(runs[0], simple)
+            result = analysis.recording_composite_to_simple((runs[0], simple))
             best = int(np.nanargmin(result.p_corrected))
             layers = int((result.p_corrected < 0.05).sum())
             yield (

@@ -30,7 +30,7 @@ _PADDING = 0.05
 
 
 def _lines(
-    mean: Array, low: Array, high: Array, n: Array, label: str, colour: str, symbol: str = "circle"
+    mean: Array, low: Array, high: Array, n: Array, label: str, colour: str, symbol: str = ""
 ) -> list[go.Scatter]:
     """The band of an interval and the line of means over layers."""
     x = np.arange(len(mean))
@@ -48,8 +48,8 @@ def _lines(
         name=label,
         legendgroup=label,
         mode="lines+markers",
-        line={"color": colour, "width": theme.LINE_WIDTH},
-        marker={"size": theme.MARKER_SIZE, "symbol": symbol},
+        line={"color": colour, "width": theme.LINE_WIDTH, "dash": theme.dash(label)},
+        marker={"size": theme.MARKER_SIZE, "symbol": symbol or theme.mark(label)},
         customdata=np.column_stack([low, high, n]),
         meta={"columns": _COLUMNS},
         hovertemplate="%{y:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), "
@@ -59,7 +59,7 @@ def _lines(
     return [go.Scatter(y=low, **edge), band, line]
 
 
-def _of(result: LayerMeans, label: str, colour: str, symbol: str = "circle") -> list[go.Scatter]:
+def _of(result: LayerMeans, label: str, colour: str, symbol: str = "") -> list[go.Scatter]:
     return _lines(result.mean, result.low, result.high, result.n, label, colour, symbol)
 
 

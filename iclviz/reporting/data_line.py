@@ -30,7 +30,7 @@ def _subject(first: Recording, others: list[Recording]) -> dict[str, bool]:
 
 
 def _items(first: Recording, others: list[Recording]) -> str:
-    counts = [_counted(one) for one in (first, *others) if list(one.item_ids) != list(first.item_ids) or one is first]
+    counts = [_counted(first), *(_counted(one) for one in others if list(one.item_ids) != list(first.item_ids))]
     if len(counts) == 1:
         return counts[0]
     common = len(set(first.item_ids).intersection(*(one.item_ids for one in others)))

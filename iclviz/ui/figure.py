@@ -6,6 +6,7 @@ The row is a fragment, and what opens from it is drawn only once it is open, so 
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape, unescape
 from typing import Any, cast
 
 import plotly.graph_objects as go
@@ -50,9 +51,20 @@ def show(
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
+    st.html(_title_on_phones(figure))
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(with_terms(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name, copied)
+
+
+def _title_on_phones(figure: go.Figure) -> str:
+    """Title and subtitle as text that wraps; what is drawn cannot, and is hidden where this is shown."""
+    title, subtitle = figure.layout.title.text or "", figure.layout.title.subtitle.text or ""
+    return f'<p class="iclviz-title">{_plain(title)}<br><small>{_plain(subtitle)}</small></p>'
+
+
+def _plain(text: str) -> str:
+    return escape(re.sub("<[^>]+>", " ", unescape(text)))
 
 
 def show_recipe(recipe: Recipe, runs: Mapping[str, Recording], name: str = "") -> dict[str, Any]:

@@ -20,9 +20,12 @@ if TYPE_CHECKING:  # analyses would hold up the very first page
     from iclviz.analysis.attention import TextAttention
 
 STYLE = """<style>
-.iclviz-prompt {white-space: pre-wrap; overflow-wrap: anywhere; font: 0.86rem/1.75 ui-monospace, monospace;
+.iclviz-prompt {white-space: pre-wrap; unicode-bidi: plaintext; text-align: start; overflow-wrap: anywhere;
+  font: 0.86rem/1.75 ui-monospace, monospace;
   max-height: 26rem; overflow-y: auto; padding: .8rem; border: 1px solid rgba(128,128,128,.35); border-radius: .5rem}
 .iclviz-prompt span[class] {border-bottom: 2px solid; padding: 1px 0; border-radius: 2px}
+.iclviz-special {unicode-bidi: isolate} /* what marks the start decides no direction */
+.iclviz-part {border-inline-start: 2px dotted currentColor; opacity: .6}
 .iclviz-prompt span[title]:hover {outline: 1px solid currentColor}
 .iclviz-prompt span.iclviz-own {border: 0; text-decoration: underline 2px; text-underline-offset: 3px}
 .iclviz-attention {display: flex; flex-direction: column-reverse} /* starts at its end, where the response is */
@@ -36,6 +39,9 @@ STYLE = """<style>
 %s
 </style>"""
 
+
+PART = '<i class="iclviz-part"></i>'
+"""What stands for a token without a text of its own: a mark that parts no letters that are written together."""
 
 SHADE, STRONGEST = theme.CATEGORIES[0], 0.65
 """The hue of attention, which no role has, and its largest opacity."""
@@ -77,7 +83,7 @@ def only_here(tokens: Sequence[str], other: Sequence[str]) -> frozenset[int]:
 
 
 def _token(text: str, token_id: int, position: int, span: Span, is_own: bool) -> str:
-    shown = escape(text) if text else "·"
+    shown = escape(text) if text else PART
     kind = ' class="iclviz-own"' if is_own else ""
     return f'<span{kind} title="token {position}: id {token_id}, {span.role}">{shown}</span>'
 
@@ -109,7 +115,7 @@ def _shaded(attention: "TextAttention", token: int, most: float, with_sinks: boo
     kinds = compress([f"iclviz-{role}", "iclviz-looking", "iclviz-sink"], [True, attention.looking[token], sink])
     background = "" if sink else f' style="background:{shade(mass / most)}"'
     description = f"token {token} “{text}”: {_percent(mass)} of the attention, rank {attention.rank[token]}, {role}"
-    return f'<span class="{" ".join(kinds)}"{background} title="{escape(description)}">{escape(text) or "·"}</span>'
+    return f'<span class="{" ".join(kinds)}"{background} title="{escape(description)}">{escape(text) or PART}</span>'
 
 
 def _show(body: str, roles: Mapping[str, str], label: str, scale: str = "", kind: str = "") -> None:
@@ -118,6 +124,8 @@ def _show(body: str, roles: Mapping[str, str], label: str, scale: str = "", kind
         f'<span><i style="background:{theme.ROLES[role]}"></i>{description}</span>'
         for role, description in roles.items()
     )
+    if PART in body:
+        legend += f"<span>{PART} a token that is a part of a character</span>"
     st.html(
         f'{STYLE % _colours()}<div class="iclviz-legend">{scale}{legend}</div>'
         f'<div class="iclviz-prompt {kind}" tabindex="0" role="group" aria-label="{escape(label)}">{body}</div>'

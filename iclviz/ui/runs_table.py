@@ -1,6 +1,6 @@
 """Every run of the cache as a table: recordings with what users said of them, and jobs that have no recording yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -136,12 +136,23 @@ def discarded_name(key: str) -> str:
 
 def filtered(rows: pd.DataFrame, words: str, chosen: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """The rows that hold every word somewhere, and in each column one of the chosen values, if any is chosen."""
-    texts = [" ".join(map(str, row)).lower() for row in rows.itertuples(index=False)]
+    shown = {name: rows[name].map(_SHOWN.get(name, str)) for name in rows}
+    texts = [" ".join(row).lower() for row in zip(*shown.values(), strict=True)]
     kept = pd.Series([all(word in text for word in words.lower().split()) for text in texts], rows.index, dtype=bool)
     for column, values in chosen.items():
         if values:
             kept &= np.array([not set(values).isdisjoint(_as_list(value)) for value in rows[column]], dtype=bool)
     return rows[kept]
+
+
+_SHOWN: Mapping[str, Callable[[Any], str]] = {
+    "score": lambda value: f"{value:.3f}",
+    "recorded": lambda value: f"{value:%Y-%m-%d %H:%M}" if pd.notna(value) else "",
+    "took": lambda value: f"{value:.0f} s",
+    "size": lambda value: f"{value:.1f} MB",
+    "tags": " ".join,
+}
+"""Column -> what the table shows of a value, by which rows are found."""
 
 
 def values_of(rows: pd.DataFrame, column: str) -> list[str]:

@@ -18,6 +18,11 @@ STYLE = """<style>
 .st-key-controls [data-testid="stCaptionContainer"] p {font-size: 0.78rem; line-height: 1.35}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {color: %s; opacity: 1}
 a[href*="glossary?find="] {color: inherit; text-decoration: underline dotted 1px; text-underline-offset: 0.2em}
+@media (min-width: 481px) {[data-testid="stElementContainer"]:has(.iclviz-title) {display: none}}
+@media (max-width: 480px) {
+  .js-plotly-plot .gtitle, .js-plotly-plot .gtitle-subtitle {display: none}
+  .iclviz-title {margin: 0; font-weight: 600; line-height: 1.3} .iclviz-title small {font-weight: 400}
+}
 [data-testid="stSliderThumbValue"] p, [data-variant="segmented_control"][aria-checked="true"] p {color: %s}
 </style>"""
 """Streamlit's own captions, and the primary colour as text on dark, are too pale for WCAG's 4.5 : 1."""

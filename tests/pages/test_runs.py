@@ -59,6 +59,10 @@ def test_words_and_values_leave_fewer_rows(table):
     test = table()
     widget(test.text_input, "Search").set_value("linear nothing-like-this").run()
     assert len(test.dataframe[0].value) == 0
+    row = runs_table.runs().iloc[0]
+    for shown in (f"{row['size']:.1f} MB", f"{row['recorded']:%Y-%m-%d %H:%M}", f"{row['score']:.3f}"):
+        widget(test.text_input, "Search").set_value(shown).run()
+        assert len(test.dataframe[0].value) >= 1, shown
     widget(test.text_input, "Search").set_value("LINEAR correct").run()
     widget(test.multiselect, "Demonstrations").set_value(["correct"]).run()
     assert len(test.dataframe[0].value) == 2
