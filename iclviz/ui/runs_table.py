@@ -150,7 +150,7 @@ _SHOWN: Mapping[str, Callable[[Any], str]] = {
     "recorded": lambda value: f"{value:%Y-%m-%d %H:%M}" if pd.notna(value) else "",
     "took": lambda value: f"{value:.0f} s",
     "size": lambda value: f"{value:.1f} MB",
-    "tags": " ".join,
+    "tags": lambda tags: " ".join(_as_list(tags)),
 }
 """Column -> what the table shows of a value, by which rows are found."""
 
