@@ -128,7 +128,7 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 
     store = Store()
     recordings = run_all(read_specs(file))
-    out.print(_runs_table([store.summary(recording.key) for recording in recordings]))
+    out.print(_runs_table([store.summary(key) for key in dict.fromkeys(one.key for one in recordings)]))
 
 
 @command(READ_ONLY)
