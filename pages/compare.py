@@ -28,6 +28,7 @@ from iclviz.ui.compared import of_seeds
 from iclviz.ui.controls import show_layer_control
 from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show
+from iclviz.ui.missing import show_missing
 from iclviz.ui.page_state import page_state
 from iclviz.ui.paper import paper_section
 from iclviz.ui.plain_text import as_text, lines_as_text
@@ -110,8 +111,8 @@ def behaviour(view: View) -> None:
     show(score_of_set(found, **in_words(view.the_task, score, view.first.spec.task_options, view.scope)))
 
 
-def by_layer(view: View, measure: Measure) -> None:
-    """A measure of every condition over its runs, by layer, where it has a value."""
+def by_layer(view: View, measure: Measure, lacking: list[str]) -> None:
+    """A measure of every condition over its runs, by layer, where it has a value; what lacks any is added to a list."""
     if measure.absent(view.first, view.measuring):
         return
     recipe = view.recipe(measure)
@@ -119,7 +120,7 @@ def by_layer(view: View, measure: Measure) -> None:
     there = [label for label, one in recipe.results(found).items() if np.isfinite(one.estimate).any()]
     if len(there) < len(view.runs):
         missing = ", ".join(f"“{label}”" for label in view.runs if label not in there)
-        st.info(f"{as_text(recipe.drawn['measure'])}: no layer has a value in every run of {as_text(missing)}.")
+        lacking.append(f"{recipe.drawn['measure']}: no layer has a value in every run of {missing}.")
     if there:
         kept = replace(recipe, asked={label: recipe.asked[label] for label in there})
         runs = view.runs_by_name
@@ -195,9 +196,11 @@ def page(ready: dict[str, Recording], controls: options.Controls) -> None:
     )
     behaviour(view)
     not_shown()
+    lacking: list[str] = []
     for measure in all_measures().values():
         with slot():
-            by_layer(view, measure)
+            by_layer(view, measure, lacking)
+    show_missing(lacking)
     similarity(view)
     paper_section([one for several in view.runs.values() for one in several])
 

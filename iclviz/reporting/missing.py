@@ -7,6 +7,7 @@ import numpy as np
 from iclviz.analysis.attention import NO_TEXT
 from iclviz.analysis.wording import share
 from iclviz.recording import Array, Recording
+from iclviz.reporting.first_glance import ranges
 from iclviz.tasks import Task
 
 
@@ -17,6 +18,20 @@ def merged(causes: Mapping[str, Iterable[str]]) -> list[str]:
         for cause in of_condition:
             having.setdefault(cause, []).append(label.partition(":")[0])
     return [f"{' and '.join(labels)}: {cause}." for cause, labels in having.items()]
+
+
+def layer_causes(missing: Mapping[int, str], unit: str) -> list[str]:
+    """Why layers have no value, a cause for each reason; nothing where the embeddings alone, layer 0, have none, as is
+    so wherever all items end alike.
+
+    unit: "layer" or "block".
+    """
+    if set(missing) <= {0}:
+        return []
+    reasons: dict[str, list[int]] = {}
+    for layer, why in sorted(missing.items()):
+        reasons.setdefault(why, []).append(layer)
+    return [f"no value at {unit}{'s' if len(at) > 1 else ''} {ranges(at)}: {why}" for why, at in reasons.items()]
 
 
 def without_text(recording: Recording, the_task: Task, role: str) -> str | None:

@@ -14,12 +14,14 @@ from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import all_measures
 from iclviz.analysis.wording import capital
 from iclviz.recording import Recording
+from iclviz.reporting.missing import layer_causes, merged
 from iclviz.reporting.recipes import Recipe, by_layer, by_layer_over_seeds, by_name, change_by_layer
 from iclviz.reporting.scope import seeds_scope
 from iclviz.tasks import Task
 from iclviz.ui import options
 from iclviz.ui.compared import compared, runs_over_seeds, seeds_button
 from iclviz.ui.figure import show_recipe
+from iclviz.ui.missing import show_missing
 from iclviz.ui.page_state import keep_known, page_state
 from iclviz.ui.plain_text import as_text
 
@@ -95,6 +97,10 @@ def show_by_layer(view: Shown) -> dict[str, Any]:
     found = show_recipe(recipe, runs)
     for note in view.measure.notes(list(found.values()), view.first, view.measuring, view.the_task.titles):
         st.info(as_text(note))
+    results = recipe.results(found)
+    show_missing(
+        merged({label: layer_causes(getattr(one, "missing", {}), view.measure.unit) for label, one in results.items()})
+    )
     return found
 
 

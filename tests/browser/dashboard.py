@@ -80,6 +80,11 @@ def page_link(page, name: str):
     return page.get_by_test_id("stTopNavDropdownLink").filter(has=page.get_by_text(name, exact=True))
 
 
+def seen(page, text):
+    """A text of the page that is shown: titles of figures are there twice, for phones and for wider screens."""
+    return page.get_by_text(text).filter(visible=True).first
+
+
 def no_traceback(page) -> None:
     """Nothing on the page went wrong."""
     assert page.locator('[data-testid="stException"]').count() == 0

@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import picture
-from tests.browser.dashboard import SIZE, choose_page, no_traceback, settled
+from tests.browser.dashboard import SIZE, choose_page, no_traceback, seen, settled
 
 THEMES = ("light", "dark")
 FIGURES = {
@@ -49,32 +49,22 @@ def look(request, chromium):
     context.close()
 
 
-def test_every_page_shows_its_figures_and_cuts_nothing_off(demo, look):
+def test_every_page_shows_its_figures_cuts_nothing_off_and_keeps_nobody_out(demo, look):
     page, called = look
     page.goto(demo)
     settled(page)
     assert page.get_by_role("heading", name="Summary", level=1).count() == 1
+    found = {}
     for name, fewest in FIGURES.items():
         opened_by_its_name(page, name)
         no_traceback(page)
         assert page.locator(".stMain .js-plotly-plot").count() >= fewest, name
         assert page.get_by_test_id("stAlertContentError").count() == 0, name
         assert page.evaluate(CUT_OFF) == [], name
-        picture(page, f"{name.lower()}-{called}")
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_nothing_on_any_page_keeps_somebody_out(demo, chromium, theme):
-    page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
-    page.goto(f"{demo}/run")
-    settled(page)
-    found = {}
-    for name in FIGURES:
-        opened_by_its_name(page, name)
-        found[name] = violations(page)
         assert page.locator(DESCRIBED).count() == page.locator(CHART).count(), name
+        found[name] = violations(page)
+        picture(page, f"{name.lower()}-{called}")
     assert not {name: problems for name, problems in found.items() if problems}
-    page.context.close()
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -124,12 +114,12 @@ def test_five_sessions_do_not_disturb_each_other(demo, chromium):
     for layer, page in pages.items():
         page.goto(f"{demo}/rsa?layer={layer}{'' if layer % 2 else '&a_kind=correct&a_k=2'}")
     for layer, page in pages.items():
-        page.get_by_text(f"Layer {layer}, items sorted").wait_for()
+        seen(page, f"Layer {layer}, items sorted").wait_for()
     for layer, page in pages.items():
         settled(page)
         no_traceback(page)
         page.get_by_role("slider", name="Layer").first.press("ArrowRight")
-        page.get_by_text(f"Layer {layer + 1}, items sorted").wait_for()
+        seen(page, f"Layer {layer + 1}, items sorted").wait_for()
     for layer, page in pages.items():
         assert f"layer={layer + 1}" in page.url
         assert ("a_k=2" in page.url) == (layer % 2 == 0)
@@ -140,7 +130,7 @@ def test_layers_are_played(demo, page):
     page.goto(f"{demo}/rsa?layer=0")
     settled(page)
     page.get_by_text("Play", exact=True).first.click()
-    page.get_by_text("through the layers").first.wait_for()
+    seen(page, "through the layers").wait_for()
     settled(page)
     page.locator(".updatemenu-button", has_text="Play").click()
     page.wait_for_function("document.querySelector('.slider-current-value, .slider-label')?.textContent.match(/[1-9]/)")

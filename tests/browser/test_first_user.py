@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import picture
-from tests.browser.dashboard import LONGEST_RUN, SIZE, choose_page, no_traceback, settled
+from tests.browser.dashboard import LONGEST_RUN, SIZE, choose_page, no_traceback, seen, settled
 
 PAGES = {
     "Prompts": ".iclviz-prompt",
@@ -36,7 +36,7 @@ def test_the_summary_begins_with_behaviour_and_its_scatter_follows_the_layer(dem
         ("ArrowLeft", layer - 1) if layer == int(slider.get_attribute("max")) else ("ArrowRight", layer + 1)
     )
     slider.press(key)
-    page.get_by_text(re.compile(rf"(layer|block) {next_layer} against")).first.wait_for()
+    seen(page, re.compile(rf"(layer|block) {next_layer} against")).wait_for()
     settled(page)
     no_traceback(page)
     page.context.close()
@@ -47,7 +47,7 @@ def test_moving_the_layer_slider_redraws_the_matrices(demo, page):
     page.wait_for_selector(PAGES["RSA"])
     settled(page)
     page.get_by_role("slider", name="Layer").press("ArrowRight")
-    page.get_by_text("Layer 16, items sorted").wait_for()
+    seen(page, "Layer 16, items sorted").wait_for()
     settled(page)
     page.wait_for_function("location.search.includes('layer=16')")
     no_traceback(page)
@@ -136,13 +136,13 @@ def test_a_copied_link_shows_somebody_else_the_same_view(demo, page, chromium):
     settled(page)
     page.get_by_role("slider", name="Layer").press("ArrowRight")
     page.get_by_role("radio", name="Difference map").click()
-    page.get_by_text("Difference of representational similarity").first.wait_for()
+    seen(page, "Difference of representational similarity").wait_for()
     settled(page)
     page.get_by_role("button", name="Copy as").first.click()
     link = page.get_by_test_id("stCode").first.inner_text().strip()
     theirs = chromium.new_context(viewport=SIZE).new_page()
     theirs.goto(link)
-    theirs.get_by_text("Difference of representational similarity").first.wait_for()
+    seen(theirs, "Difference of representational similarity").wait_for()
     settled(theirs)
     assert alternatives(theirs) == alternatives(page)
     assert "layer 16" in " ".join(alternatives(theirs))

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from iclviz.reporting.missing import merged, ratio_causes, without_text
+from iclviz.reporting.missing import layer_causes, merged, ratio_causes, without_text
 from iclviz.tasks import task
 
 INJECTION = task("prompt_injection")
@@ -38,3 +38,11 @@ def test_text_that_is_not_there_is_told_once_and_other_reasons_with_their_share(
     assert [line for line in told if "no item has inserted text" in line]
     assert [line for line in told if line.startswith("2 of ")]
     assert not [line for line in told if "no irrelevant tokens" in line]
+
+
+def test_layers_without_a_value_are_told_by_their_reason_and_the_embeddings_alone_are_not():
+    same = "all items have the same embedding"
+    assert layer_causes({0: same}, "layer") == []
+    found = layer_causes({0: same, 3: "few", 4: "few", 5: "few"}, "layer")
+    assert found == [f"no value at layer 0: {same}", "no value at layers 3 to 5: few"]
+    assert merged({"A: x": found, "B: y": found})[1] == "A and B: no value at layers 3 to 5: few."
