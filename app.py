@@ -3,7 +3,7 @@
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.ui import controls, loading, page_state, recorded_pairs
+from iclviz.ui import controls, jobs, loading, page_state, recorded_pairs
 from iclviz.ui.answering import only_what_is_shown
 from iclviz.ui.login import ask_for_login
 from iclviz.ui.page_files import SECTIONS, Page, pages
@@ -49,6 +49,7 @@ try:
     if current.title == FRONT:
         current.run()
     heading(found[current.title])  # before what takes its time: the sidebar's look at the tasks, the page's imports
+    jobs.note_open()
     controls.sidebar()
     page_state.write_url()
     page_state.say_refused()

@@ -4,6 +4,7 @@ what became of those that ended.
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import streamlit as st
 
@@ -19,6 +20,7 @@ from iclviz.ui.plain_text import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6
+OPEN_AT_START = "open_jobs"
 MOST_SHOWN = 0.99
 """A bar is full when its job is done, and tokens are foretold only nearly."""
 
@@ -64,6 +66,18 @@ def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
         st.error(lines_as_text(problem))
 
 
+def note_open() -> None:
+    """Remember which jobs are open before a page looks at anything: one that ends while the page is drawn would
+    otherwise leave what was drawn before as it is, with nothing left to watch.
+    """
+    with suppress(UserError, OSError):
+        st.session_state[OPEN_AT_START] = _open_keys()
+
+
+def _open_keys() -> list[str]:
+    return [job.key for job in loading.queue().jobs() if job.is_open]
+
+
 def is_open(run: Resolved | None) -> bool:
     """Whether a run waits in the queue or is computed."""
     job = loading.queue().get(run.key) if run else None
@@ -76,8 +90,9 @@ def progress(where: str = "", named: Mapping[str, str] = NO_NAMES) -> None:
     where: tells apart several on one page.
     named: key -> Markdown that a job is called by here; these jobs come first.
     """
-    open_now = [job.key for job in loading.queue().jobs() if job.is_open]
-    _watch(open_now, where, named, run_every=REFRESH_SECONDS if open_now else None)
+    before = st.session_state.get(OPEN_AT_START)
+    before = _open_keys() if before is None else before
+    _watch(before, where, named, run_every=REFRESH_SECONDS if before else None)
 
 
 def _watch(open_before: list[str], where: str, named: Mapping[str, str], run_every: float | None) -> None:

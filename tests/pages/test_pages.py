@@ -156,6 +156,19 @@ def test_a_bar_tells_tokens_and_what_is_not_foretold_tells_its_time(chosen):
     assert second.state == "queued"
 
 
+def test_a_job_that_ends_while_a_page_is_drawn_is_seen_to_have_ended(chosen, monkeypatch):
+    """What was looked at before it ended would else stay as it was, with nothing left to watch."""
+    test = opened("run", chosen)
+    pressed(test, "Run A")
+    (job,) = Queue(Store()).jobs()
+    test.session_state["open_jobs"] = [job.key]
+    Queue(Store()).finish(job.key, "done")
+    reruns = []
+    monkeypatch.setattr("iclviz.ui.jobs.st.rerun", lambda: reruns.append(True))
+    test.run()
+    assert reruns
+
+
 def test_an_open_job_can_be_cancelled_and_tried_again(chosen):
     test = opened("run", chosen)
     pressed(test, "Run A")
