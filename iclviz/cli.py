@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., None])
+ProgressAsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="For programs: print progress as JSON, a line a step; end when standard input is closed."
+    ),
+]
 
 app = typer.Typer(
     help="See what in-context learning does inside a language model.",
@@ -212,12 +218,7 @@ def export(
     formulas: Annotated[
         bool, typer.Option(help="Leave texts in CSV files as they are that a spreadsheet would run as formulas.")
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="For programs: print progress as JSON, a line a step; end when standard input is closed."
-        ),
-    ] = False,
+    as_json: ProgressAsJson = False,
 ) -> None:
     """Write recordings, figures, tables, the methods paragraph and a script that draws the figures again."""
     from iclviz.reporting.export import export as write
@@ -234,12 +235,7 @@ def export(
 def report(
     keys: list[str],
     to: Annotated[Path, typer.Option(help="A file that ends in .html.")],
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="For programs: print progress as JSON, a line a step; end when standard input is closed."
-        ),
-    ] = False,
+    as_json: ProgressAsJson = False,
 ) -> None:
     """Write a comparison as one HTML page: what was found, figures, items, methods; name A's recordings before B's."""
     from iclviz.reporting.report import write_report

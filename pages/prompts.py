@@ -7,7 +7,7 @@ import streamlit as st
 from iclviz.figures.points_of_items import item_points
 from iclviz.natural_units import plain
 from iclviz.recording import Recording
-from iclviz.reporting.followed import followed
+from iclviz.reporting.followed import followed_by
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
 from iclviz.ui import cached
@@ -46,7 +46,7 @@ def one_item(label: str, recording: Recording, item_id: str, other: Sequence[str
         "Expected": recording.answers[number],
         "Response": repr(recording.responses[number]),
         "Parsed": "unparseable" if parsed is None else parsed,
-        **({"Followed": all_followed[number]} if (all_followed := followed(recording, of)) else {}),
+        **({"Followed": followed_by(recording, number)} if of.has_statements else {}),
         "Tokens read": str(len(recording.prompt_ids[number])),
         **{of.titles.get(name, name): plain(values[number]) for name, values in recording.scores.items()},
     }

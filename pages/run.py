@@ -10,7 +10,7 @@ from iclviz.resolve import Resolved, build, rendered, run_facts
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
 from iclviz.ui import controls, examples, jobs, loading, own_tasks, page_state, task_options
-from iclviz.ui.conditions import Condition, conditions
+from iclviz.ui.conditions import Condition, badge, conditions
 from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
 
@@ -29,9 +29,9 @@ PURPOSE = (
 )
 
 
-def badge(condition: Condition) -> str:
+def called(condition: Condition) -> str:
     """A condition's letter in its colour, and its title."""
-    return f":{page_state.COLOURS[condition.side]}-badge[{condition.side.upper()}] {as_text(condition.title)}"
+    return f"{badge(condition.side)} {as_text(condition.title)}"
 
 
 def state_line(condition: Condition) -> None:
@@ -39,9 +39,9 @@ def state_line(condition: Condition) -> None:
     if condition.problem:
         st.error(f"{condition.side.upper()}: {lines_as_text(condition.problem)}")
     elif condition.recording is not None:
-        st.markdown(f"{badge(condition)} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
+        st.markdown(f"{called(condition)} — :material/check_circle: recorded, key `{condition.recording.key[:12]}`")
     else:
-        st.markdown(f"{badge(condition)} — not run yet")
+        st.markdown(f"{called(condition)} — not run yet")
 
 
 def preview(resolved: Resolved) -> None:
@@ -73,7 +73,7 @@ st.markdown(PURPOSE)
 found = conditions()
 guided = examples.is_guided()
 shows_examples = guided and examples.guide()
-at_work = {one.resolved.key: badge(one) for one in found if one.resolved and jobs.is_open(one.resolved)}
+at_work = {one.resolved.key: called(one) for one in found if one.resolved and jobs.is_open(one.resolved)}
 at_rest = [one for one in found if one.resolved is None or one.resolved.key not in at_work]
 for condition in at_rest:
     state_line(condition)

@@ -110,15 +110,22 @@ def test_an_empty_place_is_refused(tiny_model):
     assert "--to is empty" in ended.stderr
 
 
-def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model, own_cache):
-    command = [sys.executable, "-m", "iclviz", "run", "--model", str(tiny_model), *SMALL, "--n-items", "1500"]
+def interrupted(arguments, is_under_way):
+    """What a command says that Ctrl-C ends once it is under way."""
+    command = [sys.executable, "-m", "iclviz", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(own_cache.glob("unfinished/*/plan.json")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not is_under_way() and time.monotonic() < deadline:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    return said
+
+
+def test_ctrl_c_says_that_what_is_finished_is_kept(tiny_model, own_cache):
+    arguments = ["run", "--model", str(tiny_model), *SMALL, "--n-items", "1500"]
+    said = interrupted(arguments, lambda: list(own_cache.glob("unfinished/*/plan.json")))
     assert said.strip().splitlines() == ["Stopped. What is finished is kept; the same command goes on from there."]
 
 
@@ -128,14 +135,8 @@ def test_every_command_says_what_is_true_after_ctrl_c():
 
 def test_ctrl_c_during_an_export_says_that_there_is_no_zip_file(few_and_many, tmp_path):
     key = few_and_many[0].key
-    command = [sys.executable, "-m", "iclviz", "export", key, "--to", str(tmp_path / "to" / "out.zip")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("to/.exporting-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    arguments = ["export", key, "--to", str(tmp_path / "to" / "out.zip")]
+    said = interrupted(arguments, lambda: list(tmp_path.glob("to/.exporting-*")))
     assert said.strip() == f"Stopped. {STOPPED['export']}"
     assert not list((tmp_path / "to").iterdir())
 

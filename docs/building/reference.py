@@ -8,9 +8,10 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from iclviz import analysis, ui
+from iclviz import analysis
 from iclviz.cli import app
 from iclviz.recorders import Recorder, recorders
+from iclviz.ui.terms import GLOSSARY
 
 DOCS = Path(__file__).parents[1]
 
@@ -50,7 +51,7 @@ def _arrays(recorder: Recorder) -> str:
 
 def glossary() -> str:
     """The words of the glossary."""
-    return Path(ui.__file__).with_name("glossary.md").read_text()
+    return GLOSSARY.read_text(encoding="utf-8")
 
 
 REFERENCES: Mapping[str, Callable[[], str]] = {

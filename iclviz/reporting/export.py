@@ -119,10 +119,7 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     recordings = [store.load(key) for key in keys]
     methods(recordings, Resampling(probe_permutations=PERMUTATIONS)).write(folder)
     _write_tables(recordings, folder / "tables", formulas)
-    of_tasks = {
-        name: labelled([one for one in recordings if one.spec.task == name])
-        for name in dict.fromkeys(recording.spec.task for recording in recordings)
-    }
+    of_tasks = by_task(recordings)
     _write_tasks(list(of_tasks), folder / "tasks")
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
@@ -254,6 +251,14 @@ def labelled(recordings: Sequence[Recording]) -> dict[str, Recording]:
     return {
         words if short.count(words) == 1 else named(recording): recording
         for words, recording in zip(short, recordings, strict=True)
+    }
+
+
+def by_task(recordings: Sequence[Recording]) -> dict[str, dict[str, Recording]]:
+    """Task -> its recordings by label."""
+    return {
+        name: labelled([one for one in recordings if one.spec.task == name])
+        for name in dict.fromkeys(one.spec.task for one in recordings)
     }
 
 

@@ -13,10 +13,11 @@ def followed(recording: Recording, the_task: Task) -> list[str]:
     """What each response followed, by what it was parsed as; nothing for tasks without statements to follow."""
     if not the_task.has_statements:
         return []
-    return [_followed(recording, place) for place in range(recording.n_items)]
+    return [followed_by(recording, place) for place in range(recording.n_items)]
 
 
-def _followed(recording: Recording, place: int) -> str:
+def followed_by(recording: Recording, place: int) -> str:
+    """What the response to one item of a task with statements followed."""
     if recording.scores["right"][place] == 1:
         return ANSWERING
     parsed = recording.parsed[place]

@@ -27,7 +27,7 @@ from iclviz.jobs.table import Progress, Report
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.data_line import differences, shared
-from iclviz.reporting.export import answering, labelled
+from iclviz.reporting.export import answering, by_task, labelled
 from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line
 from iclviz.reporting.item_rows import item_rows
 from iclviz.reporting.methods import methods
@@ -190,10 +190,7 @@ def _shown(spec: RunSpec) -> str:
 
 def _figures_alone(recordings: Sequence[Recording], answer: Answer, report: Report) -> list[Section]:
     """A section for each task, with the figures of its primary analysis and of every measure."""
-    of_tasks = {
-        name: labelled([one for one in recordings if one.spec.task == name])
-        for name in dict.fromkeys(one.spec.task for one in recordings)
-    }
+    of_tasks = by_task(recordings)
     total, found = sum(map(n_recipes, of_tasks.values())), []
     done = count(1)
     for name, runs in of_tasks.items():

@@ -135,9 +135,14 @@ def recording(key: str) -> Recording | None:
 
 def keeping(recording: Recording, needed: RunSpec) -> Recording | None:
     """The recording, or another of the same run, that keeps whatever one of `needed` keeps; None where none does."""
-    if recording.spec.keeps_all_of(needed) or recording.origin is None:
-        return recording if recording.spec.keeps_all_of(needed) else None
-    return next((one for one in of_run(recording.spec, recording.origin) if one.spec.keeps_all_of(needed)), None)
+    if recording.spec.keeps_all_of(needed):
+        return recording
+    return _that_keeps(needed, recording.spec, recording.origin) if recording.origin else None
+
+
+def _that_keeps(needed: RunSpec, spec: RunSpec, origin: Origin) -> Recording | None:
+    """The newest recording of a run that keeps whatever one of `needed` keeps."""
+    return next((one for one in of_run(spec, origin) if one.spec.keeps_all_of(needed)), None)
 
 
 def of_run(spec: RunSpec, origin: Origin) -> Iterator[Recording]:
@@ -180,10 +185,7 @@ def found(spec: RunSpec) -> Found:
     except UserError as error:
         return Found(None, None, str(error))
     try:
-        there = recording(known.key) or next(
-            (one for one in of_run(known.spec, known.origin) if one.spec.keeps_all_of(known.spec)), None
-        )
-        return Found(known, there)
+        return Found(known, recording(known.key) or _that_keeps(known.spec, known.spec, known.origin))
     except UserError as error:
         return Found(known, None, str(error))
 
