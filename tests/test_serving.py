@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iclviz import serving
+from iclviz import cli, serving
 from iclviz.errors import UserError
 from iclviz.jobs import starting
 from iclviz.jobs.queue import Queue
@@ -73,13 +73,14 @@ def test_a_closed_terminal_ends_pages_and_worker(own_cache):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_dashboard_stopped_before_its_pages_are_up_ends_in_silence(own_cache, number):
+def test_a_dashboard_stopped_before_its_pages_are_up_ends_with_one_sentence(own_cache, number):
     port = free_port()
     with dashboard(own_cache, port) as process:
         wait_until((own_cache / "asked").exists)
         os.killpg(process.pid, number)
         out, error = process.communicate(timeout=30)
-        assert (process.returncode, out, error) == (0, "", "")
+        assert (process.returncode, error) == (0, "")
+        assert out == f"Stopped. {cli.STOPPED['dashboard']}\n"
         assert not Queue(Store(own_cache)).worker_lives(device_kind({}))
         check_port("localhost", port)
 

@@ -66,7 +66,7 @@ def test_nothing_that_is_written_out_tells_where_a_model_lies(spec, tmp_path, ow
     said = [
         written.markdown,
         written.latex,
-        python({"A": spec}, ""),
+        python({"A": runs[0].key}, ""),
         command_line(spec),
         canonical_json(runs[0].origin.to_dict()),
     ]

@@ -13,7 +13,7 @@ from iclviz.natural_units import Better
 
 _TOWARDS: dict[Better, str] = {"higher": "right", "lower": "left"}
 
-_COLUMNS = ["low", "high", "items", "unparseable responses"]
+_COLUMNS = ["low", "high", "items", "unreadable responses"]  # the names that tables written before have
 _HOVER = (
     "%{{y:.3~g}}{unit} (95 % interval %{{customdata[0]:.3~g}} to %{{customdata[1]:.3~g}})<br>"
     "%{{customdata[2]}} items, %{{customdata[3]}} unparseable<extra>%{{fullData.name}}</extra>"
