@@ -113,7 +113,6 @@ types: dev
 # One thread each, for two cores: whichever process takes a test in the browser takes all of them, and mostly waits.
 test: dev demo lint types
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadgroup --durations 15
-	$(MAKE) --no-print-directory docs
 
 screenshots: dev demo
 	$(PY) -m tests.browser.screenshots docs/images

@@ -1,9 +1,10 @@
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -14,21 +15,40 @@ import typer
 
 from iclviz import analysis
 from iclviz.analysis.measure import Measuring
-from iclviz.cli import STOPPED, app
+from iclviz.cli import STOPPED, app, main
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 SMALL = ["--task", "reading_comprehension", "--k", "1", "--n-items", "6"]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def iclviz(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "iclviz", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-        check=False,
-    )
+    """The command line in this process, which has imported what each process of its own would wait for."""
+    out, error, status = StringIO(), StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(error):
+        patch.setattr(sys, "argv", ["iclviz", *arguments])
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code or 0
+    return Ended(status, out.getvalue(), error.getvalue())
+
+
+def test_it_runs_as_a_process_too():
+    command = [sys.executable, "-m", "iclviz", "runs"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "no runs yet" in ended.stdout
 
 
 def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_model, tmp_path):

@@ -14,9 +14,11 @@ import streamlit as st
 
 from iclviz.errors import UserError
 from iclviz.figures import theme
+from iclviz.figures.arranging import arrange, shorten_labels
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.recipes import Recipe
+from iclviz.ui import screen
 from iclviz.ui.answering import answers
 from iclviz.ui.copying import Copied, show_copies
 from iclviz.ui.terms import with_terms
@@ -50,15 +52,19 @@ def show(
     kind, caption = figure_files.name(figure), figure.layout.meta["caption"]
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
+    if room := screen.room():
+        st.html(_title_that_wraps(figure))
+        arrange(themed, room)
+    else:
+        shorten_labels(themed)
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
-    st.html(_title_on_phones(figure))
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(with_terms(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name, copied)
 
 
-def _title_on_phones(figure: go.Figure) -> str:
-    """Title and subtitle as text that wraps; what is drawn cannot, and is hidden where this is shown."""
+def _title_that_wraps(figure: go.Figure) -> str:
+    """Title and subtitle as text, since what is drawn cannot wrap."""
     title, subtitle = figure.layout.title.text or "", figure.layout.title.subtitle.text or ""
     return f'<p class="iclviz-title">{_plain(title)}<br><small>{_plain(subtitle)}</small></p>'
 

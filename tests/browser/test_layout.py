@@ -34,6 +34,21 @@ MATRICES = """
 """
 """Width and height of every panel whose axes have one scale."""
 
+BESIDE = """
+() => [...document.querySelectorAll('.stMain .js-plotly-plot')].flatMap(plot =>
+  Object.entries(plot._fullLayout).filter(([name]) => /^xaxis[0-9]+$/.test(name))
+    .filter(([, axis]) => axis.domain[0] > 0.5)).length
+"""
+"""Panels that stand in the right half of a figure."""
+
+STOP = """
+() => {
+  const at = document.activeElement;
+  return at.closest('header') ? 'menus' : at.closest('.stMain') ? 'page' : at.closest('a') ? 'skip' : 'else';
+}
+"""
+"""What the keyboard has reached."""
+
 OVERLAPS = """
 () => {
   const boxes = [...document.querySelectorAll('.stMain [data-testid="stElementContainer"]')]
@@ -89,9 +104,28 @@ def test_at_any_width_nothing_lies_over_anything_and_matrices_are_square(demo, c
             redrawn(page)
             where = f"{name} at {width}"
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
-            if width >= SIZE["width"]:
-                assert page.evaluate(CUT_OFF) == [], where
+            assert page.evaluate(CUT_OFF) == [], where
+            if width == min(WIDTHS):
+                assert page.evaluate(BESIDE) == 0, where
             assert page.evaluate(OVERLAPS) == [], where
             for across, down in page.evaluate(MATRICES):
                 assert across == pytest.approx(down, abs=2), where
+    page.context.close()
+
+
+def test_the_menus_of_pages_and_the_page_itself_are_reached_within_five_stops_of_the_keyboard(demo, chromium):
+    page = chromium.new_context(viewport=SIZE).new_page()
+    page.goto(f"{demo}/summary")
+    settled(page)
+    stops = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(STOP))
+    assert stops == ["skip", "menus", "menus"]
+    page.reload()
+    settled(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate(STOP) == "page"
     page.context.close()
