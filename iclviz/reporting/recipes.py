@@ -451,8 +451,19 @@ def pairs_of(recordings: Mapping[str, Recording]) -> list[tuple[str, str]]:
 
 
 def n_recipes(recordings: Mapping[str, Recording]) -> int:
-    """How many figures there will be, told without an answer, which decides no more than the level that one is of."""
-    return sum(1 for _ in recipes(recordings, lambda question: _AnyLevel()))
+    """How many figures there will be."""
+    return sum(1 for _ in _foretold(recordings))
+
+
+def foretold_questions(recordings: Mapping[str, Recording]) -> list[Question[Any]]:
+    """What the figures will ask."""
+    asked = (question for recipe in _foretold(recordings) for question in recipe.questions(recordings).values())
+    return list({question.digest: question for question in asked}.values())
+
+
+def _foretold(recordings: Mapping[str, Recording]) -> Iterator[Recipe]:
+    """The recipes without an answer, which decides no more than the level that one is of."""
+    return recipes(recordings, lambda question: _AnyLevel())
 
 
 class _AnyLevel:

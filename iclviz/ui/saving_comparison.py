@@ -1,6 +1,7 @@
 """A comparison as one file: a command in a process of its own, its progress, and the file when it is there.
 
-Images take a while, which no page waits for. The process ends with the dashboard: it holds its standard input.
+Images take a while, which no page waits for; what they show is computed while somebody still reads. The process ends
+with the dashboard: it holds its standard input.
 """
 
 import json
@@ -15,6 +16,8 @@ import streamlit as st
 
 from iclviz.jobs.starting import Process
 from iclviz.recording import Recording
+from iclviz.reporting.recipes import foretold_questions
+from iclviz.ui.answering import prepare
 from iclviz.ui.plain_text import lines_as_text
 
 REFRESH_SECONDS = 1.0
@@ -116,6 +119,8 @@ def comparison_buttons(recordings: Mapping[str, Recording]) -> None:
     if not recordings:
         return
     keys = tuple(dict.fromkeys(one.key for one in recordings.values()))
+    for question in foretold_questions(recordings):
+        prepare(question)
     with st.container(horizontal=True):
         under_way = [kind for kind in KINDS if not _offered(kind, keys)]
     for kind in under_way:

@@ -83,6 +83,12 @@ def answers_at_once(monkeypatch):
     monkeypatch.setattr("iclviz.ui.answering.ensure_analyst", answer)
 
 
+@pytest.fixture(autouse=True)
+def nothing_beforehand(monkeypatch):
+    """What a file will show is not computed by pages that are tested for something else."""
+    monkeypatch.setattr("iclviz.ui.saving_comparison.prepare", lambda question: None)
+
+
 ANSWERED: dict = {}
 """Answers of this session, encoded, by their question and what the recordings that it asks about hold."""
 

@@ -5,6 +5,11 @@ import zipfile
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from iclviz.jobs.analyst import Analyst
+from iclviz.jobs.asked import Asked
+from iclviz.questions.question import Question
+from iclviz.reporting.export import export
+from iclviz.store import Store
 from iclviz.ui.saving_comparison import Making, _makings
 
 LONGEST = 120
@@ -51,6 +56,20 @@ def test_a_click_makes_the_file_and_offers_it(page, few_and_many):
     assert [button.label for button in page.get("download_button")] == ["Download the ZIP file"]
     names = zipfile.ZipFile(io.BytesIO(making.file.read_bytes())).namelist()
     assert {f"{few_and_many[0].key}/manifest.json", "rebuild.py", "README.txt", "methods.bib"} <= set(names)
+
+
+def test_what_the_file_shows_is_computed_while_the_page_is_read(page, few_and_many, tmp_path, monkeypatch):
+    asked = Asked(Store())
+    monkeypatch.setattr("iclviz.ui.saving_comparison.prepare", lambda question: asked.submit(question, question.digest))
+    page.run()
+    analyst = Analyst(asked)
+    while analyst.answer_next():
+        pass
+    computed = []
+    answered = Question.answered
+    monkeypatch.setattr(Question, "answered", lambda own, runs: computed.append(own.digest) or answered(own, runs))
+    export([one.key for one in few_and_many], tmp_path / "out")
+    assert computed == []
 
 
 def test_its_progress_counts_figures(few_and_many):
