@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from iclviz.capture.cache import SharedPrefix
+from iclviz.intervening import Part
 
 Way = Literal["interface", "eager", "alone"]
 
@@ -29,6 +30,20 @@ BLOCK_BYTES = {"cpu": 2**21, "cuda": 2**28}
 
 FUSED_QUERIES = 8
 """Queries from which on a CPU torch's own kernel is faster than blocks that share keys (measured)."""
+
+
+class LayerEdits(Protocol):
+    """What is changed inside the attention of one block."""
+
+    def apply(self, part: Part, values: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
+        """Values (B, H, q, X) of a part, of these of the pass's rows, as they are to be."""
+
+
+class AttentionEdits(Protocol):
+    """What is changed inside the attention of one forward pass."""
+
+    def of(self, layer: int) -> LayerEdits | None:
+        """In one block, counted from 0; None where nothing is."""
 
 
 class RowSink(Protocol):
@@ -44,15 +59,18 @@ class _Reading:
 
     path: Sequence[SharedPrefix] = ()
     sink: RowSink | None = None
+    edits: "AttentionEdits | None" = None
 
 
 _reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
-def reading(path: Sequence[SharedPrefix], sink: RowSink | None = None) -> Iterator[None]:
-    """Attention inside goes on from the prefixes of a path, and hands rows of single queries to a sink."""
-    token = _reading.set(_Reading(path, sink))
+def reading(
+    path: Sequence[SharedPrefix], sink: RowSink | None = None, edits: "AttentionEdits | None" = None
+) -> Iterator[None]:
+    """Attention inside goes on from the prefixes of a path, hands rows of single queries to a sink, and is changed."""
+    token = _reading.set(_Reading(path, sink, edits))
     try:
         yield
     finally:
@@ -77,19 +95,22 @@ def _attend(
     layer = int(module.layer_idx)
     kernel = Kernel(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
     path, length = now.path, query.shape[2]
-    if kernel.is_plain and length >= FUSED_QUERIES and query.device.type == "cpu":
+    edits = now.edits.of(layer) if now.edits else None
+    if edits is None and kernel.is_plain and length >= FUSED_QUERIES and query.device.type == "cpu":
         output = _fused(query, key, value, attention_mask, kernel, path, layer)
-    elif kernel.is_plain and length > 1 and not path:
+    elif edits is None and kernel.is_plain and length > 1 and not path:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
     else:
         keys = [*(shared.parents(shared.prefix.keys[layer]) for shared in path), key]
         values = [*(shared.parents(shared.prefix.values[layer]) for shared in path), value]
         if length > 1:
-            output = _in_blocks(query, keys, values, attention_mask, kernel, path)
+            output = _in_blocks(query, keys, values, attention_mask, kernel, path, edits)
         else:
-            output, weights = _block(query, keys, values, attention_mask, kernel, path)
+            output, weights = _block(query, keys, values, attention_mask, kernel, path, edits)
             if now.sink is not None:
                 now.sink(layer, weights[:, :, 0], None if s_aux is None else 1 - weights[:, :, 0].sum(-1))
+        if edits is not None:
+            output = edits.apply("heads", output)
     return output.transpose(1, 2).contiguous(), None
 
 
@@ -132,19 +153,29 @@ class Kernel:
         """Whether torch's own kernels compute it."""
         return self.softcap is None and self.sinks is None
 
-    def weights(self, scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def weights(
+        self,
+        scores: torch.Tensor,
+        mask: torch.Tensor | None,
+        edits: LayerEdits | None = None,
+        rows: slice = slice(None),
+    ) -> torch.Tensor:
         """Post-softmax weights in float32 of scaled scores (B, H, q, K), which are overwritten, under a boolean mask or
-        none.
+        none; what is changed of them, in rows that are these of the pass's.
         """
         scores = scores.float()
         if self.softcap is not None:
             scores = scores.div_(self.softcap).tanh_().mul_(self.softcap)
         if mask is not None:
             scores.masked_fill_(~mask[..., : scores.shape[-1]], -torch.inf)
+        if edits is not None:
+            scores = edits.apply("scores", scores, rows)
         if self.sinks is None:
-            return torch.softmax(scores, dim=-1)
-        sinks = self.sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
-        return torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+            weights = torch.softmax(scores, dim=-1)
+        else:
+            sinks = self.sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:3], 1)
+            weights = torch.softmax(torch.cat([scores, sinks], dim=-1), dim=-1)[..., :-1]
+        return weights if edits is None else edits.apply("weights", weights, rows)
 
 
 def _block(
@@ -154,6 +185,8 @@ def _block(
     mask: torch.Tensor | None,
     kernel: Kernel,
     path: Sequence[SharedPrefix],
+    edits: LayerEdits | None = None,
+    rows: slice = slice(None),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Output (B, H, q, D) and weights (B, H, q, K) of queries (B, H, q, D).
 
@@ -170,7 +203,7 @@ def _block(
     ]
     scores.append(torch.matmul(grouped, keys[-1].transpose(-1, -2)))
     widths = [part.shape[-1] for part in scores]
-    weights = kernel.weights(torch.cat(scores, dim=-1).reshape(batch, heads, length, -1), mask)
+    weights = kernel.weights(torch.cat(scores, dim=-1).reshape(batch, heads, length, -1), mask, edits, rows)
     *before, own = weights.to(query.dtype).reshape(batch, key_heads, -1, sum(widths)).split(widths, dim=-1)
     output = torch.matmul(own, values[-1])
     for shared, part, value in zip(path, before, values[:-1], strict=True):
@@ -185,6 +218,7 @@ def _in_blocks(
     mask: torch.Tensor | None,
     kernel: Kernel,
     path: Sequence[SharedPrefix],
+    edits: LayerEdits | None = None,
 ) -> torch.Tensor:
     """Output (B, H, q, D) of many queries, some of them at a time."""
     batch, heads, length, _ = query.shape
@@ -194,7 +228,8 @@ def _in_blocks(
         mask = torch.ones(length, columns, dtype=torch.bool, device=query.device).tril(columns - length)[None, None]
     blocks = [slice(start, start + step) for start in range(0, length, step)]
     return torch.cat(
-        [_block(query[:, :, rows], keys, values, mask[:, :, rows], kernel, path)[0] for rows in blocks], dim=2
+        [_block(query[:, :, rows], keys, values, mask[:, :, rows], kernel, path, edits, rows)[0] for rows in blocks],
+        dim=2,
     )
 
 

@@ -60,10 +60,19 @@ class Captured:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def plan_prompts(prompts: Sequence[TokenizedPrompt], decoding: Decoding, settings: PlanSettings) -> tuple[Group, ...]:
-    """The groups over all tokens of the prompts but the last of each, which is the first decoding step."""
+def plan_prompts(
+    prompts: Sequence[TokenizedPrompt],
+    decoding: Decoding,
+    settings: PlanSettings,
+    read_as: Callable[[int], Sequence[int]] | None = None,
+) -> tuple[Group, ...]:
+    """The groups over all tokens of the prompts but the last of each, which is the first decoding step.
+
+    read_as: a prompt's tokens but the last as numbers, where equal tokens may be read otherwise; None = their ids.
+    """
     most = max((decoding.limit(index) for index in range(len(prompts))), default=0)
-    return plan_batches([prompt.ids[:-1] for prompt in prompts], settings, new_tokens=most + 1)
+    texts = [prompt.ids[:-1] if read_as is None else read_as(index) for index, prompt in enumerate(prompts)]
+    return plan_batches(texts, settings, new_tokens=most + 1)
 
 
 def joined(parts: Sequence[Captured]) -> Captured:

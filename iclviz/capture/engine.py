@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.attention import RowSink, Way, attention_way, reading
+from iclviz.capture.acting import Acting
+from iclviz.capture.attention import AttentionEdits, RowSink, Way, attention_way, reading
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
@@ -25,7 +26,8 @@ from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
-from iclviz.errors import Cancelled
+from iclviz.errors import Cancelled, SpecError
+from iclviz.intervening import Intervention
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
@@ -54,6 +56,7 @@ class Engine:
         should_stop: Callable[[], bool] = lambda: False,
         done: frozenset[int] = frozenset(),
         on_read: Callable[[float], None] = lambda tokens: None,
+        interventions: Sequence[Intervention] = (),
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -63,14 +66,15 @@ class Engine:
         asked: what each recorder keeps of which prompts; with none the same is generated and nothing recorded.
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each block of a pass its share of the tokens, and after each decoding step its tokens.
+        interventions: what is done to the model; the plan is then over what `plan` reads them as.
 
         Raises
         ------
         Cancelled: `should_stop` said so, between two forward passes.
         NoNumberError: what would be recorded of a prompt is no number.
-        UserError: a recorder cannot record this model.
+        UserError: a recorder cannot record this model, or an intervention cannot act on it.
         """
-        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read)
+        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, self.acting(interventions, prompts))
         for group in plan:
             yield from run.under(group, {}, done)
 
@@ -80,6 +84,7 @@ class Engine:
         asked: Asked,
         decoding: Decoding,
         settings: PlanSettings = SETTINGS,
+        interventions: Sequence[Intervention] = (),
     ) -> Captured:
         """Run all prompts and give their results in their order.
 
@@ -87,8 +92,28 @@ class Engine:
         ------
         As `captures`.
         """
-        plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"))
-        return joined(list(self.captures(prompts, plan, asked, decoding)))
+        acting = self.acting(interventions, prompts)
+        read_as = acting.read_as if acting else None
+        plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"), read_as)
+        return joined(list(self.captures(prompts, plan, asked, decoding, interventions=interventions)))
+
+    def acting(self, interventions: Sequence[Intervention], prompts: Sequence[TokenizedPrompt]) -> Acting | None:
+        """Interventions at work on prompts; None where there is nothing to do.
+
+        Raises
+        ------
+        SpecError: they cannot act on this model.
+        """
+        if not interventions:
+            return None
+        acting = Acting(interventions, prompts, self.blocks)
+        if acting.acts_in_attention and self.way != "interface":
+            raise SpecError(
+                f"The attention of {type(self.model).__name__} runs in its own code alone, so neither it nor single "
+                "heads can be changed.",
+                "Act on a block's attention, MLP or state, or take another model.",
+            )
+        return acting
 
 
 @dataclass(frozen=True)
@@ -117,9 +142,10 @@ class _PlanRun:
         decoding: Decoding,
         should_stop: Callable[[], bool],
         on_read: Callable[[float], None],
+        acting: Acting | None = None,
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
-        self.asked, self.on_read = asked, on_read
+        self.asked, self.on_read, self._acting = asked, on_read, acting
         subject = Subject(engine.model, engine.n_layers, engine.device, prompts)
         self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
         self._reading_seconds = 0.0
@@ -192,8 +218,10 @@ class _PlanRun:
         on_device = torch.from_numpy(ids).to(self.engine.device)
         blocks = _Blocks(self.on_read, sum(len(row) for row in rows) / self.engine.n_layers)
         takers = [*readings.values(), blocks]
-        with attention_way(self.engine.model, self.engine.way, decoding=False), self.states(takers):
-            columns.forward(on_device, n_logits=0)
+        first = [row.prompts[0] for row in rows]
+        acting = self.acted(first, columns.mask, width, [len(self.prompts[prompt]) for prompt in first])
+        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits, self.states(takers):
+            columns.forward(on_device, n_logits=0, edits=edits)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
         prefix = columns.cache.prefix([len(row) for row in rows])
         return {row: _Read(prefix, left, number) for number, row in enumerate(rows)}
@@ -217,6 +245,17 @@ class _PlanRun:
         if self.engine.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
+
+    @contextmanager
+    def acted(
+        self, prompts: Sequence[int], mask: torch.Tensor, width: int, n_own: Sequence[int], counts: bool = True
+    ) -> Iterator[AttentionEdits | None]:
+        """The forward pass inside is changed, as `Acting.at_work` says."""
+        if self._acting is None:
+            yield None
+            return
+        with self._acting.at_work(prompts, mask, width, n_own, counts) as edits:
+            yield edits
 
     @contextmanager
     def states(self, takers: "Collection[PassRecord | BatchRecord | _Blocks]") -> Iterator[None]:
@@ -264,11 +303,13 @@ class _Columns:
         own = torch.from_numpy(_columns(lengths, width)).to(self.engine.device)
         self.mask = torch.cat([self.mask, own], dim=1)
 
-    def forward(self, ids: torch.Tensor, n_logits: int, sink: RowSink | None = None) -> Any:
+    def forward(
+        self, ids: torch.Tensor, n_logits: int, sink: RowSink | None = None, edits: AttentionEdits | None = None
+    ) -> Any:
         """A forward pass over the last columns; without any logits the model's head does not run."""
         model = self.engine.model if n_logits else self.engine.model.base_model
         head = {"logits_to_keep": n_logits} if n_logits else {}
-        with reading(self._shared_prefixes, sink):
+        with reading(self._shared_prefixes, sink, edits):
             return model(
                 input_ids=ids,
                 attention_mask=self.mask,
@@ -370,7 +411,8 @@ class _DecodeBatch:
         """One decoding step; the next-token logits (B, V), for all but the last."""
         takers = self._of("rows")
         n_logits = 0 if is_last and not self._of("logits") else 1
-        output = self.columns.forward(ids, n_logits, self._take if takers else None)
+        with self.run.acted(self.indices, self.columns.mask, 1, list(map(len, self.prompts))) as edits:
+            output = self.columns.forward(ids, n_logits, self._take if takers else None, edits)
         self.run.on_read(len(self.prompts))
         if takers and self.engine.reads_whole_caches:
             for layer, weights in enumerate(output.attentions):
@@ -419,8 +461,10 @@ class _DecodeBatch:
         self.columns.mask = self._read_mask * (position < stays)
         self.columns.add([len(tail) for tail in tails], width)
         self.columns.cache.cut(0)
-        with attention_way(self.engine.model, self.engine.way, decoding=False):
-            logits = self.columns.forward(ids, n_logits=width).logits
+        own = [min(same, len(prompt)) for same, prompt in zip(shared, self.prompts, strict=True)]
+        acting = self.run.acted(self.indices, self.columns.mask, width, own, counts=False)
+        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits:
+            logits = self.columns.forward(ids, n_logits=width, edits=edits).logits
         self.run.on_read(sum(map(len, tails)))
         logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
         return [

@@ -51,6 +51,6 @@ def taken(captured: Captured) -> Taken:
     )
 
 
-def record(engine, prompts, poolings, *how, by_token=frozenset()) -> Taken:
+def record(engine, prompts, poolings, *how, by_token=frozenset(), interventions=()) -> Taken:
     """`Engine.capture` of prompts with those recorders."""
-    return taken(engine.capture(prompts, kept(prompts, poolings, by_token), *how))
+    return taken(engine.capture(prompts, kept(prompts, poolings, by_token), *how, interventions=interventions))

@@ -29,22 +29,31 @@ def set_eagerly(model, name):
         model.config._attn_implementation = name
 
 
-def record_slowly(model, prompt, response_ids, n_layers):
+def record_slowly(model, prompt, response_ids, n_layers, implementation="eager"):
     """Everything about one prompt and a given response, from one forward pass with full attention matrices."""
     before = model.config._attn_implementation
-    set_eagerly(model, "eager")
-    last_block = {}
-    hook = blocks_of(model, n_layers)[-1].register_forward_hook(
-        lambda module, args, output: last_block.update(out=output[0] if isinstance(output, tuple) else output)
+    set_eagerly(model, implementation)
+    blocks, entered, left = blocks_of(model, n_layers), [], []
+    hooks = [
+        block.register_forward_pre_hook(
+            lambda module, args, kwargs: entered.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+        )
+        for block in blocks
+    ]
+    hooks.append(
+        blocks[-1].register_forward_hook(
+            lambda module, args, output: left.append(output[0] if isinstance(output, tuple) else output)
+        )
     )
     try:
         with torch.no_grad():
             ids = torch.tensor([prompt.ids + list(response_ids)])
-            output = model(input_ids=ids, output_hidden_states=True, output_attentions=True, use_cache=False)
+            output = model(input_ids=ids, output_attentions=True, use_cache=False)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         set_eagerly(model, before)
-    hidden = torch.stack([*output.hidden_states[:-1], last_block["out"]])[:, 0].float().numpy()
+    hidden = torch.stack([*entered, *left])[:, 0].float().numpy()
     attention = torch.stack(output.attentions)[:, 0].float().numpy()
     roles = np.array(prompt.roles() + ["response"] * len(response_ids))
     n = len(prompt.ids)

@@ -1,0 +1,227 @@
+"""What can be done to a model while it reads: for each kind of intervention where it acts, what it changes, what it
+needs and how it reads in a sentence.
+
+A kind is one file of `iclviz/interventions`, or of a folder of one's own, whose `INTERVENTION` is a subclass of
+`Intervention`. An intervention is data: part of the spec of a run, and of its key. Torch is met in `change` alone.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeGuard
+
+from iclviz import extensions
+from iclviz.errors import SpecError, UserError, unknown
+from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGE = "iclviz.interventions"
+
+Part = Literal["scores", "weights", "heads", "attention", "mlp", "block", "state"]
+"""What of a block is changed: attention scores before the softmax, weights after it, what each head hands to the output
+projection, the output of attention, that of the MLP, what the block adds to the stream, the stream behind it.
+"""
+
+BY_HEAD: frozenset[Part] = frozenset({"scores", "weights", "heads"})
+ROWS = ("last", "response", "query", "all")
+"""Where one acts, besides roles and marks: the last prompt token and all after it; those after it alone; the query's
+tokens up to the last prompt token; every token.
+"""
+
+MARK = re.compile(rf"({ANSWER}|{DEMONSTRATION}):(\*|0|[1-9][0-9]*)")
+_WORDS = {
+    "last": "the last prompt token",
+    "response": "the response",
+    "query": "the query",
+    "all": "every token",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class At:
+    """Where something is changed.
+
+    Attributes
+    ----------
+    layer: the block, from 1; 0 are the embeddings.
+    prompts: (n,) the prompt of each row.
+    columns: (n, 1, K) whether a key is one of those that attention is changed to; None of parts that have none.
+    """
+
+    layer: int
+    prompts: "torch.Tensor"
+    columns: "torch.Tensor | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """Something that is done to a model while it reads.
+
+    Attributes
+    ----------
+    layers: blocks from 1 in which it acts; None is all.
+    heads: heads from 0, of parts that have heads; None is all.
+    rows: where it acts: one of `ROWS`, a role, or a mark such as answer:3 or answer:* (all of a kind).
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    rows: str = "last"
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), least=name == "layers"))
+        if self.heads is not None and self.part not in BY_HEAD:
+            raise SpecError(f"{self.title} acts on no heads.", "Leave heads out.")
+        check_place(self.rows)
+
+    @property
+    def part(self) -> Part:
+        """What of a block it changes."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> str | None:
+        """The place to which attention is changed, None of parts that have none."""
+        return None
+
+    def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
+        """The values of n rows instead of these: (n, H, K) of scores and weights, (n, H, D) of heads, else (n, d)."""
+        raise NotImplementedError
+
+    def sentence(self) -> str:
+        """What is done, as the end of a sentence that begins with "with"."""
+        raise NotImplementedError
+
+    def where(self) -> str:
+        """Heads and blocks, in words."""
+        heads = "" if self.heads is None else f"{_listed('head', self.heads)} of "
+        return heads + ("all blocks" if self.layers is None else _listed("block", self.layers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The kind and every field that is not as usual, as plain JSON values."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        said = {entry.name for entry in fields(self) if values[entry.name] != entry.default}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {"kind": self.kind, **{name: plain[name] for name in plain if name in said}}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """The intervention of this kind with these fields.
+
+        Raises
+        ------
+        SpecError: a field is missing, unknown or impossible.
+        """
+        known = {entry.name: entry for entry in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise unknown(SpecError, f"field of {cls.kind}", name, list(known))
+        for name, entry in known.items():
+            if name not in values and entry.default is MISSING:
+                raise SpecError(f"The field {name} of {cls.kind} is missing.", f"Give the {name}.")
+        return cls(**values)
+
+
+def intervention(value: Any) -> Intervention:
+    """The intervention that a table with its kind and fields means; one that is given stays itself.
+
+    Raises
+    ------
+    SpecError: no such kind, or a field that is missing, unknown or impossible.
+    """
+    if isinstance(value, Intervention):
+        return value
+    if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+        example = 'Give a table such as {"kind": "knock_out", "to": "relevant"}.'
+        raise SpecError(f"{value!r} is no intervention.", example)
+    known = kinds()
+    if value["kind"] not in known:
+        raise unknown(SpecError, "intervention", value["kind"], list(known))
+    return known[value["kind"]].from_values({name: one for name, one in value.items() if name != "kind"})
+
+
+def kinds() -> Mapping[str, type[Intervention]]:
+    """Every kind of intervention by its name.
+
+    Raises
+    ------
+    UserError: a file of one's own has none, or one that does not fit.
+    """
+    return _by_name(tuple(extensions.modules(PACKAGE)))
+
+
+@lru_cache(maxsize=8)
+def _by_name(modules: tuple[ModuleType, ...]) -> Mapping[str, type[Intervention]]:
+    found: dict[str, type[Intervention]] = {}
+    for module in modules:
+        kind = getattr(module, "INTERVENTION", None)
+        if not _fits(kind) or kind.kind in found:
+            raise UserError(
+                f"The intervention of {extensions.called(module)} does not fit: it has no INTERVENTION with a kind of "
+                "its own.",
+                "Set INTERVENTION to a subclass of Intervention.",
+            )
+        found[kind.kind] = kind
+    return found
+
+
+def _fits(kind: Any) -> TypeGuard[type[Intervention]]:
+    return isinstance(kind, type) and issubclass(kind, Intervention) and isinstance(getattr(kind, "kind", None), str)
+
+
+def check_place(name: Any) -> None:
+    """Refuse what names no place.
+
+    Raises
+    ------
+    SpecError: so; it says which there are.
+    """
+    if not isinstance(name, str) or (name not in (*ROWS, *ROLES) and not MARK.fullmatch(name)):
+        raise unknown(SpecError, "place", name, [*ROWS, *ROLES, f"{ANSWER}:*", f"{DEMONSTRATION}:*"])
+
+
+def place_words(name: str) -> str:
+    """A place, inside a sentence."""
+    found = MARK.fullmatch(name)
+    if found is None:
+        return _WORDS.get(name, f"{name} text")
+    what = {ANSWER: "answer", DEMONSTRATION: "demonstration"}[found[1]]
+    return (
+        f"the demonstrations' {what}s"
+        if found[2] == "*" and what == "answer"
+        else ("the demonstrations" if found[2] == "*" else f"{what} {int(found[2]) + 1}")
+    )
+
+
+def _numbers(name: str, value: Any, least: int) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    values = [value] if isinstance(value, int) else value
+    remedy = f"Give {name} as whole numbers from {int(least)}."
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise SpecError(f"{name} = {value!r} is no list of numbers.", remedy)
+    for one in values:
+        if isinstance(one, bool) or not isinstance(one, int) or one < least:
+            raise SpecError(f"{name} holds {one!r}.", remedy)
+    return tuple(sorted(set(values)))
+
+
+def _listed(what: str, numbers: Sequence[int]) -> str:
+    """Numbers in words, runs of them as ranges."""
+    if not numbers:
+        return f"no {what}"
+    runs: list[list[int]] = []
+    for one in numbers:
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+    return f"{what} {said}" if len(numbers) == 1 else f"{what}s {said}"

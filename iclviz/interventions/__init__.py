@@ -1,0 +1,1 @@
+"""The kinds of interventions, one a file; `iclviz.intervening` says what one is."""

@@ -1,0 +1,47 @@
+"""Knock out attention: rows do not see a place (Geva et al. 2023, arXiv:2304.14767).
+
+Minus infinity before the softmax, so that the rest renormalises. A token always keeps its own key.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iclviz.intervening import At, Intervention, Part, check_place, place_words
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnockOut(Intervention):
+    """to: the place whose keys are not seen, a role or a mark."""
+
+    kind = "knock_out"
+    title = "Attention knocked out"
+    to: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_place(self.to)
+
+    @property
+    def part(self) -> Part:
+        """Scores."""
+        return "scores"
+
+    @property
+    def columns(self) -> str:
+        """The keys that are not seen."""
+        return self.to
+
+    def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
+        """Minus infinity at those keys."""
+        assert at.columns is not None
+        return values.masked_fill(at.columns, -float("inf"))
+
+    def sentence(self) -> str:
+        """What is not seen from where."""
+        return f"attention from {place_words(self.rows)} to {place_words(self.to)} knocked out in {self.where()}"
+
+
+INTERVENTION = KnockOut
