@@ -77,6 +77,7 @@ at_work = {one.resolved.key: called(one) for one in found if one.resolved and jo
 at_rest = [one for one in found if one.resolved is None or one.resolved.key not in at_work]
 for condition in at_rest:
     state_line(condition)
+own_tasks.offer_fit()
 jobs.progress(named=at_work)
 waiting = [one for one in at_rest if one.resolved is not None and one.recording is None and not one.problem]
 with st.container(horizontal=True):

@@ -16,7 +16,16 @@ from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
-from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line, score_went
+from iclviz.reporting.first_glance import (
+    changes_sentence,
+    difference,
+    headline_line,
+    link_line,
+    n_tests,
+    reservations,
+    score_went,
+    with_a_value,
+)
 from iclviz.reporting.recipes import (
     NO_MEASURE,
     change_by_layer,
@@ -80,19 +89,22 @@ def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Mea
     with left, slot():
         show_recipe(recipe, runs)
     with right, slot():
-        changed_inside(both, measuring, limits)
-    st.markdown(with_terms(link_line(found)))
+        changed_inside(both, found, measuring, limits)
 
 
-def changed_inside(both: Compared, measuring: Measuring, limits: str) -> None:
-    """B minus A of every measure by layer; a click on a layer goes there on the measure's page."""
+def changed_inside(both: Compared, found: Headline, measuring: Measuring, limits: str) -> None:
+    """B minus A of every measure by layer, whether that goes with behaviour, and what to know before one believes it; a
+    click on a layer goes there on the measure's page.
+    """
     measures = present(both.comparison.pairs[0], measuring)
     recipe = changes_at_a_glance(measures, both.labels, measuring, limits)
-    tests = answers_there_are(recipe.questions(both.runs))
+    tests = with_a_value(answers_there_are(recipe.questions(both.runs)))
     titles = {name: one.short for name, one in measures.items()}
     first = {name: one.first_layer for name, one in measures.items()}
+    st.markdown(with_terms(f"{changes_sentence(tests, titles, first)} {link_line(found)}"))
+    if known_first := reservations(found, both.a, both.b):
+        st.caption(with_terms(known_first))
     clicked = show_rows(recipe.draw(tests, both.runs), Copied(recipe, both.runs))
-    st.markdown(with_terms(changes_sentence(tests, titles, first)))
     if clicked:
         name = list(tests)[clicked.row]
         set_state({"shown": name, "layer": clicked.layer})
@@ -193,9 +205,11 @@ def over_conditions(both: Compared, measure: Measure, layer: int, measuring: Mea
 def exploratory(both: Compared, the_task: Task, measuring: Measuring, limits: str) -> None:
     """What changed inside the model, layer by layer, one measure at a time: further families of tests."""
     first, found = both.comparison.first, present(both.comparison.pairs[0], measuring)
-    n_tests = sum(first.n_layers + 1 - one.first_layer for one in found.values())
-    st.caption(f"{n_tests} tests in all, corrected over layers within each figure and not over figures.")
-    tests = answers_there_are({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
+    tests = with_a_value(
+        answers_there_are({name: analysis.measured_change.of(both.key, name, measuring) for name in found})
+    )
+    n = n_tests(tests)
+    st.caption(f"{n} tests in all, corrected over layers within each figure and not over figures.")
     titles = {name: capital(found[name].change_subject(first, measuring, the_task.titles)) for name in tests}
     name = options.pick("changed", "Change of", titles, most_changed(tests))
     if name:

@@ -20,7 +20,7 @@ from iclviz.places import checkout
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.data_line import shared
-from iclviz.reporting.first_glance import difference, headline_line, link_line
+from iclviz.reporting.first_glance import difference, headline_line, link_line, reservations
 from iclviz.reporting.methods import methods
 from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import sentences
@@ -115,6 +115,7 @@ def _of_recordings() -> Iterator[tuple[str, str]]:
             glance = (shared([a, b]), headline_line(found, expected, unit, the_task), difference(found, unit))
             for text in (*glance, *told):
                 yield f"statement, {name}", text
+            yield f"reservations, {name}", reservations(found, a.spec, b.spec)
             yield f"link, {name}", link_line(found)
             yield f"methods, {name}", methods([a, b]).markdown
 

@@ -10,6 +10,7 @@ from math import ceil
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from iclviz.figures import theme
@@ -33,6 +34,8 @@ _LEAST_WITH_BAR_BESIDE = 400
 _LABELS_SHARE = 0.3
 """The most of a canvas that the words at an axis get."""
 _SLIDER, _BUTTONS = 80, 50
+_USUAL_WIDTH, _SMALLEST_MARK = 400, 3
+"""The width of a panel for which marks are drawn, and the least size of one."""
 MOST_OF_LABEL = 28
 """Letters of a label at an axis."""
 
@@ -93,6 +96,7 @@ def arrange(figure: go.Figure, width: int) -> None:
         beside, below = [], [*beside, *below]
     grid = _grid(figure, width - _EDGE - (_COLOUR_BAR if beside else _EDGE), min(_LABELS, _LABELS_SHARE * width))
     _place(grid)
+    _shrink_marks(figure, grid)
     _break_texts(figure, grid)
     under = grid.ticks + _titles_of_axes(grid)
     under += _place_bars(beside, below, grid, under)
@@ -114,7 +118,8 @@ def _grid(figure: go.Figure, room: float, most_of_labels: float) -> _Grid:
     n_before = len({x.domain for x, _ in axes})
     n_columns = min(n_before, max(1, int((room + gap) // (_NARROWEST + gap))))
     width = (room - (n_columns - 1) * gap) / n_columns
-    height = min(max(_ASPECT * width, _LOWEST), _HIGHEST)
+    most = max(len(_labels(figure, y, "y")) for _, y in axes)
+    height = max(min(max(_ASPECT * width, _LOWEST), _HIGHEST), _LINE * most)
     if axes[0][1].scaleanchor:
         width = height = min(width, _HIGHEST_SQUARE)
     titles = [one for one in figure.layout.annotations if one.yref == "paper"] or [None] * len(axes)
@@ -282,6 +287,14 @@ def _place_bars(beside: Sequence[Any], below: Sequence[Any], grid: _Grid, under:
     for bar in (*beside, *below):
         bar.title.font.size = theme.TEXT_SIZE
     return _COLOUR_BAR_BELOW + _LINE * max(_n_lines(bar.title.text) for bar in below) if below else 0
+
+
+def _shrink_marks(figure: go.Figure, grid: _Grid) -> None:
+    """Marks whose sizes say something become smaller with their panel, so that those beside each other stay apart."""
+    for trace in figure.select_traces({"type": "scatter"}):
+        sizes = trace.marker.size
+        if sizes is not None and np.ndim(sizes):
+            trace.marker.size = np.maximum(np.asarray(sizes) * min(1.0, grid.width / _USUAL_WIDTH), _SMALLEST_MARK)
 
 
 def _turn_down(bars: Sequence[Any]) -> None:

@@ -64,9 +64,9 @@ def changes_inside(
 
 def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
     filled = stands_out(change.p_corrected)
-    shapes = np.where(change.estimate < 0, "triangle-down", "triangle-up")
+    shapes = np.where(change.estimate < 0, "triangle-down", np.where(change.estimate > 0, "triangle-up", "circle"))
     return go.Scatter(
-        x=np.arange(first, first + len(change.estimate)),
+        x=np.where(np.isfinite(change.estimate), np.arange(first, first + len(change.estimate)), np.nan),
         y=[title] * len(change.estimate),
         name=title,
         mode="markers",

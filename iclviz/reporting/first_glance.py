@@ -8,12 +8,17 @@ from iclviz.analysis.change import Change
 from iclviz.analysis.headlines import Headline
 from iclviz.analysis.measures import measure_named
 from iclviz.analysis.outcomes import OutcomeCounts
-from iclviz.analysis.statistics import SIGNIFICANT, stands_out
-from iclviz.analysis.wording import capital
+from iclviz.analysis.statistics import MIN_UNITS, SIGNIFICANT, stands_out
+from iclviz.analysis.wording import capital, share
 from iclviz.natural_units import Better, NaturalUnit, plain
 from iclviz.recording import Array
-from iclviz.reporting.statements import LEVEL_TITLES, Setting, family_p, is_untested, p_value, verdict
+from iclviz.reporting.scope import ENOUGH_SEEDS
+from iclviz.reporting.statements import LEVEL_TITLES, Setting, family_p, is_untested, longer, p_value, verdict
+from iclviz.spec import RunSpec, draws
 from iclviz.tasks import Task
+
+READ = 0.95
+"""Where a smaller share of responses could be read, what behaviour did may be what the format did."""
 
 
 def headline_line(
@@ -112,23 +117,56 @@ def _was(what: str) -> str:
     return "were" if what.endswith("s") else "was"
 
 
+def with_a_value(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The measures that have a change in any layer: the others have pages that say why not."""
+    return {name: change for name, change in changes.items() if np.isfinite(change.estimate).any()}
+
+
+def n_tests(changes: Mapping[str, Change]) -> int:
+    """How many layers of how many measures were tested."""
+    return sum(int(np.isfinite(change.p_corrected).sum()) for change in changes.values())
+
+
 def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], first: Mapping[str, int]) -> str:
     """What changed inside, of all measures and layers: how many tests found something, of which measure and where."""
-    n_tests = sum(int(np.isfinite(change.p_corrected).sum()) for change in changes.values())
+    n = n_tests(changes)
     found = {
         name: np.flatnonzero(stands_out(change.p_corrected)) + first.get(name, 0) for name, change in changes.items()
     }
     n_found = sum(map(len, found.values()))
-    if not n_tests:
+    if not n:
         return "Nothing inside the model could be tested."
     if not n_found:
-        return f"No change inside the model was found ({n_tests} exploratory tests, corrected over layers)."
+        return f"No change inside the model was found ({n} exploratory tests, corrected over layers)."
     where = "; ".join(
-        f"{titles[name]}, {'block' if first.get(name) else 'layer'}{'s' if len(at) > 1 else ''} {ranges(at.tolist())}"
-        for name, at in found.items()
-        if len(at)
+        f"{titles[name]} {_directions(changes[name], first.get(name, 0))}" for name, at in found.items() if len(at)
     )
-    return f"{n_found} of {n_tests} exploratory tests found a change (p < 0.05, corrected over layers): {where}."
+    return f"{n_found} of {n} exploratory tests found a change (p < 0.05, corrected over layers): {where}."
+
+
+def _directions(change: Change, first: int) -> str:
+    """Where a change stands out, rises apart from falls."""
+    said = []
+    for mark, side in (("▲", change.estimate > 0), ("▼", change.estimate < 0)):
+        at = np.flatnonzero(stands_out(change.p_corrected) & side) + first
+        if len(at):
+            said.append(f"{mark} {'block' if first else 'layer'}{'s' if len(at) > 1 else ''} {ranges(at.tolist())}")
+    return ", ".join(said)
+
+
+def reservations(headline: Headline, a: RunSpec, b: RunSpec) -> str:
+    """What has to be known before any of it is believed, in one line; "" where there is nothing."""
+    told = []
+    if headline.n_seeds < ENOUGH_SEEDS and (draws(a) or draws(b)):
+        sets = "one demonstration set" if headline.n_seeds == 1 else f"{headline.n_seeds} demonstration sets"
+        told.append(f"{sets}, where a statement about in-context learning needs {ENOUGH_SEEDS}")
+    if headline.n_units < MIN_UNITS:
+        told.append(f"{headline.n_units} independent groups of items are few")
+    if told_lengths := longer(headline.tokens, a, b):
+        told.append(told_lengths)
+    if min(headline.parse_rates) < READ:
+        told.append("not all responses could be read ({} in A, {} in B)".format(*map(share, headline.parse_rates)))
+    return f"Before you believe it: {'; '.join(told)}." if told else ""
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -28,7 +28,14 @@ from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.data_line import differences, shared
 from iclviz.reporting.export import answering, by_task, labelled
-from iclviz.reporting.first_glance import changes_sentence, difference, headline_line, link_line
+from iclviz.reporting.first_glance import (
+    changes_sentence,
+    difference,
+    headline_line,
+    link_line,
+    reservations,
+    with_a_value,
+)
 from iclviz.reporting.item_rows import item_rows
 from iclviz.reporting.methods import methods
 from iclviz.reporting.recipes import (
@@ -254,7 +261,11 @@ class _Compared:
             drawn.append(_figure(links, self.runs, self.answer))
         return Section(
             found=headline_line(headline, expected, unit, the_task, counts),
-            texts=[difference(headline, unit), link_line(headline)],
+            texts=[
+                difference(headline, unit),
+                *filter(None, [reservations(headline, self.a, self.b)]),
+                link_line(headline),
+            ],
             points=told,
             figures=drawn,
         )
@@ -267,6 +278,7 @@ class _Compared:
         for name, question in recipe.questions(self.runs).items():
             with suppress(AnalysisError):
                 tests[name] = self.answer(question)
+        tests = with_a_value(tests)
         figures = [recipe.draw(tests, self.runs)] if tests else []
         for name in tests:
             one = change_by_layer(

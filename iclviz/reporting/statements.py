@@ -91,6 +91,17 @@ def contrast_note(a: RunSpec, b: RunSpec, tokens: tuple[float, float]) -> str:
     )
 
 
+def longer(tokens: tuple[float, float], a: RunSpec, b: RunSpec) -> str:
+    """That the prompts of one model also differ in length, and what tells that apart; "" where they do not."""
+    before, after = tokens
+    if a.model != b.model or abs(after - before) <= NEARLY * max(before, after):
+        return ""
+    return (
+        f"prompts differ in length too ({before:,.0f} and {after:,.0f} tokens), so compare correct with shuffled "
+        "demonstrations"
+    )
+
+
 def _taught(*kinds: str) -> str:
     if "shuffled" not in kinds:
         return ""
@@ -197,7 +208,7 @@ def verdict(headline: Headline, setting: Setting) -> str:
 def _reservation(headline: Headline, read: Change | None, setting: Setting) -> str:
     """What a gain has to be read with."""
     if read is not None and is_untested(read):
-        return "; whether it did where responses were read in both cannot be tested"
+        return ", but among the items whose responses were read in A and in B this cannot be tested"
     if read is not None and not _is_above(read):
         return ", but this was not found among items whose responses were read in both"
     if headline.contrast is None and _within_chance(headline, setting):

@@ -52,12 +52,16 @@ def show(
     kind, caption = figure_files.name(figure), figure.layout.meta["caption"]
     name = f"{kind}-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}" if name else kind
     themed = theme.apply(figure, "dark" if st.context.theme.type == "dark" else "light")
+    config: dict[str, Any] = {
+        "displaylogo": False,
+        "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name},
+    }
     if room := screen.room():
+        config["displayModeBar"] = False  # it would lie over what is small already
         st.html(_title_that_wraps(figure))
         arrange(themed, room)
     else:
         shorten_labels(themed)
-    config = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name}}
     draw(themed, theme=None, key=f"figure-{name}", config=config, alt=caption)
     st.caption(with_terms(caption).replace(" %", "\N{NO-BREAK SPACE}%"))
     _row(figure, name, copied)

@@ -157,6 +157,24 @@ def use(name: str) -> None:
     set_state({**{f"{side}_task": name for side in SIDES}, **_fitting(the_task, page_state())})
 
 
+def offer_fit() -> None:
+    """What does not fit the chosen task, and a button that lowers items and k to what it has."""
+    chosen = page_state()
+    try:
+        the_task = task(chosen["a_task"])
+    except UserError:  # its condition says so
+        return
+    if chosen["a_task"] != chosen["b_task"] or not isinstance(the_task, OwnTask):
+        return
+    fitting = _fitting(the_task, chosen)
+    if all(value == chosen[name] for name, value in fitting.items()):
+        return
+    most = the_task.most_demonstrations(min(chosen["items"], len(the_task.file.queries)))
+    st.warning(f"With {chosen['items']} items {most} rows are left to show as demonstrations.")
+    ks = " and ".join(dict.fromkeys(f"k = {fitting[f'{side}_k']}" for side in SIDES if chosen[f"{side}_k"]))
+    st.button(f"Take {fitting['items']} items and {ks}", on_click=set_state, args=(fitting,), type="primary")
+
+
 def _fitting(the_task: OwnTask, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The chosen numbers, lowered to what a task has: the items first, so that rows are left to show."""
     wanted = max(chosen[f"{side}_k"] for side in SIDES)

@@ -25,9 +25,15 @@ export default function ({data, setStateValue}) {
   window.watchingWidth?.disconnect();
   window.watchingWidth = watching;
   watching.observe(page);
+  window.closingMenu ??= document.addEventListener("click", (click) => {
+    if (window.innerWidth <= 768 && click.target.closest('[data-testid="stSidebarNavLink"]'))
+      document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+  }) ?? true;
 }
 """
-"""Tells the width once it stays the same: a sidebar that opens moves for a while."""
+"""Tells the width once it stays the same: a sidebar that opens moves for a while. Where the sidebar lies over the page,
+it goes when a page is chosen in it.
+"""
 
 
 def watch() -> None:

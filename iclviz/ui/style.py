@@ -21,6 +21,7 @@ STYLE = """<style>
 .st-key-controls [data-testid="stCaptionContainer"] p {font-size: 0.78rem; line-height: 1.35}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {color: %s; opacity: 1}
 a[href*="glossary?find="] {color: inherit; text-decoration: underline dotted 1px; text-underline-offset: 0.2em}
+header button:focus-visible, header a:focus-visible {outline: 2px solid %s; outline-offset: 1px}
 .iclviz-title {margin: 0; font-weight: 600; line-height: 1.3} .iclviz-title small {font-weight: 400}
 [data-testid="stSliderThumbValue"] p, [data-variant="segmented_control"][aria-checked="true"] p {color: %s}
 </style>"""
@@ -37,7 +38,7 @@ def set_look() -> None:
     st.set_page_config("iclviz", str(ICON), layout="wide", initial_sidebar_state=330)
     st.logo(str(WORDMARK), icon_image=str(ICON))
     mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
-    st.html(STYLE % (FAINT_INK[mode], ACCENT[mode]))
+    st.html(STYLE % (FAINT_INK[mode], ACCENT[mode], ACCENT[mode]))
     with st.container(key="watching"):
         screen.watch()
 

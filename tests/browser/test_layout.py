@@ -129,3 +129,14 @@ def test_the_menus_of_pages_and_the_page_itself_are_reached_within_five_stops_of
     page.keyboard.press("Tab")
     assert page.evaluate(STOP) == "page"
     page.context.close()
+
+
+def test_on_a_phone_the_menu_goes_when_a_page_is_chosen(demo, chromium):
+    page = chromium.new_context(viewport={"width": 390, "height": WIDTHS[390]}).new_page()
+    page.goto(f"{demo}/summary")
+    settled(page)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="RSA").click()
+    page.wait_for_url("**/rsa*")
+    page.wait_for_function("document.querySelector('[data-testid=\"stSidebar\"]').getBoundingClientRect().right <= 0")
+    page.context.close()

@@ -60,3 +60,17 @@ def test_labels_that_would_lie_over_each_other_are_left_out():
     arrange(figure, PHONE)
     assert len(figure.layout.yaxis.ticktext) < 20
     assert list(figure.layout.yaxis.tickvals) == list(figure.layout.yaxis.ticktext)
+
+
+def test_categories_are_never_left_out_but_make_the_panel_higher():
+    names = [f"name {number}" for number in range(40)]
+    figure = go.Figure(go.Bar(y=names, x=np.arange(40), orientation="h"))
+    arrange(figure, PHONE)
+    assert len(figure.layout.yaxis.ticktext) == 40
+
+
+def test_marks_whose_sizes_say_something_stay_apart_on_a_phone():
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 0], mode="markers", marker_size=[5, 13]))
+    arrange(figure, PHONE)
+    assert max(figure.data[0].marker.size) < 13
+    assert min(figure.data[0].marker.size) >= 3

@@ -38,6 +38,18 @@ def test_its_button_chooses_it_for_both_with_as_many_items_and_demonstrations_as
     assert "iclviz-relevant" in " ".join(html.proto.body for html in test.get("html"))
 
 
+def test_where_k_asks_for_more_rows_than_are_left_a_button_takes_what_fits(chosen):
+    rows = "".join(f"question {number},answer {number}\n" for number in range(40))
+    test = uploaded({**chosen, "items": 40, "a_k": 0, "b_k": 4}, "mine.csv", f"query,answer\n{rows}".encode())
+    name = next(name for name in all_tasks() if "@" in name)
+    test = opened("run", {**chosen, "a_task": name, "b_task": name, "items": 40, "a_k": 0, "b_k": 4})
+    assert "k = 4 needs as many rows to show, and there are 0" in said(test).replace("\\", "")
+    next(button for button in test.button if button.label == "Take 36 items and k = 4").click().run()
+    assert not test.exception
+    assert test.session_state["choices"]["items"] == 36
+    assert "rows" not in " ".join(one.value for one in (*test.warning, *test.error))
+
+
 def test_a_mistake_is_told_with_its_line_and_nothing_is_kept(chosen):
     test = uploaded(chosen, "pets.csv", b"query,answer\na,b\nc\n![x](http://example.org),d,e\n")
     text = said(test)

@@ -7,7 +7,18 @@ import pytest
 
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.natural_units import NaturalUnit
-from iclviz.reporting.first_glance import changes_sentence, difference, outcomes_went, ranges, score_went, went
+from iclviz.reporting.first_glance import (
+    changes_sentence,
+    difference,
+    n_tests,
+    outcomes_went,
+    ranges,
+    reservations,
+    score_went,
+    went,
+    with_a_value,
+)
+from iclviz.spec import Demonstrations, RunSpec
 
 SHARE = NaturalUnit("right answers", "share")
 ERROR = NaturalUnit("typical error", "negative log", floor=0.1)
@@ -87,16 +98,20 @@ def test_what_became_of_items_is_counted_in_a_and_in_b():
     assert outcomes_went(counts, "injected") == told
 
 
-def layers(p):
-    return SimpleNamespace(p_corrected=np.array(p, dtype=float))
+def layers(p, signs=None):
+    p = np.array(p, dtype=float)
+    return SimpleNamespace(p_corrected=p, estimate=np.where(np.isnan(p), np.nan, 1.0 if signs is None else signs))
 
 
 def test_changes_inside_are_counted_with_where_they_are():
-    changes = {"alignment": layers([0.5, 0.01, 0.01, 0.01, np.nan]), "attention_ratio": layers([0.2, 0.04])}
+    changes = {
+        "alignment": layers([0.5, 0.01, 0.01, 0.01, np.nan], [1, -1, 1, -1, 1]),
+        "attention_ratio": layers([0.2, 0.04]),
+    }
     told = changes_sentence(changes, {"alignment": "alignment", "attention_ratio": "attention"}, {"attention_ratio": 1})
     assert (
         told == "4 of 6 exploratory tests found a change (p < 0.05, corrected over layers): "
-        "alignment, layers 1 to 3; attention, block 2."
+        "alignment ▲ layer 2, ▼ layers 1, 3; attention ▲ block 2."
     )
     none = {"alignment": layers([0.5, 0.6])}
     assert (
@@ -104,6 +119,43 @@ def test_changes_inside_are_counted_with_where_they_are():
         == "No change inside the model was found (2 exploratory tests, corrected over layers)."
     )
     assert changes_sentence({"alignment": layers([np.nan])}, {}, {}) == "Nothing inside the model could be tested."
+
+
+def test_a_measure_without_any_value_is_no_row():
+    changes = {"alignment": layers([0.5, np.nan]), "attention_ratio": layers([np.nan, np.nan])}
+    assert with_a_value(changes).keys() == {"alignment"}
+    assert n_tests(changes) == 1
+
+
+NONE, SHOWN = (
+    RunSpec("model", "reading_comprehension", Demonstrations(*shown)) for shown in (("none", 0), ("correct", 2))
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ""),
+        ({"n_seeds": 1}, "one demonstration set, where a statement about in-context learning needs 5"),
+        ({"n_seeds": 3}, "3 demonstration sets, where a statement about in-context learning needs 5"),
+        ({"n_units": 6}, "6 independent groups of items are few"),
+        (
+            {"tokens": (20.0, 66.0)},
+            "prompts differ in length too (20 and 66 tokens), so compare correct with shuffled demonstrations",
+        ),
+        ({"parse_rates": (0.84, 1.0)}, "not all responses could be read (84 % in A, 100 % in B)"),
+    ],
+)
+def test_what_has_to_be_known_before_it_is_believed_is_one_line(facts, said):
+    headline = SimpleNamespace(
+        **{"n_seeds": 5, "n_units": 32, "tokens": (60.0, 60.0), "parse_rates": (1.0, 1.0), **facts}
+    )
+    assert reservations(headline, NONE, SHOWN) == (f"Before you believe it: {said}." if said else "")
+
+
+def test_without_demonstrations_nobody_asks_for_more_of_their_sets():
+    headline = SimpleNamespace(n_seeds=1, n_units=32, tokens=(60.0, 60.0), parse_rates=(1.0, 1.0))
+    assert reservations(headline, NONE, NONE) == ""
 
 
 def test_whole_numbers_are_listed_as_a_reader_does():

@@ -122,7 +122,9 @@ def test_what_too_few_groups_leave_untested_is_not_called_chance(made):  # noqa:
     scores = np.random.default_rng(0).normal(size=(2, 32)) * 0.1
     a, b = made(0, parsed=read, scores={"main": scores[0]}), made(1, scores={"main": scores[1] + 4})
     verdict, parsing, *_ = said(a, b)
-    assert verdict.startswith("Behaviour improved; whether it did where responses were read in both cannot be tested:")
+    assert verdict.startswith(
+        "Behaviour improved, but among the items whose responses were read in A and in B this cannot be tested:"
+    )
     assert "it cannot be tested there (too few groups" in parsing
     assert "beyond chance" not in verdict + parsing
 
