@@ -87,6 +87,7 @@ with st.container(horizontal=True):
         jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not guided)
     if not guided and all(condition.recording is not None for condition in found):
         examples.summary_button()
+jobs.tell_when_done(bool(at_work), all(condition.recording is not None for condition in found))
 jobs.ended()
 recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}
 if len(recordings) == 2:

@@ -10,8 +10,8 @@ from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
-HEIGHT = 300
-MARGIN = {"l": 60, "r": 16, "t": 64, "b": 36}
+HEIGHT = 310
+MARGIN = {"l": 60, "r": 16, "t": 74, "b": 36}
 WIDEST_LINE = 9
 """Of lines that stand for many items, in pixels."""
 SEEN = 95

@@ -20,6 +20,7 @@ from iclviz.ui.plain_text import as_text, lines_as_text
 
 REFRESH_SECONDS = 1.0
 SHOWN_ENDED = 6
+AT_WORK = "A or B was in the queue"
 OPEN_AT_START = "open_jobs"
 MOST_SHOWN = 0.99
 """A bar is full when its job is done, and tokens are foretold only nearly."""
@@ -108,6 +109,16 @@ def _watch(open_before: list[str], where: str, named: Mapping[str, str], run_eve
             _open_job(job, queue, where, named.get(job.key) or as_text(_name(job)))
 
     watch()
+
+
+def tell_when_done(at_work: bool, all_recorded: bool) -> None:
+    """Say that A and B are there, once, wherever on the page somebody reads.
+
+    at_work: whether one of them is in the queue.
+    """
+    if st.session_state.get(AT_WORK) and not at_work and all_recorded:
+        st.toast("A and B are recorded: read the Summary.", icon=ICONS["done"], duration="long")
+    st.session_state[AT_WORK] = at_work
 
 
 def ended() -> None:

@@ -156,6 +156,18 @@ def test_a_bar_tells_tokens_and_what_is_not_foretold_tells_its_time(chosen):
     assert second.state == "queued"
 
 
+def test_that_both_are_recorded_is_told_once_wherever_one_reads(chosen):
+    test = opened("run", chosen)
+    pressed(test, "Run both")
+    record(chosen)
+    for job in Queue(Store()).jobs():
+        Queue(Store()).finish(job.key, "done")
+    test.run()
+    assert [one.value for one in test.toast] == ["A and B are recorded: read the Summary."]
+    test.run()
+    assert not test.toast
+
+
 def test_a_job_that_ends_while_a_page_is_drawn_is_seen_to_have_ended(chosen, monkeypatch):
     """What was looked at before it ended would else stay as it was, with nothing left to watch."""
     test = opened("run", chosen)
