@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from iclviz.errors import UserError
+from iclviz.intervening import Intervention
 from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Queue, Run
 from iclviz.jobs.table import Progress, Report
@@ -36,13 +37,15 @@ def run(
     first_token: FirstToken | None = None,
     template: Mapping[str, Any] | None = None,
     record: tuple[str, ...] = (),
+    interventions: Sequence[Intervention | Mapping[str, Any] | str] = (),
     *,
     progress: bool | None = None,
 ) -> Recording:
     """Record one condition; from the cache if this exact spec has run before.
 
-    The arguments are those of `RunSpec`. `progress` shows a bar on standard error; None is where that is a terminal.
-    The model is kept for the next call. If another process computes the same run, this one waits for it.
+    The arguments are those of `RunSpec`; an intervention is also taken as a table or a text. `progress` shows a bar on
+    standard error; None is where that is a terminal. The model is kept for the next call. If another process computes
+    the same run, this one waits for it.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def run(
     spec = RunSpec(
         model, task, demonstrations or Demonstrations(), n_items, seed, task_options or {}, prompt_style, dtype,
         max_new_tokens, poolings, model_options or {}, attention_items, first_token, template or {}, record,
+        interventions,  # type: ignore[arg-type]
     )  # fmt: skip
     return run_spec(spec, progress=progress)
 

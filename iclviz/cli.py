@@ -95,6 +95,10 @@ def run(
     record: Annotated[
         list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")
     ] = None,
+    intervention: Annotated[
+        list[str] | None,
+        typer.Option(help='What is done to the model, such as "knock_out to=relevant layers=12-14"; repeat for more.'),
+    ] = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -116,6 +120,7 @@ def run(
         first_token=first_token,  # type: ignore[arg-type]
         template=_options(template),
         record=tuple(record or ()),
+        interventions=tuple(intervention or ()),  # type: ignore[arg-type]
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")

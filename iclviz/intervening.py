@@ -5,6 +5,7 @@ A kind is one file of `iclviz/interventions`, or of a folder of one's own, whose
 `Intervention`. An intervention is data: part of the spec of a run, and of its key. Torch is met in `change` alone.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -33,6 +34,9 @@ tokens up to the last prompt token; every token.
 """
 
 MARK = re.compile(rf"({ANSWER}|{DEMONSTRATION}):(\*|0|[1-9][0-9]*)")
+MOST_NUMBERS = 4096
+"""Of blocks or heads that are named one by one."""
+
 _WORDS = {
     "last": "the last prompt token",
     "response": "the response",
@@ -66,10 +70,15 @@ class Intervention:
     layers: blocks from 1 in which it acts; None is all.
     heads: heads from 0, of parts that have heads; None is all.
     rows: where it acts: one of `ROWS`, a role, or a mark such as answer:3 or answer:* (all of a kind).
+
+    A subclass has also a `kind`, the name of its file, a `title`, an `example` as it is typed, and a `version`, raised
+    when its numbers change and part of the key of its runs.
     """
 
     kind: ClassVar[str]
     title: ClassVar[str]
+    example: ClassVar[str]
+    version: ClassVar[int] = 1
     rows: str = "last"
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
@@ -98,6 +107,16 @@ class Intervention:
     def sentence(self) -> str:
         """What is done, as the end of a sentence that begins with "with"."""
         raise NotImplementedError
+
+    @property
+    def short(self) -> str:
+        """The same in as few words as tell it from others, for a legend."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        """The kind and its fields as they are typed: knock_out to=relevant layers=12-14."""
+        values = {name: value for name, value in self.to_dict().items() if name != "kind"}
+        return " ".join([self.kind, *(f"{name}={_typed(value)}" for name, value in values.items())])
 
     def where(self) -> str:
         """Heads and blocks, in words."""
@@ -130,7 +149,8 @@ class Intervention:
 
 
 def intervention(value: Any) -> Intervention:
-    """The intervention that a table with its kind and fields means; one that is given stays itself.
+    """The intervention that a table with its kind and fields means, or a text such as "knock_out to=relevant
+    layers=12-14"; one that is given stays itself.
 
     Raises
     ------
@@ -138,13 +158,20 @@ def intervention(value: Any) -> Intervention:
     """
     if isinstance(value, Intervention):
         return value
+    if isinstance(value, str):
+        value = _read(value)
     if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
-        example = 'Give a table such as {"kind": "knock_out", "to": "relevant"}.'
+        example = 'Write it as "knock_out to=relevant layers=12-14", or as a table with these fields.'
         raise SpecError(f"{value!r} is no intervention.", example)
     known = kinds()
     if value["kind"] not in known:
         raise unknown(SpecError, "intervention", value["kind"], list(known))
     return known[value["kind"]].from_values({name: one for name, one in value.items() if name != "kind"})
+
+
+def shortly(interventions: Sequence[Intervention]) -> str:
+    """What is done to a model, for a legend; "" where nothing is."""
+    return "; ".join(one.short for one in interventions)
 
 
 def kinds() -> Mapping[str, type[Intervention]]:
@@ -200,6 +227,51 @@ def place_words(name: str) -> str:
     )
 
 
+_RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    """The table that a text means; None where it is none."""
+    kind, *parts = text.split() or [""]
+    pairs = [part.partition("=") for part in parts]
+    if not all(between for _, between, _ in pairs):
+        return None
+    return {"kind": kind, **{name: _value(name, value) for name, _, value in pairs}}
+
+
+def _value(name: str, value: str) -> Any:
+    if name in ("layers", "heads") and _RANGES.fullmatch(value):
+        ends = [[int(one) for one in part.split("-")] for part in value.split(",")]
+        if any(each[-1] < each[0] for each in ends):
+            raise SpecError(f"{name} = {value} runs backwards.", "Write the smaller number first.")
+        if sum(each[-1] - each[0] for each in ends) > MOST_NUMBERS:
+            raise SpecError(f"{name} = {value} are too many.", f"Name {MOST_NUMBERS} or fewer.")
+        return [number for each in ends for number in range(each[0], each[-1] + 1)]
+    if name in ("layers", "heads") and value == "none":
+        return []
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _typed(value: Any) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in _runs(value)) or "none"
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers in ascending order, those that follow each other together."""
+    runs: list[list[int]] = []
+    for one in numbers:
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs
+
+
 def _numbers(name: str, value: Any, least: int) -> tuple[int, ...] | None:
     if value is None:
         return None
@@ -217,11 +289,5 @@ def _listed(what: str, numbers: Sequence[int]) -> str:
     """Numbers in words, runs of them as ranges."""
     if not numbers:
         return f"no {what}"
-    runs: list[list[int]] = []
-    for one in numbers:
-        if runs and one == runs[-1][-1] + 1:
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in _runs(numbers))
     return f"{what} {said}" if len(numbers) == 1 else f"{what}s {said}"

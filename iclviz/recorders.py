@@ -92,12 +92,15 @@ class ArraySchema:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is recorded from: a model of L blocks, and the prompts of a capture by their index."""
+    """What is recorded from: a model of L blocks, the prompts of a capture by their index, and what is done to the
+    model, None for nothing.
+    """
 
     model: Any
     n_layers: int
     device: "torch.device"
     prompts: "Sequence[TokenizedPrompt]"
+    acting: Any = None
 
 
 @dataclass(frozen=True)

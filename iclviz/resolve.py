@@ -112,6 +112,7 @@ def _run(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
     check_trust(model.located, spec.model_options)
     numbers = {"task": the_task.version, "prompts": versions.PROMPTS, "capture": versions.CAPTURE}
     numbers |= {f"record.{name}": optional()[name].version for name in spec.record}
+    numbers |= {f"intervention.{one.kind}": one.version for one in spec.interventions}
     origin = Origin(the_task.identity, model.identity, model.by_files, numbers)
     return Resolved(spec, key_of(spec, origin), the_task, model.located, origin)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn, Self, get_args
 
 from iclviz.errors import SpecError, unknown
 from iclviz.fields import Classified, changes
+from iclviz.intervening import Intervention, intervention
 from iclviz.spans import ROLES
 
 PromptStyle = Literal["plain", "chat"]
@@ -47,6 +48,7 @@ OTHER_NAMES: Mapping[str, str] = {
 MOST_ITEMS = 10_000
 MOST_NEW_TOKENS = 100_000
 MOST_ATTENTION_ITEMS = 16
+MOST_INTERVENTIONS = 16
 PLACE_OPTIONS = ("device", "device_map", "max_memory")
 """Model options that only say where weights go, which changes no result: they are no part of a key."""
 
@@ -104,6 +106,8 @@ def _frozen(where: str, value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """The frozen value as JSON gives it back: tables as dicts, tuples as lists."""
+    if isinstance(value, Intervention):
+        return value.to_dict()
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
@@ -213,6 +217,7 @@ class RunSpec(Classified):
     template: what the chat template reads besides the message, such as `enable_thinking`, `tools` or `date_string`, and
         as `date` the day that it takes for today; those left out take the defaults of `TEMPLATE`.
     record: names of optional recorders, whose arrays are kept too.
+    interventions: what is done to the model while it reads, in this order where several act at one place.
 
     Raises
     ------
@@ -240,6 +245,9 @@ class RunSpec(Classified):
         default_factory=dict, metadata=changes("tokens", "what the chat template reads", later=True)
     )
     record: tuple[str, ...] = field(default=(), metadata=changes("kept", "what else is recorded", later=True))
+    interventions: tuple[Intervention, ...] = field(
+        default=(), metadata=changes("forward", "what is done to the model", later=True)
+    )
 
     def __post_init__(self) -> None:
         for name in ("model", "task"):
@@ -259,6 +267,7 @@ class RunSpec(Classified):
             object.__setattr__(self, "poolings", _poolings(self.poolings))
         object.__setattr__(self, "attention_items", _attention_items(self.attention_items, self.n_items))
         object.__setattr__(self, "record", _record(self.record))
+        object.__setattr__(self, "interventions", _interventions(self.interventions))
         self._check_choice("prompt_style", get_args(PromptStyle))
         self._check_choice("dtype", get_args(Dtype))
         self._check_choice("first_token", get_args(FirstToken))
@@ -375,6 +384,16 @@ def _record(value: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or not name.isidentifier():
             raise SpecError(f"record = {name!r} is no recorder's name.", 'Give names such as record=("trajectory",).')
     return tuple(sorted({_text("A recorder's name", name) for name in values}))
+
+
+def _interventions(value: Any) -> tuple[Intervention, ...]:
+    """Those that are given as such, as tables or as texts."""
+    if isinstance(value, Intervention | Mapping | str) or not isinstance(value, Iterable):
+        value = [value]
+    found = tuple(intervention(one) for one in value)
+    if len(found) > MOST_INTERVENTIONS:
+        raise SpecError(f"{len(found):,} interventions are too many.", f"Take {MOST_INTERVENTIONS} or fewer.")
+    return found
 
 
 def _attention_items(value: Any, n_items: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typer.cli import get_docs_for_click
 
 from iclviz import analysis
 from iclviz.cli import app
+from iclviz.intervening import intervention, kinds
 from iclviz.recorders import Recorder, recorders
 from iclviz.ui.terms import GLOSSARY
 
@@ -49,6 +50,12 @@ def _arrays(recorder: Recorder) -> str:
     return ", ".join(kept) or "none: scores are made of it"
 
 
+def interventions() -> str:
+    """Every kind of intervention: how it is typed, and what that does."""
+    rows = [f"| `{one.example}` | {intervention(one.example).sentence()} |" for one in kinds().values()]
+    return "\n".join(["| as it is typed | what is done |", "| --- | --- |", *rows])
+
+
 def glossary() -> str:
     """The words of the glossary."""
     return GLOSSARY.read_text(encoding="utf-8")
@@ -58,6 +65,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "measures": measures,
     "recorders": recorded,
+    "interventions": interventions,
     "glossary": glossary,
     "sweep": lambda: f"```yaml\n{(DOCS / 'examples' / 'sweep.yaml').read_text()}```",
 }

@@ -2,10 +2,10 @@
 
 Attention is changed inside the registered function, heads are what it hands to the output projection, and the rest are
 outputs of modules. A pass may read tokens that several prompts share: what is done to them has to be the same for all,
-so that tokens at which it differs are never shared (`Acting.read_as`).
+so that tokens at which it differs are never shared (`sites.read_as`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iclviz.capture.sites import members
 from iclviz.errors import SpecError
-from iclviz.intervening import MARK, At, Intervention, Part
+from iclviz.intervening import At, Intervention, Part
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -25,34 +26,16 @@ MLP_NAMES = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "moe")
 """What libraries call the MLP of a block."""
 
 
-def members(prompt: TokenizedPrompt, place: str, n_own: int) -> tuple[Array, bool]:
-    """(n_own,) boolean, which of a prompt's first tokens a place holds, and whether it holds those after them.
-
-    n_own: as many tokens of the prompt as are read; the last of them reads the answer out.
-    """
-    inside = np.zeros(n_own, dtype=bool)
-    if place == "last":
-        inside[-1:] = True
-    elif place == "query":
-        inside[prompt.query_start :] = True
-    elif place == "all":
-        inside[:] = True
-    elif found := MARK.fullmatch(place):
-        for mark in prompt.marks:
-            kind, _, number = mark.name.partition(":")
-            if kind == found[1] and found[2] in ("*", number):
-                inside[mark.start : mark.end] = True
-    else:
-        inside[:] = np.array(prompt.roles())[:n_own] == place
-    return inside, place in ("last", "response", "all")
-
-
 @dataclass(eq=False)
 class Counts:
-    """Of each prompt, the places at which an intervention acted, and those whose value changed."""
+    """Of each prompt, the places at which an intervention acted, and those whose value changed; (n,) each."""
 
     acted: Array
     changed: Array
+
+    def copy(self) -> "Counts":
+        """The numbers as they are now."""
+        return Counts(self.acted.copy(), self.changed.copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,38 +87,35 @@ class Acting:
         """Whether anything is changed inside the registered attention function."""
         return any(one.part in IN_ATTENTION for one in self.interventions)
 
-    def read_as(self, index: int) -> list[int]:
-        """A prompt's tokens but the last as numbers that two prompts share only where both are read alike."""
-        prompt = self.prompts[index]
-        ids = np.array(prompt.ids[:-1], dtype=np.int64)
-        base = 1
-        for one in self.interventions:
-            for place in filter(None, (one.rows, one.columns)):
-                ids += (base << 32) * members(prompt, place, len(prompt))[0][:-1]
-                base <<= 1
-        return [int(token) for token in ids]
-
     @contextmanager
     def at_work(
-        self, prompts: Sequence[int], mask: torch.Tensor, width: int, n_own: Sequence[int], counts: bool = True
+        self,
+        owners: Sequence[Sequence[int]],
+        mask: torch.Tensor,
+        width: int,
+        n_own: Sequence[int],
+        counted: Collection[int] | None = None,
     ) -> Iterator["AttentionEdits | None"]:
         """One forward pass inside is changed; gives what the attention function has to know.
 
         Parameters
         ----------
-        prompts: B prompts, one of each row.
+        owners: for each of B rows the prompts that it is read for.
         mask: (B, K) one where a column holds a token, the last `width` of them those that are read.
-        n_own: tokens of each prompt that stand as they are in its row.
-        counts: whether places are counted: tokens of candidate answers are not.
+        n_own: as many tokens of each row's first prompt stand as they are in it.
+        counted: rows of which places are counted; None = all.
         """
-        where = [self._where(one, prompts, mask, width, n_own) for one in self.interventions]
-        index = torch.tensor(prompts, device=mask.device)
-        counted = self.counts if counts else None
-        edits = AttentionEdits(self.interventions, where, index, counted) if self.acts_in_attention else None
+        first = [prompts[0] for prompts in owners]
+        where = [self._where(one, first, mask, width, n_own) for one in self.interventions]
+        rows = _Owners(
+            [prompts if counted is None or row in counted else () for row, prompts in enumerate(owners)],
+            torch.tensor(first, device=mask.device),
+        )
+        edits = AttentionEdits(self.interventions, where, rows, self.counts) if self.acts_in_attention else None
         with ExitStack() as hooks:
             for number, one in reversed(list(enumerate(self.interventions))):  # each goes before those that are there
                 if one.part not in IN_ATTENTION:
-                    change = _Change(one, where[number], index, counted[number] if counted else None)
+                    change = _Change(one, where[number], rows, self.counts[number])
                     for layer in one.layers or range(1, len(self._blocks) + 1):
                         module = self._modules[one.part][layer - 1]
                         hooks.enter_context(_changing(module, one.part, layer, change))
@@ -160,13 +140,21 @@ class Acting:
 
 
 @dataclass(frozen=True, eq=False)
+class _Owners:
+    """Whose the B rows of a pass are: the prompts of each of which places are counted, and (B,) the first one."""
+
+    prompts: Sequence[Sequence[int]]
+    first: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class _Change:
     """One intervention in one forward pass."""
 
     intervention: Intervention
     where: _Rows
-    prompts: torch.Tensor
-    counts: Counts | None
+    owners: _Owners
+    counts: Counts
 
     def of(self, values: torch.Tensor, layer: int, rows: slice = slice(None)) -> torch.Tensor:
         """Values (B, q, ...) with those of the rows that are acted on changed; rows: which of the pass's they are."""
@@ -176,7 +164,7 @@ class _Change:
             return values
         before = values[batch, query]
         columns = None if self.where.columns is None else self._columns(batch, query, rows).to(values.device)
-        after = self._on_heads(before, At(layer, self.prompts.to(values.device)[batch], columns))
+        after = self._on_heads(before, At(layer, self.owners.first.to(values.device)[batch], columns))
         self._count(batch, before, after)
         changed = values.clone()
         changed[batch, query] = after.to(values.dtype)
@@ -203,13 +191,11 @@ class _Change:
         return columns[:, None]
 
     def _count(self, batch: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
-        if self.counts is None:
-            return
         changed = (before != after).flatten(1).any(1)
         for row in batch.unique().tolist():
-            prompt, mine = int(self.prompts[row]), batch == row
-            self.counts.acted[prompt] += int(mine.sum())
-            self.counts.changed[prompt] += int((changed & mine).sum())
+            prompts, mine = list(self.owners.prompts[row]), batch == row
+            self.counts.acted[prompts] += int(mine.sum())
+            self.counts.changed[prompts] += int((changed & mine).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,13 +204,13 @@ class AttentionEdits:
 
     interventions: Sequence[Intervention]
     where: Sequence[_Rows]
-    prompts: torch.Tensor
-    counts: Sequence[Counts] | None
+    owners: _Owners
+    counts: Sequence[Counts]
 
     def of(self, layer: int) -> "LayerEdits | None":
         """What is changed in one block, counted from 0; None where nothing is."""
         here = [
-            _Change(one, self.where[number], self.prompts, self.counts[number] if self.counts else None)
+            _Change(one, self.where[number], self.owners, self.counts[number])
             for number, one in enumerate(self.interventions)
             if one.part in IN_ATTENTION and (one.layers is None or layer + 1 in one.layers)
         ]

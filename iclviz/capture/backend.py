@@ -13,6 +13,7 @@ from iclviz import extensions
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.plan import Group, PlanSettings
 from iclviz.errors import UserError
+from iclviz.intervening import Intervention
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recorders import Asked
@@ -71,6 +72,7 @@ class ReadyModel(Protocol):
         should_stop: Callable[[], bool],
         done: frozenset[int],
         on_read: Callable[[float], None],
+        interventions: Sequence[Intervention],
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends.
 
@@ -79,12 +81,13 @@ class ReadyModel(Protocol):
         asked: what each recorder keeps of which prompts.
         done: prompts whose results are there already.
         on_read: told how many tokens were read since it was last told, of a long pass in parts.
+        interventions: what is done to the model; the plan is then over tokens as `sites.reading_as` reads them.
 
         Raises
         ------
         Cancelled: `should_stop` said so.
         NoNumberError: what would be recorded of a prompt is no number.
-        UserError: a recorder cannot record this model.
+        UserError: a recorder cannot record this model, or what is to be done to it cannot be.
         """
 
 

@@ -26,6 +26,7 @@ from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
+from iclviz.capture.sites import reading_as
 from iclviz.errors import Cancelled, SpecError
 from iclviz.intervening import Intervention
 from iclviz.prompts import TokenizedPrompt
@@ -66,7 +67,7 @@ class Engine:
         asked: what each recorder keeps of which prompts; with none the same is generated and nothing recorded.
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each block of a pass its share of the tokens, and after each decoding step its tokens.
-        interventions: what is done to the model; the plan is then over what `plan` reads them as.
+        interventions: what is done to the model; the plan is then over tokens as `sites.reading_as` reads them.
 
         Raises
         ------
@@ -92,8 +93,7 @@ class Engine:
         ------
         As `captures`.
         """
-        acting = self.acting(interventions, prompts)
-        read_as = acting.read_as if acting else None
+        read_as = reading_as(interventions, prompts)
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"), read_as)
         return joined(list(self.captures(prompts, plan, asked, decoding, interventions=interventions)))
 
@@ -146,7 +146,7 @@ class _PlanRun:
     ) -> None:
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.asked, self.on_read, self._acting = asked, on_read, acting
-        subject = Subject(engine.model, engine.n_layers, engine.device, prompts)
+        subject = Subject(engine.model, engine.n_layers, engine.device, prompts, acting)
         self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
         self._reading_seconds = 0.0
 
@@ -194,6 +194,7 @@ class _PlanRun:
 
     def _tried(self, work: Callable[[], Result], n_rows: int) -> Result | None:
         """None where memory did not suffice and there are rows to halve."""
+        counts = [one.copy() for one in self._acting.counts] if self._acting else []
         try:
             with torch.inference_mode():
                 return work()
@@ -201,6 +202,8 @@ class _PlanRun:
             if n_rows == 1 or not is_out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
+        if self._acting:
+            self._acting.counts[:] = counts
         return None
 
     def _pass(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
@@ -218,8 +221,8 @@ class _PlanRun:
         on_device = torch.from_numpy(ids).to(self.engine.device)
         blocks = _Blocks(self.on_read, sum(len(row) for row in rows) / self.engine.n_layers)
         takers = [*readings.values(), blocks]
-        first = [row.prompts[0] for row in rows]
-        acting = self.acted(first, columns.mask, width, [len(self.prompts[prompt]) for prompt in first])
+        owners = [row.prompts for row in rows]
+        acting = self.acted(owners, columns.mask, width, [len(self.prompts[prompts[0]]) for prompts in owners])
         with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits, self.states(takers):
             columns.forward(on_device, n_logits=0, edits=edits)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
@@ -248,13 +251,18 @@ class _PlanRun:
 
     @contextmanager
     def acted(
-        self, prompts: Sequence[int], mask: torch.Tensor, width: int, n_own: Sequence[int], counts: bool = True
+        self,
+        owners: Sequence[Sequence[int]],
+        mask: torch.Tensor,
+        width: int,
+        n_own: Sequence[int],
+        counted: Collection[int] | None = None,
     ) -> Iterator[AttentionEdits | None]:
         """The forward pass inside is changed, as `Acting.at_work` says."""
         if self._acting is None:
             yield None
             return
-        with self._acting.at_work(prompts, mask, width, n_own, counts) as edits:
+        with self._acting.at_work(owners, mask, width, n_own, counted) as edits:
             yield edits
 
     @contextmanager
@@ -342,6 +350,7 @@ class _DecodeBatch:
         """before: what recorders left of each pass that was read before."""
         self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine
         self.prompts = [run.prompts[index] for index in indices]
+        self._owners = [(index,) for index in indices]
         self._read_mask = columns.mask
         self._grow()
         mask = self.columns.mask.cpu().bool()
@@ -371,11 +380,12 @@ class _DecodeBatch:
                 fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
                 for row in sorted(waiting):
                     responses[row].append(fed[row])
+                going_on = waiting
                 waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
                 self._grow()
                 ids = torch.tensor(fed, device=self.engine.device)[:, None]
                 with self.run.states(self._of("response states")):
-                    logits = self._step(ids, is_last=not waiting)
+                    logits = self._step(ids, is_last=not waiting, counted=going_on)
         return responses
 
     def _largest(self, logits: torch.Tensor, waiting: set[int]) -> list[int]:
@@ -407,11 +417,11 @@ class _DecodeBatch:
         with self.run.states(self._of("states", "response states")):
             return self._step(ids)
 
-    def _step(self, ids: torch.Tensor, is_last: bool = False) -> torch.Tensor:
-        """One decoding step; the next-token logits (B, V), for all but the last."""
+    def _step(self, ids: torch.Tensor, is_last: bool = False, counted: Collection[int] | None = None) -> torch.Tensor:
+        """One decoding step; the next-token logits (B, V), for all but the last. counted: rows that are not done."""
         takers = self._of("rows")
         n_logits = 0 if is_last and not self._of("logits") else 1
-        with self.run.acted(self.indices, self.columns.mask, 1, list(map(len, self.prompts))) as edits:
+        with self.run.acted(self._owners, self.columns.mask, 1, list(map(len, self.prompts)), counted) as edits:
             output = self.columns.forward(ids, n_logits, self._take if takers else None, edits)
         self.run.on_read(len(self.prompts))
         if takers and self.engine.reads_whole_caches:
@@ -462,7 +472,7 @@ class _DecodeBatch:
         self.columns.add([len(tail) for tail in tails], width)
         self.columns.cache.cut(0)
         own = [min(same, len(prompt)) for same, prompt in zip(shared, self.prompts, strict=True)]
-        acting = self.run.acted(self.indices, self.columns.mask, width, own, counts=False)
+        acting = self.run.acted(self._owners, self.columns.mask, width, own, counted=())
         with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits:
             logits = self.columns.forward(ids, n_logits=width, edits=edits).logits
         self.run.on_read(sum(map(len, tails)))

@@ -18,6 +18,7 @@ from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.engine import Engine
 from iclviz.capture.plan import Group, PlanSettings
 from iclviz.errors import UserError
+from iclviz.intervening import Intervention
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
 from iclviz.prompts import TokenizedPrompt, Tokenizer, turn_end_tokens
@@ -101,10 +102,11 @@ class ReadyHuggingFace:
         should_stop: Callable[[], bool],
         done: frozenset[int],
         on_read: Callable[[float], None],
+        interventions: Sequence[Intervention],
     ) -> Iterator[Captured]:
         """As the engine does."""
         engine = Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
-        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read)
+        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, interventions)
 
 
 def versions() -> dict[str, str]:

@@ -26,7 +26,7 @@ def changes_inside(
     places: Mapping[str, int] | None = None,
     demonstrations: str = "",
 ) -> go.Figure:
-    """B minus A of each measure (row) in each layer (column).
+    """B minus A of each measure (row) that has a value in any layer (column).
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ def changes_inside(
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
+    changes = {name: change for name, change in changes.items() if np.isfinite(change.estimate).any()}
     names = {name: (titles or {}).get(name, name) for name in changes}
     for name, change, colour in theme.of_measures(changes, places):
         figure.add_trace(_row(names[name], change, colour, (first or {}).get(name, 0)))

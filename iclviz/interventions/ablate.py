@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Of = Literal["head", "attention", "mlp", "block"]
 _PARTS: dict[Of, Part] = {"head": "heads", "attention": "attention", "mlp": "mlp", "block": "block"}
+_SHORT = {"head": "heads", "attention": "attention", "mlp": "MLP", "block": "addition to the stream"}
 _WORDS = {"head": "the heads' outputs", "attention": "the attention's output", "mlp": "the MLP's output",
           "block": "what is added to the stream"}  # fmt: skip
 
@@ -25,6 +26,7 @@ class Ablate(Intervention):
 
     kind = "ablate"
     title = "Ablated"
+    example = "ablate of=head layers=20 heads=3"
     of: Of = "head"
 
     def __post_init__(self) -> None:
@@ -40,6 +42,11 @@ class Ablate(Intervention):
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """Nothing."""
         return values.new_zeros(values.shape)
+
+    @property
+    def short(self) -> str:
+        """What is gone."""
+        return f"no {'output of ' if self.heads is not None else ''}{_SHORT[self.of]} in {self.where()}"
 
     def sentence(self) -> str:
         """What is set to zero, and where."""

@@ -18,6 +18,7 @@ class KnockOut(Intervention):
 
     kind = "knock_out"
     title = "Attention knocked out"
+    example = "knock_out to=relevant layers=12-14"
     to: str
 
     def __post_init__(self) -> None:
@@ -38,6 +39,11 @@ class KnockOut(Intervention):
         """Minus infinity at those keys."""
         assert at.columns is not None
         return values.masked_fill(at.columns, -float("inf"))
+
+    @property
+    def short(self) -> str:
+        """What is not seen."""
+        return f"{place_words(self.rows)} blind to {place_words(self.to)}, {self.where()}"
 
     def sentence(self) -> str:
         """What is not seen from where."""

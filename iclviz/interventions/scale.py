@@ -19,6 +19,7 @@ class Scale(Intervention):
 
     kind = "scale"
     title = "Attention scaled"
+    example = "scale to=answer:* by=0.7"
     to: str
     by: float
 
@@ -43,6 +44,11 @@ class Scale(Intervention):
         """Times exp(by) at those keys."""
         assert at.columns is not None
         return values.where(~at.columns, values * math.exp(self.by))
+
+    @property
+    def short(self) -> str:
+        """What is multiplied."""
+        return f"attention to {place_words(self.to)} × {math.exp(self.by):.3g}, {self.where()}"
 
     def sentence(self) -> str:
         """What is multiplied by how much."""

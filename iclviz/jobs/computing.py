@@ -15,6 +15,7 @@ from iclviz.capture.backend import BackendModel, Reads, ReadyModel, backend_of
 from iclviz.capture.decoding import Captured, Decoding, plan_prompts
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
+from iclviz.capture.sites import check_sites, reading_as
 from iclviz.curating import inherit
 from iclviz.errors import Cancelled, ModelError
 from iclviz.jobs.sealing import RunningRun
@@ -113,6 +114,8 @@ def compute_together(
         check_possible(each, tokenizer, facts)
     built = [build(each) for each in asked]
     prompts = [tokenized(each, its, tokenizer, facts) for each, its in zip(asked, built, strict=True)]
+    for each, its in zip(asked, prompts, strict=True):
+        check_sites(each.spec.interventions, its)
     tell("loading the model")
     reads = [
         (len(prompt), each.spec.max_new_tokens or 1) for each, its in zip(asked, prompts, strict=True) for prompt in its
@@ -154,13 +157,14 @@ def _captured(
     kept = recorders.asked([(run.resolved.spec, item) for run, item in owners])
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
     yield from (run for run in runs if run.is_complete)
-    plan = plan_prompts(prompts, decoding, settings)
+    done_to_model = runs[0].resolved.spec.interventions
+    plan = plan_prompts(prompts, decoding, settings, reading_as(done_to_model, prompts))
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
     meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps, runs, report)
-    captures = _named(ready.captures(prompts, plan, kept, decoding, should_stop, done, meter.on_read), owners)
+    captures = ready.captures(prompts, plan, kept, decoding, should_stop, done, meter.on_read, done_to_model)
     with ready.at_work(settings), ThreadPoolExecutor(1) as writer:
         writing: list[Future[None]] = []
-        for captured in captures:
+        for captured in _named(captures, owners):
             places: dict[RunningRun, dict[int, int]] = {}
             for place, index in enumerate(captured.prompts):
                 run, item = owners[index]

@@ -242,7 +242,8 @@ def _write_figure(figure: go.Figure, folder: Path, formulas: bool) -> None:
 def named(recording: Recording) -> str:
     """A recording in a few words that tell it from any other."""
     shown = recording.spec.demonstrations
-    return f"{shown.kind}, k = {shown.k}, seed {shown.seed} ({recording.key[:6]})"
+    done = "".join(f", {one.short}" for one in recording.spec.interventions)
+    return f"{shown.kind}, k = {shown.k}, seed {shown.seed}{done} ({recording.key[:6]})"
 
 
 def labelled(recordings: Sequence[Recording]) -> dict[str, Recording]:

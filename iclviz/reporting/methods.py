@@ -78,7 +78,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
 
 def _alike(recording: Recording) -> tuple[object, ...]:
     """What the runs of one paragraph have in common: the model's files and all but demonstrations and what is kept."""
-    spec = recording.spec.with_(demonstrations=Demonstrations())
+    spec = recording.spec.with_(demonstrations=Demonstrations(), interventions=())
     return recording.origin and recording.origin.model, spec.part("tokens", "forward", "decoding")
 
 
@@ -177,9 +177,12 @@ def _conditions(recordings: Sequence[Recording]) -> str:
     for recording in recordings:
         shown = recording.spec.demonstrations
         name = f"{shown.kind} demonstrations, k = {shown.k}" if shown.k else "no demonstrations"
-        seeds.setdefault(name, []).append(shown.seed)
+        done = "".join(f", with {one.sentence()}" for one in recording.spec.interventions)
+        seeds.setdefault(f"{name}{done}", []).append(shown.seed)
     described = [
-        name if name == "no demonstrations" else f"{name} (seed {', '.join(str(seed) for seed in sorted(set(drawn)))})"
+        name
+        if name.startswith("no demonstrations")
+        else f"{name} (seed {', '.join(str(seed) for seed in sorted(set(drawn)))})"
         for name, drawn in seeds.items()
     ]
     return f"Conditions: {'; '.join(described)}; items and queries were the same in all of them."

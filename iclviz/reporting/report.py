@@ -192,7 +192,8 @@ def _data(recordings: Sequence[Recording]) -> str:
 
 def _shown(spec: RunSpec) -> str:
     shown = spec.demonstrations.canonical()
-    return f"{shown.kind}, k = {shown.k}" if shown.k else "no demonstrations"
+    done = "".join(f", {one.short}" for one in spec.interventions)
+    return f"{f'{shown.kind}, k = {shown.k}' if shown.k else 'no demonstrations'}{done}"
 
 
 def _figures_alone(recordings: Sequence[Recording], answer: Answer, report: Report) -> list[Section]:

@@ -20,6 +20,7 @@ from iclviz.analysis.score_table import ScoreRow
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.analysis.text_ceiling import no_room
 from iclviz.analysis.wording import share
+from iclviz.intervening import Intervention
 from iclviz.natural_units import plain
 from iclviz.reporting.scope import ENOUGH_SEEDS, WITHOUT, scope
 from iclviz.spec import Demonstrations, RunSpec
@@ -145,6 +146,8 @@ _SAID_BY_VALUE = set(RunSpec.fields_that("tokens", "forward", "decoding")) - {"d
 
 
 def _value(value: object) -> str:
+    if isinstance(value, tuple) and value:
+        return "; ".join(one.sentence() if isinstance(one, Intervention) else str(one) for one in value)
     return "none" if value in (None, "", {}, ()) else str(value)
 
 

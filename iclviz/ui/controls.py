@@ -3,12 +3,13 @@
 import streamlit as st
 
 from iclviz.errors import UserError
+from iclviz.intervening import intervention, kinds
 from iclviz.models.locating import on_disk
 from iclviz.models.presets import DEMO_MODEL, model_title, presets
 from iclviz.spec import MOST_ATTENTION_ITEMS
 from iclviz.tasks import KINDS, Task, all_tasks, task
 from iclviz.ui import loading
-from iclviz.ui.link_fields import CONDITIONS, MOST_ITEMS, MOST_K, MOST_SEED, SIDES
+from iclviz.ui.link_fields import ACT_BORDER, CONDITIONS, MOST_ITEMS, MOST_K, MOST_SEED, SIDES
 from iclviz.ui.page_state import (
     COLOURS,
     bound,
@@ -78,6 +79,12 @@ def _side_controls(side: str) -> None:
     if chosen[f"{side}_kind"] == "custom":
         shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
         bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
+    bound(st.text_input, "Done to the model", f"{side}_acts", placeholder="nothing", help=_about_acts())
+
+
+def _about_acts() -> str:
+    examples = "  \n".join(f"`{one.example}`: {intervention(one.example).sentence()}" for one in kinds().values())
+    return f"What is changed while the model reads; several with “{ACT_BORDER.strip()}” between.  \n{examples}"
 
 
 def models_here(chosen: str) -> list[str]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, get_args
 
 from iclviz.errors import UserError
+from iclviz.intervening import Intervention, intervention
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.recorders import check_record
 from iclviz.spec import MOST_ATTENTION_ITEMS, POOLINGS, FirstToken, template_options
@@ -110,6 +111,23 @@ def _record(value_text: str) -> list[str]:
     return sorted(set(names))
 
 
+ACT_BORDER = "; "
+
+
+def interventions_of(value_text: str) -> tuple[Intervention, ...]:
+    """What is done to the model, as it is typed, several apart by "; ".
+
+    Raises
+    ------
+    SpecError: there is no such thing.
+    """
+    return tuple(intervention(part) for part in value_text.split(ACT_BORDER) if part.strip())
+
+
+def _acts(value_text: str) -> str:
+    return ACT_BORDER.join(map(str, interventions_of(value_text)))
+
+
 def places(value_text: str) -> list[int]:
     """Places of items whose attention is kept token by token."""
     found = [whole(0, MOST_ITEMS)(str(place)) for place in json.loads(value_text)]
@@ -130,6 +148,7 @@ def _of_side(side: str, kind: str, k: int) -> dict[str, Field]:
         f"{side}_k": Field(k, whole(0, MOST_K)),
         f"{side}_seed": Field(0, whole(0, MOST_SEED)),
         f"{side}_examples": Field("", str),
+        f"{side}_acts": Field("", _acts),
     }
 
 

@@ -15,10 +15,20 @@ from typing import Any
 import streamlit as st
 
 from iclviz.errors import UserError
+from iclviz.intervening import shortly
 from iclviz.models.presets import DEMO_MODEL, model_title
 from iclviz.spec import DEFAULT_POOLINGS, TEMPLATE, Demonstrations, RunSpec, canonical_json
 from iclviz.tasks import task
-from iclviz.ui.link_fields import CONDITIONS, MOST_TEXT, SIDES, OutOfBoundsError, defaults, fields
+from iclviz.ui.link_fields import (
+    ACT_BORDER,
+    CONDITIONS,
+    MOST_TEXT,
+    SIDES,
+    OutOfBoundsError,
+    defaults,
+    fields,
+    interventions_of,
+)
 from iclviz.ui.plain_text import as_text
 
 MOST_UNCLAIMED = 32
@@ -201,6 +211,7 @@ def set_condition(side: str, spec: RunSpec) -> None:
             f"{side}_k": shown.k,
             f"{side}_seed": shown.seed,
             f"{side}_examples": EXAMPLE_BORDER.join(shown.examples),
+            f"{side}_acts": ACT_BORDER.join(map(str, spec.interventions)),
             "items": spec.n_items,
             "items_seed": spec.seed,
             "style": spec.prompt_style or "preset",
@@ -242,6 +253,7 @@ def _spec(side: str, state: Mapping[str, Any]) -> RunSpec:
         record=tuple(state["record"]),
         first_token=None if state["first_token"] == CONDITIONS["first_token"].default else state["first_token"],
         template=state["template"],
+        interventions=interventions_of(state[f"{side}_acts"]),
     )
 
 
@@ -263,7 +275,7 @@ def _examples(written: str) -> tuple[str, ...]:
 
 def swap() -> None:
     """A becomes B and B becomes A."""
-    for field in ("model", "task", "kind", "k", "seed", "examples"):
+    for field in ("model", "task", "kind", "k", "seed", "examples", "acts"):
         a, b = page_state()[f"a_{field}"], page_state()[f"b_{field}"]
         set_state({f"a_{field}": b, f"b_{field}": a})
 
@@ -286,4 +298,6 @@ def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
         words.insert(0, model_title(spec.model))
     if other is not None and other.demonstrations.seed != spec.demonstrations.seed:
         words.append(f"seed {shown.seed}")
+    if spec.interventions:
+        words.append(shortly(spec.interventions))
     return " · ".join(words)

@@ -300,3 +300,18 @@ def test_an_executor_computes_and_its_lines_compute_the_same(add, tiny_model, mo
     queue.store.delete(run.key)
     command_line(*line.split()[1:])
     assert run.key in Store()
+
+
+def test_an_intervention_can_be_typed_and_is_in_the_methods(add, tiny_model):
+    add("interventions/louder.py")
+    runs = [
+        iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("correct", 1), 8, interventions=done)
+        for done in ((), "louder times=2 heads=0 layers=2", "louder times=1")
+    ]
+    last = [one.embeddings["last"] for one in runs]
+    assert not np.array_equal(last[0], last[1])
+    np.testing.assert_array_equal(last[0], last[2])
+    assert (runs[1].array("changed_places") == runs[1].array("acted_places")).all()
+    assert not runs[2].array("changed_places").any()
+    told = methods(runs[:2]).markdown
+    assert "with the output of head 0 of block 2 multiplied by 2 at the last prompt token" in told

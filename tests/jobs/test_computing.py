@@ -498,3 +498,42 @@ def test_runs_of_two_and_of_six_new_tokens_read_together_are_as_each_alone(store
         for role in ROLES:
             np.testing.assert_allclose(together[resolved.key].attention[role], alone.attention[role], atol=1e-6)
     assert max(map(len, together[asked[1].key].response_ids)) > 2
+
+
+def test_what_is_done_to_the_model_is_in_the_recording_and_counted(store, keeper, spec):
+    acted = spec.with_(interventions=("knock_out to=relevant layers=2", "ablate of=mlp layers=3 rows=query"))
+    plain, found = (compute(resolve(one), store, keeper) for one in (spec, acted))
+    assert found.key != plain.key
+    assert (found.attention_last["relevant"][:, 1] == 0).all()
+    assert (plain.attention_last["relevant"][:, 1] > 0).all()
+    np.testing.assert_array_equal(found.attention_last["relevant"][:, 0], plain.attention_last["relevant"][:, 0])
+    assert found.array("acted_places").shape == (12, 2)
+    responses = np.array([len(ids) for ids in found.response_ids])
+    queries = np.array([len(ids) for ids in found.prompt_ids]) - found.query_start
+    np.testing.assert_array_equal(found.array("acted_places")[:, 0], 1 + responses)
+    np.testing.assert_array_equal(found.array("acted_places")[:, 1], queries)
+    np.testing.assert_array_equal(found.array("changed_places"), found.array("acted_places"))
+    assert store.load(found.key).spec.interventions == found.spec.interventions
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_places_are_counted_alike_however_prompts_are_batched(store, keeper, spec, monkeypatch):
+    acted = spec.with_(interventions=("knock_out to=relevant rows=query", "ablate of=attention rows=all layers=1"))
+    small = compute(resolve(acted), store, keeper)
+    monkeypatch.setenv("ICLVIZ_TOKEN_BUDGET", "100000")
+    store.delete(small.key)
+    large = compute(resolve(acted), store, keeper)
+    np.testing.assert_array_equal(small.array("acted_places"), large.array("acted_places"))
+    assert (large.array("acted_places")[:, 1] >= [len(ids) for ids in large.prompt_ids]).all()
+
+
+def test_what_would_be_done_nowhere_is_refused(store, keeper, spec):
+    alone = spec.with_(demonstrations=Demonstrations("none", 0), interventions=("knock_out to=answer:*",))
+    with pytest.raises(SpecError, match="No prompt has the demonstrations' answers"):
+        compute(resolve(alone), store, keeper)
+
+
+def test_runs_of_another_forward_pass_are_not_read_together(store, keeper, spec):
+    acted = spec.with_(interventions=("ablate layers=1",))
+    with pytest.raises(ValueError, match="forward pass"):
+        list(compute_together([resolve(spec), resolve(acted)], store, keeper))
