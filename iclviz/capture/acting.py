@@ -53,29 +53,43 @@ class _Rows:
 
 
 class Acting:
-    """Interventions on the prompts of one capture."""
+    """What is done to a model while it reads the prompts of one capture, each with interventions of its own.
+
+    Attributes
+    ----------
+    kinds: every different intervention, with its place among those of a prompt, in the order in which they act.
+    counts: of each of these, the places where it acted.
+    """
 
     def __init__(
         self,
-        interventions: Sequence[Intervention],
+        done: Sequence[Sequence[Intervention]],
         prompts: Sequence[TokenizedPrompt],
         blocks: Sequence[torch.nn.Module],
     ) -> None:
-        """Raises
+        """done: the interventions of each prompt, in their order.
+
+        Raises
         ------
         SpecError: a block or a part that the model does not have.
         """
-        self.interventions, self.prompts, self._blocks = tuple(interventions), prompts, blocks
-        self.counts = [Counts(np.zeros(len(prompts), int), np.zeros(len(prompts), int)) for _ in interventions]
-        for one in self.interventions:
+        self.prompts, self._blocks = prompts, blocks
+        placed = {(place, one) for each in done for place, one in enumerate(each)}
+        self.kinds = sorted(placed, key=lambda entry: (entry[0], str(entry[1])))
+        numbers = {entry: number for number, entry in enumerate(self.kinds)}
+        self._of = [[numbers[entry] for entry in enumerate(each)] for each in done]
+        self._has = np.zeros((len(self.kinds), len(prompts)), dtype=bool)
+        for prompt, own in enumerate(self._of):
+            self._has[own, prompt] = True
+        self.counts = [Counts(np.zeros(len(prompts), int), np.zeros(len(prompts), int)) for _ in self.kinds]
+        for _, one in self.kinds:
             beyond = [layer for layer in one.layers or () if layer > len(blocks)]
             if beyond:
                 raise SpecError(
                     f"There is no block {beyond[0]}: the model has {len(blocks)}.", f"Take blocks 1 to {len(blocks)}."
                 )
-        self._modules = {
-            part: self._of_blocks(part) for part in {one.part for one in self.interventions} - IN_ATTENTION
-        }
+        parts = {one.part for _, one in self.kinds} - IN_ATTENTION
+        self._modules = {part: self._of_blocks(part) for part in parts}
 
     def _of_blocks(self, part: Part) -> list[torch.nn.Module]:
         if part in ("block", "state"):
@@ -85,7 +99,15 @@ class Acting:
     @property
     def acts_in_attention(self) -> bool:
         """Whether anything is changed inside the registered attention function."""
-        return any(one.part in IN_ATTENTION for one in self.interventions)
+        return any(one.part in IN_ATTENTION for _, one in self.kinds)
+
+    def counted(self, prompt: int) -> tuple[Array, Array]:
+        """(interventions,) of a prompt: the places where each acted, and those whose value changed."""
+        own = [self.counts[number] for number in self._of[prompt]]
+        acted, changed = ([int(part[prompt]) for part in parts] for parts in (
+            [one.acted for one in own], [one.changed for one in own]
+        ))  # fmt: skip
+        return np.array(acted, dtype=np.int32), np.array(changed, dtype=np.int32)
 
     @contextmanager
     def at_work(
@@ -105,46 +127,60 @@ class Acting:
         n_own: as many tokens of each row's first prompt stand as they are in it.
         counted: rows of which places are counted; None = all.
         """
-        first = [prompts[0] for prompts in owners]
-        where = [self._where(one, first, mask, width, n_own) for one in self.interventions]
-        rows = _Owners(
-            [prompts if counted is None or row in counted else () for row, prompts in enumerate(owners)],
-            torch.tensor(first, device=mask.device),
-        )
-        edits = AttentionEdits(self.interventions, where, rows, self.counts) if self.acts_in_attention else None
+        here = _Pass(self.prompts, owners, mask, width, n_own, counted)
+        changes = [
+            _Change(one, here.where(one, self._has[number, here.first]), here, self.counts[number])
+            for number, (_, one) in enumerate(self.kinds)
+            if self._has[number, here.first].any()
+        ]
+        changes = [change for change in changes if change.acts]
+        outputs: dict[tuple[Part, int], list[_Change]] = {}
+        for change in changes:
+            for layer in change.layers(len(self._blocks)) if change.part not in IN_ATTENTION else ():
+                outputs.setdefault((change.part, layer), []).append(change)
         with ExitStack() as hooks:
-            for number, one in reversed(list(enumerate(self.interventions))):  # each goes before those that are there
-                if one.part not in IN_ATTENTION:
-                    change = _Change(one, where[number], rows, self.counts[number])
-                    for layer in one.layers or range(1, len(self._blocks) + 1):
-                        module = self._modules[one.part][layer - 1]
-                        hooks.enter_context(_changing(module, one.part, layer, change))
-            yield edits
+            for (part, layer), some in outputs.items():
+                hooks.enter_context(_changing(self._modules[part][layer - 1], part, layer, some))
+            inside = [change for change in changes if change.part in IN_ATTENTION]
+            yield AttentionEdits(inside) if inside else None
 
-    def _where(
-        self, one: Intervention, prompts: Sequence[int], mask: torch.Tensor, width: int, n_own: Sequence[int]
-    ) -> _Rows:
-        valid = mask.bool()
-        position = (mask.cumsum(1) - 1).clamp(min=0)
 
-        def holding(place: str) -> torch.Tensor:
-            most = int(position.max()) + 1
-            tables = np.zeros((len(prompts), max(most, *n_own)), dtype=bool)
-            for row, (prompt, own) in enumerate(zip(prompts, n_own, strict=True)):
-                inside, after = members(self.prompts[prompt], place, own)
+class _Pass:
+    """The rows of one forward pass, and where the places of their prompts lie in it."""
+
+    def __init__(
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        owners: Sequence[Sequence[int]],
+        mask: torch.Tensor,
+        width: int,
+        n_own: Sequence[int],
+        counted: Collection[int] | None,
+    ) -> None:
+        self._prompts, self._width, self._n_own = prompts, width, n_own
+        self.first = [own[0] for own in owners]
+        self.index = torch.tensor(self.first, device=mask.device)
+        self.counted = [own if counted is None or row in counted else () for row, own in enumerate(owners)]
+        self._valid, self._position = mask.bool(), (mask.cumsum(1) - 1).clamp(min=0)
+        self._places: dict[str, torch.Tensor] = {}
+
+    def where(self, one: Intervention, has: Array) -> _Rows:
+        """Where an intervention acts; has: (B,) whether it is done to a row."""
+        own = torch.from_numpy(has).to(self._valid.device)[:, None]
+        columns = None if one.columns is None else self._holding(one.columns)
+        return _Rows(self._holding(one.rows)[:, -self._width :] & own, columns)
+
+    def _holding(self, place: str) -> torch.Tensor:
+        """(B, K) whether a column holds a token of a place."""
+        if place not in self._places:
+            most = max(int(self._position.max()) + 1, *self._n_own)
+            tables = np.zeros((len(self.first), most), dtype=bool)
+            for row, (prompt, own) in enumerate(zip(self.first, self._n_own, strict=True)):
+                inside, after = members(self._prompts[prompt], place, own)
                 tables[row, :own], tables[row, own:] = inside, after
-            return torch.from_numpy(tables).to(mask.device).gather(1, position) & valid
-
-        columns = None if one.columns is None else holding(one.columns)
-        return _Rows(holding(one.rows)[:, -width:], columns)
-
-
-@dataclass(frozen=True, eq=False)
-class _Owners:
-    """Whose the B rows of a pass are: the prompts of each of which places are counted, and (B,) the first one."""
-
-    prompts: Sequence[Sequence[int]]
-    first: torch.Tensor
+            held = torch.from_numpy(tables).to(self._valid.device)
+            self._places[place] = held.gather(1, self._position) & self._valid
+        return self._places[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,22 +189,43 @@ class _Change:
 
     intervention: Intervention
     where: _Rows
-    owners: _Owners
+    here: _Pass
     counts: Counts
 
-    def of(self, values: torch.Tensor, layer: int, rows: slice = slice(None)) -> torch.Tensor:
-        """Values (B, q, ...) with those of the rows that are acted on changed; rows: which of the pass's they are."""
-        acted = self.where.rows[:, rows].to(values.device)
-        batch, query = acted.nonzero(as_tuple=True)
+    @property
+    def part(self) -> Part:
+        """What of a block is changed."""
+        return self.intervention.part
+
+    @property
+    def acts(self) -> bool:
+        """Whether any row is changed."""
+        return bool(self.where.rows.any())
+
+    def layers(self, n_blocks: int) -> Sequence[int]:
+        """The blocks in which it acts."""
+        return range(1, n_blocks + 1) if self.intervention.layers is None else self.intervention.layers
+
+    def write(
+        self, values: torch.Tensor, layer: int, rows: slice = slice(None), base: torch.Tensor | None = None
+    ) -> None:
+        """Change the rows that are acted on of values (B, q, ...), rows being which of the pass's they are; what is
+        changed is what they have beyond the base.
+        """
+        batch, query = self.where.rows[:, rows].to(values.device).nonzero(as_tuple=True)
         if not len(batch):
-            return values
+            return
         before = values[batch, query]
         columns = None if self.where.columns is None else self._columns(batch, query, rows).to(values.device)
-        after = self._on_heads(before, At(layer, self.owners.first.to(values.device)[batch], columns))
+        at = At(layer, self.here.index.to(values.device)[batch], columns)
+        if base is None:
+            after = self._on_heads(before, at)
+        else:
+            entered = base[batch, query]
+            after = entered + self._on_heads(before - entered, at)
+        after = after.to(values.dtype)
         self._count(batch, before, after)
-        changed = values.clone()
-        changed[batch, query] = after.to(values.dtype)
-        return changed
+        values[batch, query] = after
 
     def _on_heads(self, before: torch.Tensor, at: At) -> torch.Tensor:
         heads = self.intervention.heads
@@ -178,42 +235,35 @@ class _Change:
         if chosen and chosen[-1] >= before.shape[1]:
             raise SpecError(f"There is no head {chosen[-1]}: the model has {before.shape[1]}.", "Count heads from 0.")
         after = before.clone()
-        after[:, chosen] = self.intervention.change(before[:, chosen], at)
+        after[:, chosen] = self.intervention.change(before[:, chosen], at).to(after.dtype)
         return after
 
     def _columns(self, batch: torch.Tensor, query: torch.Tensor, rows: slice) -> torch.Tensor:
         """(n, 1, K) the keys, of which each row keeps its own."""
         assert self.where.columns is not None
         columns = self.where.columns[batch.to(self.where.columns.device)].clone()
-        n_keys, width = columns.shape[1], self.where.rows.shape[1]
-        own = n_keys - width + (rows.start or 0) + query.to(columns.device)
+        own = columns.shape[1] - self.where.rows.shape[1] + (rows.start or 0) + query.to(columns.device)
         columns[torch.arange(len(columns), device=columns.device), own] = False
         return columns[:, None]
 
     def _count(self, batch: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
-        changed = (before != after).flatten(1).any(1)
-        for row in batch.unique().tolist():
-            prompts, mine = list(self.owners.prompts[row]), batch == row
-            self.counts.acted[prompts] += int(mine.sum())
-            self.counts.changed[prompts] += int((changed & mine).sum())
+        n_rows = len(self.here.first)
+        changed = torch.bincount(batch[(before != after).flatten(1).any(1)], minlength=n_rows).tolist()
+        for row, acted in enumerate(torch.bincount(batch, minlength=n_rows).tolist()):
+            if acted and (prompts := list(self.here.counted[row])):
+                self.counts.acted[prompts] += acted
+                self.counts.changed[prompts] += changed[row]
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionEdits:
     """What is changed inside the attention of one forward pass."""
 
-    interventions: Sequence[Intervention]
-    where: Sequence[_Rows]
-    owners: _Owners
-    counts: Sequence[Counts]
+    changes: Sequence[_Change]
 
     def of(self, layer: int) -> "LayerEdits | None":
         """What is changed in one block, counted from 0; None where nothing is."""
-        here = [
-            _Change(one, self.where[number], self.owners, self.counts[number])
-            for number, one in enumerate(self.interventions)
-            if one.part in IN_ATTENTION and (one.layers is None or layer + 1 in one.layers)
-        ]
+        here = [one for one in self.changes if one.intervention.layers is None or layer + 1 in one.intervention.layers]
         return LayerEdits(layer + 1, here) if here else None
 
 
@@ -226,10 +276,13 @@ class LayerEdits:
 
     def apply(self, part: Part, values: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
         """Values (B, H, q, X) of a part with what acts on it, rows being those of the pass's."""
-        for change in self.changes:
-            if change.intervention.part == part:
-                values = change.of(values.transpose(1, 2), self.layer, rows).transpose(1, 2)
-        return values
+        here = [change for change in self.changes if change.part == part]
+        if not here:
+            return values
+        changed = values.transpose(1, 2).clone()
+        for change in here:
+            change.write(changed, self.layer, rows)
+        return changed.transpose(1, 2)
 
 
 def attention_of(block: torch.nn.Module) -> torch.nn.Module:
@@ -265,18 +318,15 @@ def mlp_of(block: torch.nn.Module) -> torch.nn.Module:
 
 
 @contextmanager
-def _changing(module: torch.nn.Module, part: Part, layer: int, change: _Change) -> Iterator[None]:
+def _changing(module: torch.nn.Module, part: Part, layer: int, changes: Sequence[_Change]) -> Iterator[None]:
     """The output of a module, or what it adds to its input, is changed in the forward passes inside."""
 
     def hook(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        first = output[0] if isinstance(output, tuple) else output
-        if part == "block":
-            entering = args[0] if args else kwargs["hidden_states"]
-            acted = change.where.rows[..., None].to(first.device)
-            changed = torch.where(acted, entering + change.of(first - entering, layer), first)
-        else:
-            changed = change.of(first, layer)
-        return (changed, *output[1:]) if isinstance(output, tuple) else changed
+        first = (output[0] if isinstance(output, tuple) else output).clone()
+        entering = (args[0] if args else kwargs["hidden_states"]) if part == "block" else None
+        for change in changes:
+            change.write(first, layer, base=entering)
+        return (first, *output[1:]) if isinstance(output, tuple) else first
 
     # Before whoever reads what leaves the module.
     handle = module.register_forward_hook(hook, with_kwargs=True, prepend=True)

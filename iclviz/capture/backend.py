@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 from iclviz import extensions
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.plan import Group, PlanSettings
+from iclviz.capture.sites import Done
 from iclviz.errors import UserError
-from iclviz.intervening import Intervention
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recorders import Asked
@@ -72,7 +72,7 @@ class ReadyModel(Protocol):
         should_stop: Callable[[], bool],
         done: frozenset[int],
         on_read: Callable[[float], None],
-        interventions: Sequence[Intervention],
+        done_to_model: Done,
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends.
 
@@ -81,7 +81,7 @@ class ReadyModel(Protocol):
         asked: what each recorder keeps of which prompts.
         done: prompts whose results are there already.
         on_read: told how many tokens were read since it was last told, of a long pass in parts.
-        interventions: what is done to the model; the plan is then over tokens as `sites.reading_as` reads them.
+        done_to_model: the interventions of each prompt; the plan is then over tokens as `sites.reading_as` reads them.
 
         Raises
         ------

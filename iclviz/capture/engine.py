@@ -26,9 +26,8 @@ from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
-from iclviz.capture.sites import reading_as
+from iclviz.capture.sites import Done, reading_as
 from iclviz.errors import Cancelled, SpecError
-from iclviz.intervening import Intervention
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
@@ -57,7 +56,7 @@ class Engine:
         should_stop: Callable[[], bool] = lambda: False,
         done: frozenset[int] = frozenset(),
         on_read: Callable[[float], None] = lambda tokens: None,
-        interventions: Sequence[Intervention] = (),
+        done_to_model: Done = (),
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -67,7 +66,7 @@ class Engine:
         asked: what each recorder keeps of which prompts; with none the same is generated and nothing recorded.
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each block of a pass its share of the tokens, and after each decoding step its tokens.
-        interventions: what is done to the model; the plan is then over tokens as `sites.reading_as` reads them.
+        done_to_model: the interventions of each prompt; the plan is then over tokens as `sites.reading_as` reads them.
 
         Raises
         ------
@@ -75,7 +74,7 @@ class Engine:
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model, or an intervention cannot act on it.
         """
-        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, self.acting(interventions, prompts))
+        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, self.acting(done_to_model, prompts))
         for group in plan:
             yield from run.under(group, {}, done)
 
@@ -85,7 +84,7 @@ class Engine:
         asked: Asked,
         decoding: Decoding,
         settings: PlanSettings = SETTINGS,
-        interventions: Sequence[Intervention] = (),
+        done_to_model: Done = (),
     ) -> Captured:
         """Run all prompts and give their results in their order.
 
@@ -93,20 +92,20 @@ class Engine:
         ------
         As `captures`.
         """
-        read_as = reading_as(interventions, prompts)
+        read_as = reading_as(done_to_model, prompts)
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"), read_as)
-        return joined(list(self.captures(prompts, plan, asked, decoding, interventions=interventions)))
+        return joined(list(self.captures(prompts, plan, asked, decoding, done_to_model=done_to_model)))
 
-    def acting(self, interventions: Sequence[Intervention], prompts: Sequence[TokenizedPrompt]) -> Acting | None:
-        """Interventions at work on prompts; None where there is nothing to do.
+    def acting(self, done_to_model: Done, prompts: Sequence[TokenizedPrompt]) -> Acting | None:
+        """The interventions of prompts at work; None where there is nothing to do.
 
         Raises
         ------
         SpecError: they cannot act on this model.
         """
-        if not interventions:
+        if not any(done_to_model):
             return None
-        acting = Acting(interventions, prompts, self.blocks)
+        acting = Acting(done_to_model, prompts, self.blocks)
         if acting.acts_in_attention and self.way != "interface":
             raise SpecError(
                 f"The attention of {type(self.model).__name__} runs in its own code alone, so neither it nor single "

@@ -17,8 +17,8 @@ from iclviz.capture.choosing import Chosen, Trial, choose_way, trials
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.engine import Engine
 from iclviz.capture.plan import Group, PlanSettings
+from iclviz.capture.sites import Done
 from iclviz.errors import UserError
-from iclviz.intervening import Intervention
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
 from iclviz.prompts import TokenizedPrompt, Tokenizer, turn_end_tokens
@@ -102,11 +102,11 @@ class ReadyHuggingFace:
         should_stop: Callable[[], bool],
         done: frozenset[int],
         on_read: Callable[[float], None],
-        interventions: Sequence[Intervention],
+        done_to_model: Done,
     ) -> Iterator[Captured]:
         """As the engine does."""
         engine = Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
-        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, interventions)
+        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model)
 
 
 def versions() -> dict[str, str]:

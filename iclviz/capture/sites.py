@@ -40,21 +40,31 @@ def members(prompt: TokenizedPrompt, place: str, n_own: int) -> tuple[Array, boo
     return inside, place in ("last", "response", "all")
 
 
-def reading_as(
-    interventions: Sequence[Intervention], prompts: Sequence[TokenizedPrompt]
-) -> Callable[[int], list[int]] | None:
+Done = Sequence[Sequence[Intervention]]
+"""The interventions of each prompt, in their order."""
+
+
+def reading_as(done: Done, prompts: Sequence[TokenizedPrompt]) -> Callable[[int], list[int]] | None:
     """A prompt's tokens but the last as numbers that two prompts share only where what is done to them is the same;
-    None where nothing is done.
+    None where nothing is done. Tokens before the first that is acted on are read once, whatever is done after them.
     """
-    if not interventions:
+    if not any(done):
         return None
-    places = dict.fromkeys(place for one in interventions for place in (one.rows, one.columns) if place is not None)
+    numbers: dict[Any, int] = {}
 
     def read_as(index: int) -> list[int]:
         prompt = prompts[index]
-        held = [members(prompt, place, len(prompt))[0][:-1] for place in places]
-        kinds = [sum(1 << number for number, inside in enumerate(held) if inside[at]) for at in range(len(prompt) - 1)]
-        return [(kind << SHIFT) + token for kind, token in zip(kinds, prompt.ids, strict=False)]
+        ids = list(prompt.ids[:-1])
+        acts: dict[int, list[Any]] = {}
+        for place, one in enumerate(done[index]):
+            inside = members(prompt, one.rows, len(prompt))[0][:-1]
+            columns = None if one.columns is None else members(prompt, one.columns, len(prompt))[0]
+            for at in np.flatnonzero(inside).tolist():
+                seen = None if columns is None else columns[: at + 1].tobytes()
+                acts.setdefault(at, []).append((place, one, seen))
+        for at, what in acts.items():
+            ids[at] += numbers.setdefault(tuple(what), len(numbers) + 1) << SHIFT
+        return ids
 
     return read_as
 

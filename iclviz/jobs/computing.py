@@ -157,7 +157,7 @@ def _captured(
     kept = recorders.asked([(run.resolved.spec, item) for run, item in owners])
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
     yield from (run for run in runs if run.is_complete)
-    done_to_model = runs[0].resolved.spec.interventions
+    done_to_model = [run.resolved.spec.interventions for run, _ in owners]
     plan = plan_prompts(prompts, decoding, settings, reading_as(done_to_model, prompts))
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
     meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps, runs, report)

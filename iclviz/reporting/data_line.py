@@ -54,10 +54,13 @@ def _task_title(name: str) -> str:
 TITLED = {RunSpec.title("model"): model_title, RunSpec.title("task"): _task_title}
 """What readers call the values of some fields."""
 
+WHOLE = {RunSpec.title("interventions")}
+"""Fields whose value is said whole: it is what the comparison is about."""
+
 
 def _said(title: str, value: str) -> str:
     value = TITLED.get(title, str)(value)
-    return value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+    return value if len(value) <= LONGEST or title in WHOLE else f"{value[: LONGEST - 1]}…"
 
 
 def other_items(first: Recording, other: Recording) -> str:

@@ -53,4 +53,6 @@ def taken(captured: Captured) -> Taken:
 
 def record(engine, prompts, poolings, *how, by_token=frozenset(), interventions=()) -> Taken:
     """`Engine.capture` of prompts with those recorders."""
-    return taken(engine.capture(prompts, kept(prompts, poolings, by_token), *how, interventions=interventions))
+    return taken(
+        engine.capture(prompts, kept(prompts, poolings, by_token), *how, done_to_model=[interventions] * len(prompts))
+    )

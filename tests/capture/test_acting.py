@@ -130,7 +130,7 @@ def test_outputs_of_modules_are_changed_in_every_way_of_reading(way):
 def test_attention_of_a_model_that_runs_in_its_own_code_alone_is_refused_by_name(one):
     engine = Engine(tiny("mpt"), "alone", LAYERS)
     with pytest.raises(SpecError, match=r"The attention of MptForCausalLM runs in its own code alone"):
-        engine.acting([one], PROMPTS)
+        engine.acting([[one]] * len(PROMPTS), PROMPTS)
 
 
 @pytest.mark.parametrize(

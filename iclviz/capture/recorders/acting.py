@@ -6,8 +6,6 @@ What was silently not done would look like what has no effect.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from iclviz.recorders import Array, ArraySchema, Batch, BatchRecord, Recorder, Session, Subject
 from iclviz.spec import RunSpec
 
@@ -48,16 +46,10 @@ class _Session(Session):
 
 class _Batch(BatchRecord):
     def __init__(self, subject: Subject, batch: Batch) -> None:
-        self._counts, self._prompts = subject.acting.counts, batch.prompts
+        self._acting, self._prompts = subject.acting, batch.prompts
 
     def taken(self, responses: Sequence[Sequence[int]]) -> Mapping[int, tuple[Array, Array]]:
-        return {
-            prompt: (
-                np.array([one.acted[prompt] for one in self._counts], dtype=np.int32),
-                np.array([one.changed[prompt] for one in self._counts], dtype=np.int32),
-            )
-            for prompt in self._prompts
-        }
+        return {prompt: self._acting.counted(prompt) for prompt in self._prompts}
 
 
 RECORDER = ActedPlaces()
