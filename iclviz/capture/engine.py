@@ -370,7 +370,9 @@ class _DecodeBatch:
         """Feed the last prompt token, then each response token once, the last one included."""
         decoding, indices = self.run.decoding, self.indices
         responses: list[list[int]] = [[] for _ in indices]
-        waiting = set(range(len(indices)))
+        waiting = {row for row, index in enumerate(indices) if decoding.limit(index)}
+        if not waiting and not self._of("states", "rows", "logits"):
+            return responses
         with attention_way(self.engine.model, self.engine.way, decoding=True):
             logits = self._last_prompt_token()
             while waiting:
