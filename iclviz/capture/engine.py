@@ -452,36 +452,98 @@ class _DecodeBatch:
     def score_candidates(self) -> None:
         """Hand on the log-probabilities of each candidate's tokens after the prompt, scored on the prompt's cache."""
         takers = self._of("candidates")
-        for number in range(max(len(prompt.candidates) for prompt in self.prompts) if takers else 0):
-            logprobs = self._logprobs(number)
+        if not takers:
+            return
+        scored = self._scored([_tails(prompt) for prompt in self.prompts])
+        for number in range(max(map(len, scored))):
+            logprobs = [of_row[number] if number < len(of_row) else torch.empty(0) for of_row in scored]
             for taker in takers:
                 taker.candidate(number, logprobs)
 
-    def _logprobs(self, number: int) -> list[torch.Tensor | None]:
-        """Tokens are cut from the whole text, so a candidate may change the prompt's last tokens: each row forgets the
-        columns of those, and of the last token that stays, and reads on from there.
+    def _scored(self, tails: Sequence[Sequence["_Tail"]]) -> list[list[torch.Tensor | None]]:
+        """Of each row's candidates the log-probabilities of their tokens. Those of a row that differ in their last token
+        alone are scored by one reading.
         """
-        wholes = [p.candidates[number] if number < len(p.candidates) else p.ids for p in self.prompts]
-        shared = [common_prefix(prompt.ids, whole) for prompt, whole in zip(self.prompts, wholes, strict=True)]
-        kept = [max(same - 1, 0) for same in shared]
-        tails = [whole[start:] for start, whole in zip(kept, wholes, strict=True)]
-        width = max(len(tail) for tail in tails)
-        ids = torch.tensor([tail + [0] * (width - len(tail)) for tail in tails], device=self.engine.device)
-        position = self._read_mask.cumsum(1) - 1
-        stays = torch.tensor(kept, device=self.engine.device)[:, None]
-        self.columns.mask = self._read_mask * (position < stays)
-        self.columns.add([len(tail) for tail in tails], width)
-        self.columns.cache.cut(0)
-        own = [min(same, len(prompt)) for same, prompt in zip(shared, self.prompts, strict=True)]
-        acting = self.run.acted(self._owners, self.columns.mask, width, own, counted=())
-        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits:
-            logits = self.columns.forward(ids, n_logits=width, edits=edits).logits
-        self.run.on_read(sum(map(len, tails)))
-        logprobs = torch.log_softmax(logits[:, :-1].float(), dim=-1).gather(-1, ids[:, 1:, None])[..., 0].cpu()
-        return [
-            logprobs[row, same - start - 1 : len(tail) - 1] if same else None
-            for row, (same, start, tail) in enumerate(zip(shared, kept, tails, strict=True))
+        found: list[list[torch.Tensor | None]] = [
+            [None if tail.same == 0 else torch.empty(0) for tail in of_row] for of_row in tails
         ]
+        readings = [list(dict.fromkeys(tail.reading for tail in of_row if tail.is_read)) for of_row in tails]
+        for number in range(max(map(len, readings))):
+            now = [
+                of_row[number] if number < len(of_row) else (len(prompt) - 1, (prompt.ids[-1],))
+                for of_row, prompt in zip(readings, self.prompts, strict=True)
+            ]
+            same = [
+                next((tail.same for tail in of_row if tail.reading == one), len(prompt))
+                for of_row, one, prompt in zip(tails, now, self.prompts, strict=True)
+            ]
+            logits = self._read_on(now, same)
+            certain = logits.logsumexp(-1)
+            for row, of_row in enumerate(tails):
+                for candidate, tail in enumerate(of_row):
+                    if tail.is_read and tail.reading == now[row]:
+                        at = torch.arange(tail.same - tail.start - 1, len(tail.tokens) - 1, device=logits.device)
+                        tokens = torch.tensor(tail.tokens[tail.same - tail.start :], device=logits.device)
+                        found[row][candidate] = (logits[row, at, tokens] - certain[row, at]).cpu()
+        return found
+
+    def _read_on(self, readings: Sequence["_Reading"], same: Sequence[int]) -> torch.Tensor:
+        """(B, t, V) logits after each of the tokens that rows read on with: each row forgets its prompt's columns from
+        there on. same: tokens that each row's text and its prompt have in common.
+        """
+        starts, texts = zip(*readings, strict=True)
+        width = max(map(len, texts))
+        ids = torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=self.engine.device)
+        position = self._read_mask.cumsum(1) - 1
+        stays = torch.tensor(starts, device=self.engine.device)[:, None]
+        self.columns.mask = self._read_mask * (position < stays)
+        self.columns.add([len(text) for text in texts], width)
+        self.columns.cache.cut(0)
+        acting = self.run.acted(self._owners, self.columns.mask, width, same, counted=())
+        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits:
+            logits: torch.Tensor = self.columns.forward(ids, n_logits=width, edits=edits).logits
+        self.run.on_read(sum(map(len, texts)))
+        return logits.float()
+
+
+_Reading = tuple[int, tuple[int, ...]]
+"""The position from which a row reads on, and what it reads."""
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """What of a candidate's text is scored. Tokens are cut from the whole text, so a candidate may change the prompt's
+    last tokens.
+
+    Attributes
+    ----------
+    same: tokens that it has in common with the prompt.
+    start: position of the last of these, from which it is read on.
+    tokens: its tokens from there on; the last one is scored and not read.
+    """
+
+    same: int
+    start: int
+    tokens: tuple[int, ...]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is anything to score."""
+        return self.same > 0 and len(self.tokens) > 1
+
+    @property
+    def reading(self) -> _Reading:
+        """What is read for it."""
+        return self.start, self.tokens[:-1]
+
+
+def _tails(prompt: TokenizedPrompt) -> list[_Tail]:
+    found = []
+    for whole in prompt.candidates:
+        same = common_prefix(prompt.ids, whole)
+        start = max(same - 1, 0)
+        found.append(_Tail(same, start, tuple(whole[start:])))
+    return found
 
 
 def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:

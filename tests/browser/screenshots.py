@@ -40,7 +40,11 @@ def record_trajectory(page, address: str) -> None:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache, running(Path(cache)) as address, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache,
+        running(Path(cache)) as address,
+        sync_playwright() as playwright,
+    ):
         chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
         run_demo(chromium.new_page(), address)
         run_k_curve(chromium.new_page(), address)
