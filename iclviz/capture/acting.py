@@ -101,6 +101,16 @@ class Acting:
         """Whether anything is changed inside the registered attention function."""
         return any(one.part in IN_ATTENTION for _, one in self.kinds)
 
+    @property
+    def is_at_the_end(self) -> bool:
+        """Whether nothing is done to a prompt before its last token."""
+        return all(one.rows in ("last", "response") for _, one in self.kinds)
+
+    def first_block(self, prompt: int) -> int:
+        """The block, from 1, before which nothing is done to a prompt."""
+        own = [self.kinds[number][1].layers for number in self._of[prompt]]
+        return min((1 if layers is None else min(layers, default=1) for layers in own), default=1)
+
     def counted(self, prompt: int) -> tuple[Array, Array]:
         """(interventions,) of a prompt: the places where each acted, and those whose value changed."""
         own = [self.counts[number] for number in self._of[prompt]]

@@ -9,7 +9,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
 from iclviz.capture.numbers import NoNumberError
 from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
-from iclviz.capture.pooling import blocks_of, reading_states
+from iclviz.capture.pooling import beginning_at, blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
 from iclviz.capture.sites import Done, reading_as
@@ -147,6 +147,14 @@ class _PlanRun:
         self.asked, self.on_read, self._acting = asked, on_read, acting
         subject = Subject(engine.model, engine.n_layers, engine.device, prompts, acting)
         self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
+        self._begins_late = (
+            acting is not None
+            and engine.way == "interface"
+            and acting.is_at_the_end
+            and all(recorder.hooks <= {"candidates"} for recorder in asked)
+            and not any(decoding.limit(prompt) for prompt in range(len(prompts)))
+        )
+        self._plain: dict[_Plain, torch.Tensor] = {}
         self._reading_seconds = 0.0
 
     def at_work(self, prompts: Iterable[int]) -> list[Recorder]:
@@ -165,9 +173,20 @@ class _PlanRun:
             held.update(self._read(rows, held))
         self._reading_seconds += self._elapsed(start)
         if group.leaves and not {leaf.prompt for leaf in group.leaves} <= done:
-            yield from self._decoded(group.leaves, held)
+            for leaves in self._together(group.leaves):
+                yield from self._decoded(leaves, held)
         for child in group.children:
             yield from self.under(child, held, done)
+
+    def _together(self, leaves: Sequence[Leaf]) -> Sequence[Sequence[Leaf]]:
+        """Leaves that are decoded together: where nothing is done before some block, that of each decides."""
+        if not self._begins_late:
+            return [leaves]
+        assert self._acting is not None
+        by_block: dict[int, list[Leaf]] = {}
+        for leaf in leaves:
+            by_block.setdefault(self._acting.first_block(leaf.prompt), []).append(leaf)
+        return [some for _, some in sorted(by_block.items())]
 
     def check(self) -> None:
         """Stop where the caller says so."""
@@ -231,7 +250,10 @@ class _PlanRun:
     def _decode(self, leaves: Sequence[Leaf], held: _Held) -> Captured:
         prompts = [leaf.prompt for leaf in leaves]
         steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
-        columns = _Columns(self.engine, [leaf.path for leaf in leaves], held, steps)
+
+        def columns(rows: Iterable[int]) -> _Columns:
+            return _Columns(self.engine, [leaves[row].path for row in rows], held, steps)
+
         reads = {id(held[row].left): held[row].left for leaf in leaves for row in leaf.path}
         batch = _DecodeBatch(self, prompts, columns, list(reads.values()))
         start = time.perf_counter()
@@ -247,6 +269,30 @@ class _PlanRun:
         if self.engine.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
+
+    def entering(
+        self, prompts: Sequence[int], readings: Sequence["_Reading"], read: Callable[[Sequence[int]], None]
+    ) -> tuple[int, torch.Tensor] | None:
+        """The block before which nothing is done to rows, and the states (B, t, d) with which they enter it; None where
+        something is done before every block.
+
+        read: reads on some rows with nothing done to the model.
+        """
+        block = self._acting.first_block(prompts[0]) if self._acting is not None and self._begins_late else 1
+        if block == 1:
+            return None
+        keys = [(id(self.prompts[prompt]), *reading) for prompt, reading in zip(prompts, readings, strict=True)]
+        new = list({key: row for row, key in enumerate(keys) if key not in self._plain}.values())
+        if new:
+            states: dict[int, torch.Tensor] = {}
+            with self.states([_Kept(states)]):
+                read(new)
+            for number, row in enumerate(new):
+                layers = [states[layer][number, : len(readings[row][1])] for layer in range(self.engine.n_layers)]
+                self._plain[keys[row]] = torch.stack([layer.to(self.engine.device) for layer in layers])
+        width = max(len(text) for _, text in readings)
+        found = [self._plain[key][block - 1] for key in keys]
+        return block, torch.stack([torch.nn.functional.pad(one, (0, 0, 0, width - len(one))) for one in found])
 
     @contextmanager
     def acted(
@@ -265,7 +311,7 @@ class _PlanRun:
             yield edits
 
     @contextmanager
-    def states(self, takers: "Collection[PassRecord | BatchRecord | _Blocks]") -> Iterator[None]:
+    def states(self, takers: "Collection[PassRecord | BatchRecord | _Blocks | _Kept]") -> Iterator[None]:
         """Forward passes inside hand every layer's hidden states to their takers."""
         if not takers:
             yield
@@ -277,6 +323,17 @@ class _PlanRun:
 
         with reading_states(self.engine.blocks, take):
             yield
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Keeps each layer's states."""
+
+    found: dict[int, torch.Tensor]
+
+    def states(self, layer: int, hidden: torch.Tensor) -> None:
+        """Called with each layer's states, of which the first are the embeddings."""
+        self.found[layer] = hidden
 
 
 @dataclass(frozen=True)
@@ -344,13 +401,20 @@ class _DecodeBatch:
     """Decoding of prompts that were read up to their last token."""
 
     def __init__(
-        self, run: _PlanRun, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
+        self,
+        run: _PlanRun,
+        indices: list[int],
+        columns: Callable[[Iterable[int]], _Columns],
+        before: Sequence[Mapping[Recorder, Any]],
     ) -> None:
-        """before: what recorders left of each pass that was read before."""
-        self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine
+        """columns: makes the columns of some of its rows.
+        before: what recorders left of each pass that was read before.
+        """
+        self.run, self.indices, self.engine = run, indices, run.engine
+        self.columns, self._columns_of = columns(range(len(indices))), columns
         self.prompts = [run.prompts[index] for index in indices]
         self._owners = [(index,) for index in indices]
-        self._read_mask = columns.mask
+        self._read_mask = self.columns.mask
         self._grow()
         mask = self.columns.mask.cpu().bool()
         batch = Batch(indices, [row.nonzero()[:, 0] for row in mask], mask.shape[1])
@@ -461,8 +525,8 @@ class _DecodeBatch:
                 taker.candidate(number, logprobs)
 
     def _scored(self, tails: Sequence[Sequence["_Tail"]]) -> list[list[torch.Tensor | None]]:
-        """Of each row's candidates the log-probabilities of their tokens. Those of a row that differ in their last token
-        alone are scored by one reading.
+        """Of each row's candidates the log-probabilities of their tokens; what differs in the last token alone comes of
+        one reading.
         """
         found: list[list[torch.Tensor | None]] = [
             [None if tail.same == 0 else torch.empty(0) for tail in of_row] for of_row in tails
@@ -491,23 +555,43 @@ class _DecodeBatch:
         """(B, t, V) logits after each of the tokens that rows read on with: each row forgets its prompt's columns from
         there on. same: tokens that each row's text and its prompt have in common.
         """
-        starts, texts = zip(*readings, strict=True)
-        width = max(map(len, texts))
-        ids = torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=self.engine.device)
-        position = self._read_mask.cumsum(1) - 1
-        stays = torch.tensor(starts, device=self.engine.device)[:, None]
-        self.columns.mask = self._read_mask * (position < stays)
-        self.columns.add([len(text) for text in texts], width)
-        self.columns.cache.cut(0)
-        acting = self.run.acted(self._owners, self.columns.mask, width, same, counted=())
-        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits:
-            logits: torch.Tensor = self.columns.forward(ids, n_logits=width, edits=edits).logits
-        self.run.on_read(sum(map(len, texts)))
+
+        def read(rows: Sequence[int]) -> None:
+            columns = self._columns_of(rows)
+            ids = _begin(columns, columns.mask, [readings[row] for row in rows])
+            with attention_way(self.engine.model, self.engine.way, decoding=False):
+                columns.forward(ids, n_logits=0)
+
+        entering = self.run.entering(self.indices, readings, read)
+        ids = _begin(self.columns, self._read_mask, readings)
+        acting = self.run.acted(self._owners, self.columns.mask, ids.shape[1], same, counted=())
+        with (
+            attention_way(self.engine.model, self.engine.way, decoding=False),
+            acting as edits,
+            beginning_at(self.engine.blocks, *entering) if entering else nullcontext(),
+        ):
+            logits: torch.Tensor = self.columns.forward(ids, n_logits=ids.shape[1], edits=edits).logits
+        self.run.on_read(sum(len(text) for _, text in readings))
         return logits.float()
+
+
+def _begin(columns: _Columns, read: torch.Tensor, readings: Sequence["_Reading"]) -> torch.Tensor:
+    """Have rows read on from a position; the tokens (B, t) that they read. read: (B, K) what was read before."""
+    starts, texts = zip(*readings, strict=True)
+    width = max(map(len, texts))
+    position = read.cumsum(1) - 1
+    stays = torch.tensor(starts, device=read.device)[:, None]
+    columns.mask = read * (position < stays)
+    columns.add([len(text) for text in texts], width)
+    columns.cache.cut(0)
+    return torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=read.device)
 
 
 _Reading = tuple[int, tuple[int, ...]]
 """The position from which a row reads on, and what it reads."""
+
+_Plain = tuple[int, int, tuple[int, ...]]
+"""A prompt and what is read on after it with nothing done to the model."""
 
 
 @dataclass(frozen=True)

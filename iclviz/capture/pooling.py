@@ -154,6 +154,33 @@ def reading_states(blocks: Sequence[torch.nn.Module], take: Callable[[int, torch
             hook.remove()
 
 
+@contextmanager
+def beginning_at(blocks: Sequence[torch.nn.Module], block: int, states: torch.Tensor) -> Iterator[None]:
+    """Forward passes inside begin at a block, counted from 1, with the states (B, t, d) that enter it; blocks before it
+    do nothing.
+    """
+
+    def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+    def passing(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return hidden_states
+
+    skipped = blocks[: block - 1]
+    before = [one.__dict__.get("forward") for one in skipped]
+    hook = blocks[block - 1].register_forward_pre_hook(enter, with_kwargs=True)
+    try:
+        for one in skipped:
+            one.forward = passing
+        yield
+    finally:
+        hook.remove()
+        for one, own in zip(skipped, before, strict=True):
+            del one.forward
+            if own is not None:
+                one.forward = own
+
+
 def _stacked(layers: dict[int, torch.Tensor]) -> torch.Tensor:
     device = layers[0].device
     return torch.stack([layers[layer].to(device) for layer in sorted(layers)]).cpu()
