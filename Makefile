@@ -46,7 +46,7 @@ command.chmod(0o755)
 endef
 export LINK_CHECKOUT
 
-.PHONY: help setup run test check-long screenshots benchmark findings docs figures lint types dev demo browser
+.PHONY: help setup run test check-long screenshots benchmark acting findings docs figures lint types dev demo browser
 .DEFAULT_GOAL := help
 
 help:
@@ -121,6 +121,10 @@ benchmark: demo
 	@$(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/python -m pip install -q -r benchmarks/requirements.txt
 	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/logit_lens.py
 	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/capture.py $(ARGS)
+
+acting: demo
+	@$(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/python -m pip install -q -r benchmarks/requirements.txt
+	PYTHONPATH=. $(BENCH)/bin/python -W ignore benchmarks/acting.py $(ARGS)
 
 findings: demo
 	$(PY) -W ignore -m benchmarks.findings
