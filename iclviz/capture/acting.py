@@ -101,10 +101,11 @@ class Acting:
         """Whether anything is changed inside the registered attention function."""
         return any(one.part in IN_ATTENTION for _, one in self.kinds)
 
-    @property
-    def is_at_the_end(self) -> bool:
-        """Whether nothing is done to a prompt before its last token."""
-        return all(one.rows in ("last", "response") for _, one in self.kinds)
+    def first_token(self, prompt: int) -> int:
+        """The position of a prompt's first token that is acted on, that of its last one at most."""
+        text = self.prompts[prompt]
+        inside = [members(text, self.kinds[number][1].rows, len(text))[0] for number in self._of[prompt]]
+        return min((int(one.argmax()) if one.any() else len(text) - 1 for one in inside), default=len(text) - 1)
 
     def first_block(self, prompt: int) -> int:
         """The block, from 1, before which nothing is done to a prompt."""

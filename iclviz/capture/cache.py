@@ -228,7 +228,10 @@ class PathCache(Cache):  # type: ignore[misc]
 
     def prefix(self, lengths: Sequence[int]) -> Prefix:
         """The batch's own columns, for the batches that go on from it; lengths: tokens of each row."""
-        parts = [layer.own() for layer in self.layers]
+        last = self.layers[-1].own()
+        nothing = tuple(part.new_zeros(()).expand(part.shape) for part in last)
+        # A batch that began at a later block has nothing of its own in those before, nor has whoever goes on from it.
+        parts = [layer.own() if layer.is_initialized else nothing for layer in self.layers]
         return Prefix([keys for keys, _ in parts], [values for _, values in parts], list(lengths))
 
     def cut(self, columns: int) -> None:

@@ -9,7 +9,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -33,6 +33,8 @@ from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRo
 
 Result = TypeVar("Result")
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
+MOST_PLAIN_BYTES = 2**30
+"""Of states that are kept for sites to begin at their blocks."""
 
 
 class Engine:
@@ -74,9 +76,40 @@ class Engine:
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model, or an intervention cannot act on it.
         """
-        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, self.acting(done_to_model, prompts))
+        acting = self.acting(done_to_model, prompts)
+        plain = None
+        if acting is not None and self.way == "interface" and _scores_alone(asked, decoding, len(prompts)):
+            plain = self._plain_states(prompts, acting, asked, decoding, should_stop)
+        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, acting, plain)
         for group in plan:
             yield from run.under(group, {}, done)
+
+    def _plain_states(
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        acting: Acting,
+        asked: Asked,
+        decoding: Decoding,
+        should_stop: Callable[[], bool],
+    ) -> "_PlainStates | None":
+        """Read each prompt once with nothing done to the model, for sites to begin at their blocks; None where that
+        would take too much room.
+        """
+        first: dict[int, int] = {}
+        for index, prompt in enumerate(prompts):
+            first[id(prompt)] = min(first.get(id(prompt), len(prompt)), acting.first_token(index))
+        different = list({id(prompt): prompt for prompt in prompts}.values())
+        width = self.model.get_input_embeddings().weight.shape[1]
+        n_states = sum(len(prompt) - first[id(prompt)] for prompt in different) * self.n_layers
+        if 4 * n_states * width > MOST_PLAIN_BYTES:
+            return None
+        plain = _PlainStates(first, self.n_layers)
+        every = {recorder: dict.fromkeys(range(len(different)), True) for recorder in asked}
+        run = _PlanRun(self, different, every, decoding, should_stop, lambda tokens: None, keeps=plain)
+        for group in plan_prompts(different, decoding, SETTINGS):
+            for _ in run.under(group, {}, frozenset()):
+                pass
+        return plain
 
     def capture(
         self,
@@ -115,6 +148,61 @@ class Engine:
         return acting
 
 
+def _scores_alone(asked: Asked, decoding: Decoding, n_prompts: int) -> bool:
+    """Whether nothing is asked for but candidates' scores."""
+    return all(recorder.hooks <= {"candidates"} for recorder in asked) and not any(
+        decoding.limit(prompt) for prompt in range(n_prompts)
+    )
+
+
+class _PlainStates:
+    """The states with which prompts enter each block while nothing is done to the model: of their tokens from the first
+    that is acted on, and of what is read on after them.
+    """
+
+    def __init__(self, first: Mapping[int, int], n_layers: int) -> None:
+        """first: by a prompt's identity the position of the first token that is acted on."""
+        self.first, self._n_layers = first, n_layers
+        self._tokens: dict[tuple[int, int], torch.Tensor] = {}
+        self._readings: dict[tuple[int, _Reading], torch.Tensor] = {}
+
+    def needs(self, row: BatchRow, prompts: Sequence[TokenizedPrompt]) -> bool:
+        """Whether anything of a row is kept."""
+        return any(self.first[id(prompts[index])] < row.end for index in row.prompts)
+
+    def keep(self, rows: Sequence[BatchRow], prompts: Sequence[TokenizedPrompt], states: Mapping[int, Any]) -> None:
+        """Keep what a pass over rows left, states: layer -> (B, t, d)."""
+        for number, row in enumerate(rows):
+            for prompt in {id(prompts[index]) for index in row.prompts}:
+                for at in range(max(row.start, self.first[prompt]), row.end):
+                    self._tokens[prompt, at] = self._of_layers(
+                        states, number, slice(at - row.start, at - row.start + 1)
+                    )
+
+    def keep_reading(
+        self, prompts: Sequence[TokenizedPrompt], readings: Sequence["_Reading"], states: Mapping[int, Any]
+    ) -> None:
+        """Keep what rows left that read on after their prompts."""
+        for row, (prompt, text) in enumerate(zip(prompts, readings, strict=True)):
+            self._readings[id(prompt), text] = self._of_layers(states, row, slice(0, len(text[1])))
+
+    def _of_layers(self, states: Mapping[int, torch.Tensor], row: int, tokens: slice) -> torch.Tensor:
+        """(L, t, d), what enters each block."""
+        return torch.stack([states[layer][row, tokens] for layer in range(self._n_layers)])
+
+    def entering(self, block: int, prompt: TokenizedPrompt, start: int, end: int) -> torch.Tensor:
+        """(t, d) of a prompt's tokens [start, end) where they enter a block, counted from 1."""
+        return torch.cat([self._tokens[id(prompt), at][block - 1] for at in range(start, end)])
+
+    def reading_on(self, block: int, prompt: TokenizedPrompt, text: "_Reading") -> torch.Tensor:
+        """(t, d) of what is read on after a prompt where it enters a block; zeros for what nobody asks about."""
+        kept = self._readings.get((id(prompt), text))
+        if kept is not None:
+            return kept[block - 1]
+        assert text == _nothing(prompt)
+        return torch.zeros_like(next(iter(self._readings.values()))[block - 1, :1])
+
+
 @dataclass(frozen=True)
 class _Read:
     """What one pass left, and the row of it that a prefix is.
@@ -142,19 +230,17 @@ class _PlanRun:
         should_stop: Callable[[], bool],
         on_read: Callable[[float], None],
         acting: Acting | None = None,
+        plain: _PlainStates | None = None,
+        keeps: _PlainStates | None = None,
     ) -> None:
+        """plain: states of the prompts with nothing done, from which they begin at their blocks; None = all blocks are
+        run. keeps: where such states are put.
+        """
+        self.plain, self.keeps = plain, keeps
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
         self.asked, self.on_read, self._acting = asked, on_read, acting
         subject = Subject(engine.model, engine.n_layers, engine.device, prompts, acting)
         self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
-        self._begins_late = (
-            acting is not None
-            and engine.way == "interface"
-            and acting.is_at_the_end
-            and all(recorder.hooks <= {"candidates"} for recorder in asked)
-            and not any(decoding.limit(prompt) for prompt in range(len(prompts)))
-        )
-        self._plain: dict[_Plain, torch.Tensor] = {}
         self._reading_seconds = 0.0
 
     def at_work(self, prompts: Iterable[int]) -> list[Recorder]:
@@ -169,8 +255,9 @@ class _PlanRun:
         held = dict(before)
         start = time.perf_counter()
         for rows in group.passes:
-            self.check()
-            held.update(self._read(rows, held))
+            for some in self._side_by_side(rows):
+                self.check()
+                held.update(self._read(some, held))
         self._reading_seconds += self._elapsed(start)
         if group.leaves and not {leaf.prompt for leaf in group.leaves} <= done:
             for leaves in self._together(group.leaves):
@@ -179,14 +266,29 @@ class _PlanRun:
             yield from self.under(child, held, done)
 
     def _together(self, leaves: Sequence[Leaf]) -> Sequence[Sequence[Leaf]]:
-        """Leaves that are decoded together: where nothing is done before some block, that of each decides."""
-        if not self._begins_late:
-            return [leaves]
-        assert self._acting is not None
+        """Leaves that are decoded together: those that begin at the same block."""
         by_block: dict[int, list[Leaf]] = {}
         for leaf in leaves:
-            by_block.setdefault(self._acting.first_block(leaf.prompt), []).append(leaf)
+            by_block.setdefault(self.block_of([leaf.prompt]), []).append(leaf)
         return [some for _, some in sorted(by_block.items())]
+
+    def _side_by_side(self, rows: Sequence[BatchRow]) -> Sequence[Sequence[BatchRow]]:
+        """Rows of a pass that begin at the same block."""
+        by_block: dict[int, list[BatchRow]] = {}
+        for row in rows:
+            by_block.setdefault(self._block_of_row(row), []).append(row)
+        return [some for _, some in sorted(by_block.items())]
+
+    def _block_of_row(self, row: BatchRow) -> int:
+        if self.plain is None or row.start < self.plain.first[id(self.prompts[row.prompts[0]])]:
+            return 1
+        return self.block_of(row.prompts)
+
+    def block_of(self, prompts: Sequence[int]) -> int:
+        """The block, from 1, at which rows of these prompts begin."""
+        if self.plain is None or self._acting is None:
+            return 1
+        return min(self._acting.first_block(prompt) for prompt in prompts)
 
     def check(self) -> None:
         """Stop where the caller says so."""
@@ -238,11 +340,20 @@ class _PlanRun:
         }
         on_device = torch.from_numpy(ids).to(self.engine.device)
         blocks = _Blocks(self.on_read, sum(len(row) for row in rows) / self.engine.n_layers)
-        takers = [*readings.values(), blocks]
+        states: dict[int, torch.Tensor] = {}
+        keeps = self.keeps if self.keeps and any(self.keeps.needs(row, self.prompts) for row in rows) else None
+        takers = [*readings.values(), blocks, *([_Kept(states)] if keeps else [])]
         owners = [row.prompts for row in rows]
         acting = self.acted(owners, columns.mask, width, [len(self.prompts[prompts[0]]) for prompts in owners])
-        with attention_way(self.engine.model, self.engine.way, decoding=False), acting as edits, self.states(takers):
+        with (
+            attention_way(self.engine.model, self.engine.way, decoding=False),
+            acting as edits,
+            self.states(takers),
+            self._beginning(rows),
+        ):
             columns.forward(on_device, n_logits=0, edits=edits)
+        if keeps:
+            keeps.keep(rows, self.prompts, states)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
         prefix = columns.cache.prefix([len(row) for row in rows])
         return {row: _Read(prefix, left, number) for number, row in enumerate(rows)}
@@ -250,10 +361,7 @@ class _PlanRun:
     def _decode(self, leaves: Sequence[Leaf], held: _Held) -> Captured:
         prompts = [leaf.prompt for leaf in leaves]
         steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
-
-        def columns(rows: Iterable[int]) -> _Columns:
-            return _Columns(self.engine, [leaves[row].path for row in rows], held, steps)
-
+        columns = _Columns(self.engine, [leaf.path for leaf in leaves], held, steps)
         reads = {id(held[row].left): held[row].left for leaf in leaves for row in leaf.path}
         batch = _DecodeBatch(self, prompts, columns, list(reads.values()))
         start = time.perf_counter()
@@ -270,29 +378,24 @@ class _PlanRun:
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    def entering(
-        self, prompts: Sequence[int], readings: Sequence["_Reading"], read: Callable[[Sequence[int]], None]
-    ) -> tuple[int, torch.Tensor] | None:
-        """The block before which nothing is done to rows, and the states (B, t, d) with which they enter it; None where
-        something is done before every block.
+    def _beginning(self, rows: Sequence[BatchRow]) -> AbstractContextManager[None]:
+        """The pass over rows inside begins at their block."""
+        block = self._block_of_row(rows[0])
+        if self.plain is None or block == 1:
+            return nullcontext()
+        found = [self.plain.entering(block, self.prompts[row.prompts[0]], row.start, row.end) for row in rows]
+        return beginning_at(self.engine.blocks, block, _padded(found))
 
-        read: reads on some rows with nothing done to the model.
-        """
-        block = self._acting.first_block(prompts[0]) if self._acting is not None and self._begins_late else 1
-        if block == 1:
-            return None
-        keys = [(id(self.prompts[prompt]), *reading) for prompt, reading in zip(prompts, readings, strict=True)]
-        new = list({key: row for row, key in enumerate(keys) if key not in self._plain}.values())
-        if new:
-            states: dict[int, torch.Tensor] = {}
-            with self.states([_Kept(states)]):
-                read(new)
-            for number, row in enumerate(new):
-                layers = [states[layer][number, : len(readings[row][1])] for layer in range(self.engine.n_layers)]
-                self._plain[keys[row]] = torch.stack([layer.to(self.engine.device) for layer in layers])
-        width = max(len(text) for _, text in readings)
-        found = [self._plain[key][block - 1] for key in keys]
-        return block, torch.stack([torch.nn.functional.pad(one, (0, 0, 0, width - len(one))) for one in found])
+    def beginning_to_read_on(
+        self, prompts: Sequence[int], readings: Sequence["_Reading"]
+    ) -> AbstractContextManager[None]:
+        """What rows read on inside, each after its prompt, begins at their block."""
+        block = self.block_of(prompts)
+        if self.plain is None or block == 1:
+            return nullcontext()
+        own = [self.prompts[prompt] for prompt in prompts]
+        found = [self.plain.reading_on(block, *one) for one in zip(own, readings, strict=True)]
+        return beginning_at(self.engine.blocks, block, _padded(found))
 
     @contextmanager
     def acted(
@@ -404,14 +507,11 @@ class _DecodeBatch:
         self,
         run: _PlanRun,
         indices: list[int],
-        columns: Callable[[Iterable[int]], _Columns],
+        columns: _Columns,
         before: Sequence[Mapping[Recorder, Any]],
     ) -> None:
-        """columns: makes the columns of some of its rows.
-        before: what recorders left of each pass that was read before.
-        """
-        self.run, self.indices, self.engine = run, indices, run.engine
-        self.columns, self._columns_of = columns(range(len(indices))), columns
+        """before: what recorders left of each pass that was read before."""
+        self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine
         self.prompts = [run.prompts[index] for index in indices]
         self._owners = [(index,) for index in indices]
         self._read_mask = self.columns.mask
@@ -534,7 +634,7 @@ class _DecodeBatch:
         readings = [list(dict.fromkeys(tail.reading for tail in of_row if tail.is_read)) for of_row in tails]
         for number in range(max(map(len, readings))):
             now = [
-                of_row[number] if number < len(of_row) else (len(prompt) - 1, (prompt.ids[-1],))
+                of_row[number] if number < len(of_row) else _nothing(prompt)
                 for of_row, prompt in zip(readings, self.prompts, strict=True)
             ]
             same = [
@@ -555,43 +655,36 @@ class _DecodeBatch:
         """(B, t, V) logits after each of the tokens that rows read on with: each row forgets its prompt's columns from
         there on. same: tokens that each row's text and its prompt have in common.
         """
-
-        def read(rows: Sequence[int]) -> None:
-            columns = self._columns_of(rows)
-            ids = _begin(columns, columns.mask, [readings[row] for row in rows])
-            with attention_way(self.engine.model, self.engine.way, decoding=False):
-                columns.forward(ids, n_logits=0)
-
-        entering = self.run.entering(self.indices, readings, read)
-        ids = _begin(self.columns, self._read_mask, readings)
-        acting = self.run.acted(self._owners, self.columns.mask, ids.shape[1], same, counted=())
+        starts, texts = zip(*readings, strict=True)
+        width = max(map(len, texts))
+        ids = torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=self.engine.device)
+        position = self._read_mask.cumsum(1) - 1
+        stays = torch.tensor(starts, device=self.engine.device)[:, None]
+        self.columns.mask = self._read_mask * (position < stays)
+        self.columns.add([len(text) for text in texts], width)
+        self.columns.cache.cut(0)
+        keeps, states = self.run.keeps, dict[int, torch.Tensor]()
         with (
             attention_way(self.engine.model, self.engine.way, decoding=False),
-            acting as edits,
-            beginning_at(self.engine.blocks, *entering) if entering else nullcontext(),
+            self.run.acted(self._owners, self.columns.mask, width, same, counted=()) as edits,
+            self.run.states([_Kept(states)] if keeps else []),
+            self.run.beginning_to_read_on(self.indices, readings),
         ):
-            logits: torch.Tensor = self.columns.forward(ids, n_logits=ids.shape[1], edits=edits).logits
-        self.run.on_read(sum(len(text) for _, text in readings))
+            logits: torch.Tensor = self.columns.forward(ids, n_logits=width, edits=edits).logits
+        if keeps:
+            keeps.keep_reading(self.prompts, readings, states)
+        self.run.on_read(sum(map(len, texts)))
         return logits.float()
 
 
-def _begin(columns: _Columns, read: torch.Tensor, readings: Sequence["_Reading"]) -> torch.Tensor:
-    """Have rows read on from a position; the tokens (B, t) that they read. read: (B, K) what was read before."""
-    starts, texts = zip(*readings, strict=True)
-    width = max(map(len, texts))
-    position = read.cumsum(1) - 1
-    stays = torch.tensor(starts, device=read.device)[:, None]
-    columns.mask = read * (position < stays)
-    columns.add([len(text) for text in texts], width)
-    columns.cache.cut(0)
-    return torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=read.device)
+def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(B, t, d) of rows of different lengths (t, d)."""
+    width = max(map(len, rows))
+    return torch.stack([torch.nn.functional.pad(row, (0, 0, 0, width - len(row))) for row in rows])
 
 
 _Reading = tuple[int, tuple[int, ...]]
 """The position from which a row reads on, and what it reads."""
-
-_Plain = tuple[int, int, tuple[int, ...]]
-"""A prompt and what is read on after it with nothing done to the model."""
 
 
 @dataclass(frozen=True)
@@ -619,6 +712,11 @@ class _Tail:
     def reading(self) -> _Reading:
         """What is read for it."""
         return self.start, self.tokens[:-1]
+
+
+def _nothing(prompt: TokenizedPrompt) -> _Reading:
+    """What a row reads while others of its batch read on with what is scored."""
+    return len(prompt) - 1, (prompt.ids[-1],)
 
 
 def _tails(prompt: TokenizedPrompt) -> list[_Tail]:

@@ -7,6 +7,7 @@ with the dashboard: it holds its standard input.
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from iclviz.ui.answering import prepare
 from iclviz.ui.plain_text import lines_as_text
 
 REFRESH_SECONDS = 1.0
+READ_SECONDS = 8.0
+"""How long a page is read before what its files show is computed."""
 MOST_KEPT = 4
 """Files that are kept for whoever comes back to them."""
 
@@ -119,8 +122,7 @@ def comparison_buttons(recordings: Mapping[str, Recording]) -> None:
     if not recordings:
         return
     keys = tuple(dict.fromkeys(one.key for one in recordings.values()))
-    for question in foretold_questions(recordings):
-        prepare(question)
+    _prepare(dict(recordings), keys)
     with st.container(horizontal=True):
         under_way = [kind for kind in KINDS if not _offered(kind, keys)]
     for kind in under_way:
@@ -129,6 +131,15 @@ def comparison_buttons(recordings: Mapping[str, Recording]) -> None:
         making = _makings().get((kind.command, keys))
         if making is not None and making.problem:
             st.error(lines_as_text(making.problem))
+
+
+@st.fragment(run_every=READ_SECONDS)
+def _prepare(recordings: Mapping[str, Recording], keys: tuple[str, ...]) -> None:
+    """Have what the files show computed once somebody has read for a while: who passes by needs none of it."""
+    since = st.session_state.setdefault("read since", {}).setdefault(keys, time.monotonic())
+    if time.monotonic() - since >= READ_SECONDS:
+        for question in foretold_questions(recordings):
+            prepare(question)
 
 
 def _offered(kind: Kind, keys: tuple[str, ...]) -> bool:

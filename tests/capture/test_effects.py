@@ -63,3 +63,21 @@ def test_sites_without_any_effect_have_none():
         ready(tiny("llama")), PROMPTS, [[], [Ablate(heads=())]], PlanSettings(10_000, 1, pass_tokens=0)
     )
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", ["last", "query", "demonstration"])
+def test_a_site_begins_at_its_block_from_the_states_of_the_run_as_it_is(rows):
+    """The first block reads no token for a site in the last one."""
+    model = tiny("llama")
+    read = []
+    model.model.layers[0].self_attn.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["hidden_states"].shape[:2].numel()), with_kwargs=True
+    )
+    settings = PlanSettings(100_000, 1, pass_tokens=0)
+    counts = []
+    for sites in ([[]], [[Ablate(layers=(3,), heads=(0,), rows=rows)]] * 4):
+        read.clear()
+        candidate_logprobs(ready(model), PROMPTS, sites, settings)
+        counts.append(sum(read))
+    before = sum(prompt.query_start for prompt in PROMPTS)
+    assert counts[1] <= counts[0] + before

@@ -62,6 +62,9 @@ def test_what_the_file_shows_is_computed_while_the_page_is_read(page, few_and_ma
     asked = Asked(Store())
     monkeypatch.setattr("iclviz.ui.saving_comparison.prepare", lambda question: asked.submit(question, question.digest))
     page.run()
+    assert not asked.jobs()  # nobody has read yet
+    monkeypatch.setattr("iclviz.ui.saving_comparison.READ_SECONDS", 0.0)
+    page.run()
     analyst = Analyst(asked)
     while analyst.answer_next():
         pass
