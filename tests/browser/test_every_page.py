@@ -67,7 +67,7 @@ def test_every_page_shows_its_figures_cuts_nothing_off_and_keeps_nobody_out(demo
     assert not {name: problems for name, problems in found.items() if problems}
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_pages_without_runs_say_what_to_do_and_keep_nobody_out(empty, chromium, theme):
     page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
     page.goto(empty)

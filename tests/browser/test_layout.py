@@ -6,9 +6,9 @@ from tests.browser.dashboard import SIZE, no_traceback, settled
 from tests.browser.test_every_page import CUT_OFF, FIGURES
 
 WIDTHS = {390: 844, 768: 1024, 1280: 720, 1920: 1080}
-REDRAWN = 200
+REDRAWN = 100
 """Milliseconds between two looks at figures that take a new width."""
-LOOKS = 50
+LOOKS = 100
 UPPER_THIRD = SIZE["height"] // 3
 
 FIRST = """

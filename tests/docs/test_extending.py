@@ -82,7 +82,7 @@ def asked(model, record=()):
 def test_there_is_an_example_of_everything_that_a_folder_may_hold():
     kinds = set(re.findall(r"^\| \[.*\]\(#.*\) \| `(\w+)/NAME\.py`", PAGE, flags=re.MULTILINE))
     assert {name.partition("/")[0] for name in EXAMPLES} == kinds
-    assert kinds == {"measures", "recorders", "pages", "tasks", "presets", "executors"}
+    assert kinds == {"measures", "recorders", "interventions", "pages", "tasks", "presets", "executors"}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -47,7 +47,13 @@ def chosen_task(name, chosen, model, folder, items):
     return with_model({**chosen, "a_task": of, "b_task": of, "a_k": 1, "b_k": 4, "items": items}, model)
 
 
-CASES = [*((name, 20) for name in FILES), ("all answers differ", 2), ("two groups", 2)]
+LONG = ("one answer", "one value of a number", "a label in one row")
+"""Cases that leave less without a value than others do."""
+CASES = [
+    *(pytest.param(name, 20, marks=[pytest.mark.long] if name in LONG else []) for name in FILES),
+    ("all answers differ", 2),
+    ("two groups", 2),
+]
 
 
 @pytest.mark.parametrize(("name", "items"), CASES)
