@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeGuard
 
 from iclviz import extensions
 from iclviz.errors import SpecError, UserError, unknown
+from iclviz.natural_units import runs_of
 from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _WORDS = {
     "query": "the query",
     "all": "every token",
 }
+
+
+_ALL_OF = {ANSWER: "the demonstrations' answers", DEMONSTRATION: "the demonstrations"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +152,27 @@ class Intervention:
         return cls(**values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnAttention(Intervention):
+    """An intervention on attention to a place.
+
+    Attributes
+    ----------
+    to: the place to whose keys attention is changed.
+    """
+
+    to: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_place(self.to)
+
+    @property
+    def columns(self) -> str:
+        """The keys to which attention is changed."""
+        return self.to
+
+
 def intervention(value: Any) -> Intervention:
     """The intervention that a table with its kind and fields means, or a text such as "knock_out to=relevant
     layers=12-14"; one that is given stays itself.
@@ -219,12 +244,8 @@ def place_words(name: str) -> str:
     found = MARK.fullmatch(name)
     if found is None:
         return _WORDS.get(name, f"{name} text")
-    what = {ANSWER: "answer", DEMONSTRATION: "demonstration"}[found[1]]
-    return (
-        f"the demonstrations' {what}s"
-        if found[2] == "*" and what == "answer"
-        else ("the demonstrations" if found[2] == "*" else f"{what} {int(found[2]) + 1}")
-    )
+    kind, number = found.groups()
+    return _ALL_OF[kind] if number == "*" else f"{kind} {int(number) + 1}"
 
 
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -258,18 +279,7 @@ def _value(name: str, value: str) -> Any:
 def _typed(value: Any) -> str:
     if not isinstance(value, list):
         return str(value)
-    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in _runs(value)) or "none"
-
-
-def _runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Numbers in ascending order, those that follow each other together."""
-    runs: list[list[int]] = []
-    for one in numbers:
-        if runs and one == runs[-1][-1] + 1:
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    return runs
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs_of(value)) or "none"
 
 
 def _numbers(name: str, value: Any, least: int) -> tuple[int, ...] | None:
@@ -289,5 +299,5 @@ def _listed(what: str, numbers: Sequence[int]) -> str:
     """Numbers in words, runs of them as ranges."""
     if not numbers:
         return f"no {what}"
-    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in _runs(numbers))
+    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs_of(numbers))
     return f"{what} {said}" if len(numbers) == 1 else f"{what}s {said}"

@@ -1,5 +1,6 @@
 """How people say a score: in percent, as an error, as it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,3 +82,14 @@ def plain(value: float, digits: int = DIGITS) -> str:
         return "none"
     size = np.format_float_positional(abs(value), precision=digits, unique=False, fractional=False, trim="-")
     return f"{MINUS if value < 0 and float(size) else ''}{size}"
+
+
+def runs_of(numbers: Sequence[int]) -> list[list[int]]:
+    """Whole numbers in ascending order, those that follow each other together."""
+    runs: list[list[int]] = []
+    for one in numbers:
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs

@@ -76,6 +76,11 @@ Change = PairedTest | Difference
 """A tested difference between A and B: of one demonstration seed or of several."""
 
 
+def has_a_value(change: Change) -> bool:
+    """Whether there is a change in any layer."""
+    return bool(np.isfinite(change.estimate).any())
+
+
 def resampled_over_seeds(samples: Array, estimates: Array, rng: np.random.Generator) -> Array:
     """(B, K) resamples of the mean over seeds that draw the seeds anew as well.
 

@@ -2,7 +2,7 @@
 
 Attention is changed inside the registered function, heads are what it hands to the output projection, and the rest are
 outputs of modules. A pass may read tokens that several prompts share: what is done to them has to be the same for all,
-so that tokens at which it differs are never shared (`sites.read_as`).
+so that tokens at which it differs are never shared (`sites.reading_as`).
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -115,9 +115,7 @@ class Acting:
     def counted(self, prompt: int) -> tuple[Array, Array]:
         """(interventions,) of a prompt: the places where each acted, and those whose value changed."""
         own = [self.counts[number] for number in self._of[prompt]]
-        acted, changed = ([int(part[prompt]) for part in parts] for parts in (
-            [one.acted for one in own], [one.changed for one in own]
-        ))  # fmt: skip
+        acted, changed = [one.acted[prompt] for one in own], [one.changed[prompt] for one in own]
         return np.array(acted, dtype=np.int32), np.array(changed, dtype=np.int32)
 
     @contextmanager
@@ -138,6 +136,9 @@ class Acting:
         n_own: as many tokens of each row's first prompt stand as they are in it.
         counted: rows of which places are counted; None = all.
         """
+        if not self.kinds:
+            yield None
+            return
         here = _Pass(self.prompts, owners, mask, width, n_own, counted)
         changes = [
             _Change(one, here.where(one, self._has[number, here.first]), here, self.counts[number])

@@ -32,6 +32,7 @@ from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
 Result = TypeVar("Result")
+Placed = TypeVar("Placed", BatchRow, Leaf)
 SETTINGS = PlanSettings(token_budget=4096, threads=1)
 MOST_PLAIN_BYTES = 2**30
 """Of states that are kept for sites to begin at their blocks."""
@@ -78,7 +79,7 @@ class Engine:
         """
         acting = self.acting(done_to_model, prompts)
         plain = None
-        if acting is not None and self.way == "interface" and _scores_alone(asked, decoding, len(prompts)):
+        if acting.kinds and self.way == "interface" and _scores_alone(asked, decoding, len(prompts)):
             plain = self._plain_states(prompts, acting, asked, decoding, should_stop)
         run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, acting, plain)
         for group in plan:
@@ -105,7 +106,9 @@ class Engine:
             return None
         plain = _PlainStates(first, self.n_layers)
         every = {recorder: dict.fromkeys(range(len(different)), True) for recorder in asked}
-        run = _PlanRun(self, different, every, decoding, should_stop, lambda tokens: None, keeps=plain)
+        run = _PlanRun(
+            self, different, every, decoding, should_stop, lambda tokens: None, self.acting((), different), keeps=plain
+        )
         for group in plan_prompts(different, decoding, SETTINGS):
             for _ in run.under(group, {}, frozenset()):
                 pass
@@ -129,15 +132,13 @@ class Engine:
         plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"), read_as)
         return joined(list(self.captures(prompts, plan, asked, decoding, done_to_model=done_to_model)))
 
-    def acting(self, done_to_model: Done, prompts: Sequence[TokenizedPrompt]) -> Acting | None:
-        """The interventions of prompts at work; None where there is nothing to do.
+    def acting(self, done_to_model: Done, prompts: Sequence[TokenizedPrompt]) -> Acting:
+        """The interventions of prompts at work.
 
         Raises
         ------
         SpecError: they cannot act on this model.
         """
-        if not any(done_to_model):
-            return None
         acting = Acting(done_to_model, prompts, self.blocks)
         if acting.acts_in_attention and self.way != "interface":
             raise SpecError(
@@ -229,7 +230,7 @@ class _PlanRun:
         decoding: Decoding,
         should_stop: Callable[[], bool],
         on_read: Callable[[float], None],
-        acting: Acting | None = None,
+        acting: Acting,
         plain: _PlainStates | None = None,
         keeps: _PlainStates | None = None,
     ) -> None:
@@ -238,7 +239,7 @@ class _PlanRun:
         """
         self.plain, self.keeps = plain, keeps
         self.engine, self.prompts, self.decoding, self.should_stop = engine, prompts, decoding, should_stop
-        self.asked, self.on_read, self._acting = asked, on_read, acting
+        self.asked, self.on_read, self.acting = asked, on_read, acting
         subject = Subject(engine.model, engine.n_layers, engine.device, prompts, acting)
         self.sessions = {recorder: guarded(recorder).session(subject, kept) for recorder, kept in self.asked.items()}
         self._reading_seconds = 0.0
@@ -255,29 +256,22 @@ class _PlanRun:
         held = dict(before)
         start = time.perf_counter()
         for rows in group.passes:
-            for some in self._side_by_side(rows):
+            for some in self._apart(rows, self._block_of_row):
                 self.check()
                 held.update(self._read(some, held))
         self._reading_seconds += self._elapsed(start)
         if group.leaves and not {leaf.prompt for leaf in group.leaves} <= done:
-            for leaves in self._together(group.leaves):
+            for leaves in self._apart(group.leaves, lambda leaf: self.block_of([leaf.prompt])):
                 yield from self._decoded(leaves, held)
         for child in group.children:
             yield from self.under(child, held, done)
 
-    def _together(self, leaves: Sequence[Leaf]) -> Sequence[Sequence[Leaf]]:
-        """Leaves that are decoded together: those that begin at the same block."""
-        by_block: dict[int, list[Leaf]] = {}
-        for leaf in leaves:
-            by_block.setdefault(self.block_of([leaf.prompt]), []).append(leaf)
-        return [some for _, some in sorted(by_block.items())]
-
-    def _side_by_side(self, rows: Sequence[BatchRow]) -> Sequence[Sequence[BatchRow]]:
-        """Rows of a pass that begin at the same block."""
-        by_block: dict[int, list[BatchRow]] = {}
-        for row in rows:
-            by_block.setdefault(self._block_of_row(row), []).append(row)
-        return [some for _, some in sorted(by_block.items())]
+    def _apart(self, some: Sequence[Placed], block_of: Callable[[Placed], int]) -> list[list[Placed]]:
+        """Rows of a pass, or leaves, by the block at which they begin: those of one block run together."""
+        by_block: dict[int, list[Placed]] = {}
+        for one in some:
+            by_block.setdefault(block_of(one), []).append(one)
+        return [together for _, together in sorted(by_block.items())]
 
     def _block_of_row(self, row: BatchRow) -> int:
         if self.plain is None or row.start < self.plain.first[id(self.prompts[row.prompts[0]])]:
@@ -286,9 +280,7 @@ class _PlanRun:
 
     def block_of(self, prompts: Sequence[int]) -> int:
         """The block, from 1, at which rows of these prompts begin."""
-        if self.plain is None or self._acting is None:
-            return 1
-        return min(self._acting.first_block(prompt) for prompt in prompts)
+        return 1 if self.plain is None else min(self.acting.first_block(prompt) for prompt in prompts)
 
     def check(self) -> None:
         """Stop where the caller says so."""
@@ -314,7 +306,7 @@ class _PlanRun:
 
     def _tried(self, work: Callable[[], Result], n_rows: int) -> Result | None:
         """None where memory did not suffice and there are rows to halve."""
-        counts = [one.copy() for one in self._acting.counts] if self._acting else []
+        counts = [one.copy() for one in self.acting.counts]
         try:
             with torch.inference_mode():
                 return work()
@@ -322,8 +314,7 @@ class _PlanRun:
             if n_rows == 1 or not is_out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
-        if self._acting:
-            self._acting.counts[:] = counts
+        self.acting.counts[:] = counts
         return None
 
     def _pass(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
@@ -344,7 +335,7 @@ class _PlanRun:
         keeps = self.keeps if self.keeps and any(self.keeps.needs(row, self.prompts) for row in rows) else None
         takers = [*readings.values(), blocks, *([_Kept(states)] if keeps else [])]
         owners = [row.prompts for row in rows]
-        acting = self.acted(owners, columns.mask, width, [len(self.prompts[prompts[0]]) for prompts in owners])
+        acting = self.acting.at_work(owners, columns.mask, width, [len(self.prompts[prompts[0]]) for prompts in owners])
         with (
             attention_way(self.engine.model, self.engine.way, decoding=False),
             acting as edits,
@@ -396,22 +387,6 @@ class _PlanRun:
         own = [self.prompts[prompt] for prompt in prompts]
         found = [self.plain.reading_on(block, *one) for one in zip(own, readings, strict=True)]
         return beginning_at(self.engine.blocks, block, _padded(found))
-
-    @contextmanager
-    def acted(
-        self,
-        owners: Sequence[Sequence[int]],
-        mask: torch.Tensor,
-        width: int,
-        n_own: Sequence[int],
-        counted: Collection[int] | None = None,
-    ) -> Iterator[AttentionEdits | None]:
-        """The forward pass inside is changed, as `Acting.at_work` says."""
-        if self._acting is None:
-            yield None
-            return
-        with self._acting.at_work(owners, mask, width, n_own, counted) as edits:
-            yield edits
 
     @contextmanager
     def states(self, takers: "Collection[PassRecord | BatchRecord | _Blocks | _Kept]") -> Iterator[None]:
@@ -504,17 +479,13 @@ class _DecodeBatch:
     """Decoding of prompts that were read up to their last token."""
 
     def __init__(
-        self,
-        run: _PlanRun,
-        indices: list[int],
-        columns: _Columns,
-        before: Sequence[Mapping[Recorder, Any]],
+        self, run: _PlanRun, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
     ) -> None:
         """before: what recorders left of each pass that was read before."""
         self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine
         self.prompts = [run.prompts[index] for index in indices]
         self._owners = [(index,) for index in indices]
-        self._read_mask = self.columns.mask
+        self._read_mask = columns.mask
         self._grow()
         mask = self.columns.mask.cpu().bool()
         batch = Batch(indices, [row.nonzero()[:, 0] for row in mask], mask.shape[1])
@@ -586,7 +557,8 @@ class _DecodeBatch:
         """One decoding step; the next-token logits (B, V), for all but the last. counted: rows that are not done."""
         takers = self._of("rows")
         n_logits = 0 if is_last and not self._of("logits") else 1
-        with self.run.acted(self._owners, self.columns.mask, 1, list(map(len, self.prompts)), counted) as edits:
+        n_own = list(map(len, self.prompts))
+        with self.run.acting.at_work(self._owners, self.columns.mask, 1, n_own, counted) as edits:
             output = self.columns.forward(ids, n_logits, self._take if takers else None, edits)
         self.run.on_read(len(self.prompts))
         if takers and self.engine.reads_whole_caches:
@@ -624,36 +596,32 @@ class _DecodeBatch:
             for taker in takers:
                 taker.candidate(number, logprobs)
 
-    def _scored(self, tails: Sequence[Sequence["_Tail"]]) -> list[list[torch.Tensor | None]]:
+    def _scored(self, tails: Sequence[Sequence["_Tail | None"]]) -> list[list[torch.Tensor | None]]:
         """Of each row's candidates the log-probabilities of their tokens; what differs in the last token alone comes of
         one reading.
         """
         found: list[list[torch.Tensor | None]] = [
-            [None if tail.same == 0 else torch.empty(0) for tail in of_row] for of_row in tails
+            [None if tail is None else torch.empty(0) for tail in of_row] for of_row in tails
         ]
-        readings = [list(dict.fromkeys(tail.reading for tail in of_row if tail.is_read)) for of_row in tails]
+        readings = [list(dict.fromkeys(tail.reading for tail in of_row if tail and tail.is_read)) for of_row in tails]
         for number in range(max(map(len, readings))):
             now = [
                 of_row[number] if number < len(of_row) else _nothing(prompt)
                 for of_row, prompt in zip(readings, self.prompts, strict=True)
             ]
-            same = [
-                next((tail.same for tail in of_row if tail.reading == one), len(prompt))
-                for of_row, one, prompt in zip(tails, now, self.prompts, strict=True)
-            ]
-            logits = self._read_on(now, same)
+            logits = self._read_on(now)
             certain = logits.logsumexp(-1)
             for row, of_row in enumerate(tails):
                 for candidate, tail in enumerate(of_row):
-                    if tail.is_read and tail.reading == now[row]:
-                        at = torch.arange(tail.same - tail.start - 1, len(tail.tokens) - 1, device=logits.device)
-                        tokens = torch.tensor(tail.tokens[tail.same - tail.start :], device=logits.device)
+                    if tail and tail.is_read and tail.reading == now[row]:
+                        tokens = torch.tensor(tail.tokens[1:], device=logits.device)
+                        at = torch.arange(len(tokens), device=logits.device)
                         found[row][candidate] = (logits[row, at, tokens] - certain[row, at]).cpu()
         return found
 
-    def _read_on(self, readings: Sequence["_Reading"], same: Sequence[int]) -> torch.Tensor:
+    def _read_on(self, readings: Sequence["_Reading"]) -> torch.Tensor:
         """(B, t, V) logits after each of the tokens that rows read on with: each row forgets its prompt's columns from
-        there on. same: tokens that each row's text and its prompt have in common.
+        there on.
         """
         starts, texts = zip(*readings, strict=True)
         width = max(map(len, texts))
@@ -666,7 +634,9 @@ class _DecodeBatch:
         keeps, states = self.run.keeps, dict[int, torch.Tensor]()
         with (
             attention_way(self.engine.model, self.engine.way, decoding=False),
-            self.run.acted(self._owners, self.columns.mask, width, same, counted=()) as edits,
+            self.run.acting.at_work(
+                self._owners, self.columns.mask, width, [start + 1 for start in starts], counted=()
+            ) as edits,
             self.run.states([_Kept(states)] if keeps else []),
             self.run.beginning_to_read_on(self.indices, readings),
         ):
@@ -684,7 +654,7 @@ def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 _Reading = tuple[int, tuple[int, ...]]
-"""The position from which a row reads on, and what it reads."""
+"""The position from which a row reads on, and what it reads, of which the first token is the prompt's."""
 
 
 @dataclass(frozen=True)
@@ -694,19 +664,17 @@ class _Tail:
 
     Attributes
     ----------
-    same: tokens that it has in common with the prompt.
-    start: position of the last of these, from which it is read on.
+    start: position of the last token that it has in common with the prompt, from which it is read on.
     tokens: its tokens from there on; the last one is scored and not read.
     """
 
-    same: int
     start: int
     tokens: tuple[int, ...]
 
     @property
     def is_read(self) -> bool:
         """Whether there is anything to score."""
-        return self.same > 0 and len(self.tokens) > 1
+        return len(self.tokens) > 1
 
     @property
     def reading(self) -> _Reading:
@@ -719,13 +687,13 @@ def _nothing(prompt: TokenizedPrompt) -> _Reading:
     return len(prompt) - 1, (prompt.ids[-1],)
 
 
-def _tails(prompt: TokenizedPrompt) -> list[_Tail]:
-    found = []
-    for whole in prompt.candidates:
-        same = common_prefix(prompt.ids, whole)
-        start = max(same - 1, 0)
-        found.append(_Tail(same, start, tuple(whole[start:])))
-    return found
+def _tails(prompt: TokenizedPrompt) -> list[_Tail | None]:
+    """What is scored of each candidate; None of one that begins otherwise than the prompt."""
+    starts = [common_prefix(prompt.ids, whole) - 1 for whole in prompt.candidates]
+    return [
+        None if start < 0 else _Tail(start, tuple(whole[start:]))
+        for start, whole in zip(starts, prompt.candidates, strict=True)
+    ]
 
 
 def _columns(lengths: Sequence[int], width: int) -> NDArray[Any]:

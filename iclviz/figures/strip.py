@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from iclviz.analysis.change import Change
+from iclviz.analysis.change import Change, has_a_value
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
@@ -36,7 +36,7 @@ def changes_inside(
     demonstrations: what the statement is limited to.
     """
     figure = go.Figure()
-    changes = {name: change for name, change in changes.items() if np.isfinite(change.estimate).any()}
+    changes = {name: change for name, change in changes.items() if has_a_value(change)}
     names = {name: (titles or {}).get(name, name) for name in changes}
     for name, change, colour in theme.of_measures(changes, places):
         figure.add_trace(_row(names[name], change, colour, (first or {}).get(name, 0)))

@@ -6,34 +6,24 @@ Minus infinity before the softmax, so that the rest renormalises. A token always
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iclviz.intervening import At, Intervention, Part, check_place, place_words
+from iclviz.intervening import At, OnAttention, Part, place_words
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnockOut(Intervention):
-    """to: the place whose keys are not seen, a role or a mark."""
+class KnockOut(OnAttention):
+    """to: the place whose keys are not seen."""
 
     kind = "knock_out"
     title = "Attention knocked out"
     example = "knock_out to=relevant layers=12-14"
-    to: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_place(self.to)
 
     @property
     def part(self) -> Part:
         """Scores."""
         return "scores"
-
-    @property
-    def columns(self) -> str:
-        """The keys that are not seen."""
-        return self.to
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """Minus infinity at those keys."""

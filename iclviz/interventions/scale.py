@@ -7,25 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iclviz.errors import SpecError
-from iclviz.intervening import At, Intervention, Part, check_place, place_words
+from iclviz.intervening import At, OnAttention, Part, place_words
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale(Intervention):
+class Scale(OnAttention):
     """to: the place whose weights are multiplied; by: exp(by) is the factor, 0 leaves them."""
 
     kind = "scale"
     title = "Attention scaled"
     example = "scale to=answer:* by=0.7"
-    to: str
     by: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_place(self.to)
         if isinstance(self.by, bool) or not isinstance(self.by, int | float) or not math.isfinite(self.by):
             raise SpecError(f"by = {self.by!r} is no number.", "Give the logarithm of the factor, such as by=0.7.")
         object.__setattr__(self, "by", float(self.by))
@@ -34,11 +32,6 @@ class Scale(Intervention):
     def part(self) -> Part:
         """Weights."""
         return "weights"
-
-    @property
-    def columns(self) -> str:
-        """The keys whose weights are multiplied."""
-        return self.to
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """Times exp(by) at those keys."""

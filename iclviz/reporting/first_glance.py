@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from iclviz.analysis.change import Change
+from iclviz.analysis.change import Change, has_a_value
 from iclviz.analysis.headlines import Headline
 from iclviz.analysis.measures import measure_named
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.statistics import MIN_UNITS, SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital, share
-from iclviz.natural_units import Better, NaturalUnit, plain
+from iclviz.natural_units import Better, NaturalUnit, plain, runs_of
 from iclviz.recording import Array
 from iclviz.reporting.scope import ENOUGH_SEEDS
 from iclviz.reporting.statements import LEVEL_TITLES, Setting, family_p, is_untested, longer, p_value, verdict
@@ -119,7 +119,7 @@ def _was(what: str) -> str:
 
 def with_a_value(changes: Mapping[str, Change]) -> dict[str, Change]:
     """The measures that have a change in any layer: the others have pages that say why not."""
-    return {name: change for name, change in changes.items() if np.isfinite(change.estimate).any()}
+    return {name: change for name, change in changes.items() if has_a_value(change)}
 
 
 def n_tests(changes: Mapping[str, Change]) -> int:
@@ -171,13 +171,7 @@ def reservations(headline: Headline, a: RunSpec, b: RunSpec) -> str:
 
 def ranges(numbers: Sequence[int]) -> str:
     """Whole numbers in ascending order as a reader lists them: 1, 3 to 7, 9."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs_of(numbers))
 
 
 def link_line(headline: Headline) -> str:

@@ -178,11 +178,11 @@ def _conditions(recordings: Sequence[Recording]) -> str:
         shown = recording.spec.demonstrations
         name = f"{shown.kind} demonstrations, k = {shown.k}" if shown.k else "no demonstrations"
         done = "".join(f", with {one.sentence()}" for one in recording.spec.interventions)
-        seeds.setdefault(f"{name}{done}", []).append(shown.seed)
+        drawn = seeds.setdefault(f"{name}{done}", [])
+        if shown.k:
+            drawn.append(shown.seed)
     described = [
-        name
-        if name.startswith("no demonstrations")
-        else f"{name} (seed {', '.join(str(seed) for seed in sorted(set(drawn)))})"
+        f"{name} (seed {', '.join(str(seed) for seed in sorted(set(drawn)))})" if drawn else name
         for name, drawn in seeds.items()
     ]
     return f"Conditions: {'; '.join(described)}; items and queries were the same in all of them."

@@ -81,7 +81,7 @@ def page_link(page, name: str):
 
 
 def seen(page, text):
-    """A text of the page that is shown: titles of figures are there twice, for phones and for wider screens."""
+    """A text of the page, where it is shown."""
     return page.get_by_text(text).filter(visible=True).first
 
 
