@@ -1,4 +1,4 @@
-"""The Python library's verbs: run, sweep, runs, load."""
+"""The Python library's verbs: run, sweep, effect_map, runs, load."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,11 +9,14 @@ from typing import Any
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
 from iclviz.jobs.executors import executor
-from iclviz.jobs.queue import Queue, Run
+from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
+from iclviz.mapping import Grid, MapSpec
+from iclviz.mapping import grid as as_grid
+from iclviz.maps import EffectMap
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, check_before, resolve, run_together
+from iclviz.resolve import Resolved, build, check_before, resolve, resolve_map, run_together
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
 from iclviz.terminal import showing
@@ -85,12 +88,34 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     for group in run_together(missing):
         try:
             with showing(_title(group), progress) as report:
-                _compute_or_wait(group, Queue(store), report)
+                _compute_or_wait({one.key: one.spec for one in group}, Queue(store), report)
         except UserError as error:
             failed.append(error)
     if failed:
         raise failed[0]
     return [store.load(resolved.key) for resolved in asked]
+
+
+def effect_map(
+    run: RunSpec | Recording | str, grid: Grid | Mapping[str, Any] | str = "heads", *, progress: bool | None = None
+) -> EffectMap:
+    """What acting at each site of a grid does to the answers of a run's items; from the cache if it was made before.
+
+    run: a spec, a recording, or the key of one; the run is recorded first where it was not, since what a map shows is
+    read beside it. grid: a map's name with its options, such as "attention rows=query", a table, or made in Python.
+
+    Raises
+    ------
+    UserError: the map cannot be made; the message says why and what to do.
+    """
+    wanted = as_grid(grid)
+    recording = load(run) if isinstance(run, str) else run if isinstance(run, Recording) else run_spec(run)
+    store = Store()
+    resolved = resolve_map(MapSpec(recording.spec, wanted), store.memo)
+    if not store.has_map(resolved.key):
+        with showing(f"{wanted.title}: {_title([resolved.run])}", progress) as report:
+            _compute_or_wait({resolved.key: resolved.spec}, Queue(store), report)
+    return store.load_map(resolved.key)
 
 
 def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> list[Resolved]:
@@ -128,21 +153,21 @@ def load(key: str) -> Recording:
     return store.load(store.full_key(key))
 
 
-def _compute_or_wait(asked: Sequence[Resolved], queue: Queue, report: Report) -> None:
-    """Have an executor compute the runs, and wait for those that somebody else computes."""
+def _compute_or_wait(asked: Mapping[str, Wanted], queue: Queue, report: Report) -> None:
+    """Have an executor compute runs or maps, key -> spec, and wait for those that somebody else computes."""
     computing = executor(queue, default="in_process")
-    latest = {one.key: Progress(items_total=one.spec.n_items) for one in asked}
+    latest = {key: Progress(items_total=spec.n_items) for key, spec in asked.items()}
 
     def tell(key: str, progress: Progress) -> None:
         latest[key] = progress
         report(_together(progress, list(latest.values())))
 
-    while missing := {one.key: one.spec for one in asked if one.key not in queue.store}:
+    while missing := {key: spec for key, spec in asked.items() if not queue.store.holds(key)}:
         computing.submit(missing, tell=tell)
-        for job in [job for job in map(queue.get, missing) if job is not None and job.key not in queue.store]:
+        for job in [job for job in map(queue.get, missing) if job is not None and not queue.store.holds(job.key)]:
             _raise_if_ended(job)
             tell(job.key, job.progress)
-        if any(key not in queue.store for key in missing):
+        if any(not queue.store.holds(key) for key in missing):
             time.sleep(WAIT_SECONDS)
 
 
@@ -152,7 +177,7 @@ def _together(now: Progress, each: Sequence[Progress]) -> Progress:
     return replace(now, items_done=done, items_total=total)
 
 
-def _raise_if_ended(job: Run) -> None:
+def _raise_if_ended(job: Order) -> None:
     if job.state == "failed":
         raise UserError(job.error or "The run failed.")
     if job.state == "cancelled":

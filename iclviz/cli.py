@@ -142,6 +142,46 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
     out.print(_runs_table([store.summary(key) for key in dict.fromkeys(one.key for one in recordings)]))
 
 
+@command(GOES_ON, "map")
+def map_(
+    key: Annotated[str, typer.Argument(help="A recording of the cache, by its key or how that begins.")],
+    grid: Annotated[str, typer.Argument(help='What is done where, such as heads or "attention rows=query".')],
+) -> None:
+    """Act on the model at each site of a grid, for all items of a run; prints the sites that change most."""
+    from iclviz import analysis
+    from iclviz.api import effect_map, load
+    from iclviz.places import cache_folder
+
+    recording = load(key)
+    made = effect_map(recording, grid)
+    out.print(f"key      {made.key}")
+    out.print(f"folder   {cache_folder() / 'maps' / made.key}")
+    found = analysis.effect_of_sites((made, recording))
+    for line in found.lines():
+        out.print(line)
+
+
+@command(READ_ONLY)
+def maps() -> None:
+    """List the kinds of maps, and those that the cache holds."""
+    from iclviz.mapping import grids
+    from iclviz.store import Store
+
+    table = _table("map", "what it answers", "example")
+    for name, kind in grids().items():
+        table.add_row(name, kind.question, kind.example)
+    out.print(table)
+    store = Store()
+    made = _table("key", "map", "task", "demonstrations", "items")
+    for key in store.maps():
+        spec = store.load_map(key).spec
+        shown = spec.run.demonstrations
+        made.add_row(
+            key[:12], str(spec.grid), spec.run.task, f"{shown.kind} k={shown.k} seed={shown.seed}", str(spec.n_items)
+        )
+    out.print(made)
+
+
 @command(READ_ONLY)
 def tasks() -> None:
     """List the tasks: those that come with iclviz, and files of your own that the cache folder keeps."""

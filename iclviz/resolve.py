@@ -11,6 +11,7 @@ from iclviz import versions
 from iclviz.errors import ModelError
 from iclviz.keys import Origin, key_of
 from iclviz.limits import check_longest, check_possible, check_prompts
+from iclviz.mapping import Grid, MapSpec, as_mapped, map_key
 from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import Tell
@@ -38,6 +39,15 @@ class Resolved:
     def may_run_with(self, other: "Resolved") -> bool:
         """Whether one reading serves both: the same model's files, and equal specs in what changes the forward pass."""
         return self.origin.model == other.origin.model and self.spec.may_run_with(other.spec)
+
+
+@dataclass(frozen=True)
+class ResolvedMap:
+    """A map's spec with every default filled in, its key, and its run as far as the map depends on it."""
+
+    spec: MapSpec
+    key: str
+    run: Resolved
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,29 @@ def resolved_before(
     found = next((one for one in each if one.key == key), each[0])
     remember(FoundModel(found.located, found.origin.model), memo)
     return found
+
+
+def resolve_map(spec: MapSpec, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None) -> ResolvedMap:
+    """The map that a spec asks for.
+
+    Raises
+    ------
+    As `resolve`.
+    """
+    return _map_of(resolve(as_mapped(spec.run), memo, tell), spec.grid)
+
+
+def resolved_map_before(
+    spec: MapSpec, key: str, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None
+) -> ResolvedMap:
+    """As `resolved_before`, of a map."""
+    memo, the_task = Store().memo if memo is None else memo, task(spec.run.task)
+    each = [_map_of(_run(spec.run, the_task, model), spec.grid) for model in candidates(spec.run.model, memo, tell)]
+    return next((one for one in each if one.key == key), each[0])
+
+
+def _map_of(run: Resolved, of: Grid) -> ResolvedMap:
+    return ResolvedMap(MapSpec(run.spec, of), map_key(run.spec, run.origin, of), run)
 
 
 def _filled(spec: RunSpec, the_task: Task, model: FoundModel) -> RunSpec:

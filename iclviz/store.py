@@ -3,7 +3,8 @@
     <cache>/index/                 diskcache: key -> summary of a sealed recording
     <cache>/machine/               diskcache: what is known of files of this machine; nothing else holds their paths
     <cache>/recordings/<key>/      the files of `iclviz.recorded`
-    <cache>/unfinished/<key>/      plan.json and finished pieces of a run that is under way
+    <cache>/maps/<key>/            the files of `iclviz.mapped`
+    <cache>/unfinished/<key>/      plan.json and finished pieces of a run or map that is under way
 
 Recordings and unfinished runs lie in a storage, which this module knows by names alone, so a reader sees all of one or
 nothing. Nothing is ever unpickled, and nothing is believed before it was checked: what cannot be read is named, and the
@@ -21,20 +22,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from iclviz import recorded, whereabouts
+from iclviz import mapped, recorded, whereabouts
 from iclviz.disk import CACHE_REMEDY, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
+from iclviz.maps import EffectMap
 from iclviz.places import cache_folder
 from iclviz.recorded import FILES, MANIFEST, Summary
 from iclviz.recording import Recording
 from iclviz.rows import DamagedRowError, Rows
 from iclviz.storage import Storage
 from iclviz.storage.folder import FolderStorage
-from iclviz.unfinished import Unfinished
+from iclviz.unfinished import MAP_FACTS_SCHEMA, Unfinished
 
 IMPORTING, SCRATCH_SECONDS = ".importing-", 86400
-RECORDINGS, DISCARDED, UNFINISHED = GROUPS = ("recordings", "discarded", "unfinished")
+RECORDINGS, DISCARDED, UNFINISHED, MAPS = GROUPS = ("recordings", "discarded", "unfinished", "maps")
 """What entries of the storage are."""
 
 log = logging.getLogger(__name__)
@@ -296,6 +298,54 @@ class Store:
         half = [self.place(key) for key in self.storage.names(RECORDINGS) if is_key(key) and key not in self]
         return [*half, *self.folder.glob(f"{IMPORTING}*"), *self.storage.leftovers()]
 
+    # Maps: what acting does at each site of a grid.
+
+    def has_map(self, key: str) -> bool:
+        """Whether there is a sealed map with that key."""
+        return f"{_name(key, MAPS)}/{mapped.CONTENT}" in self.storage
+
+    def holds(self, key: str) -> bool:
+        """Whether a recording or a map with that key is sealed."""
+        return key in self or self.has_map(key)
+
+    def save_map(self, made: EffectMap) -> None:
+        """Seal a map: write it whole."""
+        with self.storage.putting(_name(made.key, MAPS)) as folder:
+            mapped.write(folder, made)
+        self.forget_unfinished(made.key)
+
+    def load_map(self, key: str) -> EffectMap:
+        """The map with that key.
+
+        Raises
+        ------
+        StoreError: no such map, or damaged files.
+        """
+        if not self.has_map(key):
+            raise StoreError(f"The cache holds no map {key!r}.", "Make it with `iclviz map`.")
+        return mapped.load(self.map_place(key), key)
+
+    def map_place(self, key: str) -> Path:
+        """The local folder with a map's files, whether or not it is there."""
+        return self.storage.get(_name(key, MAPS))
+
+    def maps(self) -> list[str]:
+        """The keys of sealed maps."""
+        return [key for key in self.storage.names(MAPS) if is_key(key) and self.has_map(key)]
+
+    def delete_map(self, key: str) -> None:
+        """Remove a map."""
+        self.storage.delete(_name(key, MAPS))
+
+    def either(self, key: str) -> Recording | EffectMap:
+        """The recording or the map with that key.
+
+        Raises
+        ------
+        StoreError: neither is there, or damaged files.
+        """
+        return self.load_map(key) if self.has_map(key) else self.load(key)
+
     # What users discard lies in a group of its own until that is emptied.
 
     def discard(self, key: str) -> None:
@@ -331,6 +381,10 @@ class Store:
     def unfinished(self, key: str) -> "Unfinished":
         """The finished pieces of a run that is under way."""
         return Unfinished(self.storage, f"{UNFINISHED}/{key}")
+
+    def unfinished_map(self, key: str) -> "Unfinished":
+        """The finished pieces of a map that is under way."""
+        return Unfinished(self.storage, f"{UNFINISHED}/{key}", MAP_FACTS_SCHEMA)
 
     def unfinished_keys(self) -> list[str]:
         """The keys of runs that left pieces."""

@@ -51,12 +51,15 @@ FACTS_SCHEMA = schemas.fields(
 )
 
 
-class Unfinished:
-    """Plan settings and finished pieces of one run, each file put whole with its checksum beside it."""
+MAP_FACTS_SCHEMA = schemas.fields({"seconds": schemas.table_of(schemas.number(0)), "arrays": schemas.hexadecimal(128)})
 
-    def __init__(self, storage: Storage, name: str) -> None:
-        """name: of the run's entry in the storage."""
-        self._storage, self._name = storage, name
+
+class Unfinished:
+    """Plan settings and finished pieces of one run or map, each file put whole with its checksum beside it."""
+
+    def __init__(self, storage: Storage, name: str, facts: schemas.Check = FACTS_SCHEMA) -> None:
+        """name: of its entry in the storage; facts: what stands beside the arrays of a piece."""
+        self._storage, self._name, self._facts = storage, name, facts
 
     @property
     def folder(self) -> Path:
@@ -95,14 +98,14 @@ class Unfinished:
     def _piece(self, path: Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
         try:
             facts = PIECE.unsealed(schemas.read_json(path.with_suffix(".json"), MOST_FACTS_BYTES))
-            FACTS_SCHEMA(facts)
+            self._facts(facts)
             return (load_file(path), facts) if facts.pop("arrays") == checksum(path) else None
         except (OSError, ValueError, SafetensorError):
             return None
 
-    def save_piece(self, first_item: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
-        """Keep a finished piece under the number of its first item: its facts last, which make it one."""
-        piece = f"{self._name}/piece-{first_item:05d}"
+    def save_piece(self, number: int, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+        """Keep a finished piece under a number, such as that of its first item: its facts last, which make it one."""
+        piece = f"{self._name}/piece-{number:05d}"
         content = save({name: np.ascontiguousarray(values) for name, values in arrays.items()})
         self._storage.put(f"{piece}.safetensors", content)
         self._storage.put(f"{piece}.json", PIECE.sealed({**facts, "arrays": checksum_of(content)}))

@@ -13,7 +13,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
 from iclviz.reporting.export import export
 from iclviz.reporting.methods import methods
-from iclviz.reporting.snippets import command_line, python
+from iclviz.reporting.snippets import command_line, loading, python
 from iclviz.resolve import resolve
 from iclviz.rows import Rows
 from iclviz.spec import Demonstrations, RunSpec, canonical_json
@@ -66,7 +66,7 @@ def test_nothing_that_is_written_out_tells_where_a_model_lies(spec, tmp_path, ow
     said = [
         written.markdown,
         written.latex,
-        python({"A": runs[0].key}, ""),
+        python(loading({"A": runs[0]}), ""),
         command_line(spec),
         canonical_json(runs[0].origin.to_dict()),
     ]

@@ -37,6 +37,7 @@ _HOMES = {
     "change": ("alignment_difference", "hypotheses_difference", "paired_over_seeds", "Difference"),
     "comparison": ("compare", "Comparison"),
     "composites": ("composite_to_simple", "joint_rsms", "recording_composite_to_simple", "CompositeToSimple"),
+    "effect_maps": ("effect_of_sites", "effect_on_items", "SiteEffects", "EffectOnItems"),
     "effects": ("pairs_of", "score_effect", "measure_effect", "Effect", "Contrast"),
     "equivalence_tests": ("equivalence", "smallest_effect", "Equivalence"),
     "headlines": ("headline", "link_points", "score_by_level", "Headline"),

@@ -5,7 +5,7 @@ outputs of modules. A pass may read tokens that several prompts share: what is d
 so that tokens at which it differs are never shared (`sites.reading_as`).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +125,7 @@ class Acting:
         mask: torch.Tensor,
         width: int,
         n_own: Sequence[int],
-        counted: Collection[int] | None = None,
+        counted: Mapping[int, int] | None = None,
     ) -> Iterator["AttentionEdits | None"]:
         """One forward pass inside is changed; gives what the attention function has to know.
 
@@ -134,7 +134,7 @@ class Acting:
         owners: for each of B rows the prompts that it is read for.
         mask: (B, K) one where a column holds a token, the last `width` of them those that are read.
         n_own: as many tokens of each row's first prompt stand as they are in it.
-        counted: rows of which places are counted; None = all.
+        counted: row -> of how many of its first tokens places are counted; None = all tokens of all rows.
         """
         if not self.kinds:
             yield None
@@ -167,12 +167,14 @@ class _Pass:
         mask: torch.Tensor,
         width: int,
         n_own: Sequence[int],
-        counted: Collection[int] | None,
+        counted: Mapping[int, int] | None,
     ) -> None:
         self._prompts, self._width, self._n_own = prompts, width, n_own
         self.first = [own[0] for own in owners]
         self.index = torch.tensor(self.first, device=mask.device)
-        self.counted = [own if counted is None or row in counted else () for row, own in enumerate(owners)]
+        self.owners = owners
+        limits = [width if counted is None else counted.get(row, 0) for row in range(len(owners))]
+        self.n_counted = torch.tensor(limits, device=mask.device)
         self._valid, self._position = mask.bool(), (mask.cumsum(1) - 1).clamp(min=0)
         self._places: dict[str, torch.Tensor] = {}
 
@@ -236,7 +238,7 @@ class _Change:
             entered = base[batch, query]
             after = entered + self._on_heads(before - entered, at)
         after = after.to(values.dtype)
-        self._count(batch, before, after)
+        self._count(batch, query + (rows.start or 0), before, after)
         values[batch, query] = after
 
     def _on_heads(self, before: torch.Tensor, at: At) -> torch.Tensor:
@@ -258,11 +260,12 @@ class _Change:
         columns[torch.arange(len(columns), device=columns.device), own] = False
         return columns[:, None]
 
-    def _count(self, batch: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
-        n_rows = len(self.here.first)
-        changed = torch.bincount(batch[(before != after).flatten(1).any(1)], minlength=n_rows).tolist()
-        for row, acted in enumerate(torch.bincount(batch, minlength=n_rows).tolist()):
-            if acted and (prompts := list(self.here.counted[row])):
+    def _count(self, batch: torch.Tensor, query: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
+        n_rows, counts = len(self.here.first), query < self.here.n_counted.to(query.device)[batch]
+        differs = (before != after).flatten(1).any(1)
+        changed = torch.bincount(batch[counts & differs], minlength=n_rows).tolist()
+        for row, acted in enumerate(torch.bincount(batch[counts], minlength=n_rows).tolist()):
+            if acted and (prompts := list(self.here.owners[row])):
                 self.counts.acted[prompts] += acted
                 self.counts.changed[prompts] += changed[row]
 

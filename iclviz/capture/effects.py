@@ -4,7 +4,8 @@ Every prompt is there once for each site, and is read as any other: what is befo
 read once for all sites and shared by items as in a run, and rows of all sites stand beside each other in one batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from iclviz.capture.backend import ReadyModel
 from iclviz.capture.decoding import Decoding, plan_prompts
-from iclviz.capture.plan import PlanSettings
+from iclviz.capture.plan import Group, PlanSettings, tokens_read
+from iclviz.capture.recorders.acting import RECORDER as ACTING
 from iclviz.capture.recorders.candidates import RECORDER as CANDIDATES
 from iclviz.capture.sites import reading_as
 from iclviz.intervening import Intervention
@@ -24,32 +26,96 @@ Site = Sequence[Intervention]
 """What is done together; nothing is the model as it is."""
 
 
+@dataclass(frozen=True, eq=False)
+class CapturedSites:
+    """What B rows left; row r is prompt r % n under site r // n.
+
+    Attributes
+    ----------
+    rows: (B,) their numbers.
+    logprobs: (B, C) of each candidate, NaN where a prompt has fewer.
+    acted, changed: (B,) places at which what was done acted, and those whose value changed; of several interventions
+        the fewest, -1 where none is done.
+    """
+
+    rows: Array
+    logprobs: Array
+    acted: Array
+    changed: Array
+
+
+class SitesCapture:
+    """n prompts under each of S sites, planned together."""
+
+    def __init__(
+        self, prompts: Sequence[TokenizedPrompt], sites: Sequence[Site], settings: PlanSettings, n_before: int = 0
+    ) -> None:
+        """n_before: as many of each site's interventions are done everywhere, and their places are not counted."""
+        self._n_before = n_before
+        self._copies = [prompt for _ in sites for prompt in prompts]
+        self._done = [site for site in sites for _ in prompts]
+        self._settings, self._decoding = settings, Decoding(0)
+        self.most_candidates = max((len(prompt.candidates) for prompt in prompts), default=0)
+        self._plan: tuple[Group, ...] = plan_prompts(
+            self._copies, self._decoding, settings, reading_as(self._done, self._copies)
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Prompts times sites."""
+        return len(self._copies)
+
+    def tokens(self, there: frozenset[int] = frozenset()) -> int:
+        """Tokens that will be read, of rows that are not there yet."""
+        return tokens_read(self._plan, there) + self.n_rows - len(there)
+
+    def captured(
+        self,
+        ready: ReadyModel,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_read: Callable[[float], None] = lambda tokens: None,
+        there: frozenset[int] = frozenset(),
+    ) -> Iterator[CapturedSites]:
+        """Each batch as it ends.
+
+        there: rows whose results are there already.
+
+        Raises
+        ------
+        Cancelled: `should_stop` said so.
+        NoNumberError: one is no number.
+        UserError: an intervention cannot act on this model.
+        """
+        rows = range(self.n_rows)
+        acted = {row: len(self._done[row]) for row in rows if self._done[row]}
+        kept: Asked = {CANDIDATES: dict.fromkeys(rows, True), ACTING: acted}
+        with ready.at_work(self._settings):
+            for found in ready.captures(
+                self._copies, self._plan, kept, self._decoding, should_stop, there, on_read, self._done
+            ):
+                yield self._batch(found.prompts, found.taken)
+
+    def _batch(self, rows: Sequence[int], taken: Sequence[dict[str, Any]]) -> CapturedSites:
+        logprobs = np.full((len(rows), self.most_candidates), np.nan)
+        acted, changed = (np.full(len(rows), -1, dtype=np.int32) for _ in range(2))
+        for place, one in enumerate(taken):
+            logprobs[place, : len(one[CANDIDATES.name])] = one[CANDIDATES.name]
+            if len(self._done[rows[place]]) > self._n_before:
+                acted[place], changed[place] = (counts[self._n_before :].min() for counts in one[ACTING.name])
+        return CapturedSites(np.array(rows, dtype=np.int64), logprobs, acted, changed)
+
+
 def candidate_logprobs(
-    ready: ReadyModel,
-    prompts: Sequence[TokenizedPrompt],
-    sites: Sequence[Site],
-    settings: PlanSettings,
-    should_stop: Callable[[], bool] = lambda: False,
-    on_read: Callable[[float], None] = lambda tokens: None,
+    ready: ReadyModel, prompts: Sequence[TokenizedPrompt], sites: Sequence[Site], settings: PlanSettings
 ) -> Array:
     """(S, n, C) log-probability of each candidate of n prompts under each of S sites; NaN where a prompt has fewer.
 
     Raises
     ------
-    Cancelled: `should_stop` said so.
-    NoNumberError: one is no number.
-    UserError: an intervention cannot act on this model.
+    As `SitesCapture.captured`.
     """
-    n = len(prompts)
-    copies = [prompt for _ in sites for prompt in prompts]
-    done = [site for site in sites for _ in prompts]
-    decoding = Decoding(0)
-    plan = plan_prompts(copies, decoding, settings, reading_as(done, copies))
-    kept: Asked = {CANDIDATES: dict.fromkeys(range(len(copies)), True)}
-    most = max((len(prompt.candidates) for prompt in prompts), default=0)
-    found = np.full((len(copies), most), np.nan)
-    with ready.at_work(settings):
-        for captured in ready.captures(copies, plan, kept, decoding, should_stop, frozenset(), on_read, done):
-            for index, taken in zip(captured.prompts, captured.taken, strict=True):
-                found[index, : len(taken[CANDIDATES.name])] = taken[CANDIDATES.name]
-    return found.reshape(len(sites), n, most)
+    capture = SitesCapture(prompts, sites, settings)
+    found = np.full((capture.n_rows, capture.most_candidates), np.nan)
+    for batch in capture.captured(ready):
+        found[batch.rows] = batch.logprobs
+    return found.reshape(len(sites), len(prompts), capture.most_candidates)

@@ -105,7 +105,7 @@ class Engine:
         if 4 * n_states * width > MOST_PLAIN_BYTES:
             return None
         plain = _PlainStates(first, self.n_layers)
-        every = {recorder: dict.fromkeys(range(len(different)), True) for recorder in asked}
+        every = {one: dict.fromkeys(range(len(different)), True) for one in asked if one.hooks}
         run = _PlanRun(
             self, different, every, decoding, should_stop, lambda tokens: None, self.acting((), different), keeps=plain
         )
@@ -486,6 +486,7 @@ class _DecodeBatch:
         self.prompts = [run.prompts[index] for index in indices]
         self._owners = [(index,) for index in indices]
         self._read_mask = columns.mask
+        self._last_is_read = False
         self._grow()
         mask = self.columns.mask.cpu().bool()
         batch = Batch(indices, [row.nonzero()[:, 0] for row in mask], mask.shape[1])
@@ -521,7 +522,7 @@ class _DecodeBatch:
                 self._grow()
                 ids = torch.tensor(fed, device=self.engine.device)[:, None]
                 with self.run.states(self._of("response states")):
-                    logits = self._step(ids, is_last=not waiting, counted=going_on)
+                    logits = self._step(ids, is_last=not waiting, counted=dict.fromkeys(going_on, 1))
         return responses
 
     def _largest(self, logits: torch.Tensor, waiting: set[int]) -> list[int]:
@@ -549,11 +550,12 @@ class _DecodeBatch:
         return own[min(len(response), len(own) - 1)]
 
     def _last_prompt_token(self) -> torch.Tensor:
+        self._last_is_read = True
         ids = torch.tensor([[prompt.ids[-1]] for prompt in self.prompts], device=self.engine.device)
         with self.run.states(self._of("states", "response states")):
             return self._step(ids)
 
-    def _step(self, ids: torch.Tensor, is_last: bool = False, counted: Collection[int] | None = None) -> torch.Tensor:
+    def _step(self, ids: torch.Tensor, is_last: bool = False, counted: Mapping[int, int] | None = None) -> torch.Tensor:
         """One decoding step; the next-token logits (B, V), for all but the last. counted: rows that are not done."""
         takers = self._of("rows")
         n_logits = 0 if is_last and not self._of("logits") else 1
@@ -631,11 +633,14 @@ class _DecodeBatch:
         self.columns.mask = self._read_mask * (position < stays)
         self.columns.add([len(text) for text in texts], width)
         self.columns.cache.cut(0)
+        # Places of a candidate's tokens are not counted; those of the last prompt token are, where it was not read yet.
+        own = {row: len(self.prompts[row]) - start for row, start in enumerate(starts)}
+        counted, self._last_is_read = ({} if self._last_is_read else own), True
         keeps, states = self.run.keeps, dict[int, torch.Tensor]()
         with (
             attention_way(self.engine.model, self.engine.way, decoding=False),
             self.run.acting.at_work(
-                self._owners, self.columns.mask, width, [start + 1 for start in starts], counted=()
+                self._owners, self.columns.mask, width, [start + 1 for start in starts], counted
             ) as edits,
             self.run.states([_Kept(states)] if keeps else []),
             self.run.beginning_to_read_on(self.indices, readings),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MARK, Intervention, place_words
+from iclviz.intervening import MARK, RANDOM, Intervention, place_words
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -30,6 +30,8 @@ def members(prompt: TokenizedPrompt, place: str, n_own: int) -> tuple[Array, boo
         inside[prompt.query_start :] = True
     elif place == "all":
         inside[:] = True
+    elif drawn := RANDOM.fullmatch(place):
+        inside[:] = _drawn(prompt, int(drawn[1]), drawn[2])[:n_own]
     elif found := MARK.fullmatch(place):
         for mark in prompt.marks:
             kind, _, number = mark.name.partition(":")
@@ -38,6 +40,18 @@ def members(prompt: TokenizedPrompt, place: str, n_own: int) -> tuple[Array, boo
     else:
         inside[:] = np.array(prompt.roles())[:n_own] == place
     return inside, place in ("last", "response", "all")
+
+
+def _drawn(prompt: TokenizedPrompt, draw: int, place: str) -> Array:
+    """(T,) boolean, as many tokens as a place holds, drawn from those that it does not hold, special ones and the last
+    apart; all of these where they are fewer. One prompt and draw always give the same.
+    """
+    held = members(prompt, place, len(prompt))[0]
+    others = np.flatnonzero(~held & (np.array(prompt.roles()) != "special"))[:-1]
+    chosen = np.random.default_rng([draw, *prompt.ids]).permutation(others)[: int(held.sum())]
+    inside = np.zeros(len(prompt), dtype=bool)
+    inside[chosen] = True
+    return inside
 
 
 Done = Sequence[Sequence[Intervention]]

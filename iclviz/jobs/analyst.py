@@ -14,6 +14,7 @@ from iclviz.errors import StoreError, UserError
 from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Job, Progress
+from iclviz.maps import EffectMap
 from iclviz.questions.question import Question, Refusal, analyses_version, is_outdated
 from iclviz.recording import Recording
 from iclviz.store import Store
@@ -53,7 +54,7 @@ class Analyst:
         self._asked = asked
         self._answers = Answers(asked.store)
         analyses_version()  # of the code as it is read now, not as it lies there at the first question
-        self._recording = lru_cache(KEPT_RECORDINGS)(asked.store.load)
+        self._recording = lru_cache(KEPT_RECORDINGS)(asked.store.either)
 
     def answer_next(self) -> bool:
         """Answer the question whose turn it is; False where none waits.
@@ -93,7 +94,7 @@ class Analyst:
                 last_told = time.monotonic()
                 self._asked.change(job.key, progress=Progress(stage, done, total))
 
-        recordings: list[Recording] = [self._recording(key) for key in job.spec.keys]
+        recordings: list[Recording | EffectMap] = [self._recording(key) for key in job.spec.keys]
         try:
             with listening(tell):
                 return job.spec.answered(recordings)

@@ -12,7 +12,12 @@ ANALYST = "analyst"
 class Asked(JobTable[Question[Any]]):
     """The questions of one cache folder that have no answer yet."""
 
-    name, work, doer = "asked", Question, "analyst"
+    name, doer = "asked", "analyst"
+
+    @staticmethod
+    def work_of(values: dict[str, Any]) -> Question[Any]:
+        """A question."""
+        return Question.from_dict(values)
 
     def drop(self, key: str) -> None:
         """Forget a question that waits, or that was answered or could not be."""

@@ -18,20 +18,18 @@ from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.capture.sites import check_sites, reading_as
 from iclviz.curating import inherit
 from iclviz.errors import Cancelled, ModelError
+from iclviz.jobs.progressing import Pace
 from iclviz.jobs.sealing import RunningRun
 from iclviz.jobs.table import Progress, Report
 from iclviz.limits import check_possible
 from iclviz.models.configuration import model_facts
 from iclviz.models.identity import identity
 from iclviz.models.locating import download
-from iclviz.prompts import ResponseReader
+from iclviz.prompts import ResponseReader, TokenizedPrompt
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, tokenized
+from iclviz.resolve import Built, Resolved, build, tokenized
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
-
-REPORT_SECONDS = 0.5
-"""Progress is told no more often."""
 
 
 class ModelKeeper:
@@ -104,6 +102,39 @@ def compute_together(
         if should_stop():
             raise Cancelled
 
+    asked, built, prompts, ready = prepared(asked, store, keeper, tell)
+    loading = time.perf_counter() - start
+    unfinished = [store.unfinished(each.key) for each in asked]
+    settings = plan_settings(unfinished, ready, [each.key for each in asked])
+    reader = ResponseReader(ready.tokenizer, ready.end_tokens)
+    runs = [
+        RunningRun(each, its, texts, ready, left, reader)
+        for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
+    ]
+    tell("running")
+    for run in _captured(runs, ready, settings, report, should_stop):
+        resolved = run.resolved
+        report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
+        seconds = {"loading": loading, "total": time.perf_counter() - start}
+        store.save(run.recording(settings, seconds), resolved.task.primary.score)
+        inherit(store, resolved.key)
+        yield resolved.key, store.load(resolved.key)
+
+
+Stage = Callable[[str], None]
+"""Told what is being done; raises Cancelled."""
+
+
+def prepared(
+    asked: Sequence[Resolved], store: Store, keeper: ModelKeeper, tell: Stage
+) -> tuple[list[Resolved], list[Built], list[list[TokenizedPrompt]], ReadyModel]:
+    """Runs that may run together with their model on this disk, their items, their prompts, and the model, loaded.
+
+    Raises
+    ------
+    Cancelled: `tell` said so.
+    UserError: they cannot be run.
+    """
     tell("building the prompts")
     located = download(asked[0].located)
     asked = [replace(each, located=located) for each in asked]
@@ -120,23 +151,7 @@ def compute_together(
     reads = [
         (len(prompt), each.spec.max_new_tokens or 1) for each, its in zip(asked, prompts, strict=True) for prompt in its
     ]
-    ready = keeper.get(asked[0], store.memo, reads)
-    loading = time.perf_counter() - start
-    unfinished = [store.unfinished(each.key) for each in asked]
-    settings = _settings(unfinished, ready, [each.key for each in asked])
-    reader = ResponseReader(ready.tokenizer, ready.end_tokens)
-    runs = [
-        RunningRun(each, its, texts, ready, left, reader)
-        for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
-    ]
-    tell("running")
-    for run in _captured(runs, ready, settings, report, should_stop):
-        resolved = run.resolved
-        report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
-        seconds = {"loading": loading, "total": time.perf_counter() - start}
-        store.save(run.recording(settings, seconds), resolved.task.primary.score)
-        inherit(store, resolved.key)
-        yield resolved.key, store.load(resolved.key)
+    return asked, built, prompts, keeper.get(asked[0], store.memo, reads)
 
 
 def _captured(
@@ -197,7 +212,7 @@ def _named(captures: Iterator[Captured], owners: Sequence[tuple[RunningRun, int]
         raise no_numbers(run.resolved.spec.model, run.model.dtype, where) from error
 
 
-def _settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:
+def plan_settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:
     """The settings that the first run with pieces was planned with, or new ones; pieces that come from other libraries
     or another device are forgotten. What is planned together, now or before, is kept with each run.
     """
@@ -221,23 +236,11 @@ class _Meter:
 
     def __init__(self, total: int, runs: Sequence[RunningRun], report: Callable[[str, Progress], None]) -> None:
         """total: tokens that will be read, as far as it can be foretold."""
-        self._start = time.perf_counter()
-        self._tokens, self._total, self._next = 0.0, total, 0.0
-        self._runs, self._report = runs, report
+        self._pace, self._runs, self._report = Pace(total), runs, report
 
     def on_read(self, tokens: float) -> None:
-        """Count tokens that were read, and tell how far runs are: from time to time, since that is written to disk."""
-        self._tokens += tokens
-        now = time.perf_counter()
-        if now >= self._next:
-            self._next = now + REPORT_SECONDS
+        """Count tokens that were read, and tell how far each run is; tokens, speed and the time left are of all."""
+        if self._pace.is_due(tokens):
             for run in self._runs:
                 if not run.is_complete:
-                    self._report(run.resolved.key, self._progress(run, now - self._start))
-
-    def _progress(self, run: RunningRun, seconds: float) -> Progress:
-        """Items done of one run; tokens, speed and the time left of all."""
-        rate = self._tokens / seconds
-        left = max(self._total - self._tokens, 0) / rate
-        done = min(round(self._tokens), self._total)
-        return Progress("running", len(run.done), len(run.prompts), rate, left, done, self._total)
+                    self._report(run.resolved.key, self._pace.progress(len(run.done), len(run.prompts)))

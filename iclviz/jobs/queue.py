@@ -1,28 +1,36 @@
-"""The queue of runs: one job for each run that was asked for, whoever asked, wherever it is computed.
+"""The queue of runs and maps: one job for each that was asked for, whoever asked, wherever it is computed.
 
-A job's id is its recording's key, so two jobs of one spec are one. Whoever computes a job holds its lease, a lock that
-the operating system lets go when the process ends: a job that says "running" and whose lease is free was left by a
-crash, and is taken up again.
+A job's id is its recording's or its map's key, so two jobs of one spec are one. Whoever computes a job holds its lease,
+a lock that the operating system lets go when the process ends: a job that says "running" and whose lease is free was
+left by a crash, and is taken up again.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from iclviz.jobs.table import Job, JobTable
+from iclviz.mapping import MapSpec
 from iclviz.spec import RunSpec
 
-Run = Job[RunSpec]
+Wanted = RunSpec | MapSpec
+Order = Job[Wanted]
 
 MOST_WHILE_OTHERS_WAIT = 4
 """Jobs of the asker whose turn it is that are taken together while another asker waits."""
 
 
-class Queue(JobTable[RunSpec]):
-    """The runs of one cache folder."""
+class Queue(JobTable[Wanted]):
+    """The runs and maps of one cache folder that were asked for."""
 
-    name, work, doer = "queue", RunSpec, "worker"
+    name, doer = "queue", "worker"
 
-    def _is_abandoned(self, job: Run) -> bool:
+    @staticmethod
+    def work_of(values: dict[str, Any]) -> Wanted:
+        """A run's or a map's spec."""
+        return MapSpec.from_dict(values) if "grid" in values else RunSpec.from_dict(values)
+
+    def _is_abandoned(self, job: Order) -> bool:
         return job.cancel_requested and not self.is_leased(job.key)
 
     def cancel(self, key: str) -> None:
@@ -41,9 +49,10 @@ class Queue(JobTable[RunSpec]):
         if self.get(key) is None:
             self.store.forget_unfinished(key)
 
-    def next_sweep(self, but: frozenset[str] = frozenset()) -> list[Run]:
+    def next_sweep(self, but: frozenset[str] = frozenset()) -> list[Order]:
         """The next job that nobody computes, waiting or left running by a process that is gone, and those behind it
-        that may run together with it and whose prompts share text with its own. One that ended a process is alone.
+        that may run together with it and whose prompts share text with its own. One that ended a process is alone, and
+        so is a map.
         """
         waiting = [job for job in self.in_turn() if job.key not in but and not self.is_leased(job.key)]
         if waiting and _has_ended_one(waiting[0]):
@@ -65,9 +74,11 @@ class Queue(JobTable[RunSpec]):
             return not free
 
 
-def _go_together(first: RunSpec, other: RunSpec) -> bool:
+def _go_together(first: Wanted, other: Wanted) -> bool:
+    if isinstance(first, MapSpec) or isinstance(other, MapSpec):
+        return first == other
     return first.may_run_with(other) and first.shares_text_with(other)
 
 
-def _has_ended_one(job: Run) -> bool:
+def _has_ended_one(job: Order) -> bool:
     return job.ends > 0 or job.state == "running"

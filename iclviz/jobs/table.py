@@ -163,11 +163,10 @@ class JobTable(Generic[W]):
 
     Attributes
     ----------
-    name: the table's folder in the cache; work: the kind of work in it; doer: who does it.
+    name: the table's folder in the cache; doer: who does it.
     """
 
     name: str
-    work: type[W]
     doer: str
 
     def __init__(self, store: Store) -> None:
@@ -176,6 +175,16 @@ class JobTable(Generic[W]):
         with writing(store.folder):
             self._jobs = Rows(self.folder)
         self._known: Listing[W] | None = None
+
+    @staticmethod
+    def work_of(values: dict[str, Any]) -> Any:
+        """The work that these plain JSON values say.
+
+        Raises
+        ------
+        MisfitError, UserError: they say none.
+        """
+        raise NotImplementedError
 
     def jobs(self) -> list[Job[W]]:
         """Every job, oldest first."""
@@ -228,7 +237,7 @@ class JobTable(Generic[W]):
         SCHEMA(values)
         if values["key"] != key:
             raise MisfitError("it has another job's key")
-        spec, progress = self.work.from_dict(values["spec"]), Progress(**values["progress"])
+        spec, progress = self.work_of(values["spec"]), Progress(**values["progress"])
         return Job(**{**values, "spec": spec, "progress": progress})
 
     def _write(self, job: Job[W]) -> Job[W]:

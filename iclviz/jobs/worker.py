@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from iclviz.errors import UserError
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
+from iclviz.spec import canonical_json
 from iclviz.store import Store
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
 
     given_up: keys of jobs that broke; on a full disk the queue cannot be told, and they would come again for ever.
     """
-    from iclviz.jobs.running import compute_jobs
+    from iclviz.jobs.running import do_jobs
 
     with ExitStack() as leases:
         leased = [job for job in queue.next_sweep(frozenset(given_up)) if leases.enter_context(queue.lease(job.key))]
@@ -74,9 +75,9 @@ def _take_some(queue: Queue, keeper: "ModelKeeper", given_up: set[str]) -> bool:
             return False
         jobs = [job for job in map(queue.taken_up, leased) if job is not None]
         for job in jobs:
-            log.info("job %s: %s %s", job.key, job.spec.model, job.spec.task)
+            log.info("job %s: %s", job.key, canonical_json(job.spec.to_dict()))
         try:
-            compute_jobs(jobs, queue, keeper)
+            do_jobs(jobs, queue, keeper)
         except Exception:
             log.exception("failed: %s", ", ".join(job.key for job in jobs))
             given_up.update(job.key for job in jobs)

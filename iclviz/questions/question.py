@@ -17,6 +17,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from iclviz import extensions, schemas
 from iclviz.errors import AnalysisError
+from iclviz.maps import EffectMap
 from iclviz.questions.codec import flattened, raised
 from iclviz.recording import Recording
 from iclviz.spec import digest
@@ -26,6 +27,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 Recordings = Sequence[Recording]
+Subjects = Sequence[Recording | EffectMap]
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 
@@ -48,7 +50,7 @@ class Question(Generic[T]):
     Attributes
     ----------
     analysis: its name.
-    keys: the recordings' keys, in the analysis's order.
+    keys: the keys of recordings and maps, in the analysis's order.
     how: its further arguments, name -> plain JSON.
     """
 
@@ -81,8 +83,8 @@ class Question(Generic[T]):
         SCHEMA(values)
         return cls(values["analysis"], tuple(values["keys"]), values["how"])
 
-    def answered(self, recordings: Recordings) -> T:
-        """Compute the answer from the recordings of its keys.
+    def answered(self, recordings: Subjects) -> T:
+        """Compute the answer from the recordings and maps of its keys.
 
         Raises
         ------
@@ -115,7 +117,7 @@ class Reading(Generic[S]):
     python: the same as an expression, of the expressions that stand for the recordings.
     """
 
-    read: Callable[[Recordings], S]
+    read: Callable[[Sequence[Any]], S]
     python: Callable[[Sequence[str]], str]
 
     def __call__(self, compute: Callable[Concatenate[S, P], T]) -> "Analysis[S, P, T]":
@@ -141,7 +143,7 @@ class Analysis(Generic[S, P, T]):
         _, *arguments = bound.arguments.items()
         return Question(self.name, tuple(keys), {name: flattened(value, {}) for name, value in arguments})
 
-    def answer(self, recordings: Recordings, arguments: Mapping[str, Any]) -> T:
+    def answer(self, recordings: Subjects, arguments: Mapping[str, Any]) -> T:
         """Compute it of a question's recordings and arguments."""
         return self._compute(self.reading.read(recordings), **arguments)  # type: ignore[call-arg]
 
@@ -151,6 +153,11 @@ of_recording: Reading[Recording] = Reading(lambda recordings: recordings[0], lam
 
 of_recordings: Reading[Recordings] = Reading(lambda recordings: recordings, lambda names: f"[{', '.join(names)}]")
 """Makes an analysis of several recordings."""
+
+of_map: Reading[tuple[EffectMap, Recording]] = Reading(
+    lambda found: (found[0], found[1]), lambda names: f"({names[0]}, {names[1]})"
+)
+"""Makes an analysis of a map and the recording of its run."""
 
 by_key: Reading[Mapping[str, Recording]] = Reading(
     lambda recordings: {one.key: one for one in recordings},

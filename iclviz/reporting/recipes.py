@@ -20,6 +20,7 @@ from iclviz.analysis.trajectory import TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
 from iclviz.errors import AnalysisError, unknown
 from iclviz.extensions import SETTING
+from iclviz.maps import EffectMap
 from iclviz.primary import primary_measuring
 from iclviz.questions.codec import flattened
 from iclviz.questions.question import Analysis, Question
@@ -31,6 +32,9 @@ from iclviz.tasks import Task, task
 Answer = Callable[[Question[Any]], Any]
 """Gives a question's answer, computed now or before."""
 
+Runs = Mapping[str, Recording | EffectMap]
+"""What recipes ask, by label: recordings, and maps of them."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -40,7 +44,7 @@ class Entry:
     field: str
     entry: str | None = None
 
-    def value(self, runs: Mapping[str, Recording]) -> Any:
+    def value(self, runs: Runs) -> Any:
         """What the recording holds there."""
         found = getattr(runs[self.label], self.field)
         return found if self.entry is None else found[self.entry]
@@ -83,7 +87,7 @@ class Recipe:
         usual = next((name for name, draw in figures.FIGURES.items() if draw.__name__ == self.figure), self.figure)
         return str(self.drawn.get("name", usual))
 
-    def questions(self, runs: Mapping[str, Recording]) -> dict[str, Question[Any]]:
+    def questions(self, runs: Runs) -> dict[str, Question[Any]]:
         """Label of an answer, or of a run that is joined with others -> its question of these runs."""
         asked = {name: (name,) for names in self.asked.values() for name in names} if self.seeded else self.asked
         return {
@@ -103,7 +107,7 @@ class Recipe:
             }
         return {label: self._part(answer) for label, answer in answers.items()}
 
-    def draw(self, answers: Mapping[str, Any], runs: Mapping[str, Recording]) -> go.Figure:
+    def draw(self, answers: Mapping[str, Any], runs: Runs) -> go.Figure:
         """The figure of the answers to its questions.
 
         Raises

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from iclviz.errors import UserError
+from iclviz.mapping import map_key
+from iclviz.maps import EffectMap
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.places import checkout
+from iclviz.recording import Recording
+from iclviz.reporting.recipes import Runs
 from iclviz.resolve import resolve
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.whereabouts import without_folder
@@ -107,7 +111,33 @@ def _given(spec: RunSpec) -> dict[str, Any]:
     return {name: value for name, (value, usual) in said.items() if name not in main and value and value != usual}
 
 
+def recording_lines(runs: Runs) -> list[str]:
+    """The lines that record the runs of a recipe, and then make its maps."""
+    recordings = [one for one in runs.values() if isinstance(one, Recording)]
+    maps = [(one, _run_of(one, recordings)) for one in runs.values() if isinstance(one, EffectMap)]
+    made = [shlex.join([program(), "map", run.key[:KEY_DIGITS], str(one.spec.grid)]) for one, run in maps if run]
+    return [*command_lines([one.spec for one in recordings]), *made]
+
+
+def loading(runs: Runs) -> dict[str, str]:
+    """Label -> the expression that gives a run of a recipe."""
+    recordings = [one for one in runs.values() if isinstance(one, Recording)]
+    found = {}
+    for label, one in runs.items():
+        if isinstance(one, Recording):
+            found[label] = f"iclviz.load({one.key[:KEY_DIGITS]!r})"
+        elif (run := _run_of(one, recordings)) is not None:
+            found[label] = f"iclviz.effect_map({run.key[:KEY_DIGITS]!r}, {str(one.spec.grid)!r})"
+    return found
+
+
+def _run_of(made: EffectMap, recordings: Sequence[Recording]) -> Recording | None:
+    """The recording of which a map is."""
+    keys = ((one, map_key(one.spec, one.origin, made.spec.grid)) for one in recordings if one.origin is not None)
+    return next((one for one, key in keys if key == made.key), None)
+
+
 def python(conditions: Mapping[str, str], drawing: str) -> str:
-    """A script that loads conditions, label -> key, and runs the lines that draw them from `conditions`."""
-    loaded = "".join(f"    {label!r}: iclviz.load({key[:KEY_DIGITS]!r}),\n" for label, key in conditions.items())
+    """A script that loads conditions, label -> expression, and runs the lines that draw them from `conditions`."""
+    loaded = "".join(f"    {label!r}: {expression},\n" for label, expression in conditions.items())
     return f"import iclviz\nfrom iclviz import analysis, figures\n\nconditions = {{\n{loaded}}}\n{drawing}\n"

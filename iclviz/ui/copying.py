@@ -1,15 +1,13 @@
 """What stands under a figure as text to copy: a link, command lines and Python."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from iclviz.recording import Recording
-from iclviz.reporting.recipes import Recipe
-from iclviz.reporting.snippets import command_lines, program, python
+from iclviz.reporting.recipes import Recipe, Runs
+from iclviz.reporting.snippets import loading, program, python, recording_lines
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class Copied:
     """How a figure is made again: its recipe, and the runs that it asks by label."""
 
     recipe: Recipe
-    runs: Mapping[str, Recording]
+    runs: Runs
 
 
 def show_copies(copied: Copied, name: str) -> None:
@@ -40,7 +38,6 @@ def show_copies(copied: Copied, name: str) -> None:
         query = urlencode(st.query_params.to_dict())
         st.code(f"{st.context.url or ''}{'?' if query else ''}{query}", language=None, wrap_lines=True)
         st.markdown("**Command line** that records what is shown, where it is not recorded yet")
-        st.code("\n".join(command_lines([one.spec for one in runs.values()])), language="bash", wrap_lines=True)
+        st.code("\n".join(recording_lines(runs)), language="bash", wrap_lines=True)
         st.markdown(f"**Python** that draws this figure, for `{Path(program()).with_name('python')}`")
-        keys = {label: one.key for label, one in runs.items()}
-        st.code(python(keys, f"{recipe.python()}figure.show()"), language="python", wrap_lines=True)
+        st.code(python(loading(runs), f"{recipe.python()}figure.show()"), language="python", wrap_lines=True)

@@ -4,7 +4,7 @@ The row is a fragment, and what opens from it is drawn only once it is open, so 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from html import escape, unescape
 from typing import Any, cast
@@ -15,9 +15,8 @@ import streamlit as st
 from iclviz.errors import UserError
 from iclviz.figures import theme
 from iclviz.figures.arranging import arrange, shorten_labels
-from iclviz.recording import Recording
 from iclviz.reporting import figure_files
-from iclviz.reporting.recipes import Recipe
+from iclviz.reporting.recipes import Recipe, Runs
 from iclviz.ui import screen
 from iclviz.ui.answering import answers
 from iclviz.ui.copying import Copied, show_copies
@@ -77,7 +76,7 @@ def _plain(text: str) -> str:
     return escape(re.sub("<[^>]+>", " ", unescape(text)))
 
 
-def show_recipe(recipe: Recipe, runs: Mapping[str, Recording], name: str = "") -> dict[str, Any]:
+def show_recipe(recipe: Recipe, runs: Runs, name: str = "") -> dict[str, Any]:
     """Ask what a recipe asks of runs, label -> recording, and draw its figure; the answers by label."""
     found = answers(recipe.questions(runs))
     show(recipe.draw(found, runs), name, copied=Copied(recipe, runs))

@@ -3,15 +3,16 @@ what became of those that ended.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import streamlit as st
 
 from iclviz.errors import NO_NAMES, UserError
 from iclviz.jobs.executors import executor
-from iclviz.jobs.queue import Queue, Run
-from iclviz.resolve import Resolved, check_model_ready
+from iclviz.jobs.queue import Order, Queue
+from iclviz.mapping import MapSpec
+from iclviz.resolve import Resolved, ResolvedMap, check_model_ready
 from iclviz.terminal import note
 from iclviz.ui import loading
 from iclviz.ui.answering import asker
@@ -34,24 +35,25 @@ ICONS = {
 }
 
 
-def ask_for(runs: list[Resolved]) -> None:
-    """Ask for runs that are not in the cache; a problem is said on the next run."""
+def ask_for(wanted: Sequence[Resolved | ResolvedMap]) -> None:
+    """Ask for runs and maps that are not in the cache; a problem is said on the next run."""
     queue = loading.queue()
     try:
-        missing = [resolved for resolved in runs if resolved.key not in queue.store]
+        missing = [resolved for resolved in wanted if not queue.store.holds(resolved.key)]
         for resolved in missing:
-            check_model_ready(resolved)
-            loading.check(resolved)
+            run = resolved.run if isinstance(resolved, ResolvedMap) else resolved
+            check_model_ready(run)
+            loading.check(run)
         if missing:
             executor(queue).submit({resolved.key: resolved.spec for resolved in missing}, asker())
     except (UserError, OSError) as error:
         st.session_state["job_problem"] = str(error)
 
 
-def run_button(label: str, runs: list[Resolved], primary: bool = True) -> None:
-    """A button that asks for the runs that are missing; disabled where all of their jobs already wait or run."""
+def run_button(label: str, runs: Sequence[Resolved | ResolvedMap], primary: bool = True) -> None:
+    """A button that asks for the runs and maps that are missing; disabled where their jobs all wait or run already."""
     queue = loading.queue()
-    missing = [run for run in runs if run.key not in queue.store]
+    missing = [run for run in runs if not queue.store.holds(run.key)]
     waiting = all((job := queue.get(run.key)) is not None and job.is_open for run in missing)
     st.button(
         label,
@@ -132,7 +134,7 @@ def ended() -> None:
     _ended_jobs(sorted(closed, key=lambda job: -(job.finished or 0)), queue)
 
 
-def _open_job(job: Run, queue: Queue, where: str, called: str) -> None:
+def _open_job(job: Order, queue: Queue, where: str, called: str) -> None:
     line, button = st.columns([6, 1], vertical_alignment="center")
     line.progress(min(job.progress.share, MOST_SHOWN), text=f"{called} — {_state(job)}")
     if job.cancel_requested:
@@ -141,7 +143,7 @@ def _open_job(job: Run, queue: Queue, where: str, called: str) -> None:
         button.button("Cancel", key=f"cancel-{job.key}{where}", on_click=executor(queue).cancel, args=(job.key,))
 
 
-def _state(job: Run) -> str:
+def _state(job: Order) -> str:
     """What is done of a job and what is being done, with how long it has taken where nothing tells how long it will."""
     gone = f"{max(time.time() - (job.started or job.created), 0):.0f} s"
     if job.state == "queued":
@@ -152,11 +154,13 @@ def _state(job: Run) -> str:
     return f"{note(job.progress)} · {items}" if job.progress.items_done else note(job.progress)
 
 
-def _name(job: Run) -> str:
+def _name(job: Order) -> str:
+    if isinstance(job.spec, MapSpec):
+        return f"{job.spec.grid.title}: {describe(job.spec.run)}, seed {job.spec.run.demonstrations.seed}"
     return f"{describe(job.spec)}, seed {job.spec.demonstrations.seed}"
 
 
-def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
+def _ended_jobs(jobs: list[Order], queue: Queue) -> None:
     """What went wrong, each with its reason; what went well, folded."""
     wrong = [job for job in jobs if job.state != "done"]
     own = [job for job in wrong if job.asker in ("", asker())]
@@ -172,7 +176,7 @@ def _ended_jobs(jobs: list[Run], queue: Queue) -> None:
             st.button("Clear", on_click=_clear, args=(done, queue), help="The runs stay; this list is emptied.")
 
 
-def _wrong_jobs(jobs: list[Run], queue: Queue) -> None:
+def _wrong_jobs(jobs: list[Order], queue: Queue) -> None:
     """Each with its reason, what is kept of it, and what can be done."""
     for job in jobs[:SHOWN_ENDED]:
         line, button = st.columns([5, 2], vertical_alignment="center")
@@ -188,16 +192,16 @@ def _wrong_jobs(jobs: list[Run], queue: Queue) -> None:
             st.button("Dismiss", key=f"dismiss-{job.key}", on_click=queue.remove, args=(job.key,), type="tertiary")
 
 
-def _time(job: Run) -> str:
+def _time(job: Order) -> str:
     return time.strftime("%H:%M", time.localtime(job.finished or job.created))
 
 
-def _clear(jobs: list[Run], queue: Queue) -> None:
+def _clear(jobs: list[Order], queue: Queue) -> None:
     for job in jobs:
         queue.remove(job.key)
 
 
-def _again(job: Run, queue: Queue) -> None:
+def _again(job: Order, queue: Queue) -> None:
     try:
         executor(queue).submit({job.key: job.spec}, asker())
     except (UserError, OSError) as error:

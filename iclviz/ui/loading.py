@@ -12,13 +12,15 @@ from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.keys import Origin
 from iclviz.limits import check_possible
+from iclviz.mapping import Grid, MapSpec, as_mapped, map_key
+from iclviz.maps import EffectMap
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
 from iclviz.models.presets import presets
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.places import cache_folder
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, resolve, run_facts, tokenized
+from iclviz.resolve import Resolved, ResolvedMap, build, resolve, resolve_map, run_facts, tokenized
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
 from iclviz.ui.page_state import is_only_linked
@@ -131,6 +133,36 @@ def recording(key: str) -> Recording | None:
     if key not in store():
         return None
     return _recording(str(cache_folder()), key, store().summary(key).created)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _map(folder: str, key: str, sealed: int) -> EffectMap:
+    return _store(folder).load_map(key)
+
+
+def effect_map(recording: Recording, grid: Grid) -> EffectMap | None:
+    """The map of a recording's run over a grid, None where it was not made.
+
+    Raises
+    ------
+    StoreError: its files are damaged.
+    """
+    if recording.origin is None:
+        return None
+    key = map_key(recording.spec, recording.origin, grid)
+    if not store().has_map(key):
+        return None
+    return _map(str(cache_folder()), key, store().map_place(key).stat().st_mtime_ns)
+
+
+def resolved_map(recording: Recording, grid: Grid) -> ResolvedMap:
+    """The map of a recording's run over a grid, as it is asked for.
+
+    Raises
+    ------
+    UserError: the run cannot be read again, such as where its model is not here.
+    """
+    return resolve_map(MapSpec(resolved(as_mapped(recording.spec)).spec, grid), store().memo)
 
 
 def keeping(recording: Recording, needed: RunSpec) -> Recording | None:

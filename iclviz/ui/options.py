@@ -33,6 +33,11 @@ HELP = {
     "tokens, how undecided the layer is (entropy), or how far it is from the output (divergence).",
     "outcome": "Which items count as right: by the answer that is more probable, or by the response.",
     "shown": "What is measured, layer by layer.",
+    "act": "Where the model is acted on, for every item of A and of B.",
+    "effect": "What is compared with and without: the right answer's log-probability over the best other candidate's, "
+    "or by itself.",
+    "row": "Which row of the map.",
+    "column": "Which column of the map.",
     "effect_of": "The effect within a condition, on one measure, layer by layer.",
     "equivalent": "The score of which to ask whether A and B are as good as equal.",
     "changed": "B minus A of one measure, layer by layer.",
@@ -111,6 +116,14 @@ class Controls:
         if not is_main:
             self._told.append(f"{title}: {(titles or {}).get(chosen, chosen)}")
         return chosen
+
+    def text(self, name: str, title: str, help: str) -> str:
+        """A folded text, kept in the link under its name."""
+        with self.folded:
+            written = str(bound(st.text_input, title, name, help=help))
+        if written:
+            self._told.append(f"{title}: {written}")
+        return written
 
     def toggle(self, name: str, title: str, help: str) -> bool:
         """A folded switch, kept in the link under its name."""

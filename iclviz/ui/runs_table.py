@@ -11,7 +11,7 @@ import streamlit as st
 
 from iclviz.curating import annotation, annotation_problem
 from iclviz.errors import StoreError, UserError
-from iclviz.jobs.queue import Run
+from iclviz.jobs.table import Job
 from iclviz.models.presets import model_title
 from iclviz.recorded import MOST_BYTES, RUN, Summary
 from iclviz.schemas import read_json
@@ -64,10 +64,10 @@ def recordings_of(keys: Sequence[str]) -> list[str]:
     return [key for run in loading.store().runs() if run.entry.key in keys for key in run.keys]
 
 
-def _jobs() -> list[Run]:
-    """The jobs; none where the queue cannot be opened, as on a full disk, on which recordings can still be removed."""
+def _jobs() -> list[Job[RunSpec]]:
+    """The jobs of runs; none where the queue cannot be opened, as on a full disk, where recordings can be removed."""
     try:
-        return loading.queue().jobs()
+        return [job for job in loading.queue().jobs() if isinstance(job.spec, RunSpec)]  # type: ignore[misc]
     except StoreError:
         return []
 
@@ -82,7 +82,7 @@ def ailing() -> list[Ailing]:
     return [*wrong, *(one for one in notes if one is not None)]
 
 
-def _job(job: Run) -> dict[str, Any]:
+def _job(job: Job[RunSpec]) -> dict[str, Any]:
     return {"state": job.state, "name": "", "told": "", "tags": [], "note": "", **_of_spec(job.spec, job.key)}
 
 

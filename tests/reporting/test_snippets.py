@@ -14,7 +14,7 @@ from iclviz.cli import app
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.places import checkout
 from iclviz.reporting.recipes import Recipe
-from iclviz.reporting.snippets import command_line, command_lines, flag, program, python
+from iclviz.reporting.snippets import command_line, command_lines, flag, loading, program, python
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -55,7 +55,7 @@ def test_the_script_draws_the_same_figure(specs, monkeypatch):
     given = {"measure": "alignment", "measuring": how}
     recipe = Recipe(analysis.measured, each, "alignment_by_layer", given, {"hypothesis": "Same line"})
     runs = {label: iclviz.run_spec(spec) for label, spec in chosen.items()}
-    exec(python({label: one.key for label, one in runs.items()}, f"{recipe.python()}figure.show()"), {})
+    exec(python(loading(runs), f"{recipe.python()}figure.show()"), {})
     tests = {label: analysis.recording_alignment(one, "same_line", method="pearson") for label, one in runs.items()}
     assert figures.table(shown[0]) == figures.table(figures.alignment_by_layer(tests, hypothesis="Same line"))
 

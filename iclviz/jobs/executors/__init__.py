@@ -4,8 +4,8 @@ Such a module says `EXECUTOR`, a class as `Executor` has it. `$ICLVIZ_EXECUTOR` 
 the command line use. Where it is not set pages use `local`, and scripts and the command line compute in their own
 process.
 
-An executor is handed data, a key and a spec for each run. Whoever does the work takes the job's lease and leaves the
-recording in the store, so that several may serve one cache.
+An executor is handed data, a key and a spec for each run or map. Whoever does the work takes the job's lease and leaves
+what it made in the store, so that several may serve one cache.
 """
 
 import os
@@ -16,9 +16,8 @@ from typing import Protocol
 from iclviz import extensions
 from iclviz.errors import UserError, unknown
 from iclviz.extensions import Parts
-from iclviz.jobs.queue import Queue
+from iclviz.jobs.queue import Queue, Wanted
 from iclviz.jobs.table import Progress
-from iclviz.spec import RunSpec
 
 SETTING = "ICLVIZ_EXECUTOR"
 
@@ -39,9 +38,9 @@ class Executor(Protocol):
     def __init__(self, queue: Queue) -> None:
         """The executor of a cache's queue."""
 
-    def submit(self, runs: Mapping[str, RunSpec], asker: str = "", tell: Tell | None = None) -> None:
-        """Ask for runs, key -> resolved spec, and see that somebody does whatever waits; one that waits already is not
-        asked for twice.
+    def submit(self, runs: Mapping[str, Wanted], asker: str = "", tell: Tell | None = None) -> None:
+        """Ask for runs and maps, key -> resolved spec, and see that somebody does whatever waits; one that waits
+        already is not asked for twice.
 
         Parameters
         ----------

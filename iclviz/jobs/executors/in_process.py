@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from iclviz.errors import Cancelled
 from iclviz.jobs.executors import Tell
-from iclviz.jobs.queue import Queue
-from iclviz.spec import RunSpec
+from iclviz.jobs.queue import Queue, Wanted
 
 if TYPE_CHECKING:
     from iclviz.jobs.computing import ModelKeeper
@@ -30,7 +29,7 @@ class InProcess:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def submit(self, runs: Mapping[str, RunSpec], asker: str = "", tell: Tell | None = None) -> None:
+    def submit(self, runs: Mapping[str, Wanted], asker: str = "", tell: Tell | None = None) -> None:
         """Compute the runs that nobody else computes, and return when they have ended.
 
         Raises
@@ -38,14 +37,14 @@ class InProcess:
         Cancelled: one ended without a word.
         Exception: any fault of the program.
         """
-        from iclviz.jobs.running import compute_jobs
+        from iclviz.jobs.running import do_jobs
 
         queue, store = self._queue, self._queue.store
         with ExitStack() as leases:
             free = {key: spec for key, spec in runs.items() if leases.enter_context(queue.lease(key))}
-            jobs = [queue.submit(free[key], key, mine=True, asker=asker) for key in free if key not in store]
-            compute_jobs(jobs, queue, keeper(), tell or (lambda key, progress: None), interrupted="cancelled")
-        ended = [queue.get(job.key) for job in jobs if job.key not in store]
+            jobs = [queue.submit(free[key], key, mine=True, asker=asker) for key in free if not store.holds(key)]
+            do_jobs(jobs, queue, keeper(), tell or (lambda key, progress: None), interrupted="cancelled")
+        ended = [queue.get(job.key) for job in jobs if not store.holds(job.key)]
         if any(job is None or job.is_open for job in ended):
             raise Cancelled
 

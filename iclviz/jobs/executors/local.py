@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 from iclviz.jobs.executors import Tell
-from iclviz.jobs.queue import Queue
+from iclviz.jobs.queue import Queue, Wanted
 from iclviz.jobs.starting import ensure_worker
 from iclviz.models.devices import device_kind
-from iclviz.spec import RunSpec
 
 
 class Local:
@@ -17,7 +16,7 @@ class Local:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def submit(self, runs: Mapping[str, RunSpec], asker: str = "", tell: Tell | None = None) -> None:
+    def submit(self, runs: Mapping[str, Wanted], asker: str = "", tell: Tell | None = None) -> None:
         """Queue runs and start a worker where none lives; returns at once."""
         for key, spec in runs.items():  # together, so that what their prompts share is read once
             self._queue.submit(spec, key, asker=asker)

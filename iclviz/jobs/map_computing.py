@@ -1,0 +1,186 @@
+"""A map: its sites captured together, kept piece by piece, and sealed."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from iclviz.capture.effects import CapturedSites, Site, SitesCapture
+from iclviz.capture.numbers import NoNumberError, no_numbers
+from iclviz.capture.plan import PlanSettings
+from iclviz.capture.sites import check_sites
+from iclviz.errors import Cancelled, SpecError
+from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
+from iclviz.jobs.progressing import Pace
+from iclviz.jobs.table import Progress, Report
+from iclviz.mapping import Shape, sites_of
+from iclviz.maps import EffectMap
+from iclviz.prompts import TokenizedPrompt
+from iclviz.recording import Array
+from iclviz.resolve import ResolvedMap, run_facts
+from iclviz.spans import ANSWER, ROLES
+from iclviz.store import Store
+from iclviz.unfinished import Unfinished
+
+KEEP_SECONDS = 5.0
+"""What was captured is kept no more often."""
+
+NAMES = ("rows", "logprobs", "acted", "changed")
+
+
+def compute_map(
+    resolved: ResolvedMap,
+    store: Store,
+    keeper: ModelKeeper,
+    report: Report = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> EffectMap:
+    """Make a map, going on from pieces that an earlier attempt finished, and seal it.
+
+    Raises
+    ------
+    Cancelled: `should_stop` said so; finished pieces are kept.
+    UserError: the map cannot be made.
+    """
+    start, n_items = time.perf_counter(), resolved.spec.n_items
+
+    def tell(stage: str) -> None:
+        report(Progress(stage, 0, n_items))
+        if should_stop():
+            raise Cancelled
+
+    (run,), (built,), (prompts,), ready = prepared([resolved.run], store, keeper, tell)
+    shape = shape_of(run_facts(run).n_layers, run_facts(run).n_heads, run.spec.demonstrations.canonical().k, prompts)
+    axes, sites, controls = sites_of(resolved.spec.grid, shape)
+    _check_some(sites, prompts)
+    before = tuple(run.spec.interventions)
+    every: list[Site] = [before, *((*before, *site) for site in (*sites, *(one for each in controls for one in each)))]
+    left = store.unfinished_map(resolved.key)
+    settings = plan_settings([left], ready, [resolved.key])
+    tell("running")
+    kept = _Kept(left, SitesCapture(prompts, every, settings, len(before)))
+    try:
+        seconds = kept.complete(ready, report, should_stop, n_items)
+    except NoNumberError as error:
+        item, site = error.prompt % n_items, error.prompt // n_items
+        where = f"item {built.data.items[item].id!r}, {error.what}"
+        where += f", with {'; '.join(one.sentence() for one in every[site])}" if every[site] else ""
+        raise no_numbers(run.spec.model, ready.dtype, where) from error
+    sizes = tuple(len(axis.values) for axis in axes)
+    made = EffectMap(
+        resolved.spec,
+        resolved.key,
+        [item.id for item in built.data.items],
+        axes,
+        origin=run.origin,
+        timing={"capture": seconds, "total": time.perf_counter() - start},
+        environment=_environment(ready, settings, run),
+        **_by_site(kept, sizes, len(controls[0]) if controls else 0, n_items),
+    )
+    store.save_map(made)
+    return made
+
+
+def shape_of(n_layers: int, n_heads: int, k: int, prompts: Sequence[TokenizedPrompt]) -> Shape:
+    """What prompts offer to a grid."""
+    held = {role for prompt in prompts for role in prompt.roles()}
+    marked = any(mark.name.startswith(f"{ANSWER}:") for prompt in prompts for mark in prompt.marks)
+    places = [role for role in ROLES if role in held] + [f"{ANSWER}:*"] * marked
+    return Shape(n_layers, n_heads, k, tuple(places))
+
+
+def _check_some(sites: Sequence[Site], prompts: Sequence[TokenizedPrompt]) -> None:
+    """Refuse a map of which no site acts anywhere.
+
+    Raises
+    ------
+    SpecError: so.
+    """
+    reasons = []
+    for site in sites:
+        try:
+            check_sites(site, prompts)
+            return
+        except SpecError as error:
+            reasons.append(error)
+    if reasons:
+        raise reasons[0]
+
+
+def _environment(ready: Any, settings: PlanSettings, run: Any) -> dict[str, Any]:
+    model = {"identity": run.located.commit, "hub_id": run.located.hub_id}
+    return {**ready.environment(), "plan": settings.to_dict(), "model": model}
+
+
+class _Kept:
+    """What is there of a map's rows so far."""
+
+    def __init__(self, left: Unfinished, capture: SitesCapture) -> None:
+        self._left, self._capture = left, capture
+        self.logprobs = np.full((capture.n_rows, capture.most_candidates), np.nan)
+        self.acted, self.changed = (np.full(capture.n_rows, -1, dtype=np.int32) for _ in range(2))
+        self._there: set[int] = set()
+        self._new: list[CapturedSites] = []
+        self._seconds = 0.0
+        for arrays, facts in left.pieces():
+            self._take(CapturedSites(*(arrays[name] for name in NAMES)))
+            self._seconds += facts["seconds"]["capture"]
+
+    def _take(self, batch: CapturedSites) -> None:
+        self.logprobs[batch.rows] = batch.logprobs
+        self.acted[batch.rows], self.changed[batch.rows] = batch.acted, batch.changed
+        self._there.update(batch.rows.tolist())
+
+    def complete(self, ready: Any, report: Report, should_stop: Callable[[], bool], n_items: int) -> float:
+        """Capture the rows that are not there; the seconds that all took."""
+        there, n_rows = frozenset(self._there), self._capture.n_rows
+        pace = Pace(self._capture.tokens(there))
+        kept_at = time.perf_counter()
+
+        def on_read(tokens: float) -> None:
+            if pace.is_due(tokens):
+                report(pace.progress(len(self._there) * n_items // n_rows, n_items))
+
+        try:
+            for batch in self._capture.captured(ready, should_stop, on_read, there) if len(there) < n_rows else ():
+                self._take(batch)
+                self._new.append(batch)
+                if time.perf_counter() - kept_at >= KEEP_SECONDS:
+                    self._keep(time.perf_counter() - kept_at)
+                    kept_at = time.perf_counter()
+        finally:
+            self._keep(time.perf_counter() - kept_at)
+        return self._seconds
+
+    def _keep(self, seconds: float) -> None:
+        if self._new:
+            arrays = {name: np.concatenate([getattr(batch, name) for batch in self._new]) for name in NAMES}
+            self._left.save_piece(int(arrays["rows"].min()), arrays, {"seconds": {"capture": seconds}})
+            self._new = []
+            self._seconds += seconds
+
+
+def _by_site(kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int) -> dict[str, Array]:
+    """The arrays of a map, of rows that are base, sites and controls, each of all items."""
+    n_sites = int(np.prod(sizes))
+
+    def shaped(values: Array) -> tuple[Array, Array, Array]:
+        by_row = values.reshape(-1, n_items, *values.shape[1:])
+        at, beside = by_row[1 : 1 + n_sites], by_row[1 + n_sites :]
+        return (
+            by_row[0],
+            at.reshape(*sizes, *by_row.shape[1:]),
+            beside.reshape(*sizes, n_controls, *by_row.shape[1:]),
+        )
+
+    base, logprobs, controls = shaped(kept.logprobs)
+    _, acted, acted_controls = shaped(kept.acted)
+    return {
+        "base": base,
+        "logprobs": logprobs,
+        "controls": controls,
+        "acted": acted,
+        "changed": shaped(kept.changed)[1],
+        "acted_controls": acted_controls,
+    }

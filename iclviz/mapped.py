@@ -1,0 +1,129 @@
+"""The files of one map: written whole, and read again only after everything in them was checked.
+
+map.json              spec, items, axes, origin, and the checksum of the arrays
+arrays.safetensors    the arrays
+run.json              timings and environment, outside the bytes that two computations share
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from iclviz import schemas
+from iclviz.disk import checksum, settle_folder
+from iclviz.errors import SpecError, StoreError
+from iclviz.formats import Format, NewerError, unchanged
+from iclviz.keys import SCHEMA as ORIGIN_SCHEMA
+from iclviz.keys import Origin
+from iclviz.mapping import MOST_SITES, Axis, MapSpec, map_key
+from iclviz.maps import Array, EffectMap
+from iclviz.recorded import ENVIRONMENT_SCHEMA
+from iclviz.schemas import MisfitError
+from iclviz.spec import MOST_ITEMS
+from iclviz.whereabouts import without_folder
+
+# Format 1 has no seal, and was never written.
+FORMAT, RUN_FORMAT = Format("map", (unchanged,)), Format("map's run", (unchanged,))
+CONTENT, ARRAYS, RUN = "map.json", "arrays.safetensors", "run.json"
+MOST_BYTES = {CONTENT: 2**26, RUN: 2**22}
+
+AXES: Mapping[str, str] = {
+    "base": "nC",
+    "logprobs": "FSnC",
+    "controls": "FSRnC",
+    "acted": "FSn",
+    "changed": "FSn",
+    "acted_controls": "FSRn",
+}
+"""Array -> its axes, by the letters of `iclviz.maps`."""
+COUNTS = ("acted", "changed", "acted_controls")
+
+_AXIS = schemas.fields(
+    {"name": schemas.text(64, 1), "values": schemas.list_of(schemas.plain(0), MOST_SITES, 1)},
+)
+CONTENT_SCHEMA = schemas.fields(
+    {
+        "spec": schemas.table_of(schemas.plain(), 10),
+        "item_ids": schemas.list_of(schemas.text(), MOST_ITEMS, 1),
+        "axes": schemas.list_of(_AXIS, 2, 2),
+        "origin": ORIGIN_SCHEMA,
+        "arrays": schemas.hexadecimal(128),
+    }
+)
+RUN_SCHEMA = schemas.fields({"timing": schemas.table_of(schemas.number(0)), "environment": ENVIRONMENT_SCHEMA})
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, SpecError)
+
+
+def write(folder: Path, made: EffectMap) -> None:
+    """Write a map into an empty folder; all of it is on the disk when this returns."""
+    save_file({name: _as_kept(name, getattr(made, name)) for name in AXES}, folder / ARRAYS)
+    content = {
+        "spec": made.spec.to_dict(),
+        "item_ids": list(made.item_ids),
+        "axes": [{"name": axis.name, "values": list(axis.values)} for axis in made.axes],
+        "origin": made.origin.to_dict(),
+        "arrays": checksum(folder / ARRAYS),
+    }
+    (folder / CONTENT).write_bytes(FORMAT.sealed(content))
+    run = {"timing": dict(made.timing), "environment": dict(made.environment)}
+    (folder / RUN).write_bytes(RUN_FORMAT.sealed(run))
+    settle_folder(folder)
+
+
+def _as_kept(name: str, values: Array) -> Array:
+    return np.ascontiguousarray(values, np.int32 if name in COUNTS else np.float32)
+
+
+def load(folder: Path, key: str) -> EffectMap:
+    """The map in a folder.
+
+    Raises
+    ------
+    NewerError: it is of a newer format.
+    StoreError: it is damaged.
+    """
+    try:
+        content = FORMAT.unsealed(schemas.read_json(folder / CONTENT, MOST_BYTES[CONTENT]), key)
+        CONTENT_SCHEMA(content)
+        run = RUN_FORMAT.unsealed(schemas.read_json(folder / RUN, MOST_BYTES[RUN]), key)
+        RUN_SCHEMA(run)
+        if checksum(folder / ARRAYS) != content["arrays"]:
+            raise MisfitError(f"{ARRAYS} has other bytes than were written")
+        return _checked(content, run, load_file(folder / ARRAYS), key)
+    except NewerError:
+        raise
+    except UNREADABLE as error:
+        raise StoreError(
+            f"The map in {folder} is damaged ({error}).", f"Delete it with `iclviz delete {key}` and make it again."
+        ) from error
+
+
+def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping[str, Array], key: str) -> EffectMap:
+    """The map, if everything of it belongs together.
+
+    Raises
+    ------
+    MisfitError: it does not.
+    """
+    spec, origin = MapSpec.from_dict(content["spec"]), Origin.from_dict(content["origin"])
+    if map_key(spec.run, origin, spec.grid) != key:
+        raise MisfitError("its key is not that of its spec")
+    first, second = (Axis(one["name"], tuple(one["values"])) for one in content["axes"])
+    if set(arrays) != set(AXES):
+        raise MisfitError("its arrays are not those of a map")
+    sizes = {"F": len(first.values), "S": len(second.values), "n": len(content["item_ids"])}
+    for name, axes in AXES.items():
+        kind = "i" if name in COUNTS else "f"
+        shape = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, arrays[name].shape, strict=False))
+        if arrays[name].shape != shape or len(shape) != len(axes) or arrays[name].dtype.kind != kind:
+            raise MisfitError(f"{name} has the shape {arrays[name].shape}")
+    named = MapSpec(spec.run.with_(model=without_folder(spec.run.model)), spec.grid)
+    return EffectMap(
+        named, key, content["item_ids"], (first, second), origin=origin, timing=run["timing"],
+        environment=run["environment"], **arrays,
+    )  # fmt: skip

@@ -1,0 +1,176 @@
+"""Maps: what acting at each site of a grid does to the answers of a run's items.
+
+A grid is one file of `iclviz/grids`, or of a folder of one's own, whose `GRID` is a subclass of `Grid`. It says over
+what a map is spanned, and what is done at each site.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from iclviz import schemas
+from iclviz.errors import SpecError
+from iclviz.intervening import Intervention
+from iclviz.keys import Origin, key_of
+from iclviz.spec import DEFAULT_POOLINGS, RunSpec, digest
+from iclviz.typed import Kinds, Typed
+
+Site = tuple[Intervention, ...]
+"""What is done together; nothing is the model as it is."""
+
+MOST_SITES = 100_000
+MOST_DRAWS = 100
+SCHEMA = schemas.fields({"run": schemas.table_of(schemas.plain(), 50), "grid": schemas.table_of(schemas.plain(), 50)})
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A side of a grid: what it is called, such as "block", and its values in their order."""
+
+    name: str
+    values: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a run offers to a grid.
+
+    Attributes
+    ----------
+    n_layers, n_heads: of the model; blocks are counted from 1, heads from 0.
+    k: demonstrations.
+    places: roles that some prompt has, and answer:* where demonstrations' answers are marked.
+    """
+
+    n_layers: int
+    n_heads: int
+    k: int
+    places: tuple[str, ...]
+
+    @property
+    def blocks(self) -> Axis:
+        """Every block."""
+        return Axis("block", tuple(range(1, self.n_layers + 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Typed):
+    """What is done where: its fields are the options of a map.
+
+    A subclass also says a `question` that its map answers, as `blind` what the map cannot show, and as `ready` which
+    maps are offered by name: titles, and how each is typed.
+    """
+
+    question: ClassVar[str]
+    blind: ClassVar[str]
+    ready: ClassVar[tuple[tuple[str, str], ...]]
+
+    def axes(self, shape: Shape) -> tuple[Axis, Axis]:
+        """Both sides of the grid for a run.
+
+        Raises
+        ------
+        SpecError: the run has nothing to act on.
+        """
+        raise NotImplementedError
+
+    def site(self, first: Any, second: Any, shape: Shape) -> Site:
+        """What is done at a value of each axis."""
+        raise NotImplementedError
+
+    def controls(self, first: Any, second: Any, shape: Shape) -> Sequence[Site]:
+        """What is done instead to see what acting like this does anywhere; as many at each site, none by default."""
+        return ()
+
+    def names(self) -> Mapping[str, str]:
+        """Value of the first axis -> what people call it, where that is not the value itself."""
+        return {}
+
+    def sentence(self) -> str:
+        """What is done at each site, as a clause."""
+        raise NotImplementedError
+
+
+KINDS = Kinds("iclviz.grids", "GRID", Grid, "map", "attention rows=query")
+
+
+def grid(value: Any) -> Grid:
+    """The grid that a table with its kind and fields means, or a text such as "attention rows=query"; one that is given
+    stays itself.
+
+    Raises
+    ------
+    SpecError: no such kind, or a field that is missing, unknown or impossible.
+    """
+    found: Grid = KINDS.read(value)
+    return found
+
+
+def grids() -> Mapping[str, type[Grid]]:
+    """Every kind of map by its name.
+
+    Raises
+    ------
+    UserError: a file of one's own has none, or one that does not fit.
+    """
+    return KINDS.all()
+
+
+def ready_maps() -> dict[str, str]:
+    """Title -> how it is typed, of the maps that are offered by name."""
+    return {title: typed for kind in grids().values() for title, typed in kind.ready}
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """A map to make: the run whose items are read, and the grid over which is acted."""
+
+    run: RunSpec
+    grid: Grid
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.run.n_items
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON values."""
+        return {"run": self.run.to_dict(), "grid": self.grid.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The spec that `to_dict` wrote.
+
+        Raises
+        ------
+        MisfitError, SpecError: these are no such values.
+        """
+        SCHEMA(values)
+        return cls(RunSpec.from_dict(values["run"]), grid(values["grid"]))
+
+
+def as_mapped(run: RunSpec) -> RunSpec:
+    """A run's spec without what no map depends on: how long responses are, and what is kept of them."""
+    return run.with_(max_new_tokens=1, poolings=DEFAULT_POOLINGS, attention_items=(), record=())
+
+
+def map_key(run: RunSpec, origin: Origin, of: Grid) -> str:
+    """The key of the map of a resolved run over a grid."""
+    versions = {name: number for name, number in origin.versions.items() if not name.startswith("record.")}
+    of_run = key_of(as_mapped(run), replace(origin, versions=versions))
+    return digest({"map": of_run, "grid": of.to_dict(), "version": of.version})
+
+
+def sites_of(of: Grid, shape: Shape) -> tuple[tuple[Axis, Axis], list[Site], list[Sequence[Site]]]:
+    """The axes of a map, what is done at each site, row by row, and each one's controls.
+
+    Raises
+    ------
+    SpecError: the run has nothing to act on, or too many sites.
+    """
+    axes = of.axes(shape)
+    n_sites = len(axes[0].values) * len(axes[1].values)
+    if n_sites > MOST_SITES:
+        raise SpecError(f"A map of {n_sites:,} sites is too large.", f"Take {MOST_SITES:,} or fewer.")
+    at = [(first, second) for first in axes[0].values for second in axes[1].values]
+    return axes, [of.site(*one, shape) for one in at], [of.controls(*one, shape) for one in at]

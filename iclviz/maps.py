@@ -1,0 +1,58 @@
+"""A map: what the model answers while something is done to it, at each site of a grid, as arrays with named axes.
+
+Letters of the shapes: F, S values of the first and second axis, R controls of a site, n items, C candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from iclviz.keys import Origin
+from iclviz.mapping import Axis, MapSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class EffectMap:
+    """Log-probabilities of the candidates of a run's items under each of many interventions.
+
+    Attributes
+    ----------
+    spec, key: the resolved spec and its hex digest.
+    item_ids: n strings, those of the run.
+    axes: both sides of the grid.
+    base: (n, C) with nothing done; the right candidate is the first, NaN where an item has fewer.
+    logprobs: (F, S, n, C) with what is done at each site.
+    controls: (F, S, R, n, C) with what is done instead at each site.
+    acted, changed: (F, S, n) places of an item at which what is done acted, and those whose value changed.
+    acted_controls: (F, S, R, n) the same of controls.
+    timing, environment: as of a recording.
+    origin: of the run.
+    """
+
+    spec: MapSpec
+    key: str
+    item_ids: Sequence[str]
+    axes: tuple[Axis, Axis]
+    base: Array
+    logprobs: Array
+    controls: Array
+    acted: Array
+    changed: Array
+    acted_controls: Array
+    origin: Origin
+    timing: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.item_ids)
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return len(self.axes[0].values) * len(self.axes[1].values)

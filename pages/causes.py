@@ -1,0 +1,127 @@
+"""What acting on the model does to its answers: maps of effects over heads, roles, blocks and demonstrations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from iclviz.analysis.effect_maps import OUTCOMES, has_controls, usual_outcome
+from iclviz.errors import UserError
+from iclviz.mapping import Grid, grid, ready_maps
+from iclviz.maps import EffectMap
+from iclviz.recording import Recording
+from iclviz.reporting.map_recipes import chosen_sites, effects_by_site, effects_on_items, map_sentence
+from iclviz.reporting.scope import demonstration_scope
+from iclviz.ui import jobs, loading, options
+from iclviz.ui.answering import answers, slot
+from iclviz.ui.compared import look_further
+from iclviz.ui.conditions import recorded
+from iclviz.ui.figure import show_recipe
+from iclviz.ui.plain_text import as_text, lines_as_text
+from iclviz.ui.terms import with_terms
+
+PAGE = {
+    "title": "Causes",
+    "icon": "bolt",
+    "section": "why",
+    "order": 1,
+    "question": "What must the model do to answer as it does?",
+    "invitation": "Act on the model",
+    "fields": {
+        "act": "heads",
+        "act_options": "",
+        "beyond": False,
+        "effect": "",
+        "row": "",
+        "column": "",
+        "section": "",
+    },
+}
+
+EFFECT_TITLES = {"margin": "Margin over other answers", "answer": "Log-probability of the answer"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows: the conditions whose map is made, label -> recording, their maps, and how."""
+
+    pairs: Mapping[str, Recording]
+    maps: Mapping[str, EffectMap]
+    of: Grid
+    outcome: str
+    beyond: bool
+
+    @property
+    def limits(self) -> str:
+        """What statements are limited to."""
+        return demonstration_scope(self.pairs.values())
+
+
+def chosen_grid(controls: options.Controls) -> Grid | None:
+    """The map that is chosen, with its options; None, with the reason, where there is no such."""
+    ready = {typed: title for title, typed in ready_maps().items()}
+    typed = controls.select("act", "What is done", list(ready), ready, "heads", is_main=True)
+    more = controls.text("act_options", "Options", "As typed: rows=query, window=3, draws=5 … what each map has.")
+    try:
+        return grid(f"{typed} {more}".strip())
+    except UserError as error:
+        st.error(lines_as_text(str(error)))
+        return None
+
+
+def made(pairs: Mapping[str, Recording], of: Grid) -> dict[str, EffectMap]:
+    """The maps that are there; a button makes the others."""
+    found, missing = {}, []
+    for label, one in pairs.items():
+        known = loading.effect_map(one, of)
+        if known is not None:
+            found[label] = known
+            continue
+        try:
+            missing.append(loading.resolved_map(one, of))
+        except UserError as error:
+            st.error(f"{as_text(label)}: {lines_as_text(str(error))}")
+    if missing:
+        names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
+        st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}, for every item.")
+        jobs.run_button(f"Act on {names}", missing)
+        jobs.progress()
+    return found
+
+
+def on_items(view: View) -> None:
+    """One site's effect on every item."""
+    first = next(iter(view.maps.values()))
+    row = options.select("row", first.axes[0].name.capitalize(), list(map(str, first.axes[0].values)), view.of.names())
+    column = options.select("column", first.axes[1].name.capitalize(), list(map(str, first.axes[1].values)))
+    recipe, runs = effects_on_items(view.maps, view.pairs, view.outcome, (row, column), view.limits)
+    show_recipe(recipe, runs)
+
+
+def judged(view: View) -> None:
+    """The strongest sites of one half of the groups, in the other half."""
+    recipe, runs = chosen_sites(view.maps, view.pairs, view.outcome, view.beyond, view.limits)
+    show_recipe(recipe, runs)
+
+
+SECTIONS = {"Strongest sites": judged, "Items of one site": on_items}
+
+pairs = recorded()
+controls = options.Controls()
+of = chosen_grid(controls)
+if of is not None:
+    maps = made(pairs, of)
+    if maps:
+        first = next(iter(maps.values()))
+        known = [name for name in OUTCOMES if name == "answer" or usual_outcome(first) == "margin"]
+        outcome = controls.select("effect", "Effect on", known, EFFECT_TITLES, usual_outcome(first))
+        beyond = has_controls(first) and controls.toggle(
+            "beyond", "Beyond controls", "Takes off what the same does elsewhere: to random tokens, or to other heads."
+        )
+        controls.tell()
+        view = View({label: pairs[label] for label in maps}, maps, of, outcome, beyond)
+        with slot():
+            recipe, runs = effects_by_site(view.maps, view.pairs, view.outcome, view.beyond, view.limits)
+            st.markdown(with_terms(map_sentence(answers(recipe.questions(runs)), of)))
+            show_recipe(recipe, runs)
+        look_further(SECTIONS, view)
