@@ -76,6 +76,11 @@ class NaturalUnit:
         return self.said(float(self.values(score)))
 
 
+def signed(value: float, digits: int = DIGITS) -> str:
+    """A number as `plain` writes it, with its sign also where it is positive."""
+    return f"{'+' if value > 0 else ''}{plain(value, digits)}"
+
+
 def plain(value: float, digits: int = DIGITS) -> str:
     """A number of at most so many significant digits, without an exponent, with a true minus; "none" for no number."""
     if not np.isfinite(value):

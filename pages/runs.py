@@ -9,11 +9,13 @@ from iclviz.curating import MOST_NAME, Annotation, annotate, annotation, discard
 from iclviz.errors import UserError
 from iclviz.reporting.bundles import import_bundle, plan_import
 from iclviz.store import Ailing
-from iclviz.ui import loading, runs_table
+from iclviz.ui import loading, runs_table, screen
 from iclviz.ui.condition_sets import CHOSEN
 from iclviz.ui.link_fields import MOST_MEMBERS
+from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import condition_specs, set_condition, set_state
 from iclviz.ui.plain_text import as_text, lines_as_text
+from iclviz.ui.recorded_pairs import order
 
 PAGE = {
     "title": "Runs",
@@ -42,7 +44,7 @@ def selected(rows: pd.DataFrame) -> list[str]:
     event: Any = st.dataframe(
         rows,
         column_config=runs_table.COLUMNS,
-        column_order=list(runs_table.COLUMNS),
+        column_order=runs_table.order(is_narrow=screen.room() is not None),
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
@@ -63,9 +65,13 @@ def actions(keys: list[str]) -> None:
         if len(keys) == 1:
             for side in ("a", "b"):
                 st.button(f"Show as {side.upper()}", on_click=show_as, args=({side: keys[0]},), icon=":material/login:")
-        if len(keys) == 2:
-            sides = {"a": keys[0], "b": keys[1]}
-            st.button("Compare as A and B", on_click=show_as, args=(sides,), type="primary", icon=":material/compare:")
+        if len(keys) == 2 and st.button("Compare as A and B", type="primary", icon=":material/compare:"):
+            show_as(
+                dict(zip("ab", sorted(keys, key=lambda key: order(loading.store().summary(key).spec)), strict=True))
+            )
+            if "runs_problem" not in st.session_state:
+                open_page("summary")
+            st.rerun()
         if 1 < len(keys) <= MOST_MEMBERS and st.button("Compare as a set", icon=":material/stacked_line_chart:"):
             set_state({"vary": CHOSEN, "runs": keys})
             st.switch_page("pages/compare.py")

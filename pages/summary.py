@@ -24,6 +24,7 @@ from iclviz.reporting.first_glance import (
     n_tests,
     reservations,
     score_went,
+    short_subjects,
     with_a_value,
 )
 from iclviz.reporting.recipes import (
@@ -39,7 +40,7 @@ from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
-from iclviz.ui import cached, options
+from iclviz.ui import cached, options, screen
 from iclviz.ui.answering import answer, answers, answers_there_are, slot
 from iclviz.ui.clickable import show_item_points, show_rows
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
@@ -85,6 +86,12 @@ def first_screen(both: Compared, found: Headline, the_task: Task, measuring: Mea
         counts = answers(recipe.questions(runs))
     st.markdown(f"#### {as_text(headline_line(found, expected, unit, the_task, counts))}")
     st.caption(with_terms(difference(found, unit)))
+    if screen.room():  # one under another: the answer's text first
+        with slot():
+            changed_inside(both, found, measuring, limits)
+        with slot():
+            show_recipe(recipe, runs)
+        return
     left, right = st.columns([2, 3])
     with left, slot():
         show_recipe(recipe, runs)
@@ -99,12 +106,14 @@ def changed_inside(both: Compared, found: Headline, measuring: Measuring, limits
     measures = present(both.comparison.pairs[0], measuring)
     recipe = changes_at_a_glance(measures, both.labels, measuring, limits)
     tests = with_a_value(answers_there_are(recipe.questions(both.runs)))
-    titles = {name: one.short for name, one in measures.items()}
+    titles = short_subjects(measures, both.comparison.first, measuring, task(both.b.task))
     first = {name: one.first_layer for name, one in measures.items()}
     st.markdown(with_terms(f"{changes_sentence(tests, titles, first)} {link_line(found)}"))
-    if known_first := reservations(found, both.a, both.b):
+    hypothesis = task(both.b.task).titles.get(measuring.of(both.comparison.first)[0], "none")
+    if known_first := reservations(found, both.a, both.b, hypothesis):
         st.caption(with_terms(known_first))
     clicked = show_rows(recipe.draw(tests, both.runs), Copied(recipe, both.runs))
+    seeds_button(both)
     if clicked:
         name = list(tests)[clicked.row]
         set_state({"shown": name, "layer": clicked.layer})
@@ -292,7 +301,6 @@ def page(both: Compared, limits: str) -> None:
     first_screen(both, found, the_task, measuring, limits)
     statement(both, found, the_task, measuring)
     deeper()
-    seeds_button(both)
     with st.expander("Exploratory: what changed inside, one measure at a time"), slot():
         exploratory(both, the_task, measuring, limits)
     with st.expander("The link with behaviour, layer by layer and item by item"), slot():

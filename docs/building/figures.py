@@ -28,6 +28,7 @@ from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.analysis.wording import capital
 from iclviz.figures import FIGURES
+from iclviz.maps import EffectMap
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
@@ -304,7 +305,27 @@ def through_layers(draw: Draw, of: Callable[..., Any], alone: bool = False, **wo
     return draw(found, demonstrations=limits, **words)
 
 
+@cache
+def acted() -> dict[str, tuple[EffectMap, Recording]]:
+    """Every head ablated, of both conditions."""
+    return {label: (iclviz.effect_map(one, "heads"), one) for label, one in answered().items()}
+
+
+def of_maps(draw: Draw, of: Callable[..., Any], *words: str, **named: Any) -> go.Figure:
+    """A result of both maps; words: which facts of the grid the figure is told."""
+    grid = next(iter(acted().values()))[0].spec.grid
+    facts = {"title": grid.title, "done": grid.sentence(), "blind": grid.blind}
+    found = {label: of(pair) for label, pair in acted().items()}
+    told = {name: facts[name] for name in words}
+    return draw(found, **told, **named, demonstrations=demonstration_scope(answered().values()))
+
+
 PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
+    "effect-map": lambda draw: of_maps(draw, analysis.effect_of_sites, "title", "done", "blind"),
+    "effect-chosen": lambda draw: of_maps(draw, analysis.effect_of_sites, "title"),
+    "effect-on-items": lambda draw: of_maps(
+        draw, lambda pair: analysis.effect_on_items(pair, 1, 21), outcome="margin"
+    ),
     "score-pairs": at_a_glance,
     "outcome-counts": what_was_answered,
     "item-points": points_of_one,

@@ -115,7 +115,7 @@ def _of_recordings() -> Iterator[tuple[str, str]]:
             glance = (shared([a, b]), headline_line(found, expected, unit, the_task), difference(found, unit))
             for text in (*glance, *told):
                 yield f"statement, {name}", text
-            yield f"reservations, {name}", reservations(found, a.spec, b.spec)
+            yield f"reservations, {name}", reservations(found, a.spec, b.spec, "Same topic")
             yield f"link, {name}", link_line(found)
             yield f"methods, {name}", methods([a, b]).markdown
 

@@ -265,6 +265,10 @@ class Measure(ABC):
         """What it is called where room is short."""
         return self.name.replace("_", " ")
 
+    def short_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
+        """What is measured with these options, in as few words as tell it from others."""
+        return self.short
+
     def absent(self, recording: Recording, measuring: Measuring) -> str | None:
         """Why a recording has no value of it whatever its numbers are, without a full stop; None where it may have."""
         return None

@@ -10,6 +10,7 @@ from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
 from iclviz.figures import theme, wording
+from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
@@ -45,14 +46,11 @@ def effect_map(
     """
     first = next(iter(conditions.values()))
     rows = [(names or {}).get(str(value), str(value)) for value in first.first]
-    figure = make_subplots(
-        len(conditions), 1, subplot_titles=list(conditions), shared_xaxes=True, vertical_spacing=0.12 / len(conditions)
-    )
+    figure = make_subplots(len(conditions), 1, subplot_titles=list(conditions), vertical_spacing=0.36 / len(conditions))
     for number, (label, effects) in enumerate(conditions.items(), start=1):
         figure.add_trace(_cells(effects, rows, label), row=number, col=1)
         figure.add_trace(_marks(effects, rows), row=number, col=1)
-    figure.update_xaxes(showgrid=False)
-    figure.update_xaxes(title=capital(first.axes[1]), row=len(conditions), col=1)
+    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, matches="x")
     figure.update_yaxes(title=capital(first.axes[0]), showgrid=False, type="category", autorange="reversed")
     most = max(float(np.nanmax(np.abs(one.estimate), initial=0.0)) for one in conditions.values()) or 1.0
     bar = {"title": {"text": EFFECT, "side": "right"}, "thickness": 12}
@@ -63,12 +61,11 @@ def effect_map(
     less = f", less that of {first.beyond}" if first.beyond else ""
     caption = (
         f"Mean effect over {units}, when {done}{less}; sites with a dot differ from zero at p < {SIGNIFICANT}, "
-        f"corrected over all sites of a panel. {blind}"
+        f"corrected over all sites of a panel. {blind}{wording.sentence(demonstrations)}"
     )
     details = (
         "An effect is the outcome of an item while something is done less its outcome with nothing done; below zero "
-        f"the right answer loses. P comes from sign flips of whole groups and is corrected by the maximum over sites."
-        f"{wording.sentence(demonstrations)}"
+        "the right answer loses. P comes from sign flips of whole groups and is corrected by the maximum over sites."
     )
     height = max(_LEAST, _CELL * len(rows)) * len(conditions)
     return theme.finish(
@@ -78,7 +75,7 @@ def effect_map(
         caption,
         details=details,
         showlegend=False,
-        height=height + 40 * len(conditions) + 130,
+        height=height + 90 * len(conditions) + 60,
         margin={**theme.MARGIN, "t": 84},
     )
 
@@ -98,7 +95,7 @@ def _cells(effects: SiteEffects, rows: list[str], label: str) -> go.Heatmap:
         coloraxis="coloraxis",
         hovertemplate=f"{effects.axes[0]} %{{y}}, {effects.axes[1]} %{{x}}: %{{z:.3~g}} (95 % interval "
         "%{customdata[0]:.3~g} to %{customdata[1]:.3~g}), p corrected %{customdata[3]:.3~g}"
-        f"{right if np.isfinite(effects.right_base) else ''}<extra>{label}</extra>",
+        f"{right if np.isfinite(effects.right_base) else ''}<extra>{in_pattern(label)}</extra>",
     )
 
 
@@ -144,7 +141,7 @@ def effect_chosen(
             )
         )
     figure.update_xaxes(title=EFFECT, zeroline=True)
-    figure.update_yaxes(title="", type="category", autorange="reversed")
+    figure.update_yaxes(title="Site", type="category", autorange="reversed")
     most = max(len(one.chosen) for one in conditions.values())
     caption = (
         "The strongest sites of one half of the groups (×), as strong as the other half finds them, with 95 % "
@@ -185,7 +182,7 @@ def _judged(chosen: tuple[ChosenSite, ...], where: list[str], label: str, colour
         customdata=np.column_stack([low, high, [site.p for site in chosen], [site.p_corrected for site in chosen]]),
         meta={"columns": ["low", "high", "p", "p corrected over these sites"]},
         hovertemplate="%{y}: %{x:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), p corrected "
-        f"%{{customdata[3]:.3~g}}<extra>{label}</extra>",
+        f"%{{customdata[3]:.3~g}}<extra>{in_pattern(label)}</extra>",
     )
 
 
@@ -211,7 +208,7 @@ def effect_on_items(conditions: Mapping[str, EffectOnItems], *, outcome: str, de
             )
         )
     figure.update_xaxes(title=f"{OUTCOMES[outcome]}, nothing done", showgrid=True)
-    figure.update_yaxes(title=EFFECT)
+    figure.update_yaxes(title=EFFECT, zeroline=True)
     where = next(iter(conditions.values())).where
     caption = (
         f"The effect at {where} on each item, over the item's outcome with nothing done. An item far from the others "

@@ -9,9 +9,10 @@ from iclviz.analysis.change import Change, has_a_value
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.figures import layers, theme, wording
 from iclviz.figures.registry import named
+from iclviz.natural_units import signed
 from iclviz.recording import Array
 
-HEAD, ROW, FOOT = 64, 38, 44
+HEAD, ROW, FOOT = 60, 30, 44
 SMALLEST, LARGEST = 5, 13
 """Pixels of a mark that shows no change, and the largest of its row."""
 COLUMNS = ("low", "high", "p", "p corrected over layers")
@@ -44,14 +45,15 @@ def changes_inside(
     figure.update_xaxes(title="Layer, or block of attention", zeroline=False)
     figure.update_yaxes(title="Measure", range=[len(names) - 0.4, -0.6], showgrid=True)
     caption = (
-        "Triangles point up where B has more, and are as large as the change among those of their row. Filled ones "
-        f"differ from zero at p < {SIGNIFICANT}, corrected over layers.{wording.sentence(demonstrations)}"
+        "Triangles point up where B has more, and grow with the change; at the right stands the largest change of each "
+        f"row. Filled ones differ from zero at p < {SIGNIFICANT}, corrected over layers."
+        f"{wording.sentence(demonstrations)}"
     )
     details = (
         "Each row is a measure of its own unit: the hover has its numbers. P is corrected over the layers of a row and "
         "not over rows, and no row was fixed before any result, so this is exploratory."
     )
-    return theme.finish(
+    theme.finish(
         figure,
         "What changed inside, B − A",
         "▲ more in B, ▼ less; filled: p < 0.05 corrected over layers",
@@ -59,8 +61,12 @@ def changes_inside(
         details=details,
         showlegend=False,
         height=HEAD + ROW * len(names) + FOOT,
-        margin={"l": 24, "r": 16, "t": HEAD, "b": FOOT},
+        margin={"l": 24, "r": 64, "t": HEAD, "b": FOOT},
     )
+    for row, change in enumerate(changes.values()):
+        place = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "y": row}
+        figure.add_annotation(**place, showarrow=False, text=_largest(change), font_size=theme.TEXT_SIZE)
+    return figure
 
 
 def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
@@ -83,6 +89,12 @@ def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
         hovertemplate=f"{layers.unit(first)} %{{x}}: %{{customdata[0]:.3~g}} (95 % interval %{{customdata[1]:.3~g}} to "
         "%{customdata[2]:.3~g}), p corrected %{customdata[4]:.3~g}<extra>%{fullData.name}</extra>",
     )
+
+
+def _largest(change: Change) -> str:
+    """The change of the largest size, as it stands beside its row."""
+    at = int(np.nanargmax(np.abs(change.estimate)))
+    return signed(float(change.estimate[at]), 2)
 
 
 def _sizes(estimate: Array) -> Array:

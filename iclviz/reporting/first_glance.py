@@ -6,12 +6,14 @@ import numpy as np
 
 from iclviz.analysis.change import Change, has_a_value
 from iclviz.analysis.headlines import Headline
+from iclviz.analysis.measure import Measure, Measuring
 from iclviz.analysis.measures import measure_named
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.statistics import MIN_UNITS, SIGNIFICANT, stands_out
+from iclviz.analysis.text_ceiling import NEARLY_ALL
 from iclviz.analysis.wording import capital, share
 from iclviz.natural_units import Better, NaturalUnit, plain, runs_of
-from iclviz.recording import Array
+from iclviz.recording import Array, Recording
 from iclviz.reporting.scope import ENOUGH_SEEDS
 from iclviz.reporting.statements import LEVEL_TITLES, Setting, family_p, is_untested, longer, p_value, verdict
 from iclviz.spec import RunSpec, draws
@@ -127,6 +129,13 @@ def n_tests(changes: Mapping[str, Change]) -> int:
     return sum(int(np.isfinite(change.p_corrected).sum()) for change in changes.values())
 
 
+def short_subjects(
+    measures: Mapping[str, Measure], recording: Recording, measuring: Measuring, the_task: Task
+) -> dict[str, str]:
+    """What each measure is of, in few words."""
+    return {name: one.short_subject(recording, measuring, the_task.titles) for name, one in measures.items()}
+
+
 def changes_sentence(changes: Mapping[str, Change], titles: Mapping[str, str], first: Mapping[str, int]) -> str:
     """What changed inside, of all measures and layers: how many tests found something, of which measure and where."""
     n = n_tests(changes)
@@ -154,8 +163,11 @@ def _directions(change: Change, first: int) -> str:
     return ", ".join(said)
 
 
-def reservations(headline: Headline, a: RunSpec, b: RunSpec) -> str:
-    """What has to be known before any of it is believed, in one line; "" where there is nothing."""
+def reservations(headline: Headline, a: RunSpec, b: RunSpec, hypothesis: str) -> str:
+    """What has to be known before any of it is believed, in one line; "" where there is nothing.
+
+    hypothesis: the title of the one that alignment is with.
+    """
     told = []
     if headline.n_seeds < ENOUGH_SEEDS and (draws(a) or draws(b)):
         sets = "one demonstration set" if headline.n_seeds == 1 else f"{headline.n_seeds} demonstration sets"
@@ -165,7 +177,10 @@ def reservations(headline: Headline, a: RunSpec, b: RunSpec) -> str:
     if told_lengths := longer(headline.tokens, a, b):
         told.append(told_lengths)
     if min(headline.parse_rates) < READ:
-        told.append("not all responses could be read ({} in A, {} in B)".format(*map(share, headline.parse_rates)))
+        rates = " and ".join(f"{share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
+        told.append(f"of the responses {rates} could be read, so that behaviour may be about their form")
+    if headline.text_share >= NEARLY_ALL:
+        told.append(f"the prompts' words alone nearly give “{hypothesis}”, so that its alignment tests nothing here")
     return f"Before you believe it: {'; '.join(told)}." if told else ""
 
 

@@ -10,7 +10,7 @@ from iclviz.analysis.effect_maps import SiteEffects
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.mapping import Grid
 from iclviz.maps import EffectMap
-from iclviz.natural_units import MINUS
+from iclviz.natural_units import signed
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, Runs
 
@@ -72,24 +72,20 @@ def map_sentence(found: Mapping[str, SiteEffects], of: Grid) -> str:
 
 def _of_condition(label: str, found: SiteEffects, of: Grid) -> str:
     if found.reason:
-        return f"**{label}**: {found.reason}."
+        return f"{label}: {found.reason}."
     out = stands_out(found.p_corrected)
     tested = int(np.isfinite(found.p_corrected).sum())
     if not out.any():
         widest = float(np.nanmax(np.maximum(np.abs(found.low), np.abs(found.high)), initial=0.0))
         return (
-            f"**{label}**: at none of {tested} sites does the answer change (p < {SIGNIFICANT}, corrected); "
+            f"{label}: at none of {tested} sites does the answer change (p < {SIGNIFICANT}, corrected); "
             f"no interval reaches beyond {widest:.3g} nats."
         )
     size = np.where(out, np.abs(found.estimate), -1.0)
     at = np.unravel_index(int(np.argmax(size)), size.shape)
     row = of.names().get(str(found.first[at[0]]), f"{found.axes[0]} {found.first[at[0]]}")
     return (
-        f"**{label}**: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
-        f"most at {row}, {found.axes[1]} {found.second[at[1]]}: {_signed(float(found.estimate[at]))} nats "
-        f"({_signed(float(found.low[at]))} to {_signed(float(found.high[at]))})."
+        f"{label}: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
+        f"most at {row}, {found.axes[1]} {found.second[at[1]]}: {signed(float(found.estimate[at]))} nats "
+        f"({signed(float(found.low[at]))} to {signed(float(found.high[at]))})."
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", MINUS)

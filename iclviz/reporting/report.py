@@ -34,6 +34,7 @@ from iclviz.reporting.first_glance import (
     headline_line,
     link_line,
     reservations,
+    short_subjects,
     with_a_value,
 )
 from iclviz.reporting.item_rows import item_rows
@@ -264,7 +265,7 @@ class _Compared:
             found=headline_line(headline, expected, unit, the_task, counts),
             texts=[
                 difference(headline, unit),
-                *filter(None, [reservations(headline, self.a, self.b)]),
+                *filter(None, [reservations(headline, self.a, self.b, hypothesis)]),
                 link_line(headline),
             ],
             points=told,
@@ -287,7 +288,7 @@ class _Compared:
             )
             with suppress(AnalysisError):
                 figures.append(_figure(one, self.runs, self.answer))
-        titles = {name: one.short for name, one in measures.items()}
+        titles = short_subjects(measures, self.comparison.first, self.measuring, self.the_task)
         first = {name: one.first_layer for name, one in measures.items()}
         return Section("What changed inside", texts=[changes_sentence(tests, titles, first)], figures=figures)
 

@@ -60,6 +60,9 @@ class Setting:
     floor: str | None = None
 
 
+FEW_READ = 0.8
+"""A share of responses below which the items that are read on both sides say little of the others."""
+
 NEARLY = 0.05
 """Prompts whose mean tokens differ by a smaller share are nearly as long."""
 
@@ -305,6 +308,8 @@ def _parsing(headline: Headline) -> str:
     if not improved(headline):
         return f"Of the responses, {rates} could be read; {seen}."
     holds = "the improvement is seen there too" if _is_above(change) else "it was not found there"
+    if min(headline.parse_rates) < FEW_READ:
+        holds += ", but items that are read in both need not be like the others"
     if is_untested(change):
         holds = f"it cannot be tested there ({change.reason or 'nothing differs'})"
     return f"Of the responses, {rates} could be read; {seen}: {holds}."

@@ -78,6 +78,8 @@ def recorded(over_seeds: bool = False) -> dict[str, Recording]:
         st.info(f"{names} {what} here, or choose other conditions in the sidebar.")
         jobs.run_button(f"Run {names}", [condition.resolved for condition in runnable if condition.resolved])
         jobs.progress()
+        if ready and runnable[0].resolved:
+            show_recent(runnable[0].resolved.spec.task)
     if not ready:
         show_recent()
         st.stop()

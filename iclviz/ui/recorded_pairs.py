@@ -23,7 +23,7 @@ def recorded_pairs() -> list[Pair]:
     alike: dict[RunSpec, list[RunSpec]] = {}
     for entry in _found_by_choice():
         alike.setdefault(entry.spec.with_(demonstrations=Demonstrations()), []).append(entry.spec)
-    several = [sorted(specs, key=_order) for specs in alike.values() if len(specs) > 1]
+    several = [sorted(specs, key=order) for specs in alike.values() if len(specs) > 1]
     return [(specs[0], specs[-1]) for specs in several]
 
 
@@ -31,7 +31,8 @@ def _found_by_choice() -> list[Summary]:
     return [run.entry for run in loading.store().runs() if not run.entry.by_sample]
 
 
-def _order(spec: RunSpec) -> tuple[int, bool, int]:
+def order(spec: RunSpec) -> tuple[int, bool, int]:
+    """By which of two conditions the first is A: the one with fewer demonstrations, other than correct ones first."""
     shown = spec.demonstrations
     return shown.k, shown.kind == "correct", -shown.seed
 
@@ -50,9 +51,9 @@ def _essence(spec: RunSpec) -> tuple[object, ...]:
     return without_folder(spec.model), spec.task, spec.demonstrations.canonical(), spec.n_items, spec.seed
 
 
-def show_recent() -> None:
-    """A button for each of the newest comparisons; nothing where there is none."""
-    pairs = recorded_pairs()[:SHOWN]
+def show_recent(of_task: str = "") -> None:
+    """A button for each of the newest comparisons, of one task where it is given; nothing where there is none."""
+    pairs = [pair for pair in recorded_pairs() if of_task in ("", pair[0].task)][:SHOWN]
     if not pairs:
         return
     st.markdown("Recorded already:")

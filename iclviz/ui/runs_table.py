@@ -59,6 +59,15 @@ def runs() -> pd.DataFrame:
     return pd.DataFrame([*under_way, *recorded, *ended], columns=list(COLUMNS))
 
 
+NARROW = ("task", "shown", "k", "seed", "items", "state")
+"""Columns that come first where few are seen: those that tell runs apart."""
+
+
+def order(is_narrow: bool) -> list[str]:
+    """The columns in their order."""
+    return [*NARROW, *(name for name in COLUMNS if name not in NARROW)] if is_narrow else list(COLUMNS)
+
+
 def recordings_of(keys: Sequence[str]) -> list[str]:
     """The keys of all recordings of the runs that have these rows."""
     return [key for run in loading.store().runs() if run.entry.key in keys for key in run.keys]

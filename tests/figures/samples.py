@@ -8,6 +8,7 @@ from iclviz.analysis.attention import LogRatioSummary, RoleShares, TextAttention
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.change import Difference
 from iclviz.analysis.composites import CompositeToSimple
+from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
@@ -211,7 +212,55 @@ def one_item(n_layers=13):
     return ItemTrajectory("item-3", (" Paris", " London", "Rome"), logprobs, np.ones(n_layers), -rise, -rise - 1)
 
 
+def site_effects(size=1.0, reason=None, **fields):
+    """Effects of 3 heads in 5 blocks: alone more stand out than after correction."""
+    estimate = size * np.linspace(-0.5, 0.5, 15).reshape(3, 5)
+    p, corrected = np.where(np.abs(estimate) > 0.2, 0.01, 0.4), np.where(np.abs(estimate) > 0.4, 0.01, 0.4)
+    found = SiteEffects(
+        estimate,
+        estimate - 0.1,
+        estimate + 0.1,
+        p,
+        corrected,
+        kind="heads",
+        outcome="margin",
+        beyond="",
+        axes=("head", "block"),
+        first=(0, 1, 2),
+        second=(1, 2, 3, 4, 5),
+        n=np.full((3, 5), 24),
+        unchanged=np.zeros((3, 5), dtype=int),
+        base=0.7,
+        right=np.full((3, 5), 0.6),
+        right_base=0.7,
+        n_units=12,
+        n_items=24,
+        reason=reason,
+        chosen=(
+            ChosenSite(0, 1, -0.6, -0.4, -0.6, -0.2, 0.01, 0.02),
+            ChosenSite(2, 5, 0.5, 0.1, -0.1, 0.3, 0.2, 0.4),
+        ),
+        chosen_reason=None,
+    )
+    return replace(found, **fields)
+
+
+def effect_on_items(seed=0, n=24):
+    rng = np.random.default_rng(seed)
+    ids = tuple(f"item-{i}" for i in range(n))
+    acted = np.full(n, 3)
+    return EffectOnItems(rng.normal(size=n), rng.normal(size=n), None, ids, acted, acted, "head 0, block 1")
+
+
 DRAWN = {
+    "effect-map": lambda draw: draw(
+        {A: site_effects(0.5), B: site_effects()},
+        title="Heads ablated",
+        done="each head's output was set to zero at the last prompt token",
+        blind="Heads that others make up for show less than they do.",
+    ),
+    "effect-chosen": lambda draw: draw({A: site_effects(0.5), B: site_effects()}, title="Heads ablated"),
+    "effect-on-items": lambda draw: draw({A: effect_on_items(0), B: effect_on_items(1)}, outcome="margin"),
     "measure-by-layer": lambda draw: draw(
         {A: by_layer(0.5), B: by_layer(1.0, tested=False)},
         measure="the intrinsic dimension",

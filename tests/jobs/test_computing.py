@@ -11,7 +11,7 @@ import pytest
 from iclviz.capture.decoding import Decoding
 from iclviz.capture.hugging_face import budget, end_tokens
 from iclviz.errors import Cancelled, ModelError, SpecError, UserError
-from iclviz.jobs import computing, sealing
+from iclviz.jobs import computing, progressing, sealing
 from iclviz.jobs.computing import ModelKeeper, compute, compute_together
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.running import compute_jobs
@@ -460,7 +460,7 @@ def test_a_special_token_that_ends_no_turn_is_shown_and_parts_words(keeper, stor
 
 def test_speed_and_the_time_left_are_of_tokens_that_were_read_and_told_from_time_to_time(monkeypatch):
     now = iter([100.0, 101.0, 101.2, 104.0])
-    monkeypatch.setattr(computing.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(progressing.time, "perf_counter", lambda: next(now))
     told = []
     run = SimpleNamespace(done=[1, 2], prompts=[1, 2, 3], is_complete=False, resolved=SimpleNamespace(key="a"))
     meter = computing._Meter(100, [run], lambda key, progress: told.append(progress))

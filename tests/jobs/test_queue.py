@@ -68,7 +68,7 @@ class Steered(RunSpec):
 
 
 class QueueOfSteered(Queue):
-    work = Steered
+    work_of = staticmethod(Steered.from_dict)
 
 
 def test_a_new_field_that_changes_the_forward_pass_keeps_jobs_apart(own_cache):

@@ -143,19 +143,26 @@ NONE, SHOWN = (
             {"tokens": (20.0, 66.0)},
             "prompts differ in length too (20 and 66 tokens), so compare correct with shuffled demonstrations",
         ),
-        ({"parse_rates": (0.84, 1.0)}, "not all responses could be read (84 % in A, 100 % in B)"),
+        (
+            {"parse_rates": (0.84, 1.0)},
+            "of the responses 84 % in A and 100 % in B could be read, so that behaviour may be about their form",
+        ),
+        (
+            {"text_share": 0.97},
+            "the prompts' words alone nearly give “Same line”, so that its alignment tests nothing here",
+        ),
     ],
 )
 def test_what_has_to_be_known_before_it_is_believed_is_one_line(facts, said):
     headline = SimpleNamespace(
-        **{"n_seeds": 5, "n_units": 32, "tokens": (60.0, 60.0), "parse_rates": (1.0, 1.0), **facts}
+        **{"n_seeds": 5, "n_units": 32, "tokens": (60.0, 60.0), "parse_rates": (1.0, 1.0), "text_share": 0.1, **facts}
     )
-    assert reservations(headline, NONE, SHOWN) == (f"Before you believe it: {said}." if said else "")
+    assert reservations(headline, NONE, SHOWN, "Same line") == (f"Before you believe it: {said}." if said else "")
 
 
 def test_without_demonstrations_nobody_asks_for_more_of_their_sets():
-    headline = SimpleNamespace(n_seeds=1, n_units=32, tokens=(60.0, 60.0), parse_rates=(1.0, 1.0))
-    assert reservations(headline, NONE, NONE) == ""
+    headline = SimpleNamespace(n_seeds=1, n_units=32, tokens=(60.0, 60.0), parse_rates=(1.0, 1.0), text_share=0.1)
+    assert reservations(headline, NONE, NONE, "Same line") == ""
 
 
 def test_whole_numbers_are_listed_as_a_reader_does():

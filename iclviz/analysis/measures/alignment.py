@@ -154,6 +154,10 @@ class Alignment(Measure):
         """Why there is none: the items have no hypothesis."""
         return None if measuring.of(recording)[0] else "the items have no hypothesis"
 
+    def short_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
+        """With which hypothesis."""
+        return f"{self.short} with “{titles[measuring.of(recording)[0]]}”"
+
     def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The alignment with one hypothesis."""
         return f"alignment with “{titles[measuring.of(recording)[0]]}”"

@@ -285,6 +285,10 @@ class ClassDistance(Measure):
             return "no label of the items has groups that could be held out"
         return "the label is a number and has no classes" if is_number(recording, label) else None
 
+    def short_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
+        """Of which label."""
+        return f"{self.short} of “{titles[measuring.of(recording)[1]]}”"
+
     def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The distance between one label's classes."""
         return f"distance between the classes of “{titles[measuring.of(recording)[1]]}”"

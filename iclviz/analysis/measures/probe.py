@@ -192,6 +192,10 @@ class ProbeScore(Measure):
         """Why there is none: no label has groups to hold out."""
         return None if measuring.of(recording)[1] else "no label of the items has groups that could be held out"
 
+    def short_subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
+        """Of which label."""
+        return f"{self.short} of “{titles[measuring.of(recording)[1]]}”"
+
     def subject(self, recording: Recording, measuring: Measuring, titles: Titles) -> str:
         """The probe of one label."""
         return f"probe of “{titles[measuring.of(recording)[1]]}”"
