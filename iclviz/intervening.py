@@ -22,6 +22,11 @@ Part = Literal["scores", "weights", "heads", "attention", "mlp", "block", "state
 projection, the output of attention, that of the MLP, what the block adds to the stream, the stream behind it.
 """
 
+Need = Literal["all", "another", "against"]
+"""Donors: all items of other groups, of which the mean is taken; another item, of another group; the same item under
+other demonstrations.
+"""
+
 BY_HEAD: frozenset[Part] = frozenset({"scores", "weights", "heads"})
 ROWS = ("last", "response", "query", "all")
 """Where one acts, besides roles and marks: the last prompt token and all after it; those after it alone; the query's
@@ -29,6 +34,7 @@ tokens up to the last prompt token; every token.
 """
 
 MARK = re.compile(rf"({ANSWER}|{DEMONSTRATION}):(\*|0|[1-9][0-9]*)")
+MOST_DRAWS = 1_000_000
 RANDOM = re.compile(r"random:(0|[1-9][0-9]{0,8}):(.+)")
 """As many other tokens as a place has, drawn from the rest of the prompt: random:0:relevant is the first draw."""
 
@@ -52,11 +58,14 @@ class At:
     layer: the block, from 1; 0 are the embeddings.
     prompts: (n,) the prompt of each row.
     columns: (n, 1, K) whether a key is one of those that attention is changed to; None of parts that have none.
+    donor: the values that the same places have in the donors' prompts, of the shape of those that are changed; None of
+        kinds that need none.
     """
 
     layer: int
     prompts: "torch.Tensor"
     columns: "torch.Tensor | None" = None
+    donor: "torch.Tensor | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +98,11 @@ class Intervention(Typed):
     @property
     def columns(self) -> str | None:
         """The place to which attention is changed, None of parts that have none."""
+        return None
+
+    @property
+    def needs(self) -> Need | None:
+        """Whose values it puts in place of an item's own, None of kinds that need none."""
         return None
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":

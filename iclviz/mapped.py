@@ -33,10 +33,10 @@ MOST_BYTES = {CONTENT: 2**26, RUN: 2**22}
 
 AXES: Mapping[str, str] = {
     "base": "nC",
-    "logprobs": "FSnC",
+    "logprobs": "FSVnC",
     "controls": "FSRnC",
-    "acted": "FSn",
-    "changed": "FSn",
+    "acted": "FSVn",
+    "changed": "FSVn",
     "acted_controls": "FSRn",
 }
 """Array -> its axes, by the letters of `iclviz.maps`."""

@@ -58,7 +58,8 @@ class Grid(Typed):
     """What is done where: its fields are the options of a map.
 
     A subclass also says a `question` that its map answers, as `blind` what the map cannot show, and as `ready` which
-    maps are offered by name: titles, and how each is typed.
+    maps are offered by name: titles, and how each is typed, in which {shown}, {k} and {seed} are the demonstrations of
+    the condition beside it.
     """
 
     question: ClassVar[str]
@@ -74,8 +75,13 @@ class Grid(Typed):
         """
         raise NotImplementedError
 
-    def site(self, first: Any, second: Any, shape: Shape) -> Site:
-        """What is done at a value of each axis."""
+    @property
+    def n_draws(self) -> int:
+        """How many draws of donors each site has, over which effects are averaged."""
+        return 1
+
+    def site(self, first: Any, second: Any, shape: Shape, draw: int = 0) -> Site:
+        """What is done at a value of each axis, with one of the draws."""
         raise NotImplementedError
 
     def controls(self, first: Any, second: Any, shape: Shape) -> Sequence[Site]:
@@ -162,7 +168,7 @@ def map_key(run: RunSpec, origin: Origin, of: Grid) -> str:
 
 
 def sites_of(of: Grid, shape: Shape) -> tuple[tuple[Axis, Axis], list[Site], list[Sequence[Site]]]:
-    """The axes of a map, what is done at each site, row by row, and each one's controls.
+    """The axes of a map, what is done at each site, row by row, under each draw in turn, and each site's controls.
 
     Raises
     ------
@@ -173,4 +179,5 @@ def sites_of(of: Grid, shape: Shape) -> tuple[tuple[Axis, Axis], list[Site], lis
     if n_sites > MOST_SITES:
         raise SpecError(f"A map of {n_sites:,} sites is too large.", f"Take {MOST_SITES:,} or fewer.")
     at = [(first, second) for first in axes[0].values for second in axes[1].values]
-    return axes, [of.site(*one, shape) for one in at], [of.controls(*one, shape) for one in at]
+    sites = [of.site(*one, shape, draw) for one in at for draw in range(of.n_draws)]
+    return axes, sites, [of.controls(*one, shape) for one in at]

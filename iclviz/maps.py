@@ -1,6 +1,7 @@
 """A map: what the model answers while something is done to it, at each site of a grid, as arrays with named axes.
 
-Letters of the shapes: F, S values of the first and second axis, R controls of a site, n items, C candidates.
+Letters of the shapes: F, S values of the first and second axis, V draws of donors, R controls of a site, n items, C
+candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +26,9 @@ class EffectMap:
     item_ids: n strings, those of the run.
     axes: both sides of the grid.
     base: (n, C) with nothing done; the right candidate is the first, NaN where an item has fewer.
-    logprobs: (F, S, n, C) with what is done at each site.
+    logprobs: (F, S, V, n, C) with what is done at each site, under each draw.
     controls: (F, S, R, n, C) with what is done instead at each site.
-    acted, changed: (F, S, n) places of an item at which what is done acted, and those whose value changed.
+    acted, changed: (F, S, V, n) places of an item at which what is done acted, and those whose value changed.
     acted_controls: (F, S, R, n) the same of controls.
     timing, environment: as of a recording.
     origin: of the run.

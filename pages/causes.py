@@ -47,7 +47,7 @@ class View:
 
     pairs: Mapping[str, Recording]
     maps: Mapping[str, EffectMap]
-    of: Grid
+    grids: Mapping[str, Grid]
     outcome: str
     beyond: bool
 
@@ -57,22 +57,31 @@ class View:
         return demonstration_scope(self.pairs.values())
 
 
-def chosen_grid(controls: options.Controls) -> Grid | None:
-    """The map that is chosen, with its options; None, with the reason, where there is no such."""
+def chosen_grids(controls: options.Controls) -> dict[str, Grid]:
+    """The map that is chosen of each condition; none, with the reason, where there is no such."""
     ready = {typed: title for title, typed in ready_maps().items()}
     typed = controls.select("act", "What is done", list(ready), ready, "heads", is_main=True)
     more = controls.text("act_options", "Options", "As typed: rows=query, window=3, draws=5 … what each map has.")
-    try:
-        return grid(f"{typed} {more}".strip())
-    except UserError as error:
-        st.error(lines_as_text(str(error)))
-        return None
+    found = {}
+    for label in pairs:
+        beside = [other.spec.demonstrations for name, other in pairs.items() if name != label]
+        if not beside and "{" in typed:
+            st.info("This map puts something of the other condition in place, and there is but one.")
+            return {}
+        shown = {"shown": beside[0].kind, "k": beside[0].k, "seed": beside[0].seed} if beside else {}
+        try:
+            found[label] = grid(f"{typed.format(**shown)} {more}".strip())
+        except UserError as error:
+            st.error(lines_as_text(str(error)))
+            return {}
+    return found
 
 
-def made(pairs: Mapping[str, Recording], of: Grid) -> dict[str, EffectMap]:
+def made(pairs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[str, EffectMap]:
     """The maps that are there; a button makes the others."""
     found, missing = {}, []
     for label, one in pairs.items():
+        of = grids[label]
         known = loading.effect_map(one, of)
         if known is not None:
             found[label] = known
@@ -83,6 +92,7 @@ def made(pairs: Mapping[str, Recording], of: Grid) -> dict[str, EffectMap]:
             st.error(f"{as_text(label)}: {lines_as_text(str(error))}")
     if missing:
         names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
+        of = next(grids[label] for label in pairs if label not in found)
         st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}, for every item.")
         jobs.run_button(f"Act on {names}", missing)
         jobs.progress()
@@ -92,9 +102,14 @@ def made(pairs: Mapping[str, Recording], of: Grid) -> dict[str, EffectMap]:
 def on_items(view: View) -> None:
     """One site's effect on every item."""
     first = next(iter(view.maps.values()))
-    row = options.select("row", first.axes[0].name.capitalize(), list(map(str, first.axes[0].values)), view.of.names())
-    column = options.select("column", first.axes[1].name.capitalize(), list(map(str, first.axes[1].values)))
-    recipe, runs = effects_on_items(view.maps, view.pairs, view.outcome, (row, column), view.limits)
+    names = next(iter(view.grids.values())).names()
+    values = [{str(value): value for value in axis.values} for axis in first.axes]
+    chosen = [
+        options.select(field, axis.name.capitalize(), list(known), names)
+        for field, axis, known in zip(("row", "column"), first.axes, values, strict=True)
+    ]
+    at = (values[0][chosen[0]], values[1][chosen[1]])
+    recipe, runs = effects_on_items(view.maps, view.pairs, view.outcome, at, view.limits)
     show_recipe(recipe, runs)
 
 
@@ -108,9 +123,9 @@ SECTIONS = {"Strongest sites": judged, "Items of one site": on_items}
 
 pairs = recorded()
 controls = options.Controls()
-of = chosen_grid(controls)
-if of is not None:
-    maps = made(pairs, of)
+grids = chosen_grids(controls)
+if grids:
+    maps = made(pairs, grids)
     if maps:
         first = next(iter(maps.values()))
         known = [name for name in OUTCOMES if name == "answer" or usual_outcome(first) == "margin"]
@@ -119,9 +134,9 @@ if of is not None:
             "beyond", "Beyond controls", "Takes off what the same does elsewhere: to random tokens, or to other heads."
         )
         controls.tell()
-        view = View({label: pairs[label] for label in maps}, maps, of, outcome, beyond)
+        view = View({label: pairs[label] for label in maps}, maps, grids, outcome, beyond)
         with slot():
             recipe, runs = effects_by_site(view.maps, view.pairs, view.outcome, view.beyond, view.limits)
-            st.markdown(with_terms(map_sentence(answers(recipe.questions(runs)), of)))
+            st.markdown(with_terms(map_sentence(answers(recipe.questions(runs)), next(iter(grids.values())).names())))
             show_recipe(recipe, runs)
         look_further(SECTIONS, view)

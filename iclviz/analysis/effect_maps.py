@@ -41,6 +41,7 @@ class SiteEffects(Tested):
     axes: what both sides are called; first, second: their values.
     n: (F, S) items that have an effect.
     unchanged: (F, S) items of which no value changed, though something was done.
+    between_draws: (F, S) standard deviation of the mean effect between draws of donors, NaN where there is but one.
     base: the mean outcome with nothing done.
     right, right_base: (F, S) and alone, share of items whose right answer is the most probable candidate.
     n_units: groups of items; n_items: items; reason: why there is no p, or None.
@@ -55,6 +56,7 @@ class SiteEffects(Tested):
     second: tuple[int | str, ...]
     n: Array
     unchanged: Array
+    between_draws: Array
     base: float
     right: Array
     right_base: float
@@ -126,13 +128,18 @@ def usual_outcome(made: EffectMap) -> str:
 
 
 def item_effects(made: EffectMap, outcome: str = "") -> Array:
-    """(F, S, n) the effect at each site on each item, NaN where nothing was done to it.
+    """(F, S, n) the effect at each site on each item, the mean over draws; NaN where nothing was done to it.
 
     Raises
     ------
     AnalysisError: no such outcome.
     """
     outcome = outcome or usual_outcome(made)
+    return mean_of_known(np.moveaxis(draw_effects(made, outcome), 2, 0))
+
+
+def draw_effects(made: EffectMap, outcome: str) -> Array:
+    """(F, S, V, n) the effect at each site under each draw of donors."""
     change = outcome_of(made.logprobs, outcome) - outcome_of(made.base, outcome)
     return np.where(made.acted > 0, change, np.nan)
 
@@ -214,7 +221,8 @@ def effect_of_sites(
         first=made.axes[0].values,
         second=made.axes[1].values,
         n=test.n,
-        unchanged=((made.acted > 0) & (made.changed == 0)).sum(axis=-1),
+        unchanged=((made.acted > 0) & (made.changed == 0)).all(axis=2).sum(axis=-1),
+        between_draws=_between_draws(made, outcome),
         base=float(mean_of_known(outcome_of(made.base, outcome))),
         right=right,
         right_base=float(right_base),
@@ -229,7 +237,14 @@ def effect_of_sites(
 def _prefers_right(logprobs: Array) -> Array:
     """(...) share of items whose right answer is the most probable candidate; NaN where there is but one."""
     margin = outcome_of(logprobs, "margin")
-    return mean_of_known(np.moveaxis(np.where(np.isnan(margin), np.nan, margin > 0), -1, 0))
+    right = mean_of_known(np.moveaxis(np.where(np.isnan(margin), np.nan, margin > 0), -1, 0))
+    return mean_of_known(np.moveaxis(right, 2, 0)) if right.ndim == 3 else right
+
+
+def _between_draws(made: EffectMap, outcome: str) -> Array:
+    """(F, S) the standard deviation of mean effects between draws; NaN where there is but one."""
+    means = mean_of_known(np.moveaxis(draw_effects(made, outcome), -1, 0))
+    return means.std(axis=2, ddof=1) if means.shape[2] > 1 else np.full(means.shape[:2], np.nan)
 
 
 def _chosen(made: EffectMap, by_item: Array, codes: Array, seed: int) -> tuple[tuple[ChosenSite, ...], str | None]:
@@ -310,4 +325,5 @@ def effect_on_items(
     control = control_effects(made, outcome)[at] if has_controls(made) else None
     where = f"{made.axes[0].name} {first}, {made.axes[1].name} {second}"
     effect, base = item_effects(made, outcome)[at], outcome_of(made.base, outcome)
-    return EffectOnItems(effect, base, control, tuple(made.item_ids), made.acted[at], made.changed[at], where)
+    acted, changed = (counts[at].max(axis=0) for counts in (made.acted, made.changed))
+    return EffectOnItems(effect, base, control, tuple(made.item_ids), acted, changed, where)

@@ -7,14 +7,14 @@ so that tokens at which it differs are never shared (`sites.reading_as`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.sites import members
+from iclviz.capture.sites import Donors, matched, members
 from iclviz.errors import SpecError
 from iclviz.intervening import At, Intervention, Part
 from iclviz.prompts import TokenizedPrompt
@@ -52,6 +52,46 @@ class _Rows:
     columns: torch.Tensor | None
 
 
+@dataclass(frozen=True)
+class Keeping(Intervention):
+    """Changes nothing: the values of a part at a place are kept, for others to be given them.
+
+    of: the part.
+    """
+
+    kind = "keeping"
+    of: Part = "state"
+
+    @property
+    def part(self) -> Part:
+        """As `of` says."""
+        return self.of
+
+
+class DonorValues:
+    """What donors' prompts hold: by part, block, donor and position."""
+
+    def __init__(self, donors: Donors) -> None:
+        self.donors = donors
+        self._kept: dict[tuple[Part, int, int, int], torch.Tensor] = {}
+
+    def wanted(self) -> list[Keeping]:
+        """What has to be kept of the donors."""
+        # A candidate may change the last tokens, so that another one of the query's reads the answer out.
+        rows = ((one, "query" if one.rows == "last" else one.rows) for _, one in self.donors.of)
+        return list(dict.fromkeys(Keeping(of=one.part, rows=place, layers=one.layers) for one, place in rows))
+
+    def keep(self, part: Part, layer: int, donors: Sequence[int], position: int, value: torch.Tensor) -> None:
+        """Keep a value that some donors' prompts share."""
+        for donor in donors:
+            self._kept[part, layer, donor, position] = value
+
+    def of(self, part: Part, layer: int, likes: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """The mean of the values of some donors, each at its position."""
+        values = [self._kept[part, layer, donor, position] for donor, position in likes]
+        return values[0] if len(values) == 1 else torch.stack(values).mean(dim=0)
+
+
 class Acting:
     """What is done to a model while it reads the prompts of one capture, each with interventions of its own.
 
@@ -66,14 +106,17 @@ class Acting:
         done: Sequence[Sequence[Intervention]],
         prompts: Sequence[TokenizedPrompt],
         blocks: Sequence[torch.nn.Module],
+        values: DonorValues | None = None,
+        keeps: DonorValues | None = None,
     ) -> None:
-        """done: the interventions of each prompt, in their order.
+        """done: the interventions of each prompt, in their order; values: what donors' prompts hold; keeps: where what
+        is kept of these prompts goes.
 
         Raises
         ------
         SpecError: a block or a part that the model does not have.
         """
-        self.prompts, self._blocks = prompts, blocks
+        self.prompts, self._blocks, self.values, self.keeps = prompts, blocks, values, keeps
         placed = {(place, one) for each in done for place, one in enumerate(each)}
         self.kinds = sorted(placed, key=lambda entry: (entry[0], str(entry[1])))
         numbers = {entry: number for number, entry in enumerate(self.kinds)}
@@ -139,9 +182,9 @@ class Acting:
         if not self.kinds:
             yield None
             return
-        here = _Pass(self.prompts, owners, mask, width, n_own, counted)
+        here = _Pass(self.prompts, owners, mask, width, n_own, counted, self.values)
         changes = [
-            _Change(one, here.where(one, self._has[number, here.first]), here, self.counts[number])
+            _Change(one, here.where(one, self._has[number, here.first]), here, self.counts[number], self.keeps)
             for number, (_, one) in enumerate(self.kinds)
             if self._has[number, here.first].any()
         ]
@@ -168,8 +211,9 @@ class _Pass:
         width: int,
         n_own: Sequence[int],
         counted: Mapping[int, int] | None,
+        values: DonorValues | None,
     ) -> None:
-        self._prompts, self._width, self._n_own = prompts, width, n_own
+        self._prompts, self._width, self._n_own, self.values = prompts, width, n_own, values
         self.first = [own[0] for own in owners]
         self.index = torch.tensor(self.first, device=mask.device)
         self.owners = owners
@@ -177,12 +221,38 @@ class _Pass:
         self.n_counted = torch.tensor(limits, device=mask.device)
         self._valid, self._position = mask.bool(), (mask.cumsum(1) - 1).clamp(min=0)
         self._places: dict[str, torch.Tensor] = {}
+        self._likes: dict[tuple[int, Intervention], dict[int, list[tuple[int, int]]]] = {}
+
+    def likes(self, row: int, one: Intervention) -> dict[int, list[tuple[int, int]]]:
+        """Position of a row's prompt -> donors, each with the position that is matched with it."""
+        if (row, one) not in self._likes:
+            assert self.values is not None
+            prompt, found = self.first[row], dict[int, list[tuple[int, int]]]()
+            for donor in self.values.donors.of.get((prompt, one), ()):
+                other = self.values.donors.prompts[donor]
+                for at, there in matched(self._prompts[prompt], self._n_own[row], other, one.rows).items():
+                    found.setdefault(at, []).append((donor, there))
+            self._likes[row, one] = found
+        return self._likes[row, one]
+
+    def position(self, batch: torch.Tensor, query: torch.Tensor) -> list[tuple[int, int]]:
+        """Row and position of each of some tokens that are read; query: their places among those of their rows."""
+        places = self._position[:, -self._width :].to(batch.device)[batch, query]
+        return list(zip(batch.tolist(), places.tolist(), strict=True))
 
     def where(self, one: Intervention, has: Array) -> _Rows:
         """Where an intervention acts; has: (B,) whether it is done to a row."""
         own = torch.from_numpy(has).to(self._valid.device)[:, None]
         columns = None if one.columns is None else self._holding(one.columns)
-        return _Rows(self._holding(one.rows)[:, -self._width :] & own, columns)
+        rows = self._holding(one.rows) if one.needs is None else self._having_likes(one, has)
+        return _Rows(rows[:, -self._width :] & own, columns)
+
+    def _having_likes(self, one: Intervention, has: Array) -> torch.Tensor:
+        """(B, K) whether a column holds a token that is matched with one of a donor."""
+        tables = np.zeros((len(self.first), int(self._position.max()) + 1), dtype=bool)
+        for row in np.flatnonzero(has).tolist():
+            tables[row, [at for at in self.likes(row, one) if at < tables.shape[1]]] = True
+        return torch.from_numpy(tables).to(self._valid.device).gather(1, self._position) & self._valid
 
     def _holding(self, place: str) -> torch.Tensor:
         """(B, K) whether a column holds a token of a place."""
@@ -205,6 +275,7 @@ class _Change:
     where: _Rows
     here: _Pass
     counts: Counts
+    keeps: DonorValues | None = None
 
     @property
     def part(self) -> Part:
@@ -230,16 +301,33 @@ class _Change:
         if not len(batch):
             return
         before = values[batch, query]
-        columns = None if self.where.columns is None else self._columns(batch, query, rows).to(values.device)
-        at = At(layer, self.here.index.to(values.device)[batch], columns)
+        query = query + (rows.start or 0)
+        if isinstance(self.intervention, Keeping):
+            self._keep(batch, query, before if base is None else before - base[batch, query], layer)
+            return
+        columns = None if self.where.columns is None else self._columns(batch, query).to(values.device)
+        donor = None if self.intervention.needs is None else self._donor(batch, query, layer).to(before)
+        at = At(layer, self.here.index.to(values.device)[batch], columns, donor)
         if base is None:
             after = self._on_heads(before, at)
         else:
-            entered = base[batch, query]
+            entered = base[batch, query - (rows.start or 0)]
             after = entered + self._on_heads(before - entered, at)
         after = after.to(values.dtype)
-        self._count(batch, query + (rows.start or 0), before, after)
-        values[batch, query] = after
+        self._count(batch, query, before, after)
+        values[batch, query - (rows.start or 0)] = after
+
+    def _keep(self, batch: torch.Tensor, query: torch.Tensor, values: torch.Tensor, layer: int) -> None:
+        assert self.keeps is not None
+        for (row, position), value in zip(self.here.position(batch, query), values.clone(), strict=True):
+            self.keeps.keep(self.part, layer, self.here.owners[row], position, value)
+
+    def _donor(self, batch: torch.Tensor, query: torch.Tensor, layer: int) -> torch.Tensor:
+        """(n, ...) what donors hold at the places that are changed."""
+        held = self.here.values
+        assert held is not None
+        likes = [self.here.likes(row, self.intervention)[at] for row, at in self.here.position(batch, query)]
+        return torch.stack([held.of(self.part, layer, one) for one in likes])
 
     def _on_heads(self, before: torch.Tensor, at: At) -> torch.Tensor:
         heads = self.intervention.heads
@@ -249,14 +337,15 @@ class _Change:
         if chosen and chosen[-1] >= before.shape[1]:
             raise SpecError(f"There is no head {chosen[-1]}: the model has {before.shape[1]}.", "Count heads from 0.")
         after = before.clone()
-        after[:, chosen] = self.intervention.change(before[:, chosen], at).to(after.dtype)
+        own = at if at.donor is None else replace(at, donor=at.donor[:, chosen])
+        after[:, chosen] = self.intervention.change(before[:, chosen], own).to(after.dtype)
         return after
 
-    def _columns(self, batch: torch.Tensor, query: torch.Tensor, rows: slice) -> torch.Tensor:
+    def _columns(self, batch: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
         """(n, 1, K) the keys, of which each row keeps its own."""
         assert self.where.columns is not None
         columns = self.where.columns[batch.to(self.where.columns.device)].clone()
-        own = columns.shape[1] - self.where.rows.shape[1] + (rows.start or 0) + query.to(columns.device)
+        own = columns.shape[1] - self.where.rows.shape[1] + query.to(columns.device)
         columns[torch.arange(len(columns), device=columns.device), own] = False
         return columns[:, None]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from iclviz import extensions
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.plan import Group, PlanSettings
-from iclviz.capture.sites import Done
+from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
@@ -73,6 +73,7 @@ class ReadyModel(Protocol):
         done: frozenset[int],
         on_read: Callable[[float], None],
         done_to_model: Done,
+        donors: Donors | None = None,
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends.
 
@@ -82,6 +83,7 @@ class ReadyModel(Protocol):
         done: prompts whose results are there already.
         on_read: told how many tokens were read since it was last told, of a long pass in parts.
         done_to_model: the interventions of each prompt; the plan is then over tokens as `sites.reading_as` reads them.
+        donors: whose values are put in place of others'; they are read first, with nothing done to the model.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from iclviz.capture.decoding import Decoding, plan_prompts
 from iclviz.capture.plan import Group, PlanSettings, tokens_read
 from iclviz.capture.recorders.acting import RECORDER as ACTING
 from iclviz.capture.recorders.candidates import RECORDER as CANDIDATES
-from iclviz.capture.sites import reading_as
+from iclviz.capture.sites import Donors, reading_as
 from iclviz.intervening import Intervention
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked
@@ -48,16 +48,24 @@ class SitesCapture:
     """n prompts under each of S sites, planned together."""
 
     def __init__(
-        self, prompts: Sequence[TokenizedPrompt], sites: Sequence[Site], settings: PlanSettings, n_before: int = 0
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        sites: Sequence[Site],
+        settings: PlanSettings,
+        n_before: int = 0,
+        donors: Donors | None = None,
     ) -> None:
-        """n_before: as many of each site's interventions are done everywhere, and their places are not counted."""
+        """n_before: as many of each site's interventions are done everywhere, and their places are not counted; donors:
+        those of the n prompts, whatever site it is.
+        """
         self._n_before = n_before
+        self._donors = _of_rows(donors, sites, len(prompts)) if donors else None
         self._copies = [prompt for _ in sites for prompt in prompts]
         self._done = [site for site in sites for _ in prompts]
         self._settings, self._decoding = settings, Decoding(0)
         self.most_candidates = max((len(prompt.candidates) for prompt in prompts), default=0)
         self._plan: tuple[Group, ...] = plan_prompts(
-            self._copies, self._decoding, settings, reading_as(self._done, self._copies)
+            self._copies, self._decoding, settings, reading_as(self._done, self._copies, self._donors)
         )
 
     @property
@@ -91,7 +99,7 @@ class SitesCapture:
         kept: Asked = {CANDIDATES: dict.fromkeys(rows, True), ACTING: acted}
         with ready.at_work(self._settings):
             for found in ready.captures(
-                self._copies, self._plan, kept, self._decoding, should_stop, there, on_read, self._done
+                self._copies, self._plan, kept, self._decoding, should_stop, there, on_read, self._done, self._donors
             ):
                 yield self._batch(found.prompts, found.taken)
 
@@ -105,8 +113,24 @@ class SitesCapture:
         return CapturedSites(np.array(rows, dtype=np.int64), logprobs, acted, changed)
 
 
+def _of_rows(donors: Donors, sites: Sequence[Site], n_prompts: int) -> Donors:
+    """The donors of the rows of each site."""
+    of = {
+        (place * n_prompts + index, one): donors.of[index, one]
+        for place, site in enumerate(sites)
+        for one in site
+        for index in range(n_prompts)
+        if (index, one) in donors.of
+    }
+    return Donors(donors.prompts, of)
+
+
 def candidate_logprobs(
-    ready: ReadyModel, prompts: Sequence[TokenizedPrompt], sites: Sequence[Site], settings: PlanSettings
+    ready: ReadyModel,
+    prompts: Sequence[TokenizedPrompt],
+    sites: Sequence[Site],
+    settings: PlanSettings,
+    donors: Donors | None = None,
 ) -> Array:
     """(S, n, C) log-probability of each candidate of n prompts under each of S sites; NaN where a prompt has fewer.
 
@@ -114,7 +138,7 @@ def candidate_logprobs(
     ------
     As `SitesCapture.captured`.
     """
-    capture = SitesCapture(prompts, sites, settings)
+    capture = SitesCapture(prompts, sites, settings, donors=donors)
     found = np.full((capture.n_rows, capture.most_candidates), np.nan)
     for batch in capture.captured(ready):
         found[batch.rows] = batch.logprobs

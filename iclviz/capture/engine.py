@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.acting import Acting
+from iclviz.capture.acting import Acting, DonorValues
 from iclviz.capture.attention import AttentionEdits, RowSink, Way, attention_way, reading
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
@@ -26,7 +26,7 @@ from iclviz.capture.plan import BatchRow, Group, Leaf, PlanSettings
 from iclviz.capture.pooling import beginning_at, blocks_of, reading_states
 from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
-from iclviz.capture.sites import Done, reading_as
+from iclviz.capture.sites import Done, Donors, reading_as
 from iclviz.errors import Cancelled, SpecError
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
@@ -60,6 +60,7 @@ class Engine:
         done: frozenset[int] = frozenset(),
         on_read: Callable[[float], None] = lambda tokens: None,
         done_to_model: Done = (),
+        donors: Donors | None = None,
     ) -> Iterator[Captured]:
         """Run a plan; yields each batch of prompts as it ends. Where memory does not suffice a batch is halved.
 
@@ -70,6 +71,7 @@ class Engine:
         done: prompts whose results are there already: what only they need is not run.
         on_read: told after each block of a pass its share of the tokens, and after each decoding step its tokens.
         done_to_model: the interventions of each prompt; the plan is then over tokens as `sites.reading_as` reads them.
+        donors: whose values are put in place of others'; they are read first, with nothing done to the model.
 
         Raises
         ------
@@ -77,13 +79,25 @@ class Engine:
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model, or an intervention cannot act on it.
         """
-        acting = self.acting(done_to_model, prompts)
+        values = self._values_of(donors, should_stop) if donors and donors.of else None
+        acting = self.acting(done_to_model, prompts, values)
         plain = None
         if acting.kinds and self.way == "interface" and _scores_alone(asked, decoding, len(prompts)):
             plain = self._plain_states(prompts, acting, asked, decoding, should_stop)
         run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, acting, plain)
         for group in plan:
             yield from run.under(group, {}, done)
+
+    def _values_of(self, donors: Donors, should_stop: Callable[[], bool]) -> DonorValues:
+        """What donors' prompts hold where it is needed."""
+        kept, prompts = DonorValues(donors), donors.prompts
+        done = [kept.wanted()] * len(prompts)
+        acting, decoding = self.acting(done, prompts, keeps=kept), Decoding(0)
+        run = _PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
+        for group in plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts)):
+            for _ in run.under(group, {}, frozenset()):
+                pass
+        return kept
 
     def _plain_states(
         self,
@@ -121,6 +135,7 @@ class Engine:
         decoding: Decoding,
         settings: PlanSettings = SETTINGS,
         done_to_model: Done = (),
+        donors: Donors | None = None,
     ) -> Captured:
         """Run all prompts and give their results in their order.
 
@@ -128,18 +143,28 @@ class Engine:
         ------
         As `captures`.
         """
-        read_as = reading_as(done_to_model, prompts)
-        plan = plan_prompts(prompts, decoding, replace(settings, sharing=self.way != "alone"), read_as)
-        return joined(list(self.captures(prompts, plan, asked, decoding, done_to_model=done_to_model)))
+        read_as = reading_as(done_to_model, prompts, donors)
+        plan = plan_prompts(prompts, decoding, self._sharing(settings), read_as)
+        return joined(list(self.captures(prompts, plan, asked, decoding, done_to_model=done_to_model, donors=donors)))
 
-    def acting(self, done_to_model: Done, prompts: Sequence[TokenizedPrompt]) -> Acting:
-        """The interventions of prompts at work.
+    def _sharing(self, settings: PlanSettings) -> PlanSettings:
+        """Settings of which prompts share text only where the model can go on from it."""
+        return replace(settings, sharing=settings.sharing and self.way != "alone")
+
+    def acting(
+        self,
+        done_to_model: Done,
+        prompts: Sequence[TokenizedPrompt],
+        values: DonorValues | None = None,
+        keeps: DonorValues | None = None,
+    ) -> Acting:
+        """The interventions of prompts at work; values: what donors hold; keeps: where what is kept of prompts goes.
 
         Raises
         ------
         SpecError: they cannot act on this model.
         """
-        acting = Acting(done_to_model, prompts, self.blocks)
+        acting = Acting(done_to_model, prompts, self.blocks, values, keeps)
         if acting.acts_in_attention and self.way != "interface":
             raise SpecError(
                 f"The attention of {type(self.model).__name__} runs in its own code alone, so neither it nor single "
@@ -507,7 +532,7 @@ class _DecodeBatch:
         decoding, indices = self.run.decoding, self.indices
         responses: list[list[int]] = [[] for _ in indices]
         waiting = {row for row, index in enumerate(indices) if decoding.limit(index)}
-        if not waiting and not self._of("states", "rows", "logits"):
+        if not waiting and not self._of("states", "rows", "logits") and self.run.acting.keeps is None:
             return responses
         with attention_way(self.engine.model, self.engine.way, decoding=True):
             logits = self._last_prompt_token()

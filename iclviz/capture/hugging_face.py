@@ -17,7 +17,7 @@ from iclviz.capture.choosing import Chosen, Trial, choose_way, trials
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.engine import Engine
 from iclviz.capture.plan import Group, PlanSettings
-from iclviz.capture.sites import Done
+from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
@@ -103,10 +103,11 @@ class ReadyHuggingFace:
         done: frozenset[int],
         on_read: Callable[[float], None],
         done_to_model: Done,
+        donors: Donors | None = None,
     ) -> Iterator[Captured]:
         """As the engine does."""
         engine = Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
-        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model)
+        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model, donors)
 
 
 def versions() -> dict[str, str]:

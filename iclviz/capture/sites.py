@@ -3,7 +3,9 @@
 Needs no torch, so that a plan can be made before a model is there.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,8 +36,7 @@ def members(prompt: TokenizedPrompt, place: str, n_own: int) -> tuple[Array, boo
         inside[:] = _drawn(prompt, int(drawn[1]), drawn[2])[:n_own]
     elif found := MARK.fullmatch(place):
         for mark in prompt.marks:
-            kind, _, number = mark.name.partition(":")
-            if kind == found[1] and found[2] in ("*", number):
+            if _is_meant(mark.name, found):
                 inside[mark.start : mark.end] = True
     else:
         inside[:] = np.array(prompt.roles())[:n_own] == place
@@ -58,7 +59,127 @@ Done = Sequence[Sequence[Intervention]]
 """The interventions of each prompt, in their order."""
 
 
-def reading_as(done: Done, prompts: Sequence[TokenizedPrompt]) -> Callable[[int], list[int]] | None:
+@dataclass(frozen=True, eq=False)
+class Donors:
+    """Whose values stand in for those of prompts.
+
+    Attributes
+    ----------
+    prompts: every donor.
+    of: prompt and what is done to it -> places of its donors among these.
+    """
+
+    prompts: Sequence[TokenizedPrompt] = ()
+    of: Mapping[tuple[int, Intervention], tuple[int, ...]] = field(default_factory=dict)
+
+
+def matched(prompt: TokenizedPrompt, n_own: int, donor: TokenizedPrompt, place: str) -> dict[int, int]:
+    """Position of a token of a place, among the first n_own of a prompt -> that of its like in a donor.
+
+    The last prompt token and the query are matched from the donor's end, a mark with that of its name where both are
+    equally long, and so is a role; what has no like is left out.
+
+    n_own: fewer than the prompt has where a candidate changes its last tokens.
+    """
+    if place in ("last", "query"):
+        back = min(len(prompt) - prompt.query_start, len(donor) - donor.query_start)
+        pairs = ((len(prompt) - one, len(donor) - one) for one in range(1, back + 1))
+        return {at: there for at, there in pairs if at < n_own and (place == "query" or at == n_own - 1)}
+    if (found := MARK.fullmatch(place)) is None:
+        ours, of_donor = (np.flatnonzero(members(one, place, len(one))[0]).tolist() for one in (prompt, donor))
+        return {
+            at: there for at, there in zip(ours, of_donor, strict=False) if at < n_own and len(ours) == len(of_donor)
+        }
+    theirs = {mark.name: mark for mark in donor.marks}
+    pairs_of_marks = [(mark, theirs.get(mark.name)) for mark in prompt.marks if _is_meant(mark.name, found)]
+    return {
+        mark.start + offset: other.start + offset
+        for mark, other in pairs_of_marks
+        if other is not None and len(other) == len(mark)
+        for offset in range(len(mark))
+        if mark.start + offset < n_own
+    }
+
+
+def _is_meant(name: str, found: "re.Match[str]") -> bool:
+    kind, _, number = name.partition(":")
+    return kind == found[1] and found[2] in ("*", number)
+
+
+def donors_of(
+    done: Sequence[Intervention],
+    prompts: Sequence[TokenizedPrompt],
+    groups: Sequence[int],
+    against: Callable[[Intervention], Sequence[TokenizedPrompt]],
+) -> Donors:
+    """The donors of what is done to each of n prompts, that is the same for all.
+
+    Parameters
+    ----------
+    groups: (n,) the group of each item; donors are of other groups.
+    against: the prompts of the same items under the demonstrations that an intervention names, one list for equal ones.
+
+    Raises
+    ------
+    SpecError: an item's donors have the very same values at the place, for all items, so that nothing could change.
+    """
+    every, of = list(prompts), dict[tuple[int, Intervention], tuple[int, ...]]()
+    begins: dict[int, int] = {}
+    for one in done:
+        if one.needs is None:
+            continue
+        places: list[tuple[int, ...]]
+        if one.needs == "against":
+            others = against(one)
+            begin = begins.setdefault(id(others), len(every))
+            every += others if begin == len(every) else ()
+            places = [(begin + index,) for index in range(len(prompts))]
+        elif one.needs == "another":
+            places = [(donor,) for donor in derangement(groups, getattr(one, "draw", 0))]
+        else:
+            places = [
+                tuple(other for other, group in enumerate(groups) if group != groups[index])
+                or tuple(range(len(prompts)))
+                for index in range(len(prompts))
+            ]
+        _check_they_differ(one, prompts, [[every[place] for place in own] for own in places])
+        of |= {(index, one): own for index, own in enumerate(places)}
+    return Donors(every, of)
+
+
+def derangement(groups: Sequence[int], draw: int) -> list[int]:
+    """For each of n items another one of another group, each once; where one group has more than half of the items,
+    some more often, and where there is but one group, other items of it.
+    """
+    rng, n = np.random.default_rng([draw, len(groups)]), len(groups)
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    turns, sizes = rng.permutation(int(codes.max()) + 1), np.bincount(codes)
+    order = np.lexsort((rng.random(n), turns[codes]))
+    shift = int(sizes.max()) if len(sizes) > 1 and 2 * sizes.max() <= n else 0
+    found = np.empty(n, dtype=int)
+    found[order] = np.roll(order, -(shift or 1))
+    for item in np.flatnonzero(codes[found] == codes) if len(sizes) > 1 else ():
+        found[item] = rng.choice(np.flatnonzero(codes != codes[item]))
+    return [int(one) for one in found]
+
+
+def _check_they_differ(
+    one: Intervention, prompts: Sequence[TokenizedPrompt], donors: Sequence[Sequence[TokenizedPrompt]]
+) -> None:
+    for prompt, own in zip(prompts, donors, strict=True):
+        for donor in own:
+            pairs = matched(prompt, len(prompt), donor, one.rows)
+            if any(prompt.ids[: at + 1] != donor.ids[: there + 1] for at, there in pairs.items()):
+                return
+    raise SpecError(
+        f"Nothing would change: {one.sentence()}. All items have the same text up to there, or no place that matches.",
+        "Set it to zero, take other demonstrations as donors, or act at the query or the last prompt token.",
+    )
+
+
+def reading_as(
+    done: Done, prompts: Sequence[TokenizedPrompt], donors: Donors | None = None
+) -> Callable[[int], list[int]] | None:
     """A prompt's tokens but the last as numbers that two prompts share only where what is done to them is the same;
     None where nothing is done. Tokens before the first that is acted on are read once, whatever is done after them.
     """
@@ -75,7 +196,8 @@ def reading_as(done: Done, prompts: Sequence[TokenizedPrompt]) -> Callable[[int]
             columns = None if one.columns is None else members(prompt, one.columns, len(prompt))[0]
             for at in np.flatnonzero(inside).tolist():
                 seen = None if columns is None else columns[: at + 1].tobytes()
-                acts.setdefault(at, []).append((place, one, seen))
+                whose = donors.of.get((index, one)) if donors else None
+                acts.setdefault(at, []).append((place, one, seen, whose))
         for at, what in acts.items():
             ids[at] += numbers.setdefault(tuple(what), len(numbers) + 1) << SHIFT
         return ids

@@ -22,7 +22,16 @@ OUTCOMES = {
 
 EFFECT = "Effect (nats)"
 _CELL, _LEAST = 26, 150
-_COLUMNS = ("low", "high", "p", "p corrected over sites", "items", "items in which no value changed", "right")
+_COLUMNS = (
+    "low",
+    "high",
+    "p",
+    "p corrected over sites",
+    "items",
+    "items in which no value changed",
+    "right",
+    "sd between draws",
+)
 
 
 @named("effect-map")
@@ -83,6 +92,7 @@ def effect_map(
 def _cells(effects: SiteEffects, rows: list[str], label: str) -> go.Heatmap:
     extra = [
         effects.low, effects.high, effects.p, effects.p_corrected, effects.n, effects.unchanged, effects.right,
+        effects.between_draws,
     ]  # fmt: skip
     right = f", right answer preferred %{{customdata[6]:.0%}} (undisturbed {effects.right_base:.0%})"
     return go.Heatmap(

@@ -46,7 +46,7 @@ class Attention(Grid):
         """Roles and marks, and blocks."""
         return Axis("place", shape.places), shape.blocks
 
-    def site(self, first: str, second: int, shape: Shape) -> Site:
+    def site(self, first: str, second: int, shape: Shape, draw: int = 0) -> Site:
         """The place is not seen in the blocks around one."""
         before = (self.window - 1) // 2
         blocks = range(max(second - before, 1), min(second - before + self.window - 1, shape.n_layers) + 1)

@@ -59,7 +59,7 @@ class Demonstrations(Grid):
         ends = [round(part * shape.n_layers / windows) for part in range(windows + 1)] if windows else []
         return [(start + 1, end) for start, end in pairwise(ends)]
 
-    def site(self, first: int, second: str, shape: Shape) -> Site:
+    def site(self, first: int, second: str, shape: Shape, draw: int = 0) -> Site:
         """One demonstration is not seen in a range of blocks."""
         return self._without(f"demonstration:{first - 1}", second)
 

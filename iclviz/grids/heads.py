@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from iclviz.intervening import place_words
-from iclviz.interventions.ablate import Ablate
-from iclviz.mapping import Axis, Grid, Shape, Site
+from iclviz.interventions.ablate import SET, Ablate, To
+from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
+from iclviz.typed import check_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heads(Grid):
-    """rows: where heads are ablated."""
+    """rows: where heads are ablated; to: what stands in their place; draws: other items, where it is those'."""
 
     kind = "heads"
     title = "Heads ablated"
@@ -21,21 +22,29 @@ class Heads(Grid):
     )
     ready = (("Every head", "heads"),)
     rows: str = "last"
+    to: To = "zero"
+    draws: int = 3
 
     def __post_init__(self) -> None:
+        check_whole("draws", self.draws, 1, MOST_DRAWS)
         self.site(0, 1, Shape(1, 1, 0, ()))
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Heads and blocks."""
         return Axis("head", tuple(range(shape.n_heads))), shape.blocks
 
-    def site(self, first: int, second: int, shape: Shape) -> Site:
+    @property
+    def n_draws(self) -> int:
+        """Several where another item's values stand in."""
+        return self.draws if self.to == "resample" else 1
+
+    def site(self, first: int, second: int, shape: Shape, draw: int = 0) -> Site:
         """One head is gone."""
-        return (Ablate(of="head", rows=self.rows, layers=(second,), heads=(first,)),)
+        return (Ablate(of="head", to=self.to, draw=draw, rows=self.rows, layers=(second,), heads=(first,)),)
 
     def sentence(self) -> str:
         """What is gone, and where."""
-        return f"each head's output was set to zero at {place_words(self.rows)}"
+        return f"each head's output was {SET[self.to]} at {place_words(self.rows)}"
 
 
 GRID = Heads

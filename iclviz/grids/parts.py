@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from iclviz.intervening import place_words
-from iclviz.interventions.ablate import Ablate
-from iclviz.mapping import Axis, Grid, Shape, Site
+from iclviz.interventions.ablate import SET, Ablate, To
+from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
+from iclviz.typed import check_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts(Grid):
-    """rows: where they are ablated."""
+    """rows: where they are ablated; to: what stands in their place; draws: other items, where it is those'."""
 
     kind = "parts"
     title = "Attention and MLP ablated"
@@ -22,17 +23,25 @@ class Parts(Grid):
     )
     ready = (("Every attention and MLP", "parts"),)
     rows: str = "last"
+    to: To = "zero"
+    draws: int = 3
 
     def __post_init__(self) -> None:
+        check_whole("draws", self.draws, 1, MOST_DRAWS)
         self.site("mlp", 1, Shape(1, 1, 0, ()))
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both halves, and blocks."""
         return Axis("part", ("attention", "mlp")), shape.blocks
 
-    def site(self, first: str, second: int, shape: Shape) -> Site:
+    @property
+    def n_draws(self) -> int:
+        """Several where another item's values stand in."""
+        return self.draws if self.to == "resample" else 1
+
+    def site(self, first: str, second: int, shape: Shape, draw: int = 0) -> Site:
         """One half of a block is gone."""
-        return (Ablate(of=first, rows=self.rows, layers=(second,)),)  # type: ignore[arg-type]
+        return (Ablate(of=first, to=self.to, draw=draw, rows=self.rows, layers=(second,)),)  # type: ignore[arg-type]
 
     def names(self) -> Mapping[str, str]:
         """As people write them."""
@@ -40,7 +49,7 @@ class Parts(Grid):
 
     def sentence(self) -> str:
         """What is gone, and where."""
-        return f"each block's attention and each block's MLP were set to zero at {place_words(self.rows)}"
+        return f"each block's attention and each block's MLP were {SET[self.to]} at {place_words(self.rows)}"
 
 
 GRID = Parts

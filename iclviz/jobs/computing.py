@@ -15,14 +15,15 @@ from iclviz.capture.backend import BackendModel, Reads, ReadyModel, backend_of
 from iclviz.capture.decoding import Captured, Decoding, plan_prompts
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
-from iclviz.capture.sites import check_sites, reading_as
+from iclviz.capture.sites import Donors, check_sites, reading_as
 from iclviz.curating import inherit
 from iclviz.errors import Cancelled, ModelError
+from iclviz.jobs.donors import donors_for, together
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.sealing import RunningRun
 from iclviz.jobs.table import Progress, Report
 from iclviz.limits import check_possible
-from iclviz.models.configuration import model_facts
+from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.identity import identity
 from iclviz.models.locating import download
 from iclviz.prompts import ResponseReader, TokenizedPrompt
@@ -102,7 +103,11 @@ def compute_together(
         if should_stop():
             raise Cancelled
 
-    asked, built, prompts, ready = prepared(asked, store, keeper, tell)
+    asked, built, prompts, ready, facts = prepared(asked, store, keeper, tell)
+    donors = [
+        donors_for(each, of_items, its, each.spec.interventions, store, ready.tokenizer, facts)
+        for each, of_items, its in zip(asked, built, prompts, strict=True)
+    ]
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
     settings = plan_settings(unfinished, ready, [each.key for each in asked])
@@ -112,7 +117,7 @@ def compute_together(
         for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
     ]
     tell("running")
-    for run in _captured(runs, ready, settings, report, should_stop):
+    for run in _captured(runs, ready, settings, together(donors, list(map(len, prompts))), report, should_stop):
         resolved = run.resolved
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
@@ -127,8 +132,9 @@ Stage = Callable[[str], None]
 
 def prepared(
     asked: Sequence[Resolved], store: Store, keeper: ModelKeeper, tell: Stage
-) -> tuple[list[Resolved], list[Built], list[list[TokenizedPrompt]], ReadyModel]:
-    """Runs that may run together with their model on this disk, their items, their prompts, and the model, loaded.
+) -> tuple[list[Resolved], list[Built], list[list[TokenizedPrompt]], ReadyModel, ModelFacts]:
+    """Runs that may run together with their model on this disk, their items, their prompts, the model, loaded, and its
+    shape.
 
     Raises
     ------
@@ -151,13 +157,14 @@ def prepared(
     reads = [
         (len(prompt), each.spec.max_new_tokens or 1) for each, its in zip(asked, prompts, strict=True) for prompt in its
     ]
-    return asked, built, prompts, keeper.get(asked[0], store.memo, reads)
+    return asked, built, prompts, keeper.get(asked[0], store.memo, reads), facts
 
 
 def _captured(
     runs: Sequence[RunningRun],
     ready: ReadyModel,
     settings: PlanSettings,
+    donors: Donors | None,
     report: Callable[[str, Progress], None],
     should_stop: Callable[[], bool],
 ) -> Iterator[RunningRun]:
@@ -173,10 +180,10 @@ def _captured(
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
     yield from (run for run in runs if run.is_complete)
     done_to_model = [run.resolved.spec.interventions for run, _ in owners]
-    plan = plan_prompts(prompts, decoding, settings, reading_as(done_to_model, prompts))
+    plan = plan_prompts(prompts, decoding, settings, reading_as(done_to_model, prompts, donors))
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
     meter = _Meter(tokens_read(plan, done) + (len(prompts) - len(done)) * steps, runs, report)
-    captures = ready.captures(prompts, plan, kept, decoding, should_stop, done, meter.on_read, done_to_model)
+    captures = ready.captures(prompts, plan, kept, decoding, should_stop, done, meter.on_read, done_to_model, donors)
     with ready.at_work(settings), ThreadPoolExecutor(1) as writer:
         writing: list[Future[None]] = []
         for captured in _named(captures, owners):

@@ -12,13 +12,14 @@ from iclviz.capture.plan import PlanSettings
 from iclviz.capture.sites import check_sites
 from iclviz.errors import Cancelled, SpecError
 from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
+from iclviz.jobs.donors import donors_for
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
 from iclviz.mapping import Shape, sites_of
 from iclviz.maps import EffectMap
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recording import Array
-from iclviz.resolve import ResolvedMap, run_facts
+from iclviz.resolve import ResolvedMap
 from iclviz.spans import ANSWER, ROLES
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
@@ -50,16 +51,17 @@ def compute_map(
         if should_stop():
             raise Cancelled
 
-    (run,), (built,), (prompts,), ready = prepared([resolved.run], store, keeper, tell)
-    shape = shape_of(run_facts(run).n_layers, run_facts(run).n_heads, run.spec.demonstrations.canonical().k, prompts)
+    (run,), (built,), (prompts,), ready, facts = prepared([resolved.run], store, keeper, tell)
+    shape = shape_of(facts.n_layers, facts.n_heads, run.spec.demonstrations.canonical().k, prompts)
     axes, sites, controls = sites_of(resolved.spec.grid, shape)
     _check_some(sites, prompts)
     before = tuple(run.spec.interventions)
     every: list[Site] = [before, *((*before, *site) for site in (*sites, *(one for each in controls for one in each)))]
+    donors = donors_for(run, built, prompts, [one for site in every for one in site], store, ready.tokenizer, facts)
     left = store.unfinished_map(resolved.key)
     settings = plan_settings([left], ready, [resolved.key])
     tell("running")
-    kept = _Kept(left, SitesCapture(prompts, every, settings, len(before)))
+    kept = _Kept(left, SitesCapture(prompts, every, settings, len(before), donors))
     try:
         seconds = kept.complete(ready, report, should_stop, n_items)
     except NoNumberError as error:
@@ -76,7 +78,7 @@ def compute_map(
         origin=run.origin,
         timing={"capture": seconds, "total": time.perf_counter() - start},
         environment=_environment(ready, settings, run),
-        **_by_site(kept, sizes, len(controls[0]) if controls else 0, n_items),
+        **_by_site(kept, (*sizes, resolved.spec.grid.n_draws), len(controls[0]), n_items),
     )
     store.save_map(made)
     return made
@@ -163,7 +165,7 @@ class _Kept:
 
 def _by_site(kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int) -> dict[str, Array]:
     """The arrays of a map, of rows that are base, sites and controls, each of all items."""
-    n_sites = int(np.prod(sizes))
+    n_sites = int(np.prod(sizes))  # and draws
 
     def shaped(values: Array) -> tuple[Array, Array, Array]:
         by_row = values.reshape(-1, n_items, *values.shape[1:])
@@ -171,7 +173,7 @@ def _by_site(kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int)
         return (
             by_row[0],
             at.reshape(*sizes, *by_row.shape[1:]),
-            beside.reshape(*sizes, n_controls, *by_row.shape[1:]),
+            beside.reshape(*sizes[:-1], n_controls, *by_row.shape[1:]),
         )
 
     base, logprobs, controls = shaped(kept.logprobs)

@@ -39,13 +39,21 @@ def effects_by_site(
     of = next(iter(maps.values())).spec.grid
     drawn: dict[str, Any] = {
         "title": of.title,
-        "done": of.sentence(),
+        "done": _done(maps),
         "blind": of.blind,
         "names": dict(of.names()),
         "demonstrations": demonstrations,
     }
     arguments = {"outcome": outcome, "beyond": beyond}
     return Recipe(analysis.effect_of_sites, _asked(maps), "effect_map", arguments, drawn), with_maps(maps, pairs)
+
+
+def _done(maps: Maps) -> str:
+    """What was done at each site, as a clause; apart for each condition where it is not the same."""
+    said = {label.partition(":")[0]: one.spec.grid.sentence() for label, one in maps.items()}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"in {label}, {sentence}" for label, sentence in said.items())
 
 
 def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str) -> tuple[Recipe, Runs]:
@@ -65,12 +73,15 @@ def effects_on_items(
     return Recipe(analysis.effect_on_items, _asked(maps), "effect_on_items", arguments, drawn), with_maps(maps, pairs)
 
 
-def map_sentence(found: Mapping[str, SiteEffects], of: Grid) -> str:
-    """What a map found, for each condition: how many sites stand out, and the strongest one."""
-    return " ".join(_of_condition(label.partition(":")[0], one, of) for label, one in found.items())
+def map_sentence(found: Mapping[str, SiteEffects], names: Mapping[str, str]) -> str:
+    """What a map found, for each condition: how many sites stand out, and the strongest one.
+
+    names: value of the first axis -> what it is called.
+    """
+    return " ".join(_of_condition(label.partition(":")[0], one, names) for label, one in found.items())
 
 
-def _of_condition(label: str, found: SiteEffects, of: Grid) -> str:
+def _of_condition(label: str, found: SiteEffects, names: Mapping[str, str]) -> str:
     if found.reason:
         return f"{label}: {found.reason}."
     out = stands_out(found.p_corrected)
@@ -83,7 +94,7 @@ def _of_condition(label: str, found: SiteEffects, of: Grid) -> str:
         )
     size = np.where(out, np.abs(found.estimate), -1.0)
     at = np.unravel_index(int(np.argmax(size)), size.shape)
-    row = of.names().get(str(found.first[at[0]]), f"{found.axes[0]} {found.first[at[0]]}")
+    row = names.get(str(found.first[at[0]]), f"{found.axes[0]} {found.first[at[0]]}")
     return (
         f"{label}: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
         f"most at {row}, {found.axes[1]} {found.second[at[1]]}: {signed(float(found.estimate[at]))} nats "

@@ -230,6 +230,7 @@ def site_effects(size=1.0, reason=None, **fields):
         second=(1, 2, 3, 4, 5),
         n=np.full((3, 5), 24),
         unchanged=np.zeros((3, 5), dtype=int),
+        between_draws=np.full((3, 5), 0.02),
         base=0.7,
         right=np.full((3, 5), 0.6),
         right_base=0.7,

@@ -34,17 +34,114 @@ def rows_of(prompt, place, n_tokens, n_own):
 
 
 @contextmanager
-def acting_slowly(model, prompt, n_tokens, n_own, interventions, n_layers):
-    """Forward passes over one text inside are changed; the attention that does so is called "slow"."""
+def acting_slowly(model, prompt, n_tokens, n_own, interventions, n_layers, donors=None):
+    """Forward passes over one text inside are changed; the attention that does so is called "slow".
+
+    donors: intervention -> the prompts whose values stand in, of which the mean is taken.
+    """
     blocks = blocks_of(model, n_layers)
+    donated = {
+        (one, layer): [(donor, _plainly(model, donor, blocks[layer - 1], one)) for donor in whose]
+        for one, whose in (donors or {}).items()
+        for layer in one.layers or range(1, n_layers + 1)
+    }
     with ExitStack() as stack:
         _register(prompt, n_tokens, n_own, [one for one in interventions if one.kind in ("knock_out", "scale")])
         for one in interventions:
-            if one.kind == "ablate":
+            if one in (donors or {}):
+                for layer in one.layers or range(1, n_layers + 1):
+                    stack.enter_context(_replacing(blocks[layer - 1], one, prompt, n_own, donated[one, layer]))
+            elif one.kind == "ablate":
                 rows = rows_of(prompt, one.rows, n_tokens, n_own)
                 for layer in one.layers or range(1, n_layers + 1):
                     stack.enter_context(_ablated(blocks[layer - 1], one, rows))
         yield
+
+
+def _likes(prompt, n_own, donor, place):
+    """Pairs of positions that are alike in a prompt and its donor."""
+    if place == "last":
+        return [(n_own - 1, len(donor) - (len(prompt) - (n_own - 1)))]
+    if place == "query":
+        n = min(len(prompt) - prompt.query_start, len(donor) - donor.query_start)
+        return [(len(prompt) - back, len(donor) - back) for back in range(1, n + 1) if len(prompt) - back < n_own]
+    named = {mark.name: mark for mark in donor.marks}
+    kind, number = place.split(":")
+    pairs = []
+    for mark in prompt.marks:
+        if mark.name.split(":")[0] == kind and number in ("*", mark.name.split(":")[1]):
+            other = named.get(mark.name)
+            if other is not None and len(other) == len(mark):
+                pairs += [(mark.start + i, other.start + i) for i in range(len(mark)) if mark.start + i < n_own]
+    return pairs
+
+
+def _watched(block, one):
+    """The module at which a part is, and whether it is its input that counts."""
+    if one.of == "head":
+        return _child(_child(block, ATTENTIONS), PROJECTIONS), True
+    if one.of in ("block", "state"):
+        return block, False
+    return _child(block, ATTENTIONS if one.of == "attention" else MLPS), False
+
+
+def _plainly(model, donor, block, one):
+    """(T, d) what a part holds in a donor's prompt; of a block what it adds."""
+    module, is_input = _watched(block, one)
+    found = []
+
+    def take(_, args, kwargs, output):
+        entering = args[0] if args else kwargs["hidden_states"]
+        first = output[0] if isinstance(output, tuple) else output
+        found.append(entering[0] if is_input else first[0] - entering[0] if one.of == "block" else first[0])
+
+    handle = module.register_forward_hook(take, with_kwargs=True)
+    set_before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        model(input_ids=torch.tensor([donor.ids]), use_cache=False)
+    model.set_attn_implementation(set_before)
+    handle.remove()
+    return found[0]
+
+
+@contextmanager
+def _replacing(block, one, prompt, n_own, donated):
+    module, is_input = _watched(block, one)
+    by_position = {}
+    for donor, values in donated:
+        for at, there in _likes(prompt, n_own, donor, one.rows):
+            by_position.setdefault(at, []).append(values[there])
+    heads = None if one.of != "head" else one.heads
+
+    def put(values, base=None):
+        changed = values.clone()
+        for at, several in by_position.items():
+            new = sum(several) / len(several)
+            if heads is not None:
+                width = changed.shape[-1] // _n_heads(_child(block, ATTENTIONS))
+                for head in heads:
+                    changed[:, at, head * width : (head + 1) * width] = new[head * width : (head + 1) * width]
+            else:
+                changed[:, at] = new if base is None else base[:, at] + new
+        return changed
+
+    def before(_, args):
+        return (put(args[0]), *args[1:])
+
+    def after(_, args, kwargs, output):
+        first = output[0] if isinstance(output, tuple) else output
+        entering = args[0] if args else kwargs["hidden_states"]
+        new = put(first, entering if one.of == "block" else None)
+        return (new, *output[1:]) if isinstance(output, tuple) else new
+
+    handle = (
+        module.register_forward_pre_hook(before) if is_input else module.register_forward_hook(after, with_kwargs=True)
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import streamlit as st
 
 from iclviz.curating import annotation, discard, discarded
 from iclviz.errors import StoreError
@@ -68,11 +70,14 @@ def test_words_and_values_leave_fewer_rows(table):
     assert len(test.dataframe[0].value) == 2
 
 
-def test_two_chosen_runs_become_a_and_b(table):
+def test_two_chosen_runs_become_a_and_b_with_fewer_demonstrations_first_and_open_the_summary(table, monkeypatch):
+    opened_pages = []
+    monkeypatch.setattr(st, "switch_page", lambda path: opened_pages.append(Path(path).stem))
     test = pressed(table(0, 1), "Compare as A and B")
     assert not test.exception
     assert not said(test)
-    assert [test.session_state["choices"][name] for name in ("a_k", "b_k")] == [4, 2]
+    assert [test.session_state["choices"][name] for name in ("a_k", "b_k")] == [2, 4]
+    assert opened_pages == ["summary"]
 
 
 def test_one_chosen_run_becomes_a_with_its_items_and_options(table, chosen):
