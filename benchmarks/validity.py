@@ -74,6 +74,8 @@ RULES = {
     "surface": Rule("a p at most 0.05, had what surface leaves been permuted"),
     "covered": Rule("the 95 % interval holds the truth", least=0.90),
     "large": Rule("the 95 % interval holds the value of 12 times as many groups"),
+    "chosen": Rule("any of the five chosen sites' corrected p at most 0.05, in the other half", most=0.08),
+    "covered where chosen": Rule("the chosen site's 95 % interval, in the other half, holds the truth", least=0.90),
     "found": Rule("the planted layer's corrected p at most 0.05", least=0.80),
     "layer": Rule("the planted layer is the largest", least=0.80),
     "refused": Rule("no p, and a reason in words", least=1.0),
@@ -888,6 +890,80 @@ def paired_skewed(rng: Generator, number: int, design: Design) -> Outcomes:
 @study("paired differences", on("seven groups"))
 def paired_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
     return refused(analysis.paired_test(design.draw(rng, 2), design.groups, n_permutations=B, n_bootstrap=0))
+
+
+# --- Maps of effects: every site is one of many, the strongest is chosen
+
+
+N_SITES = (9, 30)
+
+
+def _map(design: Design, rng: Generator, effect: float = 0.0, by_item: float = 1.0, few: float = 0.0) -> Any:
+    """A map whose effects share most of their noise between sites, as those of one item's heads do, and the recording
+    of its run; one site, head 4 of block 20, has an effect.
+
+    few: share of items in which nothing was acted on.
+    """
+    n = len(design.codes)
+    shared = by_item * made.along_layers(design.draw(rng, N_SITES[1]), 0.9)
+    own = design.by_item(rng, N_SITES[0] * N_SITES[1]).reshape(n, *N_SITES)
+    values = 0.7 * shared[:, None] + 0.5 * own
+    values[:, 4, 19] += effect
+    base = rng.normal(size=(n, 2))
+    logprobs = np.broadcast_to(base, (*N_SITES, 1, n, 2)).copy()
+    logprobs[..., 0] += np.moveaxis(values, 0, -1)[:, :, None]
+    acted = np.broadcast_to((rng.random(n) >= few).astype(int), (*N_SITES, 1, n))
+    return made.effect_map(base, logprobs, acted), made.recording(
+        np.zeros((n, 2, 2)), labels={"class": design.codes}, groups={"class": design.codes}, key="a" * 32
+    )
+
+
+MAPS = {
+    **{name: {"design": DESIGNS[name]} for name in EVERY if name != "skewed noise"},
+    "half of the items without the place": {"design": DESIGNS["groups"], "few": 0.5},
+    "effects that are mostly one item's own": {"design": DESIGNS["groups"], "by_item": 3.0},
+}
+
+
+@study("map of 270 sites", MAPS, share=1 / 2)
+def map_of_noise(rng: Generator, number: int, **case: Any) -> Outcomes:
+    found = analysis.effect_of_sites(_map(rng=rng, **case), seed=number)
+    told = {
+        "p": bool(found.p[0, 0] <= 0.05),
+        "family": bool(np.nanmin(found.p_corrected) <= 0.05),
+        "covered": bool(found.low[4, 19] <= 0 <= found.high[4, 19]),
+    }
+    if not found.chosen:  # too few groups to be halved
+        return told
+    first = found.chosen[0]
+    any_chosen = any(site.p_corrected <= 0.05 for site in found.chosen)
+    return {**told, "chosen": any_chosen, "covered where chosen": bool(first.low <= 0 <= first.high)}
+
+
+@study("map of 270 sites beyond controls", on("groups", "unequal groups", "heavy tails"), share=1 / 2)
+def map_beyond_controls(rng: Generator, number: int, design: Design) -> Outcomes:
+    """All heads of a block do the same: beyond the others of its block none does anything."""
+    found = analysis.effect_of_sites(_map(design, rng, by_item=3.0), beyond=True, seed=number)
+    return {"p": bool(found.p[0, 0] <= 0.05), "family": bool(np.nanmin(found.p_corrected) <= 0.05)}
+
+
+@study("map of 270 sites, one of which has an effect", on("groups", "unequal groups", "heavy tails"), share=1 / 2)
+def map_planted(rng: Generator, number: int, design: Design) -> Outcomes:
+    found = analysis.effect_of_sites(_map(design, rng, effect=-3.0), seed=number)
+    at = np.unravel_index(int(np.nanargmax(np.abs(found.estimate))), found.estimate.shape)
+    chosen = [site for site in found.chosen if (site.first, site.second) == (4, 20)]
+    return {
+        "found": bool(found.p_corrected[4, 19] <= 0.05),
+        "layer": at == (4, 19),
+        "covered": bool(found.low[4, 19] <= -3 <= found.high[4, 19]),
+        "covered where chosen": all(site.low <= -3 <= site.high for site in chosen),
+    }
+
+
+@study("map of 270 sites", on("seven groups"))
+def map_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
+    found = analysis.effect_of_sites(_map(design, rng), seed=number)
+    return {"refused": bool(np.isnan(found.p).all() and found.reason and not found.chosen and found.chosen_reason)}
 
 
 MIXES = {

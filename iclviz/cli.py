@@ -242,12 +242,16 @@ def delete(
     keys: list[str],
     for_good: Annotated[bool, typer.Option(help="Free their space at once; this cannot be taken back.")] = False,
 ) -> None:
-    """Remove recordings from the cache; the Runs page can take them back until the discarded ones are emptied."""
+    """Remove recordings and maps from the cache; the Runs page can take recordings back until they are emptied."""
     from iclviz.curating import discard
     from iclviz.store import Store
 
     store = Store()
-    for key in [store.full_key(key) for key in keys]:
+    maps = {key: [one for one in store.maps() if key and one.startswith(key)] for key in keys}
+    for key in [one for found in maps.values() if len(found) == 1 for one in found]:
+        store.delete_map(key)
+        out.print(f"deleted the map {key}; it can be made again")
+    for key in [store.full_key(key) for key in keys if len(maps[key]) != 1]:
         if for_good:
             store.delete(key)
             out.print(f"deleted {key}")
@@ -488,6 +492,19 @@ def analyst(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     analyse(Store(), idle_exit, once)
+
+
+@command("Questions that wait are answered by the next one, which `iclviz dashboard` also starts.")
+def live(
+    idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a question.")] = None,
+    once: Annotated[bool, typer.Option(help="End as soon as nothing waits.")] = False,
+) -> None:
+    """Act on single items as the page Live asks, until stopped."""
+    from iclviz.jobs.live_acting import act
+    from iclviz.store import Store
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    act(Store(), idle_exit, once)
 
 
 @command("Jobs that wait or were under way go on with the next `iclviz dashboard`.")

@@ -5,7 +5,8 @@ arrays.safetensors    the arrays
 run.json              timings and environment, outside the bytes that two computations share
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from iclviz.whereabouts import without_folder
 
 # Format 1 has no seal, and was never written.
 FORMAT, RUN_FORMAT = Format("map", (unchanged,)), Format("map's run", (unchanged,))
-CONTENT, ARRAYS, RUN = "map.json", "arrays.safetensors", "run.json"
+CONTENT, ARRAYS, RUN = FILES = ("map.json", "arrays.safetensors", "run.json")
 MOST_BYTES = {CONTENT: 2**26, RUN: 2**22}
 
 AXES: Mapping[str, str] = {
@@ -79,6 +80,37 @@ def _as_kept(name: str, values: Array) -> Array:
     return np.ascontiguousarray(values, np.int32 if name in COUNTS else np.float32)
 
 
+def spec_in(folder: Path, key: str) -> MapSpec:
+    """What a folder says that its map is of, read without the arrays.
+
+    Raises
+    ------
+    NewerError: it is of a newer format.
+    StoreError: it is damaged.
+    """
+    with _refusing(folder, key):
+        return MapSpec.from_dict(_content(folder, key)["spec"])
+
+
+def _content(folder: Path, key: str) -> dict[str, Any]:
+    content = FORMAT.unsealed(schemas.read_json(folder / CONTENT, MOST_BYTES[CONTENT]), key)
+    CONTENT_SCHEMA(content)
+    return content
+
+
+@contextmanager
+def _refusing(folder: Path, key: str) -> Iterator[None]:
+    """Whatever reading finds wrong becomes one sentence; a newer format is no fault."""
+    try:
+        yield
+    except NewerError:
+        raise
+    except UNREADABLE as error:
+        raise StoreError(
+            f"The map in {folder} is damaged ({error}).", f"Delete it with `iclviz delete {key}` and make it again."
+        ) from error
+
+
 def load(folder: Path, key: str) -> EffectMap:
     """The map in a folder.
 
@@ -87,20 +119,13 @@ def load(folder: Path, key: str) -> EffectMap:
     NewerError: it is of a newer format.
     StoreError: it is damaged.
     """
-    try:
-        content = FORMAT.unsealed(schemas.read_json(folder / CONTENT, MOST_BYTES[CONTENT]), key)
-        CONTENT_SCHEMA(content)
+    with _refusing(folder, key):
+        content = _content(folder, key)
         run = RUN_FORMAT.unsealed(schemas.read_json(folder / RUN, MOST_BYTES[RUN]), key)
         RUN_SCHEMA(run)
         if checksum(folder / ARRAYS) != content["arrays"]:
             raise MisfitError(f"{ARRAYS} has other bytes than were written")
         return _checked(content, run, load_file(folder / ARRAYS), key)
-    except NewerError:
-        raise
-    except UNREADABLE as error:
-        raise StoreError(
-            f"The map in {folder} is damaged ({error}).", f"Delete it with `iclviz delete {key}` and make it again."
-        ) from error
 
 
 def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping[str, Array], key: str) -> EffectMap:

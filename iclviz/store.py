@@ -26,6 +26,7 @@ from iclviz import mapped, recorded, whereabouts
 from iclviz.disk import CACHE_REMEDY, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
+from iclviz.mapping import map_key
 from iclviz.maps import EffectMap
 from iclviz.places import cache_folder
 from iclviz.recorded import FILES, MANIFEST, Summary
@@ -332,6 +333,45 @@ class Store:
     def maps(self) -> list[str]:
         """The keys of sealed maps."""
         return [key for key in self.storage.names(MAPS) if is_key(key) and self.has_map(key)]
+
+    def maps_of(self, recording: Recording) -> list[str]:
+        """The keys of the maps of a recording's run; one that is damaged is left out."""
+        found = []
+        for key in self.maps():
+            with suppress(StoreError):
+                of = mapped.spec_in(self.map_place(key), key)
+                if recording.origin is not None and map_key(recording.spec, recording.origin, of.grid) == key:
+                    found.append(key)
+        return found
+
+    def export_maps(self, keys: Sequence[str], to: Path) -> None:
+        """Copy maps into a folder, one folder each, after they were checked.
+
+        Raises
+        ------
+        StoreError: one is missing or damaged, or the place cannot be written.
+        """
+        for key in keys:
+            self.load_map(key)
+        with writing(to, "The place", "Choose another one."):
+            for key in keys:
+                shutil.copytree(self.map_place(key), to / key, dirs_exist_ok=True)
+
+    def adopt_map(self, folder: Path) -> bool:
+        """Take in a map's folder that `export_maps` wrote, named by its key; whether it was new here.
+
+        Raises
+        ------
+        StoreError: files are missing, damaged or no map, or the cache cannot be written.
+        """
+        key = folder.name
+        if self.has_map(key):
+            return False
+        mapped.load(folder, key)
+        with self.storage.putting(_name(key, MAPS)) as scratch:
+            for name in mapped.FILES:
+                shutil.copyfile(folder / name, scratch / name)
+        return True
 
     def delete_map(self, key: str) -> None:
         """Remove a map."""

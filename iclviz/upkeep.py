@@ -138,7 +138,7 @@ def _jobs(store: Store, limits: Limits) -> Surplus:
             yield f"lock {lock.stem}", size_of(lock), _remover(lock)
     for key in store.unfinished_keys():
         left = store.unfinished(key)
-        is_stale = key in store or _age(left.folder) > limits.unfinished_days * DAY
+        is_stale = store.holds(key) or _age(left.folder) > limits.unfinished_days * DAY
         if is_stale and key not in waiting:
             yield f"what is finished of the run {key}", size_of(left.folder), left.forget
 
@@ -177,6 +177,12 @@ def check(store: Store) -> list[Ailing]:
             wrong.append(Ailing("recording", entry.key, str(error), isinstance(error, NewerError), remove))
         if (problem := annotation_problem(store, entry.key)) is not None:
             wrong.append(problem)
+    for key in store.maps():
+        try:
+            store.load_map(key)
+        except StoreError as error:
+            newer, take_away = isinstance(error, NewerError), lambda key=key: store.delete_map(key)
+            wrong.append(Ailing("map", key, str(error), newer, take_away))
     if store.folder.exists():
         wrong += [*Queue(store).ailing(), *Asked(store).ailing(), *_answers(store), *_tasks()]
     return wrong

@@ -7,16 +7,26 @@ import streamlit as st
 
 from iclviz.analysis.effect_maps import OUTCOMES, has_controls, usual_outcome
 from iclviz.errors import UserError
-from iclviz.mapping import Grid, grid, ready_maps
+from iclviz.mapping import Grid, ready_maps
 from iclviz.maps import EffectMap
 from iclviz.recording import Recording
-from iclviz.reporting.map_recipes import chosen_sites, effects_by_site, effects_on_items, map_sentence
+from iclviz.reporting.map_recipes import (
+    chosen_sites,
+    effects_by_site,
+    effects_on_items,
+    heads_that_attend,
+    map_grids,
+    map_sentence,
+)
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.answering import answers, slot
+from iclviz.ui.clickable import show_sites
 from iclviz.ui.compared import look_further
 from iclviz.ui.conditions import recorded
+from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show_recipe
+from iclviz.ui.page_state import set_state, write_url
 from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.terms import with_terms
 
@@ -62,19 +72,11 @@ def chosen_grids(controls: options.Controls) -> dict[str, Grid]:
     ready = {typed: title for title, typed in ready_maps().items()}
     typed = controls.select("act", "What is done", list(ready), ready, "heads", is_main=True)
     more = controls.text("act_options", "Options", "As typed: rows=query, window=3, draws=5 … what each map has.")
-    found = {}
-    for label in pairs:
-        beside = [other.spec.demonstrations for name, other in pairs.items() if name != label]
-        if not beside and "{" in typed:
-            st.info("This map puts something of the other condition in place, and there is but one.")
-            return {}
-        shown = {"shown": beside[0].kind, "k": beside[0].k, "seed": beside[0].seed} if beside else {}
-        try:
-            found[label] = grid(f"{typed.format(**shown)} {more}".strip())
-        except UserError as error:
-            st.error(lines_as_text(str(error)))
-            return {}
-    return found
+    try:
+        return map_grids(typed, more, pairs)
+    except UserError as error:
+        st.error(lines_as_text(str(error)))
+        return {}
 
 
 def made(pairs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[str, EffectMap]:
@@ -119,7 +121,13 @@ def judged(view: View) -> None:
     show_recipe(recipe, runs)
 
 
-SECTIONS = {"Strongest sites": judged, "Items of one site": on_items}
+def attending(view: View) -> None:
+    """Whether heads that attend to relevant text are heads that the answer needs."""
+    recipe, runs = heads_that_attend(view.maps, view.pairs, view.limits)
+    show_recipe(recipe, runs)
+
+
+SECTIONS = {"Strongest sites": judged, "Items of one site": on_items, "Attention and effect": attending}
 
 pairs = recorded()
 controls = options.Controls()
@@ -137,6 +145,12 @@ if grids:
         view = View({label: pairs[label] for label in maps}, maps, grids, outcome, beyond)
         with slot():
             recipe, runs = effects_by_site(view.maps, view.pairs, view.outcome, view.beyond, view.limits)
-            st.markdown(with_terms(map_sentence(answers(recipe.questions(runs)), next(iter(grids.values())).names())))
-            show_recipe(recipe, runs)
+            found, names = answers(recipe.questions(runs)), next(iter(grids.values())).names()
+            st.markdown(with_terms(map_sentence(found, names)))
+            if (at := show_sites(recipe.draw(found, runs), Copied(recipe, runs))) is not None:
+                values = {shown: value for value, shown in names.items()}
+                row = values.get(str(at[0]), str(at[0]))
+                set_state({"row": row, "column": str(at[1]), "section": "Items of one site"})
+                write_url()
+                st.rerun()
         look_further(SECTIONS, view)

@@ -6,6 +6,7 @@ from typing import cast
 import streamlit as st
 
 from iclviz import analysis
+from iclviz.analysis.effect_maps import usual_outcome
 from iclviz.analysis.headlines import Headline, most_changed
 from iclviz.analysis.link import LEVELS, Level
 from iclviz.analysis.measure import Measure, Measuring
@@ -14,6 +15,7 @@ from iclviz.analysis.score_changes import score_change
 from iclviz.analysis.wording import capital, pooling_title
 from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
+from iclviz.mapping import ready_maps
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.first_glance import (
@@ -27,6 +29,7 @@ from iclviz.reporting.first_glance import (
     short_subjects,
     with_a_value,
 )
+from iclviz.reporting.map_recipes import effects_by_site, map_grids, map_sentence
 from iclviz.reporting.recipes import (
     NO_MEASURE,
     change_by_layer,
@@ -40,7 +43,7 @@ from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
 from iclviz.reporting.statements import LEVEL_TITLES, equivalence_sentence, sentences, table_row
 from iclviz.tasks import Task, task
-from iclviz.ui import cached, options, screen
+from iclviz.ui import cached, loading, options, screen
 from iclviz.ui.answering import answer, answers, answers_there_are, slot
 from iclviz.ui.clickable import show_item_points, show_rows
 from iclviz.ui.compared import Compared, compared, conditions_like, seeds_button, summary_question
@@ -133,6 +136,28 @@ def statement(both: Compared, found: Headline, the_task: Task, measuring: Measur
             f"{measuring.metric} similarity. What is called exploratory was not set beforehand."
         )
         st.caption(as_text(primary))
+
+
+def acted(both: Compared) -> None:
+    """What acting on the model showed for this comparison, or that it was not tried, with the way there."""
+    pairs = dict(zip("AB", both.comparison.pairs[0], strict=True))
+    told = []
+    for title, typed in ready_maps().items():
+        grids = map_grids(typed, "", pairs)
+        maps = {label: made for label, one in pairs.items() if (made := loading.effect_map(one, grids[label]))}
+        if maps:
+            outcome = usual_outcome(next(iter(maps.values())))
+            recipe, runs = effects_by_site(maps, pairs, outcome, False, "")
+            told.append(f"*{title}.* {map_sentence(answers(recipe.questions(runs)), grids['B'].names())}")
+    if told:
+        st.markdown(f"**Acting on the model.** {with_terms('  '.join(told))}")
+    else:
+        st.markdown("**Acting on the model** was not tried for this comparison.")
+    with st.container(horizontal=True, gap="small"):
+        if st.button("Act on the model", icon=":material/bolt:", type="secondary" if told else "primary"):
+            open_page("causes")
+        if st.button("Act on one item, live", icon=":material/touch_app:"):
+            open_page("live")
 
 
 def deeper() -> None:
@@ -299,6 +324,8 @@ def page(both: Compared, limits: str) -> None:
     measuring = primary_measuring(the_task, both.comparison.first)
     found = answer(summary_question(both))
     first_screen(both, found, the_task, measuring, limits)
+    with slot():
+        acted(both)
     statement(both, found, the_task, measuring)
     deeper()
     with st.expander("Exploratory: what changed inside, one measure at a time"), slot():

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 import iclviz
 from iclviz import analysis
+from iclviz.analysis.acting_on_item import changed_item
 from iclviz.analysis.attention import largest_mass
 from iclviz.analysis.behaviour import PREFERRED, ScoreSummary
 from iclviz.analysis.comparison import Comparison
@@ -28,6 +29,10 @@ from iclviz.analysis.recordings import embeddings
 from iclviz.analysis.seeds import OverSeeds, over_seeds
 from iclviz.analysis.wording import capital
 from iclviz.figures import FIGURES
+from iclviz.intervening import intervention, shortly
+from iclviz.jobs.live_model import LiveModel
+from iclviz.live import LiveSpec
+from iclviz.mapping import as_mapped
 from iclviz.maps import EffectMap
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.primary import primary_measuring
@@ -36,6 +41,7 @@ from iclviz.reporting import figure_files
 from iclviz.reporting.export import named
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import Demonstrations, RunSpec
+from iclviz.store import Store
 from iclviz.tasks import task
 
 FOLDER = Path("docs/images/figures")
@@ -320,9 +326,23 @@ def of_maps(draw: Draw, of: Callable[..., Any], *words: str, **named: Any) -> go
     return draw(found, **told, **named, demonstrations=demonstration_scope(answered().values()))
 
 
+def live(draw: Draw) -> go.Figure:
+    """The first item that is answered right with two examples, blind to relevant text in two blocks."""
+    recording = list(answered().values())[-1]
+    item = int(np.argmax(recording.scores[PREFERRED]))
+    done = (intervention("knock_out to=relevant layers=23-24"),)
+    model = LiveModel(Store())
+    assert recording.origin is not None
+    specs = [LiveSpec(as_mapped(recording.spec), item, acts, recording.origin.model) for acts in ((), done)]
+    return draw(changed_item(*map(model.answer, specs)), done=shortly(done))
+
+
 PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "effect-map": lambda draw: of_maps(draw, analysis.effect_of_sites, "title", "done", "blind"),
     "effect-chosen": lambda draw: of_maps(draw, analysis.effect_of_sites, "title"),
+    "attention-and-effect": lambda draw: of_maps(draw, analysis.attention_and_effect),
+    "live-candidates": live,
+    "live-attention": live,
     "effect-on-items": lambda draw: of_maps(
         draw, lambda pair: analysis.effect_on_items(pair, 1, 21), outcome="margin"
     ),

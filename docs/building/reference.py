@@ -11,6 +11,7 @@ from typer.cli import get_docs_for_click
 from iclviz import analysis
 from iclviz.cli import app
 from iclviz.intervening import intervention, kinds
+from iclviz.mapping import grid, grids
 from iclviz.recorders import Recorder, recorders
 from iclviz.ui.terms import GLOSSARY
 
@@ -56,6 +57,12 @@ def interventions() -> str:
     return "\n".join(["| as it is typed | what is done |", "| --- | --- |", *rows])
 
 
+def maps() -> str:
+    """Every kind of map: what it answers, how it is typed, what is done."""
+    rows = [f"| `{one.example}` | {one.question} | {grid(one.example).sentence()} |" for one in grids().values()]
+    return "\n".join(["| as it is typed | what it answers | what is done |", "| --- | --- | --- |", *rows])
+
+
 def glossary() -> str:
     """The words of the glossary."""
     return GLOSSARY.read_text(encoding="utf-8")
@@ -66,6 +73,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "measures": measures,
     "recorders": recorded,
     "interventions": interventions,
+    "maps": maps,
     "glossary": glossary,
     "sweep": lambda: f"```yaml\n{(DOCS / 'examples' / 'sweep.yaml').read_text()}```",
 }

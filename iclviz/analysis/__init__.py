@@ -40,6 +40,7 @@ _HOMES = {
     "effect_maps": ("effect_of_sites", "effect_on_items", "SiteEffects", "EffectOnItems"),
     "effects": ("pairs_of", "score_effect", "measure_effect", "Effect", "Contrast"),
     "equivalence_tests": ("equivalence", "smallest_effect", "Equivalence"),
+    "head_links": ("attention_and_effect", "HeadLink"),
     "headlines": ("headline", "link_points", "score_by_level", "Headline"),
     "item_maps": ("item_map", "ItemMap"),
     "joining": ("join", "Join"),

@@ -14,6 +14,7 @@ from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
+from iclviz.intervening import Intervention
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recorders import Asked
@@ -63,6 +64,9 @@ class ReadyModel(Protocol):
     def at_work(self, settings: PlanSettings) -> AbstractContextManager[None]:
         """Inside, it computes as a plan's settings say."""
 
+    def live(self, prompt: TokenizedPrompt) -> "HeldPrompt":
+        """The prompt, read, for acting on it again and again."""
+
     def captures(
         self,
         prompts: Sequence[TokenizedPrompt],
@@ -90,6 +94,21 @@ class ReadyModel(Protocol):
         Cancelled: `should_stop` said so.
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model, or what is to be done to it cannot be.
+        """
+
+
+class HeldPrompt(Protocol):
+    """A prompt that was read once, of which what is done to the model shows at once."""
+
+    def captured(
+        self, asked: Asked, decoding: Decoding, done: Sequence[Intervention], donors: Donors | None = None
+    ) -> Captured:
+        """What the prompt leaves while something is done.
+
+        Raises
+        ------
+        NoNumberError: what would be recorded is no number.
+        UserError: what is to be done cannot be done to this model.
         """
 
 

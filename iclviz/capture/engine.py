@@ -79,21 +79,21 @@ class Engine:
         NoNumberError: what would be recorded of a prompt is no number.
         UserError: a recorder cannot record this model, or an intervention cannot act on it.
         """
-        values = self._values_of(donors, should_stop) if donors and donors.of else None
+        values = self.values_of(donors, should_stop) if donors and donors.of else None
         acting = self.acting(done_to_model, prompts, values)
         plain = None
         if acting.kinds and self.way == "interface" and _scores_alone(asked, decoding, len(prompts)):
             plain = self._plain_states(prompts, acting, asked, decoding, should_stop)
-        run = _PlanRun(self, prompts, asked, decoding, should_stop, on_read, acting, plain)
+        run = PlanRun(self, prompts, asked, decoding, should_stop, on_read, acting, plain)
         for group in plan:
             yield from run.under(group, {}, done)
 
-    def _values_of(self, donors: Donors, should_stop: Callable[[], bool]) -> DonorValues:
+    def values_of(self, donors: Donors, should_stop: Callable[[], bool]) -> DonorValues:
         """What donors' prompts hold where it is needed."""
         kept, prompts = DonorValues(donors), donors.prompts
         done = [kept.wanted()] * len(prompts)
         acting, decoding = self.acting(done, prompts, keeps=kept), Decoding(0)
-        run = _PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
+        run = PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
         for group in plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts)):
             for _ in run.under(group, {}, frozenset()):
                 pass
@@ -120,7 +120,7 @@ class Engine:
             return None
         plain = _PlainStates(first, self.n_layers)
         every = {one: dict.fromkeys(range(len(different)), True) for one in asked if one.hooks}
-        run = _PlanRun(
+        run = PlanRun(
             self, different, every, decoding, should_stop, lambda tokens: None, self.acting((), different), keeps=plain
         )
         for group in plan_prompts(different, decoding, SETTINGS):
@@ -230,7 +230,7 @@ class _PlainStates:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """What one pass left, and the row of it that a prefix is.
 
     left: recorder -> what it hands to the batches that go on from the pass.
@@ -241,10 +241,10 @@ class _Read:
     row: int
 
 
-_Held = dict[BatchRow, _Read]
+Held = dict[BatchRow, Read]
 
 
-class _PlanRun:
+class PlanRun:
     """One run of a plan, group by group; keys and values live as long as a group needs them."""
 
     def __init__(
@@ -274,7 +274,7 @@ class _PlanRun:
         some = set(prompts)
         return [recorder for recorder, kept in self.asked.items() if not some.isdisjoint(kept)]
 
-    def under(self, group: Group, before: _Held, done: frozenset[int]) -> Iterator[Captured]:
+    def under(self, group: Group, before: Held, done: frozenset[int]) -> Iterator[Captured]:
         """Run a group and all that go on from it; before: the prefixes that are held."""
         if group.prompts <= done:
             return
@@ -283,7 +283,7 @@ class _PlanRun:
         for rows in group.passes:
             for some in self._apart(rows, self._block_of_row):
                 self.check()
-                held.update(self._read(some, held))
+                held.update(self.read(some, held))
         self._reading_seconds += self._elapsed(start)
         if group.leaves and not {leaf.prompt for leaf in group.leaves} <= done:
             for leaves in self._apart(group.leaves, lambda leaf: self.block_of([leaf.prompt])):
@@ -312,15 +312,15 @@ class _PlanRun:
         if self.should_stop():
             raise Cancelled
 
-    def _read(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
+    def read(self, rows: Sequence[BatchRow], held: Held) -> Held:
         """One pass, or where memory does not suffice two of half the rows."""
         found = self._tried(lambda: self._pass(rows, held), len(rows))
         if found is not None:
             return found
         middle = len(rows) // 2
-        return {**self._read(rows[:middle], held), **self._read(rows[middle:], held)}
+        return {**self.read(rows[:middle], held), **self.read(rows[middle:], held)}
 
-    def _decoded(self, leaves: Sequence[Leaf], held: _Held) -> Iterator[Captured]:
+    def _decoded(self, leaves: Sequence[Leaf], held: Held) -> Iterator[Captured]:
         captured = self._tried(lambda: self._decode(leaves, held), len(leaves))
         if captured is not None:
             yield captured
@@ -342,7 +342,7 @@ class _PlanRun:
         self.acting.counts[:] = counts
         return None
 
-    def _pass(self, rows: Sequence[BatchRow], held: _Held) -> _Held:
+    def _pass(self, rows: Sequence[BatchRow], held: Held) -> Held:
         width = max(len(row) for row in rows)
         # Padding repeats a row's last token, at whose position it is read: it is no other state that could overflow.
         texts = [self.prompts[row.prompts[0]].ids[row.start : row.end] for row in rows]
@@ -372,9 +372,9 @@ class _PlanRun:
             keeps.keep(rows, self.prompts, states)
         left = {recorder: reading.left() for recorder, reading in readings.items()}
         prefix = columns.cache.prefix([len(row) for row in rows])
-        return {row: _Read(prefix, left, number) for number, row in enumerate(rows)}
+        return {row: Read(prefix, left, number) for number, row in enumerate(rows)}
 
-    def _decode(self, leaves: Sequence[Leaf], held: _Held) -> Captured:
+    def _decode(self, leaves: Sequence[Leaf], held: Held) -> Captured:
         prompts = [leaf.prompt for leaf in leaves]
         steps = min(max(self.decoding.limit(prompt) for prompt in prompts) + 1, 64)
         columns = _Columns(self.engine, [leaf.path for leaf in leaves], held, steps)
@@ -455,7 +455,7 @@ class _Blocks:
 class _Columns:
     """The columns that the rows of one batch see: those of the prefixes before them, and their own."""
 
-    def __init__(self, engine: Engine, paths: Sequence[Sequence[BatchRow]], held: _Held, capacity: int) -> None:
+    def __init__(self, engine: Engine, paths: Sequence[Sequence[BatchRow]], held: Held, capacity: int) -> None:
         """paths: for each row the prefixes that it goes on from; capacity: own columns that are surely needed."""
         self.engine = engine
         shared_prefixes = _shared_prefixes(paths, held)
@@ -488,7 +488,7 @@ class _Columns:
             )
 
 
-def _shared_prefixes(paths: Sequence[Sequence[BatchRow]], held: _Held) -> list[SharedPrefix]:
+def _shared_prefixes(paths: Sequence[Sequence[BatchRow]], held: Held) -> list[SharedPrefix]:
     """One shared prefix for each prefix that a row goes on from, in the order in which they were read."""
     prefixes: dict[int, tuple[Prefix, list[int | None]]] = {}
     order = {id(read.prefix): read.prefix for read in held.values()}
@@ -504,7 +504,7 @@ class _DecodeBatch:
     """Decoding of prompts that were read up to their last token."""
 
     def __init__(
-        self, run: _PlanRun, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
+        self, run: PlanRun, indices: list[int], columns: _Columns, before: Sequence[Mapping[Recorder, Any]]
     ) -> None:
         """before: what recorders left of each pass that was read before."""
         self.run, self.indices, self.columns, self.engine = run, indices, columns, run.engine

@@ -16,6 +16,7 @@ from iclviz.capture.budget import token_budget
 from iclviz.capture.choosing import Chosen, Trial, choose_way, trials
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.engine import Engine
+from iclviz.capture.live import LivePrompt
 from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
@@ -93,6 +94,14 @@ class ReadyHuggingFace:
         """Inside, torch has as many threads as the plan's settings say."""
         return _threads(settings.threads)
 
+    def live(self, prompt: TokenizedPrompt) -> LivePrompt:
+        """The prompt, read."""
+        return LivePrompt(self._engine, prompt)
+
+    @property
+    def _engine(self) -> Engine:
+        return Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
+
     def captures(
         self,
         prompts: Sequence[TokenizedPrompt],
@@ -106,8 +115,7 @@ class ReadyHuggingFace:
         donors: Donors | None = None,
     ) -> Iterator[Captured]:
         """As the engine does."""
-        engine = Engine(self.loaded.model, self.way, self.loaded.facts.n_layers, self.loaded.device)
-        return engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model, donors)
+        return self._engine.captures(prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model, donors)
 
 
 def versions() -> dict[str, str]:

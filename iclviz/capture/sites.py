@@ -72,6 +72,14 @@ class Donors:
     prompts: Sequence[TokenizedPrompt] = ()
     of: Mapping[tuple[int, Intervention], tuple[int, ...]] = field(default_factory=dict)
 
+    def only(self, prompt: int) -> "Donors":
+        """Those of one prompt, which is then the only one."""
+        of = {(0, one): own for (index, one), own in self.of.items() if index == prompt}
+        used = sorted({place for own in of.values() for place in own})
+        places = {place: number for number, place in enumerate(used)}
+        fewer = {entry: tuple(places[place] for place in own) for entry, own in of.items()}
+        return Donors([self.prompts[place] for place in used], fewer)
+
 
 def matched(prompt: TokenizedPrompt, n_own: int, donor: TokenizedPrompt, place: str) -> dict[int, int]:
     """Position of a token of a place, among the first n_own of a prompt -> that of its like in a donor.

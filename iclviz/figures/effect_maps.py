@@ -7,11 +7,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
+from iclviz.analysis.head_links import HeadLink
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
 from iclviz.figures import theme, wording
 from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
+from iclviz.natural_units import MINUS
 from iclviz.recording import Array
 
 OUTCOMES = {
@@ -42,6 +44,7 @@ def effect_map(
     done: str,
     blind: str,
     names: Mapping[str, str] | None = None,
+    name: str = "effect-map",
     demonstrations: str = "",
 ) -> go.Figure:
     """The mean effect at each site, conditions below each other on one scale; sites that stand out are marked.
@@ -51,6 +54,7 @@ def effect_map(
     conditions: label -> its effects, A first.
     title: the map's title; done: what was done at each site, as a clause; blind: what the map cannot show.
     names: value of the first axis -> what it is called.
+    name: what its files are called.
     demonstrations: what the statement is limited to.
     """
     first = next(iter(conditions.values()))
@@ -77,7 +81,7 @@ def effect_map(
         "the right answer loses. P comes from sign flips of whole groups and is corrected by the maximum over sites."
     )
     height = max(_LEAST, _CELL * len(rows)) * len(conditions)
-    return theme.finish(
+    theme.finish(
         figure,
         title,
         OUTCOMES[first.outcome],
@@ -87,6 +91,13 @@ def effect_map(
         height=height + 90 * len(conditions) + 60,
         margin={**theme.MARGIN, "t": 84},
     )
+    return _called(figure, name)
+
+
+def _called(figure: go.Figure, name: str) -> go.Figure:
+    """The figure with a name of its own for its files."""
+    figure.layout.meta = {**figure.layout.meta, "name": name}
+    return figure
 
 
 def _cells(effects: SiteEffects, rows: list[str], label: str) -> go.Heatmap:
@@ -130,11 +141,12 @@ def effect_chosen(
     *,
     title: str,
     names: Mapping[str, str] | None = None,
+    name: str = "effect-chosen",
     demonstrations: str = "",
 ) -> go.Figure:
     """The sites that one half of the groups found strongest, as strong as the other half finds them.
 
-    conditions: label -> its effects; title: the map's; names: as of `effect_map`.
+    conditions: label -> its effects; title: the map's; names, name: as of `effect_map`.
     """
     figure = go.Figure()
     for label, effects, colour in theme.coloured(conditions):
@@ -157,15 +169,17 @@ def effect_chosen(
         "The strongest sites of one half of the groups (×), as strong as the other half finds them, with 95 % "
         "intervals; only the latter are fair. Filled: p < 0.05 in the other half, corrected over these sites."
     )
-    return theme.finish(
+    theme.finish(
         figure, f"{title}: the strongest sites, judged on other items", "95 % interval",
         caption + wording.sentence(demonstrations), height=170 + 34 * most * len(conditions), showlegend=True,
         legend_rows=len(conditions),
     )  # fmt: skip
+    return _called(figure, name)
 
 
 def _place(effects: SiteEffects, site: ChosenSite, names: Mapping[str, str] | None) -> str:
-    first = (names or {}).get(str(site.first), f"{effects.axes[0]} {site.first}")
+    usual = site.first if isinstance(site.first, str) else f"{effects.axes[0]} {site.first}"
+    first = (names or {}).get(str(site.first), usual)
     return f"{first}, {effects.axes[1]} {site.second}"
 
 
@@ -194,6 +208,56 @@ def _judged(chosen: tuple[ChosenSite, ...], where: list[str], label: str, colour
         hovertemplate="%{y}: %{x:.3~g} (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), p corrected "
         f"%{{customdata[3]:.3~g}}<extra>{in_pattern(label)}</extra>",
     )
+
+
+@named("attention-and-effect")
+def attention_and_effect(conditions: Mapping[str, HeadLink], *, demonstrations: str = "") -> go.Figure:
+    """The effect of ablating each head over its attention ratio, conditions below each other; colours are blocks.
+
+    conditions: label -> both, A first.
+    """
+    titles = [f"{label}: {_how_they_go(found)}" for label, found in conditions.items()]
+    figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.36 / len(titles))
+    for number, (label, found) in enumerate(conditions.items(), start=1):
+        blocks, heads = np.indices(found.ratio.shape)
+        figure.add_trace(
+            go.Scatter(
+                x=found.ratio.ravel(),
+                y=found.effect.ravel(),
+                mode="markers",
+                name=label,
+                marker={"size": theme.MARKER_SIZE, "color": blocks.ravel() + 1, "coloraxis": "coloraxis"},
+                customdata=np.column_stack([blocks.ravel() + 1, heads.ravel()]),
+                meta={"columns": ["block", "head"], "panel": label},
+                hovertemplate="block %{customdata[0]}, head %{customdata[1]}: effect %{y:.3~g}, log ratio %{x:.3~g}"
+                f"<extra>{in_pattern(label)}</extra>",
+            ),
+            row=number,
+            col=1,
+        )
+    figure.update_xaxes(title="Log attention ratio, relevant over irrelevant", matches="x")
+    figure.update_yaxes(title=EFFECT, matches="y", zeroline=True)
+    bar = {"title": {"text": "Block", "side": "right"}, "thickness": 12}
+    figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
+    caption = (
+        "Each point is a head: what setting it to zero does to the answer, over how much more it attends to relevant "
+        "text at the last prompt token. Where the points fall to the lower right, heads that attend to relevant text "
+        f"are heads that the answer needs.{wording.sentence(demonstrations)}"
+    )
+    details = (
+        "rho is the rank correlation over all heads, its interval from resampling groups of items; within blocks, "
+        "ranks are taken less their block's mean, and p comes from permuting heads within blocks."
+    )
+    return theme.finish(
+        figure, "Do the heads that attend to relevant text matter?", "Attention ratio and effect of each head", caption,
+        details=details, height=290 * len(titles) + 60, margin={**theme.MARGIN, "t": 84}, showlegend=False,
+    )  # fmt: skip
+
+
+def _how_they_go(found: HeadLink) -> str:
+    within = "" if np.isnan(found.p_within) else f"; within blocks {found.rho_within:.2f}, p = {found.p_within:.3f}"
+    interval = "" if found.reason else f" ({found.low:.2f} to {found.high:.2f})"
+    return f"rho = {found.rho:.2f}{interval}{within}".replace("-", MINUS)
 
 
 @named("effect-on-items")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iclviz.jobs.asked import ANALYST, Asked
+from iclviz.jobs.live import LIVE, LiveTable
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
 from iclviz.store import Store
@@ -47,6 +48,12 @@ def ensure_analyst(asked: Asked) -> None:
     """Start an analyst where none lives."""
     if not asked.worker_lives(ANALYST):
         _start_once(asked.store, "analyst")
+
+
+def ensure_live(table: LiveTable) -> None:
+    """Start the process that acts on single items where none lives."""
+    if not table.worker_lives(LIVE):
+        _start_once(table.store, "live")
 
 
 @dataclass

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from iclviz import versions
+from iclviz import mapped, versions
 from iclviz.disk import writing
 from iclviz.errors import StoreError, UserError
 from iclviz.formats import Format
@@ -69,6 +69,7 @@ class Plan:
     Attributes
     ----------
     new, known: keys of recordings that will be taken in, and of those that are here already.
+    maps: keys of maps that will be taken in.
     tasks: names of task files that will be kept.
     left_out: how many other files the bundle has.
     size: bytes of what will be copied.
@@ -76,6 +77,7 @@ class Plan:
 
     new: tuple[str, ...]
     known: tuple[str, ...]
+    maps: tuple[str, ...]
     tasks: tuple[str, ...]
     left_out: int
     size: int
@@ -84,6 +86,7 @@ class Plan:
         """The plan in words."""
         content = [f"{len(self.new)} new recordings ({self.size / 1e6:.1f} MB) would be taken in."]
         content += [f"{len(self.known)} are here already and stay as they are."] if self.known else []
+        content += [f"{len(self.maps)} new maps would be taken in."] if self.maps else []
         content += [f"Tasks that would be kept: {', '.join(self.tasks)}."] if self.tasks else []
         content += [f"{self.left_out} other files are left out; nothing of a bundle is run."] if self.left_out else []
         return content
@@ -202,12 +205,15 @@ def _plan(store: Store, entries: list[Entry]) -> Plan:
         raise StoreError(NO_BUNDLE, GIVE)
     _check_bounds(store, wanted)
     new = tuple(key for key in keys if key not in store)
+    maps = [entry.parts[0] for entry in wanted if entry.parts[1] == mapped.CONTENT]
+    new_maps = tuple(key for key in maps if not store.has_map(key))
     return Plan(
         new=new,
         known=tuple(key for key in keys if key in store),
+        maps=new_maps,
         tasks=tuple(entry.parts[1] for entry in wanted if entry.parts[0] == "tasks"),
         left_out=len(entries) - len(wanted),
-        size=sum(entry.size for entry in wanted if entry.parts[0] in new),
+        size=sum(entry.size for entry in wanted if entry.parts[0] in (*new, *new_maps)),
     )
 
 
@@ -229,7 +235,7 @@ def _wanted(entries: list[Entry]) -> list[Entry]:
 def _is_wanted(folder: str, name: str) -> bool:
     if folder == "tasks":
         return Path(name).name == name and name.endswith(".json")
-    return is_key(folder) and FILES.fullmatch(name) is not None
+    return is_key(folder) and (FILES.fullmatch(name) is not None or name in mapped.FILES)
 
 
 def _check_bounds(store: Store, wanted: list[Entry]) -> None:
@@ -270,6 +276,11 @@ def _taken(store: Store, folder: Path) -> Imported:
     for path in sorted(folder.glob(f"*/{MANIFEST}")):
         try:
             taken[path.parent.name] = store.adopt(path.parent, _check_key)
+        except UserError as error:
+            refused[path.parent.name] = error
+    for path in sorted(folder.glob(f"*/{mapped.CONTENT}")):
+        try:
+            store.adopt_map(path.parent)
         except UserError as error:
             refused[path.parent.name] = error
     if refused and not taken:

@@ -18,7 +18,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
@@ -38,16 +38,22 @@ from iclviz.errors import AnalysisError, StoreError
 from iclviz.extensions import home
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
+from iclviz.maps import EffectMap
 from iclviz.questions.question import Question, Refusal
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.bundles import FILE, FORMAT
+from iclviz.reporting.map_recipes import map_label, recipes_of_maps
 from iclviz.reporting.methods import methods
-from iclviz.reporting.recipes import Answer, Recipe, n_recipes, recipes, script, with_values
+from iclviz.reporting.recipes import Answer, Recipe, Runs, n_recipes, recipes, script, with_values
+from iclviz.reporting.snippets import loading
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
 from iclviz.tasks.task_files import written as task_file
+
+WHOLE = 32
+"""Digits of a key."""
 
 README = f"""What iclviz exported.
 
@@ -60,7 +66,8 @@ figures/      a folder for each task; what each file shows is its name
 tables/       a table for each recording, one row an item: prompt, response, answer, scores, labels, covariates
 tasks/        the files of tasks of one's own, if any was run
 extensions/   the files of measures and tasks of one's own that are code, if any is needed; rebuild.py runs them
-other folders the recordings, each named by its key; take them into another cache with: iclviz import FOLDER_OR_ZIP
+other folders the recordings and their maps, each named by its key; to take them into another cache:
+              iclviz import FOLDER_OR_ZIP
 
 Figures
   .html             with hover and zoom; needs no network
@@ -124,14 +131,26 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
-    drawn, left_out = _write_figures(of_tasks, folder / "figures", answering(store), report, formulas)
+    maps = {name: _maps_of(store, runs) for name, runs in of_tasks.items()}
+    store.export_maps([one.key for of_task in maps.values() for one in of_task.values()], folder)
+    drawn, left_out = _write_figures(of_tasks, maps, folder / "figures", answering(store), report, formulas)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
     (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
-    (folder / "rebuild.py").write_text(script(of_tasks, drawn), encoding="utf-8")
+    loads = {name: loading({**runs, **maps[name]}, WHOLE) for name, runs in of_tasks.items()}
+    (folder / "rebuild.py").write_text(script(loads, drawn), encoding="utf-8")
     _write_extensions(list(of_tasks), drawn, folder / "extensions")
     kept = {name: [recipe.to_dict() for recipe in of_task] for name, of_task in drawn.items()}
     (folder / "recipes.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _maps_of(store: Store, runs: Mapping[str, Recording]) -> dict[str, EffectMap]:
+    """The maps of recordings, under the labels by which recipes ask them."""
+    found = {}
+    for label, one in runs.items():
+        for made in map(store.load_map, store.maps_of(one)):
+            found[map_label(label, made.spec.grid)] = made
+    return found
 
 
 def answering(store: Store) -> Answer:
@@ -141,7 +160,7 @@ def answering(store: Store) -> Answer:
     ------
     AnalysisError: recordings cannot answer a question.
     """
-    answers, load = Answers(store), lru_cache(maxsize=16)(store.load)
+    answers, load = Answers(store), lru_cache(maxsize=16)(store.either)
 
     def answer(question: Question[Any]) -> Any:
         found = answers.get(question)
@@ -187,12 +206,18 @@ def _write_extensions(names: Sequence[str], drawn: Mapping[str, Sequence[Recipe]
 
 
 def _write_figures(
-    of_tasks: dict[str, dict[str, Recording]], folder: Path, answer: Answer, report: Report, formulas: bool
+    of_tasks: dict[str, dict[str, Recording]],
+    maps: Mapping[str, Mapping[str, EffectMap]],
+    folder: Path,
+    answer: Answer,
+    report: Report,
+    formulas: bool,
 ) -> tuple[dict[str, list[Recipe]], list[str]]:
     """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
     drawn: dict[str, list[Recipe]] = {name: [] for name in of_tasks}
     left_out, files = [], []
-    total, ended = sum(map(n_recipes, of_tasks.values())), count(1)
+    acted = {name: list(recipes_of_maps(maps[name], runs)) for name, runs in of_tasks.items()}
+    total, ended = sum(map(n_recipes, of_tasks.values())) + sum(map(len, acted.values())), count(1)
 
     def told() -> None:
         report(Progress("drawing figures", next(ended), total))
@@ -206,10 +231,11 @@ def _write_figures(
     # The browser that makes images of one figure leaves this process the time to compute the next one.
     with ThreadPoolExecutor(1) as writer:
         try:
-            for name, recipe in ((name, one) for name, runs in of_tasks.items() for one in recipes(runs, answer)):
+            for name, recipe in _all_recipes(of_tasks, acted, answer):
+                runs: Runs = {**of_tasks[name], **maps[name]}
                 try:
-                    found = {label: answer(one) for label, one in recipe.questions(of_tasks[name]).items()}
-                    figure = with_values(recipe.draw(found, of_tasks[name]), found)
+                    found = {label: answer(one) for label, one in recipe.questions(runs).items()}
+                    figure = with_values(recipe.draw(found, runs), found)
                 except AnalysisError as error:
                     left_out.append(f"  {name}, {recipe.name}: {error}\n")
                     told()
@@ -222,6 +248,15 @@ def _write_figures(
             writer.shutdown(cancel_futures=True)
             raise
     return drawn, left_out
+
+
+def _all_recipes(
+    of_tasks: Mapping[str, Mapping[str, Recording]], acted: Mapping[str, Sequence[Recipe]], answer: Answer
+) -> Iterator[tuple[str, Recipe]]:
+    """Task and recipe of every figure: those of its recordings, then those of their maps."""
+    for name, runs in of_tasks.items():
+        yield from ((name, one) for one in recipes(runs, answer))
+        yield from ((name, one) for one in acted[name])
 
 
 def _write_figure(figure: go.Figure, folder: Path, formulas: bool) -> None:

@@ -1,21 +1,42 @@
 """Figures of maps as recipes, and what a map says in a sentence."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from iclviz import analysis
-from iclviz.analysis.effect_maps import SiteEffects
+from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
-from iclviz.mapping import Grid
+from iclviz.errors import SpecError
+from iclviz.mapping import Grid, grid
 from iclviz.maps import EffectMap
 from iclviz.natural_units import signed
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, Runs
+from iclviz.reporting.scope import demonstration_scope
 
 Maps = Mapping[str, EffectMap]
 Recordings = Mapping[str, Recording]
+
+
+def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
+    """The map of each condition as it is typed, with further options; in it stand the demonstrations of the condition
+    beside.
+
+    Raises
+    ------
+    SpecError: there is no such map, or no condition beside it.
+    """
+    found = {}
+    for label in pairs:
+        beside = next((one.spec.demonstrations for name, one in pairs.items() if name != label), None)
+        if beside is None and "{" in typed:
+            raise SpecError("This map puts something of the other condition in place.", "Choose and run both A and B.")
+        shown = {"shown": beside.kind, "k": beside.k, "seed": beside.seed} if beside else {}
+        found[label] = grid(f"{typed.format(**shown)} {more}".strip())
+    return found
 
 
 def map_label(label: str, of: Grid) -> str:
@@ -42,6 +63,7 @@ def effects_by_site(
         "done": _done(maps),
         "blind": of.blind,
         "names": dict(of.names()),
+        "name": _file("effect-map", of),
         "demonstrations": demonstrations,
     }
     arguments = {"outcome": outcome, "beyond": beyond}
@@ -56,10 +78,35 @@ def _done(maps: Maps) -> str:
     return "; ".join(f"in {label}, {sentence}" for label, sentence in said.items())
 
 
+def _file(name: str, of: Grid) -> str:
+    """What the files of a map's figure are called."""
+    return f"{name}-{re.sub('[^a-z0-9]+', '-', str(of).lower())}"
+
+
+def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
+    """Every figure of maps, by the labels of `with_maps`; conditions with a map over one grid stand together.
+
+    maps: label of `map_label` -> map; pairs: label -> recording.
+    """
+    by_grid: dict[str, dict[str, EffectMap]] = {}
+    for label, recording in pairs.items():
+        for made in maps.values():
+            if maps.get(map_label(label, made.spec.grid)) is made and recording is not None:
+                by_grid.setdefault(str(made.spec.grid), {})[label] = made
+    for of_grid in by_grid.values():
+        own = {label: pairs[label] for label in of_grid}
+        outcome, limits = usual_outcome(next(iter(of_grid.values()))), demonstration_scope(own.values())
+        yield effects_by_site(of_grid, own, outcome, False, limits)[0]
+        yield chosen_sites(of_grid, own, outcome, False, limits)[0]
+        if next(iter(of_grid.values())).spec.grid.kind == "heads":
+            yield heads_that_attend(of_grid, own, limits)[0]
+
+
 def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str) -> tuple[Recipe, Runs]:
     """The strongest sites of one half of the groups, in the other half."""
     of = next(iter(maps.values())).spec.grid
-    drawn = {"title": of.title, "names": dict(of.names()), "demonstrations": demonstrations}
+    named = {"names": dict(of.names()), "name": _file("effect-chosen", of)}
+    drawn = {"title": of.title, **named, "demonstrations": demonstrations}
     arguments = {"outcome": outcome, "beyond": beyond}
     return Recipe(analysis.effect_of_sites, _asked(maps), "effect_chosen", arguments, drawn), with_maps(maps, pairs)
 
@@ -71,6 +118,14 @@ def effects_on_items(
     arguments = {"first": at[0], "second": at[1], "outcome": outcome}
     drawn = {"outcome": outcome, "demonstrations": demonstrations}
     return Recipe(analysis.effect_on_items, _asked(maps), "effect_on_items", arguments, drawn), with_maps(maps, pairs)
+
+
+def heads_that_attend(maps: Maps, pairs: Recordings, demonstrations: str) -> tuple[Recipe, Runs]:
+    """Attention ratio and effect of each head."""
+    drawn = {"demonstrations": demonstrations}
+    return Recipe(analysis.attention_and_effect, _asked(maps), "attention_and_effect", {}, drawn), with_maps(
+        maps, pairs
+    )
 
 
 def map_sentence(found: Mapping[str, SiteEffects], names: Mapping[str, str]) -> str:
@@ -94,7 +149,8 @@ def _of_condition(label: str, found: SiteEffects, names: Mapping[str, str]) -> s
         )
     size = np.where(out, np.abs(found.estimate), -1.0)
     at = np.unravel_index(int(np.argmax(size)), size.shape)
-    row = names.get(str(found.first[at[0]]), f"{found.axes[0]} {found.first[at[0]]}")
+    value = found.first[at[0]]
+    row = names.get(str(value), value if isinstance(value, str) else f"{found.axes[0]} {value}")
     return (
         f"{label}: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
         f"most at {row}, {found.axes[1]} {found.second[at[1]]}: {signed(float(found.estimate[at]))} nats "

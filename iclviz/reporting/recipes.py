@@ -610,11 +610,13 @@ subprocess.run([sys.executable, "-m", "iclviz", "import", str(here)], check=True
 '''
 
 
-def script(of_tasks: Mapping[str, Mapping[str, Recording]], drawn: Mapping[str, Sequence[Recipe]]) -> str:
-    """The script that draws the figures of an export again; task -> (label -> recording), and task -> its figures."""
+def script(of_tasks: Mapping[str, Mapping[str, str]], drawn: Mapping[str, Sequence[Recipe]]) -> str:
+    """The script that draws the figures of an export again; task -> (label -> the expression that gives it), and task
+    -> its figures.
+    """
     parts = [_SCRIPT]
     for name, conditions in of_tasks.items():
-        loads = "".join(f"    {label!r}: iclviz.load({one.key!r}),\n" for label, one in conditions.items())
+        loads = "".join(f"    {label!r}: {expression},\n" for label, expression in conditions.items())
         parts.append(f"\n# {name}\nconditions = {{\n{loads}}}\n")
         parts += [f"\n{recipe.python()}save(figure, {name!r})\n" for recipe in drawn[name]]
     return "".join(parts)

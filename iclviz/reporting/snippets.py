@@ -119,15 +119,15 @@ def recording_lines(runs: Runs) -> list[str]:
     return [*command_lines([one.spec for one in recordings]), *made]
 
 
-def loading(runs: Runs) -> dict[str, str]:
-    """Label -> the expression that gives a run of a recipe."""
+def loading(runs: Runs, digits: int = KEY_DIGITS) -> dict[str, str]:
+    """Label -> the expression that gives a run of a recipe, by so many digits of keys."""
     recordings = [one for one in runs.values() if isinstance(one, Recording)]
     found = {}
     for label, one in runs.items():
         if isinstance(one, Recording):
-            found[label] = f"iclviz.load({one.key[:KEY_DIGITS]!r})"
+            found[label] = f"iclviz.load({one.key[:digits]!r})"
         elif (run := _run_of(one, recordings)) is not None:
-            found[label] = f"iclviz.effect_map({run.key[:KEY_DIGITS]!r}, {str(one.spec.grid)!r})"
+            found[label] = f"iclviz.effect_map({run.key[:digits]!r}, {str(one.spec.grid)!r})"
     return found
 
 

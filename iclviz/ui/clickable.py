@@ -72,6 +72,19 @@ def show_rows(figure: go.Figure, copied: Copied) -> Clicked | None:
     return Clicked(points[0]["curve_number"], int(points[0]["x"])) if points else None
 
 
+def show_sites(figure: go.Figure, copied: Copied) -> tuple[Any, Any] | None:
+    """Draw maps of sites; what both axes say of the cell that was just clicked."""
+
+    def marked(drawn: go.Figure) -> None:
+        for heatmap in [trace for trace in drawn.data if trace.type == "heatmap"]:
+            drawn.add_trace(_cells(heatmap))
+            heatmap.update(hoverinfo="skip", hovertemplate=None)
+        drawn.update_layout(hoverdistance=REACH)
+
+    points = [point for point in _clicked(figure, copied=copied, mark=marked) if len(point.get("customdata") or []) > 1]
+    return (points[0]["y"], points[0]["x"]) if points else None
+
+
 def show_item_points(figure: go.Figure, item_ids: Sequence[str], name: str = "") -> None:
     """Draw a figure in which points are items; a click on one opens its prompts side by side.
 
@@ -83,14 +96,23 @@ def show_item_points(figure: go.Figure, item_ids: Sequence[str], name: str = "")
         open_page("prompts")
 
 
-def _clicked(figure: go.Figure, name: str = "", copied: Copied | None = None) -> list[Point]:
-    """Draw a figure whose look no click changes; the points that were just clicked."""
+def _clicked(
+    figure: go.Figure,
+    name: str = "",
+    copied: Copied | None = None,
+    mark: Callable[[go.Figure], None] = lambda drawn: None,
+) -> list[Point]:
+    """Draw a figure whose look no click changes; the points that were just clicked.
+
+    mark: adds what can be clicked to the copy that is drawn.
+    """
     events: list[Any] = []
 
     def draw(drawn: go.Figure, **options: Any) -> None:
-        drawn.update_traces(
-            selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}}, selector={"type": "scatter"}
-        )
+        mark(drawn)
+        for trace in drawn.select_traces({"type": "scatter"}):
+            shown = trace.marker.opacity if trace.marker.opacity == 0 else 1
+            trace.update(selected={"marker": {"opacity": shown}}, unselected={"marker": {"opacity": shown}})
         events.append(st.plotly_chart(drawn, on_select="rerun", selection_mode="points", **options))
 
     show(figure, name, draw=draw, copied=copied)
@@ -116,10 +138,12 @@ def _cells(heatmap: go.Heatmap) -> go.Scatter:
     """An unseen mark on each cell that has a value, with the heatmap's hover."""
     down, across = np.nonzero(np.isfinite(heatmap.z))
     values = heatmap.z[down, across]
+    more = None if heatmap.customdata is None else np.asarray(heatmap.customdata)[down, across]
+    data, place = (values, "%{customdata") if more is None else (np.column_stack([more, values]), _last(more))
     return go.Scatter(
         x=np.asarray(heatmap.x)[across],
         y=np.asarray(heatmap.y)[down],
-        customdata=values,
+        customdata=data,
         xaxis=heatmap.xaxis,
         yaxis=heatmap.yaxis,
         name=heatmap.name,
@@ -128,8 +152,13 @@ def _cells(heatmap: go.Heatmap) -> go.Scatter:
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         showlegend=False,
-        hovertemplate=heatmap.hovertemplate.replace("%{z", "%{customdata"),
+        hovertemplate=heatmap.hovertemplate.replace("%{z", place),
     )
+
+
+def _last(more: Any) -> str:
+    """Where a cell's value stands behind what else is known of it, as a hover's pattern has it."""
+    return f"%{{customdata[{more.shape[1]}]"
 
 
 def _show(

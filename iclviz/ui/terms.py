@@ -12,6 +12,7 @@ GLOSSARY = Path(__file__).with_name("glossary.md")
 
 LINKED: Mapping[str, str] = {
     r"95 % intervals?": "Bootstrap interval",
+    r"ablat(?:ed|ing)": "Ablate",
     r"alignments?": "Alignment",
     r"attention ratios?": "Attention ratio",
     r"attention sinks?": "Attention sink",

@@ -11,8 +11,13 @@ from functools import partial
 import numpy as np
 
 from iclviz.analysis import rsms
+from iclviz.grids.heads import Heads
+from iclviz.keys import Origin
+from iclviz.mapping import Axis, Grid, MapSpec
+from iclviz.maps import EffectMap
 from iclviz.recording import Array, Recording
 from iclviz.spans import ROLES
+from iclviz.spec import RunSpec
 from tests.analysis.conftest import make_recording
 
 
@@ -267,3 +272,26 @@ def synthetic_recording(
 def recording(x: Array, **fields: object) -> Recording:
     """A recording of embeddings (n, L + 1, d) as `query_mean`, with the fields that are given."""
     return make_recording(len(x), x.shape[1] - 1, embeddings={"query_mean": x}, **fields)
+
+
+def effect_map(
+    base: Array, logprobs: Array, acted: Array, controls: Array | None = None, grid: Grid | None = None
+) -> EffectMap:
+    """A map of n items over heads and blocks, as arrays with the axes of `EffectMap`; those without an effect stay."""
+    n_first, n_second, _, n, n_candidates = logprobs.shape
+    grid = grid or Heads()
+    none = np.zeros((n_first, n_second, 0, n, n_candidates))
+    beside = none if controls is None else controls
+    return EffectMap(
+        spec=MapSpec(RunSpec("model", "task", n_items=n), grid),
+        key="f" * 32,
+        item_ids=[f"item-{place}" for place in range(n)],
+        axes=(Axis("head", tuple(range(n_first))), Axis("block", tuple(range(1, n_second + 1)))),
+        base=base,
+        logprobs=logprobs,
+        controls=beside,
+        acted=acted,
+        changed=acted,
+        acted_controls=np.ones(beside.shape[:-1], dtype=int),
+        origin=Origin("task", "model", False, {"task": 1, "prompts": 1, "capture": 1}),
+    )

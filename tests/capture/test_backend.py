@@ -48,7 +48,7 @@ class Ready:
     def at_work(self, settings):
         yield
 
-    def captures(self, prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model):
+    def captures(self, prompts, plan, asked, decoding, should_stop, done, on_read, done_to_model, donors=None):
         for index, prompt in enumerate(prompts):
             if index in done:
                 continue

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from iclviz.analysis.acting_on_item import ChangedItem
 from iclviz.analysis.attention import LogRatioSummary, RoleShares, TextAttention
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.change import Difference
 from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
+from iclviz.analysis.head_links import HeadLink
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
@@ -253,7 +255,22 @@ def effect_on_items(seed=0, n=24):
     return EffectOnItems(rng.normal(size=n), rng.normal(size=n), None, ids, acted, acted, "head 0, block 1")
 
 
+def head_link(seed=0):
+    rng = np.random.default_rng(seed)
+    return HeadLink(
+        rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), -0.31, -0.5, -0.1, -0.2, 0.03, n_units=12, reason=None
+    )
+
+
+def changed_item():
+    change = {"relevant": [0.1, -0.2, 0.0], "question": [0.0, 0.1, 0.05]}
+    return ChangedItem(["reading", "running"], [0.7, 0.3], [0.4, 0.6], 0.8, -0.4, change)
+
+
 DRAWN = {
+    "attention-and-effect": lambda draw: draw({A: head_link(0), B: head_link(1)}),
+    "live-candidates": lambda draw: draw(changed_item(), done="blind to relevant text"),
+    "live-attention": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "effect-map": lambda draw: draw(
         {A: site_effects(0.5), B: site_effects()},
         title="Heads ablated",

@@ -1,0 +1,98 @@
+"""Controls that make an intervention: what is done, where, how much."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import streamlit as st
+
+from iclviz.errors import UserError
+from iclviz.intervening import BY_HEAD, Intervention, kinds, place_words
+from iclviz.recording import Recording
+from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
+from iclviz.ui.plain_text import lines_as_text
+
+ROWS = ("last", "query")
+DOSE = 3.0
+"""How far a dose goes on either side of nothing."""
+
+TITLES = {
+    "rows": "From",
+    "to": "To",
+    "of": "Part",
+    "by": "Dose: log of the factor",
+    "layers": "Blocks",
+    "heads": "Heads",
+    "draw": "Draw",
+    "shown": "Demonstrations taken from",
+    "k": "k",
+    "seed": "Seed",
+}
+
+
+def edited(recording: Recording, task_kinds: tuple[str, ...]) -> Intervention | None:
+    """The intervention that the controls say; None, with the reason, where they say none.
+
+    recording: says which places, blocks and heads there are; task_kinds: kinds of demonstrations.
+    """
+    known = kinds()
+    kind = st.selectbox("What is done", list(known), format_func=lambda name: known[name].title, key="live-kind")
+    hints = get_type_hints(known[kind])
+    usual = _first_values(known[kind].example)
+    values: dict[str, Any] = {}
+    for entry in fields(known[kind]):
+        if entry.name == "heads" and not _has_heads(values, kind):
+            continue
+        value = _control(kind, entry.name, hints[entry.name], usual, recording, task_kinds)
+        if value is not None:
+            values[entry.name] = value
+    try:
+        return known[kind].from_values(values)
+    except UserError as error:
+        st.error(lines_as_text(str(error)))
+        return None
+
+
+def _first_values(example: str) -> Mapping[str, str]:
+    return dict(part.partition("=")[::2] for part in example.split()[1:])
+
+
+def _has_heads(values: Mapping[str, Any], kind: str) -> bool:
+    return ("to" in values and kind != "ablate") or values.get("of") == "head"
+
+
+def _control(
+    kind: str, name: str, hint: Any, usual: Mapping[str, str], recording: Recording, task_kinds: tuple[str, ...]
+) -> Any:
+    key, title = f"live-{kind}-{name}", TITLES.get(name, name.capitalize())
+    if get_origin(hint) is Literal:
+        return st.selectbox(title, get_args(hint), key=key)
+    if name == "layers":
+        first, last = st.slider(title, 1, recording.n_layers, (1, recording.n_layers), key=key)
+        return None if (first, last) == (1, recording.n_layers) else tuple(range(first, last + 1))
+    if name == "heads":
+        n_heads = next(iter(recording.attention.values())).shape[2]
+        return tuple(st.multiselect(title, range(n_heads), placeholder="All", key=key)) or None
+    if name in ("rows", "to"):
+        places = [*ROWS, *places_of(recording)] if name == "rows" else places_of(recording)
+        start = places.index(usual[name]) if usual.get(name) in places else 0
+        return st.selectbox(title, places, start, format_func=place_words, key=key)
+    if name == "shown":
+        return st.selectbox(title, task_kinds, key=key)
+    if hint is float:
+        return st.slider(title, -DOSE, DOSE, float(usual.get(name, 0.0)), 0.1, key=key)
+    return int(st.number_input(title, 0, 10_000, 2 if name == "k" else 0, key=key))
+
+
+def places_of(recording: Recording) -> list[str]:
+    """The roles and marks that a recording's prompts have, by name."""
+    held = {span.role for item in recording.spans for span in item if len(span)} - {"response"}
+    marks = {mark.name for item in recording.marks for mark in item}
+    named = [name for name in (f"{ANSWER}:", f"{DEMONSTRATION}:") if any(mark.startswith(name) for mark in marks)]
+    numbered = sorted(marks, key=lambda name: (name.split(":")[0], int(name.split(":")[1])))
+    return [role for role in ROLES if role in held] + [f"{name}*" for name in named] + numbered
+
+
+def acts_on_heads(one: Intervention) -> bool:
+    """Whether it acts on parts that have heads."""
+    return one.part in BY_HEAD
