@@ -14,6 +14,7 @@ SCHEMA = schemas.fields(
         "item": schemas.whole(0, MOST_ITEMS),
         "done": schemas.list_of(schemas.table_of(schemas.plain(), 50), MOST_INTERVENTIONS),
         "files": schemas.text(200),
+        "writes": schemas.flag,
     }
 )
 _ROW = schemas.list_of(schemas.number(missing=True), 10_000)
@@ -39,12 +40,14 @@ class LiveSpec:
     run: the resolved run; item: the item's place.
     done: on top of what is done in the run itself.
     files: the identity of the model's files, so that what was answered of others is not taken for this.
+    writes: whether the model also writes a response, which takes longer than to score candidates.
     """
 
     run: RunSpec
     item: int
     done: tuple[Intervention, ...]
     files: str
+    writes: bool = False
 
     @property
     def n_items(self) -> int:
@@ -59,7 +62,8 @@ class LiveSpec:
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values."""
         done = [one.to_dict() for one in self.done]
-        return {"run": self.run.to_dict(), "item": self.item, "done": done, "files": self.files}
+        spec = {"run": self.run.to_dict(), "item": self.item, "done": done}
+        return {**spec, "files": self.files, "writes": self.writes}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -71,7 +75,7 @@ class LiveSpec:
         """
         SCHEMA(values)
         done = tuple(intervention(one) for one in values["done"])
-        return cls(RunSpec.from_dict(values["run"]), values["item"], done, values["files"])
+        return cls(RunSpec.from_dict(values["run"]), values["item"], done, values["files"], values["writes"])
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class LiveAnswer:
     Attributes
     ----------
     candidates: C texts, the right answer's first; logprobs: C log-probabilities.
-    response: the beginning of what it writes.
+    response: the beginning of what it writes; "" where that was not asked for.
     attention: role -> (L,) attention mass of the last prompt token on that role's text, the mean over heads.
     acted, changed: places at which what is done acted, and those whose value changed; -1 where nothing is done.
     seconds: how long it took.

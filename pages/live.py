@@ -9,7 +9,7 @@ from iclviz.errors import UserError
 from iclviz.figures.live import live_attention, live_candidates
 from iclviz.intervening import Intervention, shortly
 from iclviz.live import LiveAnswer
-from iclviz.natural_units import plain, signed
+from iclviz.natural_units import plain
 from iclviz.recording import Recording
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import task
@@ -18,7 +18,7 @@ from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.figure import show
 from iclviz.ui.link_fields import ACT_BORDER, interventions_of
-from iclviz.ui.live import LoadingError, live_answer, live_spec, wait
+from iclviz.ui.live import LoadingError, live_answer, live_spec, wait, warm
 from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import page_state, set_condition, set_state, write_url
 from iclviz.ui.plain_text import as_text, lines_as_text
@@ -45,7 +45,6 @@ class Tried:
     done: str
     margin: float
     right: float
-    response: str
 
 
 def kept() -> tuple[Intervention, ...]:
@@ -91,6 +90,7 @@ def what_is_done(one: Recording) -> tuple[Intervention, ...]:
 
 def answered(one: Recording, item: int, done: tuple[Intervention, ...]) -> tuple[LiveAnswer, LiveAnswer] | None:
     """The item with nothing done and with something done; None, with a sentence, where they are not there yet."""
+    warm(live_spec(one, item, ()))
     for acts_now in ((), done):
         spec = live_spec(one, item, acts_now)
         try:
@@ -110,18 +110,32 @@ def outcome(one: Recording, item: int, before: LiveAnswer, after: LiveAnswer, do
     found, words = changed_item(before, after), shortly(done) or "nothing"
     left, right = st.columns(2)
     change = found.margin_after - found.margin_before
-    left.metric("Margin of the right answer (nats)", plain(found.margin_after), signed(change) if done else None)
+    # Streamlit tells rises from falls by a plain minus.
+    left.metric("Margin of the right answer (nats)", plain(found.margin_after), f"{change:+.3g}" if done else None)
     chance = f"{100 * found.after[0]:.0f} %"
-    moved = f"{signed(100 * (found.after[0] - found.before[0]), 2)} points" if done else None
+    moved = f"{100 * (found.after[0] - found.before[0]):+.2g} points" if done else None
     right.metric("Right answer, among the candidates", chance, moved)
-    written = f"Writes “{as_text(after.response.strip())}”"
-    if done:
-        written += f", undisturbed “{as_text(before.response.strip())}”"
-    st.markdown(f"{written}. Expected: **{as_text(one.answers[item])}**.")
     if done and after.changed == 0:
         st.warning("Nothing changed by this: what is acted on was as it is set already, or out of a window's reach.")
     show(live_candidates(found, done=words, demonstrations=demonstration_scope([one])))
-    remember(Tried(one.item_ids[item], words, found.margin_after, found.after[0], after.response.strip()))
+    remember(Tried(one.item_ids[item], words, found.margin_after, found.after[0]))
+
+
+def written(one: Recording, item: int, done: tuple[Intervention, ...]) -> None:
+    """What the model writes with it done, and without."""
+    texts = []
+    for acts_now in dict.fromkeys((done, ())):
+        spec = live_spec(one, item, acts_now, writes=True)
+        try:
+            texts.append(live_answer(spec).response.strip())
+        except LoadingError:
+            wait(spec)
+            return
+        except UserError as error:
+            st.info(lines_as_text(str(error)))
+            return
+    said = f"Writes “{as_text(texts[0])}”" + (f", undisturbed “{as_text(texts[1])}”" if len(texts) > 1 else "")
+    st.markdown(f"{said}. Expected: **{as_text(one.answers[item])}**.")
 
 
 def remember(tried: Tried) -> None:
@@ -146,11 +160,14 @@ def on_all_items(one: Recording, done: tuple[Intervention, ...]) -> None:
 @st.fragment
 def body() -> None:
     """The page below what it is about: redrawn by itself, so that an answer shows at once."""
-    side = options.select("live_of", "Condition", list(pairs), {label: label for label in pairs}, list(pairs)[-1])
-    one = pairs[side]
     left, right = st.columns([2, 3], gap="large")
     with left:
-        item = show_item_control(one.n_items)
+        sides, items = st.columns(2)
+        with sides:
+            side = options.select("live_of", "Condition", list(pairs), None, list(pairs)[-1])
+        one = pairs[side]
+        with items:
+            item = show_item_control(one.n_items)
         done = what_is_done(one)
     with right:
         try:
@@ -161,6 +178,7 @@ def body() -> None:
         if both is None:
             return
         outcome(one, item, *both, done)
+        written(one, item, done)
         if done and st.button("Run it on all items", icon=":material/play_arrow:", type="primary"):
             on_all_items(one, done)
             open_page("run")
@@ -184,7 +202,6 @@ def history() -> None:
                     "Done": each.done,
                     "Margin (nats)": each.margin,
                     "Right answer": each.right,
-                    "Response": each.response,
                 }
                 for each in tried
             ],

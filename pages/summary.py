@@ -148,7 +148,7 @@ def acted(both: Compared) -> None:
         if maps:
             outcome = usual_outcome(next(iter(maps.values())))
             recipe, runs = effects_by_site(maps, pairs, outcome, False, "")
-            told.append(f"*{title}.* {map_sentence(answers(recipe.questions(runs)), grids['B'].names())}")
+            told.append(f"{title} — {map_sentence(answers(recipe.questions(runs)), grids['B'].names())}")
     if told:
         st.markdown(f"**Acting on the model.** {with_terms('  '.join(told))}")
     else:

@@ -42,9 +42,12 @@ def changed_item(before: LiveAnswer, after: LiveAnswer) -> ChangedItem:
         given,
         before.margin,
         after.margin,
-        {
-            role: [b - a for a, b in zip(before.attention[role], after.attention[role], strict=True)]
-            for role in before.attention
-            if role in after.attention
-        },
+        {role: _change(role, before, after) for role in before.attention},
     )
+
+
+def _change(role: str, before: LiveAnswer, after: LiveAnswer) -> list[float]:
+    """(L,) what the last prompt token gives to a role more; one that gets nothing any more is not told after."""
+    without = before.attention[role]
+    given = after.attention.get(role, [0.0] * len(without))
+    return [b - a for a, b in zip(without, given, strict=True)]

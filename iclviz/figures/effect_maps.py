@@ -58,11 +58,13 @@ def effect_map(
     demonstrations: what the statement is limited to.
     """
     first = next(iter(conditions.values()))
-    rows = [(names or {}).get(str(value), str(value)) for value in first.first]
+    rows = {
+        label: [(names or {}).get(str(value), str(value)) for value in one.first] for label, one in conditions.items()
+    }
     figure = make_subplots(len(conditions), 1, subplot_titles=list(conditions), vertical_spacing=0.36 / len(conditions))
     for number, (label, effects) in enumerate(conditions.items(), start=1):
-        figure.add_trace(_cells(effects, rows, label), row=number, col=1)
-        figure.add_trace(_marks(effects, rows), row=number, col=1)
+        figure.add_trace(_cells(effects, rows[label], label), row=number, col=1)
+        figure.add_trace(_marks(effects, rows[label]), row=number, col=1)
     figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, matches="x")
     figure.update_yaxes(title=capital(first.axes[0]), showgrid=False, type="category", autorange="reversed")
     most = max(float(np.nanmax(np.abs(one.estimate), initial=0.0)) for one in conditions.values()) or 1.0
@@ -80,7 +82,7 @@ def effect_map(
         "An effect is the outcome of an item while something is done less its outcome with nothing done; below zero "
         "the right answer loses. P comes from sign flips of whole groups and is corrected by the maximum over sites."
     )
-    height = max(_LEAST, _CELL * len(rows)) * len(conditions)
+    height = max(_LEAST, _CELL * max(map(len, rows.values()))) * len(conditions)
     theme.finish(
         figure,
         title,

@@ -70,7 +70,8 @@ class LiveModel:
 
         counts: Asked = {ACTING: {0: len(done)}} if done else {}
         kept: Asked = {CANDIDATES: {0: True}, ATTENTION: {0: True}, **counts}
-        limit = min(task.max_new_tokens[run.resolved.spec.prompt_style or "plain"], MOST_TOKENS)
+        most = min(task.max_new_tokens[run.resolved.spec.prompt_style or "plain"], MOST_TOKENS)
+        limit = most if spec.writes else 0
         with run.ready.at_work(run.ready.settings()):
             captured = held.captured(kept, Decoding(limit, run.ready.end_tokens, is_finished), done, every)
         (taken,) = captured.taken

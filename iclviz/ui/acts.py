@@ -13,8 +13,13 @@ from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
 from iclviz.ui.plain_text import lines_as_text
 
 ROWS = ("last", "query")
+FIRST = "knock_out"
+"""What is done until somebody chooses."""
+
 DOSE = 3.0
 """How far a dose goes on either side of nothing."""
+
+ORDER = ("to", "draw", "by", "shown", "k", "seed", "rows", "layers", "heads")
 
 TITLES = {
     "rows": "From",
@@ -36,16 +41,18 @@ def edited(recording: Recording, task_kinds: tuple[str, ...]) -> Intervention | 
     recording: says which places, blocks and heads there are; task_kinds: kinds of demonstrations.
     """
     known = kinds()
-    kind = st.selectbox("What is done", list(known), format_func=lambda name: known[name].title, key="live-kind")
+    first = [name for name in (FIRST, *known) if name in known]
+    kind = st.selectbox(
+        "What is done", list(dict.fromkeys(first)), format_func=lambda name: known[name].title, key="live-kind"
+    )
     hints = get_type_hints(known[kind])
     usual = _first_values(known[kind].example)
     values: dict[str, Any] = {}
-    for entry in fields(known[kind]):
-        if entry.name == "heads" and not _has_heads(values, kind):
-            continue
-        value = _control(kind, entry.name, hints[entry.name], usual, recording, task_kinds)
-        if value is not None:
-            values[entry.name] = value
+    for name in sorted((entry.name for entry in fields(known[kind])), key=_place):
+        if _is_shown(name, kind, values):
+            value = _control(kind, name, hints[name], usual, recording, task_kinds)
+            if value is not None:
+                values[name] = value
     try:
         return known[kind].from_values(values)
     except UserError as error:
@@ -57,8 +64,16 @@ def _first_values(example: str) -> Mapping[str, str]:
     return dict(part.partition("=")[::2] for part in example.split()[1:])
 
 
-def _has_heads(values: Mapping[str, Any], kind: str) -> bool:
-    return ("to" in values and kind != "ablate") or values.get("of") == "head"
+def _place(name: str) -> int:
+    """What is done stands before where it is done."""
+    return ORDER.index(name) if name in ORDER else -1
+
+
+def _is_shown(name: str, kind: str, values: Mapping[str, Any]) -> bool:
+    """Whether a field means anything beside those before it."""
+    if name == "heads":
+        return bool(values.get("of", "head") == "head")
+    return name != "draw" or values.get("to") == "resample"
 
 
 def _control(
@@ -66,6 +81,7 @@ def _control(
 ) -> Any:
     key, title = f"live-{kind}-{name}", TITLES.get(name, name.capitalize())
     if get_origin(hint) is Literal:
+        title = "Set to" if name == "to" else title
         return st.selectbox(title, get_args(hint), key=key)
     if name == "layers":
         first, last = st.slider(title, 1, recording.n_layers, (1, recording.n_layers), key=key)

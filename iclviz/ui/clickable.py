@@ -111,7 +111,7 @@ def _clicked(
     def draw(drawn: go.Figure, **options: Any) -> None:
         mark(drawn)
         for trace in drawn.select_traces({"type": "scatter"}):
-            shown = trace.marker.opacity if trace.marker.opacity == 0 else 1
+            shown = 0 if np.ndim(trace.marker.opacity) == 0 and trace.marker.opacity == 0 else 1
             trace.update(selected={"marker": {"opacity": shown}}, unselected={"marker": {"opacity": shown}})
         events.append(st.plotly_chart(drawn, on_select="rerun", selection_mode="points", **options))
 

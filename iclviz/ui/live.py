@@ -35,7 +35,7 @@ def _of_cache(folder: str) -> tuple[LiveTable, LiveAnswers]:
     return LiveTable(store), LiveAnswers(store)
 
 
-def live_spec(recording: Recording, item: int, done: tuple[Intervention, ...]) -> LiveSpec:
+def live_spec(recording: Recording, item: int, done: tuple[Intervention, ...], writes: bool = False) -> LiveSpec:
     """One item of a recording's run, with something done to the model on top of what is done there.
 
     Raises
@@ -44,7 +44,17 @@ def live_spec(recording: Recording, item: int, done: tuple[Intervention, ...]) -
     """
     if recording.origin is None:
         raise UserError("This recording does not know its model's files.", "Run it again.")
-    return LiveSpec(as_mapped(recording.spec), item, done, recording.origin.model)
+    return LiveSpec(as_mapped(recording.spec), item, done, recording.origin.model, writes)
+
+
+def warm(spec: LiveSpec) -> None:
+    """Have the model and the item read before anything is done, once for each: what is known needs neither."""
+    wanted = (spec.run, spec.item)
+    if st.session_state.get("live-warm") != wanted:
+        st.session_state["live-warm"] = wanted
+        table, _ = _of_cache(str(cache_folder()))
+        table.submit(spec, spec.key, asker=asker())
+        ensure_live(table)
 
 
 def live_answer(spec: LiveSpec) -> LiveAnswer:

@@ -18,6 +18,7 @@ from iclviz.answers import Answers
 from iclviz.jobs.analyst import Analyst
 from iclviz.jobs.executors.local import Local
 from iclviz.jobs.queue import Queue
+from iclviz.mapped import CONTENT
 from iclviz.recorded import MANIFEST, RUN
 from iclviz.resolve import resolve
 from iclviz.spec import RunSpec
@@ -98,7 +99,10 @@ RECORDED: dict = {}
 
 def _content(store, question):
     """What tells the recordings of a question from others of the same keys that a test changed."""
-    manifests = [json.loads((store.place(key) / MANIFEST).read_text())["checksums"] for key in question.keys]
+    maps = [(store.map_place(key) / CONTENT).read_text() for key in question.keys if store.has_map(key)]
+    keys = [key for key in question.keys if not store.has_map(key)]
+    manifests = [json.loads((store.place(key) / MANIFEST).read_text())["checksums"] for key in keys]
+    manifests += map(json.loads, maps)
     return tuple(str({name: sum for name, sum in one.items() if name != RUN}) for one in manifests)
 
 
