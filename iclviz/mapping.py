@@ -65,6 +65,8 @@ class Grid(Typed):
     question: ClassVar[str]
     blind: ClassVar[str]
     ready: ClassVar[tuple[tuple[str, str], ...]]
+    references: ClassVar[Mapping[str, str]] = {}
+    """Key -> BibTeX entry of each work that this kind of map comes from."""
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both sides of the grid for a run.

@@ -6,6 +6,7 @@ Beside each site stand `draws` controls: as many random tokens of the same promp
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from iclviz.intervening import place_words
@@ -15,6 +16,13 @@ from iclviz.spans import ANSWER
 from iclviz.typed import check_choice, check_whole
 
 From = Literal["last", "query"]
+GEVA = r"""@inproceedings{geva2023dissecting,
+  title     = {Dissecting Recall of Factual Associations in Auto-Regressive Language Models},
+  author    = {Geva, Mor and Bastings, Jasmijn and Filippova, Katja and Globerson, Amir},
+  booktitle = {Proceedings of EMNLP},
+  year      = {2023},
+  note      = {arXiv:2304.14767}
+}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,7 @@ class Attention(Grid):
         ("Attention from the last token", "attention"),
         ("Attention from the query", "attention rows=query"),
     )
+    references = MappingProxyType({"geva2023dissecting": GEVA})
     rows: From = "last"
     window: int = 1
     draws: int = 1

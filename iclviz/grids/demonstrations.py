@@ -6,15 +6,16 @@ Beside each site stand `draws` controls: as many random tokens of the same promp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import get_args
 
 from iclviz.errors import SpecError
+from iclviz.grids.attention import GEVA, From
 from iclviz.intervening import place_words
 from iclviz.interventions.knock_out import KnockOut
 from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
 from iclviz.typed import check_choice, check_whole
 
-From = Literal["last", "query"]
 WHOLE = "all blocks"
 
 
@@ -33,6 +34,7 @@ class Demonstrations(Grid):
         "on what they read in it."
     )
     ready = (("Every demonstration", "demonstrations"),)
+    references = MappingProxyType({"geva2023dissecting": GEVA})
     rows: From = "query"
     windows: int = 3
     draws: int = 1

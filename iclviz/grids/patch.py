@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from iclviz.interventions.patch import Of, Patch
 from iclviz.mapping import Axis, Grid, Shape, Site
 from iclviz.spans import ANSWER
+
+ZHANG = r"""@inproceedings{zhang2023towards,
+  title     = {Towards Best Practices of Activation Patching in Language Models: Metrics and Methods},
+  author    = {Zhang, Fred and Nanda, Neel},
+  booktitle = {ICLR},
+  year      = {2024},
+  note      = {arXiv:2309.16042}
+}"""
 
 PLACES = ("last", "query", f"{ANSWER}:*")
 
@@ -23,6 +32,7 @@ class Patched(Grid):
         "all else without it."
     )
     ready = (("States of the other condition", "patch shown={shown} k={k} seed={seed}"),)
+    references = MappingProxyType({"zhang2023towards": ZHANG})
     of: Of = "state"
     shown: str
     k: int = 8

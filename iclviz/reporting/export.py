@@ -124,7 +124,6 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     figure_files.start()
     store.export(keys, folder)
     recordings = [store.load(key) for key in keys]
-    methods(recordings, Resampling(probe_permutations=PERMUTATIONS)).write(folder)
     _write_tables(recordings, folder / "tables", formulas)
     of_tasks = by_task(recordings)
     _write_tasks(list(of_tasks), folder / "tasks")
@@ -132,7 +131,9 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
     maps = {name: _maps_of(store, runs) for name, runs in of_tasks.items()}
-    store.export_maps([one.key for of_task in maps.values() for one in of_task.values()], folder)
+    every_map = [one for of_task in maps.values() for one in of_task.values()]
+    store.export_maps([one.key for one in every_map], folder)
+    methods(recordings, Resampling(probe_permutations=PERMUTATIONS), every_map).write(folder)
     drawn, left_out = _write_figures(of_tasks, maps, folder / "figures", answering(store), report, formulas)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
     (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")

@@ -16,6 +16,7 @@ from iclviz.analysis.behaviour_links import FAMILY
 from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import all_measures
 from iclviz.errors import SpecError
+from iclviz.maps import EffectMap
 from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
@@ -49,7 +50,7 @@ class Methods:
             (folder / f"methods.{ending}").write_text(text)
 
 
-def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> Methods:
+def methods(recordings: Sequence[Recording], used: Resampling | None = None, maps: Sequence[EffectMap] = ()) -> Methods:
     """The methods paragraph of some recordings, one for each model, task and way of running among them.
 
     Parameters
@@ -57,6 +58,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
     recordings: what was run; conditions that differ in demonstrations, and in what is kept of them, alone are described
         together.
     used: permutations and resamples; None = those of the library.
+    maps: what was made of them by acting on the model.
 
     Raises
     ------
@@ -68,12 +70,31 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None) -> 
     for recording in recordings:
         the_task.setdefault(_alike(recording), []).append(recording)
     parts = [_paragraph(alike, used or Resampling()) for alike in the_task.values()]
+    parts += [_acting(maps)] if maps else []
     markdown = "\n\n".join(parts) + "\n"
     return Methods(
         markdown,
         _latex(markdown),
         bibliography(_cited(markdown)),
     )
+
+
+def _acting(maps: Sequence[EffectMap]) -> str:
+    """What was done to the model, over all sites of each kind of map."""
+    by_grid = {str(made.spec.grid): made for made in maps}
+    done = "; ".join(_map(made) for made in by_grid.values())
+    return (
+        f"To see what the answers need, we acted on the model while it read each item, at one site at a time: {done}. "
+        "An effect is the right answer's log-probability over the best other candidate's (or by itself, where an item "
+        "has one candidate) while something is done less that with nothing done. Effects were tested over independent "
+        "groups of items by sign flips of whole groups, corrected over all sites of a map by the maximum of the flips "
+        "[@westfall1993resampling]; the strongest sites were chosen by one half of the groups and judged on the other."
+    )
+
+
+def _map(made: EffectMap) -> str:
+    cited = "".join(f"; [@{key}]" for key in made.spec.grid.references)
+    return f"{made.spec.grid.sentence()} ({made.n_sites:,} sites{cited})"
 
 
 def _alike(recording: Recording) -> tuple[object, ...]:

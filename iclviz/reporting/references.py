@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from iclviz.analysis.measures import all_measures
+from iclviz.mapping import grids
 
 BIBTEX: Mapping[str, str] = {
     "yousefi2023incontext": r"""@article{yousefi2023incontext,
@@ -103,9 +104,11 @@ BIBTEX: Mapping[str, str] = {
 
 
 def bibliography(keys: Iterable[str]) -> str:
-    """The entries of these keys, each once, in the order of `BIBTEX`; those that measures bring come last."""
+    """The entries of these keys, each once, in the order of `BIBTEX`; those that measures and maps bring come last."""
     wanted = set(keys)
     known = dict(BIBTEX)
     for measure in all_measures().values():
         known |= {key: entry for key, entry in measure.references.items() if key not in known}
+    for kind in grids().values():
+        known |= {key: entry for key, entry in kind.references.items() if key not in known}
     return "\n\n".join(entry for key, entry in known.items() if key in wanted) + "\n"

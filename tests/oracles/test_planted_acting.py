@@ -1,0 +1,109 @@
+"""Acting on the planted models finds the planted parts and nothing else; what it cannot see is held too."""
+
+import numpy as np
+import pytest
+
+import iclviz
+from iclviz import analysis
+from iclviz.analysis.effect_maps import item_effects
+from iclviz.errors import UserError
+from iclviz.interventions.ablate import Ablate
+from iclviz.spec import Demonstrations
+from tests.oracles.planted import READ_LAYER, cue_rows, name_rows, task_file
+
+NONE = Demonstrations("none")
+INDUCTION = {"induction_gpt2": 0, "induction_llama": 2}
+"""Model -> its induction head in block 2; the head that looks at the token before is head 0 of block 1."""
+
+
+@pytest.fixture(params=INDUCTION)
+def named(request):
+    return request.param
+
+
+@pytest.fixture
+def recorded(planted, named, tmp_path):
+    """Rows of which the colour of whoever is asked for stands in the text."""
+    rows = [row for row in name_rows() if row["query"].count(row["query"].split()[-1]) == 2]
+    return iclviz.run(str(planted[named]), task_file(rows, tmp_path, "names"), NONE, len(rows), max_new_tokens=1)
+
+
+def where_anything_happens(recording, grid):
+    """(first, second) of each site at which any item's answer changes."""
+    made = iclviz.effect_map(recording, grid)
+    moved = np.abs(np.nan_to_num(item_effects(made))).max(axis=-1) > 1e-4
+    return {(made.axes[0].values[a], made.axes[1].values[b]) for a, b in np.argwhere(moved)}
+
+
+def test_at_the_last_token_the_induction_head_alone_matters(recorded, named):
+    assert where_anything_happens(recorded, "heads") == {(INDUCTION[named], 2)}
+
+
+def test_everywhere_the_head_before_it_matters_too(recorded, named):
+    assert where_anything_happens(recorded, "heads rows=all") == {(INDUCTION[named], 2), (0, 1)}
+
+
+def test_the_answer_comes_from_the_relevant_text_in_block_2(recorded):
+    made = iclviz.effect_map(recorded, "attention draws=3")
+    places = dict(zip(made.axes[0].values, np.moveaxis(item_effects(made), -1, 0).mean(axis=0), strict=True))
+    assert places["relevant"][1] < -1
+    assert np.abs(places["relevant"][0]) < 1e-4
+    found = analysis.effect_of_sites((made, recorded), beyond=True)
+    at = made.axes[0].values.index("relevant")
+    assert found.p_corrected[at, 1] < 0.05
+    # Blind to the question in block 1, the last token notes several tokens at once as the one before it, among them the
+    # one that the induction head looks for: it then looks at itself.
+    expected = {(place, 2) for place in places} | {("question", 1)}
+    assert where_anything_happens(recorded, "attention draws=0") <= expected
+
+
+def test_heads_that_matter_are_those_that_attend(recorded, named):
+    found = analysis.effect_of_sites((iclviz.effect_map(recorded, "heads"), recorded))
+    (first, *_) = found.strongest()
+    assert (found.first[first[0]], found.second[first[1]]) == (INDUCTION[named], 2)
+    assert (found.chosen[0].first, found.chosen[0].second) == (INDUCTION[named], 2)
+
+
+@pytest.fixture
+def cued(planted, tmp_path):
+    return iclviz.run(
+        str(planted["direction_gpt2"]), task_file(cue_rows(), tmp_path, "cues"), NONE, 24, max_new_tokens=1
+    )
+
+
+def test_the_block_that_reads_the_cue_and_the_one_that_says_it_are_found(cued):
+    assert where_anything_happens(cued, "parts") == {("attention", 2), ("mlp", 3)}
+    assert where_anything_happens(cued, "heads") == {(0, 2)}
+
+
+def test_another_items_values_move_the_answer_only_where_the_class_is(cued):
+    """Of another group with the other class the answer turns; of the same class nothing happens."""
+    assert where_anything_happens(cued, "parts to=resample draws=4") == {("attention", 2), ("mlp", 3)}
+    made = iclviz.effect_map(cued, "parts to=resample draws=8")
+    effects = item_effects(made)[0, 1]
+    assert effects.min() < -1
+    assert np.abs(item_effects(made)[0, 0]).max() < 1e-4
+
+
+def test_a_state_from_the_read_layer_on_carries_the_answer(cued, planted, tmp_path):
+    """With another cue before it the last token's state is the other run's: from the layer on at which it is read."""
+    task = task_file(cue_rows(), tmp_path, "cues")
+    run = iclviz.run(
+        str(planted["direction_gpt2"]), task, Demonstrations("custom", 1, examples=("moon , , ann dark\n",)), 24,
+        max_new_tokens=1,
+    )  # fmt: skip
+    made = iclviz.effect_map(run, "patch shown=none k=0")
+    last = item_effects(made)[0]
+    assert np.abs(last[: READ_LAYER - 1]).max() < 1e-4
+    differs = np.abs(last[READ_LAYER - 1 :]).max(axis=-1)
+    assert (differs > 1).all()
+
+
+def test_resampling_where_all_items_have_the_same_text_is_refused(planted, tmp_path):
+    """What resampling cannot see: a place in demonstrations that all items share."""
+    shown = Demonstrations("custom", 2, examples=("ann red , bob blue , ann red\n", "bob blue , cat red , bob blue\n"))
+    rows = name_rows()
+    run = iclviz.run(str(planted["induction_gpt2"]), task_file(rows, tmp_path, "names"), shown, 12, max_new_tokens=1)
+    for to in ("resample", "mean"):
+        with pytest.raises(UserError, match="Nothing would change"):
+            iclviz.run_spec(run.spec.with_(interventions=(Ablate(to=to, rows="demonstration"),)))
