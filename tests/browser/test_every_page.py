@@ -41,7 +41,7 @@ def opened_by_its_name(page, name) -> None:
     settled(page)
 
 
-@pytest.fixture(params=THEMES)
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.long)])
 def look(request, chromium):
     """A page of one theme, and what it is called."""
     context = chromium.new_context(viewport=SIZE, color_scheme=request.param)

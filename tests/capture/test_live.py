@@ -16,8 +16,10 @@ KEPT = {CANDIDATES: {0: True}, ATTENTION: {0: True}}
 DECODING = Decoding(4)
 
 
-@pytest.mark.parametrize("case", ["nothing", *CASES])
-@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt_oss"])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [*(("llama", case) for case in ("nothing", *CASES)), ("gemma2", "several"), ("gpt_oss", "several")],
+)
 def test_a_prompt_that_is_kept_says_what_one_that_is_read_anew_says(name, case):
     engine, done = Engine(tiny(name), "interface", LAYERS), CASES.get(case, [])
     for prompt in PROMPTS:

@@ -1,4 +1,5 @@
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 from iclviz.places import checkout
@@ -6,6 +7,7 @@ from iclviz.places import checkout
 NOTEBOOK = checkout() / "docs" / "analysis.ipynb"
 
 
+@pytest.mark.long
 def test_it_runs_from_its_first_cell_to_its_last(demo_model, tmp_path, monkeypatch):
     monkeypatch.setenv("BROWSER_PATH", "")  # exports would draw every figure nine times
     notebook = nbformat.read(NOTEBOOK, as_version=4)
