@@ -94,7 +94,9 @@ def arrange(figure: go.Figure, width: int) -> None:
     if width < _LEAST_WITH_BAR_BESIDE:
         _turn_down(beside)
         beside, below = [], [*beside, *below]
-    grid = _grid(figure, width - _EDGE - (_COLOUR_BAR if beside else _EDGE), min(_LABELS, _LABELS_SHARE * width))
+    notes = _notes(figure)
+    room = width - _EDGE - (_COLOUR_BAR if beside else _EDGE) - notes
+    grid = _grid(figure, room, min(_LABELS, _LABELS_SHARE * width))
     _place(grid)
     _shrink_marks(figure, grid)
     _break_texts(figure, grid)
@@ -102,8 +104,14 @@ def arrange(figure: go.Figure, width: int) -> None:
     under += _place_bars(beside, below, grid, under)
     under += _place_player(figure, grid, under)
     over = _EDGE + _legend(figure, width) + _titles_of_panels(grid.panels)
-    margin = {"l": _EDGE, "r": _EDGE, "t": over, "b": _EDGE, "pad": 0}
+    margin = {"l": _EDGE, "r": _EDGE + notes, "t": over, "b": _EDGE, "pad": 0}
     figure.update_layout(margin=margin, height=round(over + grid.down + under + _EDGE))
+
+
+def _notes(figure: go.Figure) -> float:
+    """The room of what stands to the right of a panel, a text a row."""
+    found = [one for one in figure.layout.annotations if (one.xref, one.x, one.xanchor) == ("paper", 1, "left")]
+    return max((one.xshift + _LETTER * len(one.text) for one in found), default=0.0)
 
 
 def _grid(figure: go.Figure, room: float, most_of_labels: float) -> _Grid:

@@ -45,8 +45,9 @@ def changes_inside(
     figure.update_xaxes(title="Layer, or block of attention", zeroline=False)
     figure.update_yaxes(title="Measure", range=[len(names) - 0.4, -0.6], showgrid=True)
     caption = (
-        "Triangles point up where B has more, and grow with the change; at the right stands the largest change of each "
-        f"row. Filled ones differ from zero at p < {SIGNIFICANT}, corrected over layers."
+        "Triangles point up where B has more, and grow with the change; filled ones differ from zero at "
+        f"p < {SIGNIFICANT}, corrected over layers. At the right stands the largest change of each row, of filled ones "
+        "where there are any."
         f"{wording.sentence(demonstrations)}"
     )
     details = (
@@ -92,8 +93,9 @@ def _row(title: str, change: Change, colour: str, first: int) -> go.Scatter:
 
 
 def _largest(change: Change) -> str:
-    """The change of the largest size, as it stands beside its row."""
-    at = int(np.nanargmax(np.abs(change.estimate)))
+    """The change of the largest size, as it stands beside its row: among those that stand out, where any does."""
+    found = stands_out(change.p_corrected)
+    at = int(np.nanargmax(np.where(found | ~found.any(), np.abs(change.estimate), np.nan)))
     return signed(float(change.estimate[at]), 2)
 
 

@@ -178,7 +178,7 @@ def reservations(headline: Headline, a: RunSpec, b: RunSpec, hypothesis: str) ->
         told.append(told_lengths)
     if min(headline.parse_rates) < READ:
         rates = " and ".join(f"{share(rate)} in {side}" for rate, side in zip(headline.parse_rates, "AB", strict=True))
-        told.append(f"of the responses {rates} could be read, so that behaviour may be about their form")
+        told.append(f"of the responses {rates} could be read, so behaviour may have changed in form alone")
     if headline.text_share >= NEARLY_ALL:
         told.append(f"the prompts' words alone nearly give “{hypothesis}”, so that its alignment tests nothing here")
     return f"Before you believe it: {'; '.join(told)}." if told else ""

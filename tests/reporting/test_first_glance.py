@@ -145,7 +145,7 @@ NONE, SHOWN = (
         ),
         (
             {"parse_rates": (0.84, 1.0)},
-            "of the responses 84 % in A and 100 % in B could be read, so that behaviour may be about their form",
+            "of the responses 84 % in A and 100 % in B could be read, so behaviour may have changed in form alone",
         ),
         (
             {"text_share": 0.97},
