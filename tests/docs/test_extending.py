@@ -17,6 +17,7 @@ from iclviz import analysis, extensions
 from iclviz.analysis.measures import all_measures
 from iclviz.jobs.executors import SETTING, executor
 from iclviz.jobs.queue import Queue
+from iclviz.mapping import ready_maps
 from iclviz.models.presets import preset
 from iclviz.places import checkout
 from iclviz.primary import primary_measuring
@@ -82,7 +83,7 @@ def asked(model, record=()):
 def test_there_is_an_example_of_everything_that_a_folder_may_hold():
     kinds = set(re.findall(r"^\| \[.*\]\(#.*\) \| `(\w+)/NAME\.py`", PAGE, flags=re.MULTILINE))
     assert {name.partition("/")[0] for name in EXAMPLES} == kinds
-    assert kinds == {"measures", "recorders", "interventions", "pages", "tasks", "presets", "executors"}
+    assert kinds == {"measures", "recorders", "interventions", "grids", "pages", "tasks", "presets", "executors"}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -300,6 +301,21 @@ def test_an_executor_computes_and_its_lines_compute_the_same(add, tiny_model, mo
     queue.store.delete(run.key)
     command_line(*line.split()[1:])
     assert run.key in Store()
+
+
+def test_a_map_is_made_shown_and_in_an_export(add, tiny_model, tmp_path):
+    add("grids/blocks_off.py")
+    run = iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("correct", 1), 16)
+    made = iclviz.effect_map(run, "blocks_off most=2")
+    assert made.axes[0].values == (1, 2)
+    assert ready_maps()["Blocks off"] == "blocks_off"
+    effects = analysis.effect_of_sites((made, run))
+    assert effects.estimate.shape == (2, 3)
+    assert "added nothing" in methods([run], maps=[made]).markdown
+    export([run.key], tmp_path / "out")
+    (folder,) = (tmp_path / "out" / "figures").iterdir()
+    assert (folder / "effect-map-blocks-off.csv").is_file()
+    assert (tmp_path / "out" / made.key / "map.json").is_file()
 
 
 def test_an_intervention_can_be_typed_and_is_in_the_methods(add, tiny_model):

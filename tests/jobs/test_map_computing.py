@@ -7,6 +7,7 @@ import iclviz
 from iclviz.errors import Cancelled, SpecError, StoreError, UserError
 from iclviz.grids.attention import Attention
 from iclviz.grids.demonstrations import Demonstrations as WithoutEach
+from iclviz.grids.dose import Dose
 from iclviz.grids.heads import Heads
 from iclviz.grids.parts import Parts
 from iclviz.grids.patch import Patched
@@ -43,7 +44,7 @@ def made(spec, grid, store, keeper):
 
 GRIDS = [
     Heads(), Heads(to="resample", draws=2), Heads(to="mean"), Parts(), Attention(), Attention(rows="query", window=2),
-    WithoutEach(windows=2), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
+    WithoutEach(windows=2), Dose(steps=1), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
 ]  # fmt: skip
 
 
