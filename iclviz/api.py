@@ -11,7 +11,7 @@ from iclviz.intervening import Intervention
 from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
-from iclviz.mapping import Grid, MapSpec, map_key
+from iclviz.mapping import Grid, MapSpec
 from iclviz.mapping import grid as as_grid
 from iclviz.maps import EffectMap
 from iclviz.recorded import Summary
@@ -111,7 +111,7 @@ def effect_map(
     wanted = as_grid(grid)
     recording = load(run) if isinstance(run, str) else run if isinstance(run, Recording) else run_spec(run)
     store = Store()
-    if recording.origin is not None and store.has_map(key := map_key(recording.spec, recording.origin, wanted)):
+    if (key := store.map_of(recording, wanted)) is not None:
         return store.load_map(key)
     resolved = resolve_map(MapSpec(recording.spec, wanted), store.memo)
     if not store.has_map(resolved.key):

@@ -26,7 +26,7 @@ from iclviz import mapped, recorded, whereabouts
 from iclviz.disk import CACHE_REMEDY, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
-from iclviz.mapping import map_key
+from iclviz.mapping import Grid, map_key
 from iclviz.maps import EffectMap
 from iclviz.places import cache_folder
 from iclviz.recorded import FILES, MANIFEST, Summary
@@ -334,13 +334,20 @@ class Store:
         """The keys of sealed maps."""
         return [key for key in self.storage.names(MAPS) if is_key(key) and self.has_map(key)]
 
+    def map_of(self, recording: Recording, grid: Grid) -> str | None:
+        """The key of the map of a recording's run over a grid; None where the cache holds none."""
+        if recording.origin is None:
+            return None
+        key = map_key(recording.spec, recording.origin, grid)
+        return key if self.has_map(key) else None
+
     def maps_of(self, recording: Recording) -> list[str]:
         """The keys of the maps of a recording's run; one that is damaged is left out."""
         found = []
         for key in self.maps():
             with suppress(StoreError):
                 of = mapped.spec_in(self.map_place(key), key)
-                if recording.origin is not None and map_key(recording.spec, recording.origin, of.grid) == key:
+                if self.map_of(recording, of.grid) == key:
                     found.append(key)
         return found
 

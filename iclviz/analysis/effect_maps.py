@@ -6,7 +6,7 @@ them. A site that was chosen because it is strongest looks stronger than it is o
 halved, one half chooses, and the other alone says how strong it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -72,6 +72,11 @@ class SiteEffects(Tested):
         p = np.where(np.isfinite(self.p_corrected), self.p_corrected, 1.0)
         order = np.lexsort((-size.ravel(), p.ravel()))[:most]
         return [(int(one) // size.shape[1], int(one) % size.shape[1]) for one in order if size.ravel()[one] >= 0]
+
+    def place(self, first: int | str, second: int | str, names: Mapping[str, str]) -> str:
+        """A site in words; names: value of the first axis -> what it is called, where that is not the value itself."""
+        usual = first if isinstance(first, str) else f"{self.axes[0]} {first}"
+        return f"{names.get(str(first), usual)}, {self.axes[1]} {second}"
 
     def lines(self) -> list[str]:
         """The strongest sites, a line each."""

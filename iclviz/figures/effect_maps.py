@@ -152,7 +152,7 @@ def effect_chosen(
     """
     figure = go.Figure()
     for label, effects, colour in theme.coloured(conditions):
-        where = [_place(effects, site, names) for site in effects.chosen]
+        where = [effects.place(site.first, site.second, names or {}) for site in effects.chosen]
         figure.add_trace(_judged(effects.chosen, where, label, colour))
         figure.add_trace(
             go.Scatter(
@@ -177,12 +177,6 @@ def effect_chosen(
         legend_rows=len(conditions),
     )  # fmt: skip
     return _called(figure, name)
-
-
-def _place(effects: SiteEffects, site: ChosenSite, names: Mapping[str, str] | None) -> str:
-    usual = site.first if isinstance(site.first, str) else f"{effects.axes[0]} {site.first}"
-    first = (names or {}).get(str(site.first), usual)
-    return f"{first}, {effects.axes[1]} {site.second}"
 
 
 def _judged(chosen: tuple[ChosenSite, ...], where: list[str], label: str, colour: str) -> go.Scatter:

@@ -4,14 +4,14 @@ arXiv:2305.14160, re-weighting).
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import get_args
 
+from iclviz.grids.attention import From
 from iclviz.intervening import check_place, place_words
 from iclviz.interventions.scale import Scale
 from iclviz.mapping import Axis, Grid, Shape, Site
 from iclviz.typed import check_choice, check_whole
 
-From = Literal["last", "query"]
 MOST_STEPS = 20
 WANG = r"""@inproceedings{wang2023label,
   title     = {Label Words are Anchors: An Information Flow Perspective for Understanding In-Context Learning},
@@ -41,7 +41,7 @@ class Dose(Grid):
 
     def __post_init__(self) -> None:
         check_place(self.to)
-        check_choice("rows", self.rows, ("last", "query"))
+        check_choice("rows", self.rows, get_args(From))
         check_whole("steps", self.steps, 1, MOST_STEPS)
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:

@@ -9,8 +9,27 @@ from iclviz.typed import check_whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heads(Grid):
-    """rows: where heads are ablated; to: what stands in their place; draws: other items, where it is those'."""
+class Ablating(Grid):
+    """rows: where parts are ablated; to: what stands in their place; draws: other items, where it is those'."""
+
+    rows: str = "last"
+    to: To = "zero"
+    draws: int = 3
+
+    def __post_init__(self) -> None:
+        check_whole("draws", self.draws, 1, MOST_DRAWS)
+        shape = Shape(1, 1, 0, ())
+        self.site(self.axes(shape)[0].values[0], 1, shape)
+
+    @property
+    def n_draws(self) -> int:
+        """Several where another item's values stand in."""
+        return self.draws if self.to == "resample" else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heads(Ablating):
+    """Each head of each block by itself; the fields are of `Ablating`."""
 
     kind = "heads"
     title = "Heads ablated"
@@ -21,22 +40,10 @@ class Heads(Grid):
         "others make up for show less than they do."
     )
     ready = (("Every head", "heads"),)
-    rows: str = "last"
-    to: To = "zero"
-    draws: int = 3
-
-    def __post_init__(self) -> None:
-        check_whole("draws", self.draws, 1, MOST_DRAWS)
-        self.site(0, 1, Shape(1, 1, 0, ()))
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Heads and blocks."""
         return Axis("head", tuple(range(shape.n_heads))), shape.blocks
-
-    @property
-    def n_draws(self) -> int:
-        """Several where another item's values stand in."""
-        return self.draws if self.to == "resample" else 1
 
     def site(self, first: int, second: int, shape: Shape, draw: int = 0) -> Site:
         """One head is gone."""

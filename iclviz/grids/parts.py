@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from iclviz.grids.heads import Ablating
 from iclviz.intervening import place_words
-from iclviz.interventions.ablate import SET, Ablate, To
-from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
-from iclviz.typed import check_whole
+from iclviz.interventions.ablate import SET, Ablate
+from iclviz.mapping import Axis, Shape, Site
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts(Grid):
-    """rows: where they are ablated; to: what stands in their place; draws: other items, where it is those'."""
+class Parts(Ablating):
+    """Each half of each block by itself; the fields are of `Ablating`."""
 
     kind = "parts"
     title = "Attention and MLP ablated"
@@ -22,22 +22,10 @@ class Parts(Grid):
         "block is for."
     )
     ready = (("Every attention and MLP", "parts"),)
-    rows: str = "last"
-    to: To = "zero"
-    draws: int = 3
-
-    def __post_init__(self) -> None:
-        check_whole("draws", self.draws, 1, MOST_DRAWS)
-        self.site("mlp", 1, Shape(1, 1, 0, ()))
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both halves, and blocks."""
         return Axis("part", ("attention", "mlp")), shape.blocks
-
-    @property
-    def n_draws(self) -> int:
-        """Several where another item's values stand in."""
-        return self.draws if self.to == "resample" else 1
 
     def site(self, first: str, second: int, shape: Shape, draw: int = 0) -> Site:
         """One half of a block is gone."""

@@ -5,7 +5,6 @@ It is a process of its own, so that nobody waits for the runs of the queue.
 
 import logging
 import time
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -58,13 +57,13 @@ class Acting:
         if job is None:
             return False
         self._table.start(job.key)
-        self._try(job, lambda: self._answers.put(job.key, self.model.answer(job.spec)))
+        self._try(job)
         return True
 
-    def _try(self, job: Job[LiveSpec], work: Callable[[], None]) -> None:
+    def _try(self, job: Job[LiveSpec]) -> None:
         started = time.perf_counter()
         try:
-            work()
+            self._answers.put(job.key, self.model.answer(job.spec))
             self._table.done(job.key)
             log.info("item %d: %.3f s", job.spec.item, time.perf_counter() - started)
         except UserError as error:

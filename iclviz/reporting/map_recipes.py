@@ -89,9 +89,9 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
     maps: label of `map_label` -> map; pairs: label -> recording.
     """
     by_grid: dict[str, dict[str, EffectMap]] = {}
-    for label, recording in pairs.items():
+    for label in pairs:
         for made in maps.values():
-            if maps.get(map_label(label, made.spec.grid)) is made and recording is not None:
+            if maps.get(map_label(label, made.spec.grid)) is made:
                 by_grid.setdefault(str(made.spec.grid), {})[label] = made
     for of_grid in by_grid.values():
         own = {label: pairs[label] for label in of_grid}
@@ -149,10 +149,9 @@ def _of_condition(label: str, found: SiteEffects, names: Mapping[str, str]) -> s
         )
     size = np.where(out, np.abs(found.estimate), -1.0)
     at = np.unravel_index(int(np.argmax(size)), size.shape)
-    value = found.first[at[0]]
-    row = names.get(str(value), value if isinstance(value, str) else f"{found.axes[0]} {value}")
+    where = found.place(found.first[at[0]], found.second[at[1]], names)
     return (
         f"{label}: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
-        f"most at {row}, {found.axes[1]} {found.second[at[1]]}: {signed(float(found.estimate[at]))} nats "
+        f"most at {where}: {signed(float(found.estimate[at]))} nats "
         f"({signed(float(found.low[at]))} to {signed(float(found.high[at]))})."
     )

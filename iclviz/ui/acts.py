@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.intervening import BY_HEAD, Intervention, kinds, place_words
+from iclviz.intervening import Intervention, kinds, place_words
 from iclviz.recording import Recording
 from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
 from iclviz.ui.plain_text import lines_as_text
@@ -49,7 +49,7 @@ def edited(recording: Recording, task_kinds: tuple[str, ...]) -> Intervention | 
     usual = _first_values(known[kind].example)
     values: dict[str, Any] = {}
     for name in sorted((entry.name for entry in fields(known[kind])), key=_place):
-        if _is_shown(name, kind, values):
+        if _is_shown(name, values):
             value = _control(kind, name, hints[name], usual, recording, task_kinds)
             if value is not None:
                 values[name] = value
@@ -69,7 +69,7 @@ def _place(name: str) -> int:
     return ORDER.index(name) if name in ORDER else -1
 
 
-def _is_shown(name: str, kind: str, values: Mapping[str, Any]) -> bool:
+def _is_shown(name: str, values: Mapping[str, Any]) -> bool:
     """Whether a field means anything beside those before it."""
     if name == "heads":
         return bool(values.get("of", "head") == "head")
@@ -107,8 +107,3 @@ def places_of(recording: Recording) -> list[str]:
     named = [name for name in (f"{ANSWER}:", f"{DEMONSTRATION}:") if any(mark.startswith(name) for mark in marks)]
     numbered = sorted(marks, key=lambda name: (name.split(":")[0], int(name.split(":")[1])))
     return [role for role in ROLES if role in held] + [f"{name}*" for name in named] + numbered
-
-
-def acts_on_heads(one: Intervention) -> bool:
-    """Whether it acts on parts that have heads."""
-    return one.part in BY_HEAD

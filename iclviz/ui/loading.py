@@ -12,7 +12,7 @@ from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.keys import Origin
 from iclviz.limits import check_possible
-from iclviz.mapping import Grid, MapSpec, as_mapped, map_key
+from iclviz.mapping import Grid, MapSpec, as_mapped
 from iclviz.maps import EffectMap
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
@@ -147,10 +147,8 @@ def effect_map(recording: Recording, grid: Grid) -> EffectMap | None:
     ------
     StoreError: its files are damaged.
     """
-    if recording.origin is None:
-        return None
-    key = map_key(recording.spec, recording.origin, grid)
-    if not store().has_map(key):
+    key = store().map_of(recording, grid)
+    if key is None:
         return None
     return _map(str(cache_folder()), key, store().map_place(key).stat().st_mtime_ns)
 
