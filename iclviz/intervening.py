@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iclviz.errors import SpecError, unknown
 from iclviz.spans import ANSWER, DEMONSTRATION, ROLES
-from iclviz.typed import Kinds, Typed, listed, numbers
+from iclviz.typed import Kinds, Typed, check_whole, listed, numbers
 
 if TYPE_CHECKING:
     import torch
+
+    from iclviz.capture.acting import DonorValues, Likes
 
 Part = Literal["scores", "weights", "heads", "attention", "mlp", "block", "state"]
 """What of a block is changed: attention scores before the softmax, weights after it, what each head hands to the output
 projection, the output of attention, that of the MLP, what the block adds to the stream, the stream behind it.
 """
 
-Need = Literal["all", "another", "against"]
-"""Donors: all items of other groups, of which the mean is taken; another item, of another group; the same item under
-other demonstrations.
-"""
+Need = Literal["same", "another", "all"]
+"""Donors: the same item; another one, of another group; all items of other groups, of which the mean is taken."""
 
 BY_HEAD: frozenset[Part] = frozenset({"scores", "weights", "heads"})
 ROWS = ("last", "response", "query", "all")
@@ -102,8 +102,22 @@ class Intervention(Typed):
 
     @property
     def needs(self) -> Need | None:
-        """Whose values it puts in place of an item's own, None of kinds that need none."""
+        """Whose values it takes, None of kinds that need none."""
         return None
+
+    @property
+    def against(self) -> Mapping[str, Any] | None:
+        """The demonstrations under which those are read, as fields of them; None = those of the run itself."""
+        return None
+
+    @property
+    def read(self) -> tuple[Part, tuple[int, ...] | None]:
+        """The part of which donors' values are kept, and the blocks; those that it changes unless a kind says so."""
+        return self.part, self.layers
+
+    def donated(self, held: "DonorValues", layer: int, likes: "Likes") -> "torch.Tensor":
+        """What stands in for the values of one row in a block, of its donors, each at its position."""
+        return held.mean(self.part, layer, likes)
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """The values of n rows instead of these: (n, H, K) of scores and weights, (n, H, D) of heads, else (n, d)."""
@@ -143,6 +157,49 @@ class OnAttention(Intervention):
     def columns(self) -> str:
         """The keys to which attention is changed."""
         return self.to
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderDemonstrations(Intervention):
+    """An intervention that takes values which items have under demonstrations.
+
+    Attributes
+    ----------
+    shown, k, seed: their kind, number and seed.
+    """
+
+    shown: str
+    k: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.shown, str):
+            raise SpecError(f"shown = {self.shown!r} is no kind of demonstrations.", "Give a name such as shuffled.")
+        check_whole("k", self.k, 0, 10_000)
+        check_whole("seed", self.seed, 0, 2**31 - 1)
+        if self.rows in ("response", "all"):
+            raise SpecError(
+                f"{place_words(self.rows).capitalize()} has no like under other demonstrations.",
+                "Take rows=last or rows=query, or a mark.",
+            )
+
+    @property
+    def against(self) -> Mapping[str, Any]:
+        """The demonstrations, as fields of them."""
+        return {"kind": self.shown, "k": self.k, "seed": self.seed}
+
+    @property
+    def donor(self) -> str:
+        """The demonstrations in words."""
+        return shown_words(self.shown, self.k, self.seed)
+
+
+def shown_words(shown: str, k: int, seed: int = 0) -> str:
+    """Demonstrations in a few words."""
+    if shown == "none" or not k:
+        return "no demonstrations"
+    return f"{shown}, k = {k}{f', seed {seed}' if seed else ''}"
 
 
 KINDS = Kinds(

@@ -40,12 +40,17 @@ class Shape:
     n_layers, n_heads: of the model; blocks are counted from 1, heads from 0.
     k: demonstrations.
     places: roles that some prompt has, and answer:* where demonstrations' answers are marked.
+    kinds: of demonstrations that the task has.
+    ranked: (block, head) from the one with the largest effect on, as the map before this one found it on other items;
+        empty where there is none before.
     """
 
     n_layers: int
     n_heads: int
     k: int
     places: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    ranked: tuple[tuple[int, int], ...] = ()
 
     @property
     def blocks(self) -> Axis:
@@ -67,6 +72,12 @@ class Grid(Typed):
     ready: ClassVar[tuple[tuple[str, str], ...]]
     references: ClassVar[Mapping[str, str]] = {}
     """Key -> BibTeX entry of each work that this kind of map comes from."""
+
+    def prior(self, run: RunSpec) -> "MapSpec | None":
+        """The map over heads and blocks that has to be there before this one of a run, None where none has: by its
+        effects heads are ranked, on one half of the groups for the items of the other.
+        """
+        return None
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both sides of the grid for a run.

@@ -7,6 +7,7 @@ import streamlit as st
 
 from iclviz.analysis.effect_maps import OUTCOMES, has_controls, usual_outcome
 from iclviz.errors import UserError
+from iclviz.figures.effect_maps import EFFECT_TITLES
 from iclviz.mapping import Grid, ready_maps
 from iclviz.maps import EffectMap
 from iclviz.recording import Recording
@@ -19,15 +20,16 @@ from iclviz.reporting.map_recipes import (
     map_sentence,
 )
 from iclviz.reporting.scope import demonstration_scope
-from iclviz.ui import jobs, loading, options
+from iclviz.ui import options
 from iclviz.ui.answering import answers, slot
 from iclviz.ui.clickable import show_sites
 from iclviz.ui.compared import look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show_recipe
+from iclviz.ui.mapped import maps_of
 from iclviz.ui.page_state import set_state, write_url
-from iclviz.ui.plain_text import as_text, lines_as_text
+from iclviz.ui.plain_text import lines_as_text
 from iclviz.ui.terms import with_terms
 
 PAGE = {
@@ -47,8 +49,6 @@ PAGE = {
         "section": "",
     },
 }
-
-EFFECT_TITLES = {"margin": "Margin over other answers", "answer": "Log-probability of the answer"}
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,6 @@ def chosen_grids(controls: options.Controls) -> dict[str, Grid]:
     except UserError as error:
         st.error(lines_as_text(str(error)))
         return {}
-
-
-def made(pairs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[str, EffectMap]:
-    """The maps that are there; a button makes the others."""
-    found, missing = {}, []
-    for label, one in pairs.items():
-        of = grids[label]
-        known = loading.effect_map(one, of)
-        if known is not None:
-            found[label] = known
-            continue
-        try:
-            missing.append(loading.resolved_map(one, of))
-        except UserError as error:
-            st.error(f"{as_text(label)}: {lines_as_text(str(error))}")
-    if missing:
-        names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
-        of = next(grids[label] for label in pairs if label not in found)
-        st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}, for every item.")
-        jobs.run_button(f"Act on {names}", missing)
-        jobs.progress()
-    return found
 
 
 def on_items(view: View) -> None:
@@ -133,7 +111,7 @@ pairs = recorded()
 controls = options.Controls()
 grids = chosen_grids(controls)
 if grids:
-    maps = made(pairs, grids)
+    maps = maps_of(pairs, grids)
     if maps:
         first = next(iter(maps.values()))
         known = [name for name in OUTCOMES if name == "answer" or usual_outcome(first) == "margin"]

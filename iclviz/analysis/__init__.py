@@ -61,6 +61,7 @@ _HOMES = {
     "outcomes": ("outcome_counts", "OutcomeCounts"),
     "paired": ("paired_test", "PairedTest"),
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),
+    "recovered": ("recovered_share", "Recovered"),
     "recordings": ("recording_rsms", "text_share", "probed_labels"),
     "reliability": ("noise_ceiling", "recording_noise_ceiling", "NoiseCeiling"),
     "results": ("Estimates", "Tested"),

@@ -22,6 +22,8 @@ from iclviz.prompts import TokenizedPrompt
 Array = NDArray[Any]
 
 IN_ATTENTION: frozenset[Part] = frozenset({"scores", "weights", "heads"})
+PROJECTION_NAMES = ("o_proj", "c_proj", "out_proj", "dense", "out_lin", "wo")
+"""What libraries call the projection that heads' outputs enter."""
 MLP_NAMES = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "moe")
 """What libraries call the MLP of a block."""
 
@@ -68,28 +70,69 @@ class Keeping(Intervention):
         return self.of
 
 
+Likes = tuple[tuple[int, int], ...]
+"""Donors, each with the position that is matched with a token."""
+
+
 class DonorValues:
     """What donors' prompts hold: by part, block, donor and position."""
 
-    def __init__(self, donors: Donors) -> None:
-        self.donors = donors
+    def __init__(self, donors: Donors, blocks: Sequence[torch.nn.Module]) -> None:
+        self.donors, self._blocks = donors, blocks
         self._kept: dict[tuple[Part, int, int, int], torch.Tensor] = {}
+        self._likes: dict[tuple[int, int, str, Sequence[int]], dict[int, Likes]] = {}
+        self._means: dict[tuple[Part, int, Likes], torch.Tensor] = {}
+        self._written: dict[tuple[tuple[tuple[int, int], ...], Likes], torch.Tensor] = {}
 
     def wanted(self) -> list[Keeping]:
         """What has to be kept of the donors."""
         # A candidate may change the last tokens, so that another one of the query's reads the answer out.
-        rows = ((one, "query" if one.rows == "last" else one.rows) for _, one in self.donors.of)
-        return list(dict.fromkeys(Keeping(of=one.part, rows=place, layers=one.layers) for one, place in rows))
+        rows = ((one.read, "query" if one.rows == "last" else one.rows) for _, one in self.donors.of)
+        return list(dict.fromkeys(Keeping(of=part, rows=place, layers=layers) for (part, layers), place in rows))
 
     def keep(self, part: Part, layer: int, donors: Sequence[int], position: int, value: torch.Tensor) -> None:
         """Keep a value that some donors' prompts share."""
         for donor in donors:
             self._kept[part, layer, donor, position] = value
 
-    def of(self, part: Part, layer: int, likes: Sequence[tuple[int, int]]) -> torch.Tensor:
+    def likes(self, prompt: TokenizedPrompt, n_own: int, place: str, donors: Sequence[int]) -> Mapping[int, Likes]:
+        """Position of a prompt's token in a place -> donors, each with the position that is matched with it."""
+        known = (id(prompt), n_own, place, donors)
+        if known not in self._likes:
+            found: dict[int, list[tuple[int, int]]] = {}
+            for donor in donors:
+                for at, there in matched(prompt, n_own, self.donors.prompts[donor], place).items():
+                    found.setdefault(at, []).append((donor, there))
+            self._likes[known] = {at: tuple(pairs) for at, pairs in found.items()}
+        return self._likes[known]
+
+    def mean(self, part: Part, layer: int, likes: Likes) -> torch.Tensor:
         """The mean of the values of some donors, each at its position."""
-        values = [self._kept[part, layer, donor, position] for donor, position in likes]
-        return values[0] if len(values) == 1 else torch.stack(values).mean(dim=0)
+        if len(likes) == 1:
+            return self._kept[part, layer, *likes[0]]
+        if (part, layer, likes) not in self._means:
+            values = [self._kept[part, layer, donor, position] for donor, position in likes]
+            self._means[part, layer, likes] = torch.stack(values).mean(dim=0)
+        return self._means[part, layer, likes]
+
+    def written(self, heads: tuple[tuple[int, int], ...], likes: Likes) -> torch.Tensor:
+        """(d,) what some heads (block, head) together add to the stream in the mean over donors, without biases."""
+        known = (heads, likes)
+        if known not in self._written:
+            self._written[known] = torch.stack(
+                [self._project(layer, head, self.mean("heads", layer, likes)) for layer, head in heads]
+            ).sum(dim=0)
+        return self._written[known]
+
+    def _project(self, layer: int, head: int, values: torch.Tensor) -> torch.Tensor:
+        """What one head of values (H, D) adds to the stream."""
+        if head >= len(values):
+            raise SpecError(f"There is no head {head}: the model has {len(values)}.", "Count heads from 0.")
+        projection = output_projection(self._blocks[layer - 1])
+        alone = torch.zeros_like(values)
+        alone[head] = values[head]
+        both: torch.Tensor = projection(torch.stack([alone, torch.zeros_like(alone)]).flatten(1))
+        return both[0] - both[1]
 
 
 class Acting:
@@ -221,19 +264,13 @@ class _Pass:
         self.n_counted = torch.tensor(limits, device=mask.device)
         self._valid, self._position = mask.bool(), (mask.cumsum(1) - 1).clamp(min=0)
         self._places: dict[str, torch.Tensor] = {}
-        self._likes: dict[tuple[int, Intervention], dict[int, list[tuple[int, int]]]] = {}
 
-    def likes(self, row: int, one: Intervention) -> dict[int, list[tuple[int, int]]]:
+    def likes(self, row: int, one: Intervention) -> Mapping[int, Likes]:
         """Position of a row's prompt -> donors, each with the position that is matched with it."""
-        if (row, one) not in self._likes:
-            assert self.values is not None
-            prompt, found = self.first[row], dict[int, list[tuple[int, int]]]()
-            for donor in self.values.donors.of.get((prompt, one), ()):
-                other = self.values.donors.prompts[donor]
-                for at, there in matched(self._prompts[prompt], self._n_own[row], other, one.rows).items():
-                    found.setdefault(at, []).append((donor, there))
-            self._likes[row, one] = found
-        return self._likes[row, one]
+        assert self.values is not None
+        prompt = self.first[row]
+        donors = self.values.donors.of.get((prompt, one), ())
+        return self.values.likes(self._prompts[prompt], self._n_own[row], one.rows, donors)
 
     def position(self, batch: torch.Tensor, query: torch.Tensor) -> list[tuple[int, int]]:
         """Row and position of each of some tokens that are read; query: their places among those of their rows."""
@@ -327,7 +364,7 @@ class _Change:
         held = self.here.values
         assert held is not None
         likes = [self.here.likes(row, self.intervention)[at] for row, at in self.here.position(batch, query)]
-        return torch.stack([held.of(self.part, layer, one) for one in likes])
+        return torch.stack([self.intervention.donated(held, layer, one) for one in likes])
 
     def _on_heads(self, before: torch.Tensor, at: At) -> torch.Tensor:
         heads = self.intervention.heads
@@ -401,6 +438,24 @@ def attention_of(block: torch.nn.Module) -> torch.nn.Module:
         raise SpecError(
             f"{type(block).__name__} has {len(found)} parts that could be its attention, so it cannot be changed.",
             "Act on heads, or on the whole block.",
+        )
+    return found[0]
+
+
+def output_projection(block: torch.nn.Module) -> torch.nn.Module:
+    """The module by which a block's heads are projected into the stream.
+
+    Raises
+    ------
+    SpecError: it cannot be told.
+    """
+    attention = attention_of(block)
+    found = [part for name, part in attention.named_modules() if name.rpartition(".")[2] in PROJECTION_NAMES]
+    if len(found) != 1:
+        raise SpecError(
+            f"The output projection of {type(attention).__name__} cannot be told, so what a head adds to the stream "
+            "is not known.",
+            "Patch heads instead.",
         )
     return found[0]
 

@@ -50,18 +50,18 @@ class SitesCapture:
     def __init__(
         self,
         prompts: Sequence[TokenizedPrompt],
-        sites: Sequence[Site],
+        sites: Sequence[Sequence[Site]],
         settings: PlanSettings,
         n_before: int = 0,
         donors: Donors | None = None,
     ) -> None:
-        """n_before: as many of each site's interventions are done everywhere, and their places are not counted; donors:
-        those of the n prompts, whatever site it is.
+        """sites: what is done at each to each of the n prompts; n_before: as many of its interventions are done
+        everywhere, and their places are not counted; donors: those of the n prompts, whatever site it is.
         """
         self._n_before = n_before
-        self._donors = _of_rows(donors, sites, len(prompts)) if donors else None
+        self._donors = _of_rows(donors, sites) if donors else None
         self._copies = [prompt for _ in sites for prompt in prompts]
-        self._done = [site for site in sites for _ in prompts]
+        self._done = [site for of_prompts in sites for site in of_prompts]
         self._settings, self._decoding = settings, Decoding(0)
         self.most_candidates = max((len(prompt.candidates) for prompt in prompts), default=0)
         self._plan: tuple[Group, ...] = plan_prompts(
@@ -113,13 +113,13 @@ class SitesCapture:
         return CapturedSites(np.array(rows, dtype=np.int64), logprobs, acted, changed)
 
 
-def _of_rows(donors: Donors, sites: Sequence[Site], n_prompts: int) -> Donors:
+def _of_rows(donors: Donors, sites: Sequence[Sequence[Site]]) -> Donors:
     """The donors of the rows of each site."""
     of = {
-        (place * n_prompts + index, one): donors.of[index, one]
-        for place, site in enumerate(sites)
+        (place * len(of_prompts) + index, one): donors.of[index, one]
+        for place, of_prompts in enumerate(sites)
+        for index, site in enumerate(of_prompts)
         for one in site
-        for index in range(n_prompts)
         if (index, one) in donors.of
     }
     return Donors(donors.prompts, of)
@@ -138,7 +138,7 @@ def candidate_logprobs(
     ------
     As `SitesCapture.captured`.
     """
-    capture = SitesCapture(prompts, sites, settings, donors=donors)
+    capture = SitesCapture(prompts, [[site] * len(prompts) for site in sites], settings, donors=donors)
     found = np.full((capture.n_rows, capture.most_candidates), np.nan)
     for batch in capture.captured(ready):
         found[batch.rows] = batch.logprobs

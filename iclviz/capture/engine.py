@@ -90,7 +90,7 @@ class Engine:
 
     def values_of(self, donors: Donors, should_stop: Callable[[], bool]) -> DonorValues:
         """What donors' prompts hold where it is needed."""
-        kept, prompts = DonorValues(donors), donors.prompts
+        kept, prompts = DonorValues(donors, self.blocks), donors.prompts
         done = [kept.wanted()] * len(prompts)
         acting, decoding = self.acting(done, prompts, keeps=kept), Decoding(0)
         run = PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)

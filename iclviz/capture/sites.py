@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MARK, RANDOM, Intervention, place_words
+from iclviz.intervening import MARK, RANDOM, Intervention, Need, place_words
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -136,20 +136,13 @@ def donors_of(
     for one in done:
         if one.needs is None:
             continue
-        places: list[tuple[int, ...]]
-        if one.needs == "against":
+        begin = 0
+        if one.against is not None:
             others = against(one)
             begin = begins.setdefault(id(others), len(every))
             every += others if begin == len(every) else ()
-            places = [(begin + index,) for index in range(len(prompts))]
-        elif one.needs == "another":
-            places = [(donor,) for donor in derangement(groups, getattr(one, "draw", 0))]
-        else:
-            places = [
-                tuple(other for other, group in enumerate(groups) if group != groups[index])
-                or tuple(range(len(prompts)))
-                for index in range(len(prompts))
-            ]
+        items = _WHOSE[one.needs](groups, getattr(one, "draw", 0))
+        places = [tuple(begin + item for item in own) for own in items]
         _check_they_differ(one, prompts, [[every[place] for place in own] for own in places])
         of |= {(index, one): own for index, own in enumerate(places)}
     return Donors(every, of)
@@ -169,6 +162,20 @@ def derangement(groups: Sequence[int], draw: int) -> list[int]:
     for item in np.flatnonzero(codes[found] == codes) if len(sizes) > 1 else ():
         found[item] = rng.choice(np.flatnonzero(codes != codes[item]))
     return [int(one) for one in found]
+
+
+def _of_other_groups(groups: Sequence[int]) -> list[tuple[int, ...]]:
+    """For each of n items those of other groups; every item where there is but one group."""
+    everyone = tuple(range(len(groups)))
+    return [tuple(other for other in everyone if groups[other] != own) or everyone for own in groups]
+
+
+_WHOSE: Mapping[Need, Callable[[Sequence[int], int], list[tuple[int, ...]]]] = {
+    "same": lambda groups, draw: [(item,) for item in range(len(groups))],
+    "another": lambda groups, draw: [(donor,) for donor in derangement(groups, draw)],
+    "all": lambda groups, draw: _of_other_groups(groups),
+}
+"""Need -> the donors of each of n items, of their groups and the number of a draw."""
 
 
 def _check_they_differ(

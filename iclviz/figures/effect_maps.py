@@ -22,6 +22,9 @@ OUTCOMES = {
 }
 """What effects are of, with its unit."""
 
+EFFECT_TITLES = {"margin": "Margin over other answers", "answer": "Log-probability of the answer"}
+"""What effects are of, in a few words."""
+
 EFFECT = "Effect (nats)"
 _CELL, _LEAST = 26, 150
 _COLUMNS = (

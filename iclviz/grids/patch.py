@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from iclviz.intervening import shown_words
 from iclviz.interventions.patch import Of, Patch
 from iclviz.mapping import Axis, Grid, Shape, Site
 from iclviz.spans import ANSWER
@@ -59,10 +60,7 @@ class Patched(Grid):
         what = {"state": "the state after each block", "head": "the heads' outputs"}.get(
             self.of, f"the {self.of}'s output"
         )
-        donor = (
-            "no demonstrations" if self.shown == "none" or not self.k else f"{self.shown} demonstrations, k = {self.k}"
-        )
-        return f"{what} was set to what the same item has with {donor}"
+        return f"{what} was set to what the same item has with {shown_words(self.shown, self.k)}"
 
 
 GRID = Patched

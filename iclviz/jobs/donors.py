@@ -32,13 +32,13 @@ def donors_for(
     known: dict[Demonstrations, list[TokenizedPrompt]] = {}
 
     def against(one: Intervention) -> list[TokenizedPrompt]:
-        shown = Demonstrations(**getattr(one, "against", {})).canonical()
+        shown = Demonstrations(**(one.against or {})).canonical()
         if shown not in known:
             other = resolve(run.spec.with_(demonstrations=shown, interventions=()), store.memo)
             known[shown] = tokenized(other, _same_items(other, built), tokenizer, facts)
         return known[shown]
 
-    return donors_of(list(dict.fromkeys(done)), prompts, _groups(built), against)
+    return donors_of(list(dict.fromkeys(done)), prompts, groups_of(built), against)
 
 
 def _same_items(other: Resolved, built: Built) -> Built:
@@ -54,7 +54,7 @@ def _same_items(other: Resolved, built: Built) -> Built:
     return theirs
 
 
-def _groups(built: Built) -> Sequence[int]:
+def groups_of(built: Built) -> Sequence[int]:
     """(n,) the coarsest group of each item; each its own where there are none."""
     groups = [np.unique(values, return_inverse=True)[1] for values in built.data.groups.values()]
     return min(groups, key=lambda codes: int(codes.max())).tolist() if groups else list(range(len(built.data.items)))

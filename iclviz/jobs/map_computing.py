@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ from iclviz.capture.plan import PlanSettings
 from iclviz.capture.sites import check_sites
 from iclviz.errors import Cancelled, SpecError
 from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
-from iclviz.jobs.donors import donors_for
+from iclviz.jobs.donors import donors_for, groups_of
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
-from iclviz.mapping import Shape, sites_of
+from iclviz.mapping import Axis, Shape, sites_of
 from iclviz.maps import EffectMap
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recording import Array
-from iclviz.resolve import ResolvedMap
+from iclviz.resolve import Built, ResolvedMap, resolve_map
 from iclviz.spans import ANSWER, ROLES
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
@@ -53,11 +54,11 @@ def compute_map(
 
     (run,), (built,), (prompts,), ready, facts = prepared([resolved.run], store, keeper, tell)
     shape = shape_of(facts.n_layers, facts.n_heads, run.spec.demonstrations.canonical().k, prompts)
-    axes, sites, controls = sites_of(resolved.spec.grid, shape)
-    _check_some(sites, prompts)
+    shape = replace(shape, kinds=tuple(run.task.demonstration_kinds))
+    axes, every, n_controls = _every_site(resolved, shape, built, prompts, store, keeper, report, should_stop)
     before = tuple(run.spec.interventions)
-    every: list[Site] = [before, *((*before, *site) for site in (*sites, *(one for each in controls for one in each)))]
-    donors = donors_for(run, built, prompts, [one for site in every for one in site], store, ready.tokenizer, facts)
+    acts = [one for of_items in every for site in dict.fromkeys(of_items) for one in site]
+    donors = donors_for(run, built, prompts, acts, store, ready.tokenizer, facts)
     left = store.unfinished_map(resolved.key)
     settings = plan_settings([left], ready, [resolved.key])
     tell("running")
@@ -67,7 +68,8 @@ def compute_map(
     except NoNumberError as error:
         item, site = error.prompt % n_items, error.prompt // n_items
         where = f"item {built.data.items[item].id!r}, {error.what}"
-        where += f", with {'; '.join(one.sentence() for one in every[site])}" if every[site] else ""
+        done = "; ".join(one.sentence() for one in every[site][item])
+        where += f", with {done}" if done else ""
         raise no_numbers(run.spec.model, ready.dtype, where) from error
     sizes = tuple(len(axis.values) for axis in axes)
     made = EffectMap(
@@ -78,10 +80,67 @@ def compute_map(
         origin=run.origin,
         timing={"capture": seconds, "total": time.perf_counter() - start},
         environment=_environment(ready, settings, run),
-        **_by_site(kept, (*sizes, resolved.spec.grid.n_draws), len(controls[0]), n_items),
+        **_by_site(kept, (*sizes, resolved.spec.grid.n_draws), n_controls, n_items),
     )
     store.save_map(made)
     return made
+
+
+def _every_site(
+    resolved: ResolvedMap,
+    shape: Shape,
+    built: Built,
+    prompts: Sequence[TokenizedPrompt],
+    store: Store,
+    keeper: ModelKeeper,
+    report: Report,
+    should_stop: Callable[[], bool],
+) -> tuple[tuple[Axis, Axis], list[list[Site]], int]:
+    """The axes of a map; what is done to each item: nothing, at each site under each draw, at each control; and how
+    many controls a site has.
+
+    Raises
+    ------
+    As `compute_map`.
+    """
+    shapes = [shape] * len(prompts)
+    prior = resolved.spec.grid.prior(resolved.spec.run)
+    if prior is not None:
+        wanted = resolve_map(prior, store.memo)
+        there = store.has_map(wanted.key)
+        found = store.load_map(wanted.key) if there else compute_map(wanted, store, keeper, report, should_stop)
+        shapes = [replace(shape, ranked=ranked) for ranked in ranked_on_others(found, groups_of(built))]
+    of_shapes = {each: sites_of(resolved.spec.grid, each) for each in dict.fromkeys(shapes)}
+    first = of_shapes[shapes[0]]
+    for _, sites, _ in of_shapes.values():
+        _check_some(sites, prompts)
+    before = tuple(resolved.run.spec.interventions)
+    every: list[list[Site]] = [[before] * len(prompts)]
+    every += [[(*before, *of_shapes[each][1][place]) for each in shapes] for place in range(len(first[1]))]
+    n_controls = len(first[2][0])
+    every += [
+        [(*before, *of_shapes[each][2][place][number]) for each in shapes]
+        for place in range(len(first[2]))
+        for number in range(n_controls)
+    ]
+    return first[0], every, n_controls
+
+
+def ranked_on_others(made: EffectMap, groups: Sequence[int]) -> list[tuple[tuple[int, int], ...]]:
+    """For each item the heads (block, head), the one first that raises the right answer's probability most in items of
+    the other half of the groups; of one group, in the other half of its items.
+    """
+    units = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else np.arange(len(groups))
+    n_units = int(units.max()) + 1
+    is_first = (np.random.default_rng(0).permutation(n_units) < n_units // 2)[units]
+    rise = np.where(made.acted > 0, np.exp(made.logprobs[..., 0]) - np.exp(made.base[:, 0]), np.nan)
+    rankings = []
+    for half in (~is_first, is_first):
+        mean = np.nan_to_num(np.nanmean(rise[..., half], axis=(2, 3))) if half.any() else np.zeros(rise.shape[:2])
+        places = np.unravel_index(np.argsort(-mean, axis=None, kind="stable"), mean.shape)
+        heads, blocks = ([axis.values[place] for place in at] for axis, at in zip(made.axes, places, strict=True))
+        rankings.append(tuple((int(block), int(head)) for block, head in zip(blocks, heads, strict=True)))
+    return [rankings[0] if one else rankings[1] for one in is_first]
 
 
 def shape_of(n_layers: int, n_heads: int, k: int, prompts: Sequence[TokenizedPrompt]) -> Shape:

@@ -159,6 +159,11 @@ of_map: Reading[tuple[EffectMap, Recording]] = Reading(
 )
 """Makes an analysis of a map and the recording of its run."""
 
+of_patch: Reading[tuple[EffectMap, Recording, Recording]] = Reading(
+    lambda found: (found[0], found[1], found[2]), lambda names: f"({', '.join(names)})"
+)
+"""Makes an analysis of a map, the recording of its run, and that of the run from which something was put in place."""
+
 by_key: Reading[Mapping[str, Recording]] = Reading(
     lambda recordings: {one.key: one for one in recordings},
     lambda names: f"{{run.key: run for run in [{', '.join(names)}]}}",

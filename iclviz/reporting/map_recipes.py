@@ -8,11 +8,12 @@ import numpy as np
 
 from iclviz import analysis
 from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
+from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
 from iclviz.mapping import Grid, grid
 from iclviz.maps import EffectMap
-from iclviz.natural_units import signed
+from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, Runs
 from iclviz.reporting.scope import demonstration_scope
@@ -126,6 +127,63 @@ def heads_that_attend(maps: Maps, pairs: Recordings, demonstrations: str) -> tup
     return Recipe(analysis.attention_and_effect, _asked(maps), "attention_and_effect", {}, drawn), with_maps(
         maps, pairs
     )
+
+
+WITHOUT = "without demonstrations"
+
+
+def shares_that_come_back(
+    maps: Maps, runs: Recordings, others: Recordings, outcome: str, demonstrations: str
+) -> tuple[Recipe, Runs]:
+    """How much of the difference between each map's run and another one comes back.
+
+    maps: label -> map; runs: label -> the recording of its run; others: label -> that of the run from which something
+    was put in place.
+    """
+    of = next(iter(maps.values())).spec.grid
+    drawn: dict[str, Any] = {
+        "title": f"{of.title}: how much comes back",
+        "done": _done(maps),
+        "blind": of.blind,
+        "names": dict(of.names()),
+        "name": _file("recovered-share", of),
+        "demonstrations": demonstrations,
+    }
+    known = {one.key: label for label, one in others.items()}
+    own = {label: known.get(one.key, f"{label} ({WITHOUT})") for label, one in runs.items()}
+    asked = {label: (map_label(own[label], made.spec.grid), own[label], label) for label, made in maps.items()}
+    every: Runs = {
+        **others,
+        **{own[label]: one for label, one in runs.items()},
+        **{asked[label][0]: made for label, made in maps.items()},
+    }
+    return Recipe(analysis.recovered_share, asked, "recovered_share", {"outcome": outcome}, drawn), every
+
+
+def _percent(share: float) -> str:
+    return f"{plain(float(np.round(100 * share)))} %"
+
+
+def share_sentence(found: Mapping[str, Recovered], names: Mapping[str, str]) -> str:
+    """How much of each condition's difference comes back, at the site that other items chose.
+
+    names: value of the first axis -> what it is called.
+    """
+    return " ".join(_share_of(label.partition(":")[0], one, names) for label, one in found.items())
+
+
+def _share_of(label: str, found: Recovered, names: Mapping[str, str]) -> str:
+    if found.reason:
+        return f"{label}: {found.reason}."
+    parts = [
+        f"{names.get(str(one.first), f'{one.first} {found.axes[0]}')} {_percent(one.estimate)} "
+        f"({_percent(one.low)} to {_percent(one.high)}, {found.axes[1]} {one.second})"
+        for one in found.chosen
+    ]
+    gain = f"demonstrations move the answer by {signed(found.gain)} nats"
+    if not parts:
+        return f"{label}: {gain}; there are too few groups to choose a block on some and judge it on others."
+    return f"{label}: {gain}; of these, with a vector at the block that other items chose: {'; '.join(parts)}."
 
 
 def map_sentence(found: Mapping[str, SiteEffects], names: Mapping[str, str]) -> str:

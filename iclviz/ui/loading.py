@@ -153,14 +153,14 @@ def effect_map(recording: Recording, grid: Grid) -> EffectMap | None:
     return _map(str(cache_folder()), key, store().map_place(key).stat().st_mtime_ns)
 
 
-def resolved_map(recording: Recording, grid: Grid) -> ResolvedMap:
-    """The map of a recording's run over a grid, as it is asked for.
+def resolved_map(run: RunSpec, grid: Grid) -> ResolvedMap:
+    """The map of a run over a grid, as it is asked for.
 
     Raises
     ------
     UserError: the run cannot be read again, such as where its model is not here.
     """
-    return resolve_map(MapSpec(resolved(as_mapped(recording.spec)).spec, grid), store().memo)
+    return resolve_map(MapSpec(resolved(as_mapped(run)).spec, grid), store().memo)
 
 
 def keeping(recording: Recording, needed: RunSpec) -> Recording | None:

@@ -1,0 +1,130 @@
+"""How much of a difference between demonstrations comes back when something is put in place."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from iclviz.analysis.recovered import Recovered
+from iclviz.analysis.wording import capital
+from iclviz.figures import theme, wording
+from iclviz.figures.effect_maps import OUTCOMES
+from iclviz.figures.plain import in_pattern
+from iclviz.figures.registry import named
+
+SHARE = "Share that comes back (%)"
+_SEEN = 1.6
+"""Shares beyond this many times the whole lie outside of the frame, unless estimates do."""
+
+
+@named("recovered-share")
+def recovered_share(
+    conditions: Mapping[str, Recovered],
+    *,
+    title: str,
+    done: str,
+    blind: str,
+    names: Mapping[str, str] | None = None,
+    name: str = "recovered-share",
+    demonstrations: str = "",
+) -> go.Figure:
+    """The share of a difference that comes back at each site, a line for each value of the first axis.
+
+    Parameters
+    ----------
+    conditions: label -> its shares, A first.
+    title: the map's title; done: what was done at each site, as a clause; blind: what the map cannot show.
+    names: value of the first axis -> what it is called.
+    name: what its files are called.
+    demonstrations: what the statement is limited to.
+    """
+    titles = [f"{label}: {_difference(one)}" for label, one in conditions.items()]
+    figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.3 / len(titles), shared_xaxes=True)
+    for row, (label, found) in enumerate(conditions.items(), start=1):
+        for place, value in enumerate(found.first):
+            shown = (names or {}).get(str(value), f"{value} {found.axes[0]}")
+            look = theme.SERIES[place % len(theme.SERIES)], theme.SYMBOLS[place % len(theme.SYMBOLS)]
+            for trace in _line(found, place, shown, look, label):
+                trace.update(showlegend=trace.mode == "lines+markers" and row == 1, legendgroup=shown)
+                figure.add_trace(trace, row=row, col=1)
+        figure.add_hline(y=100, line={"color": theme.CHANCE, "width": theme.THIN, "dash": "dash"}, row=row, col=1)
+    first = next(iter(conditions.values()))
+    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, tickformat="d", row=len(titles), col=1)
+    figure.update_yaxes(title=SHARE, zeroline=True, range=_range(list(conditions.values())))
+    units = wording.each(conditions, lambda one: f"{one.n_items} items in {wording.groups(one.n_units)}")
+    caption = (
+        f"Share of the difference between both runs that comes back when {done}: the mean effect over the mean "
+        f"difference, of {units}. 100 % (broken line) is all of it. {_largest(conditions, names or {})}{blind}"
+        f"{wording.sentence(demonstrations)}"
+    )
+    details = (
+        "Bands are 95 % intervals by Fieller's method over groups of items: they hold the doubt about the difference "
+        "too. Where both runs cannot be told apart there is no share. The largest site of a line is chosen by one half "
+        "of the groups and told of the other."
+    )
+    theme.finish(
+        figure,
+        title,
+        OUTCOMES[first.outcome],
+        caption,
+        details=details,
+        hovermode="x unified",
+        showlegend=True,
+        height=300 * len(titles) + 120,
+        legend_rows=len({str(value) for one in conditions.values() for value in one.first}) // 2,
+    )
+    figure.layout.meta = {**figure.layout.meta, "name": name}
+    return figure
+
+
+def _line(found: Recovered, row: int, shown: str, look: tuple[str, str], label: str) -> list[go.Scatter]:
+    colour, symbol = look
+    share, low, high, control = (100 * one[row] for one in (found.estimate, found.low, found.high, found.control))
+    edge = {"x": list(found.second), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    has_control = np.isfinite(control).any()
+    beside = ", at random %{customdata[2]:.3~g} %" if has_control else ""
+    line = go.Scatter(
+        x=list(found.second),
+        y=share,
+        name=shown,
+        mode="lines+markers",
+        line={"color": colour, "width": theme.LINE_WIDTH},
+        marker={"size": theme.MARKER_SIZE, "symbol": symbol},
+        customdata=np.column_stack([low, high, control]),
+        meta={"columns": ["low", "high", "controls"], "panel": label},
+        hovertemplate="%{y:.3~g} % (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g})"
+        f"{beside}<extra>{in_pattern(shown)}</extra>",
+    )
+    band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour, 0.16), **edge)
+    return [go.Scatter(y=low, **edge), band, line]
+
+
+def _difference(found: Recovered) -> str:
+    if found.reason:
+        return found.reason
+    return f"{found.gain:+.3g} nats to bring back ({found.gain_low:+.3g} to {found.gain_high:+.3g})"
+
+
+def _range(conditions: list[Recovered]) -> list[float]:
+    known = np.concatenate([one.estimate[np.isfinite(one.estimate)] for one in conditions])
+    low, high = float(known.min(initial=0.0)), float(known.max(initial=1.0))
+    bounds = np.concatenate([side[np.isfinite(side)] for one in conditions for side in (one.low, one.high)])
+    low = min(low, max(float(bounds.min(initial=0.0)), -_SEEN))
+    high = max(high, min(float(bounds.max(initial=1.0)), _SEEN))
+    room = 0.05 * (high - low)
+    return [100 * (low - room), 100 * (high + room)]
+
+
+def _largest(conditions: Mapping[str, Recovered], names: Mapping[str, str]) -> str:
+    """The largest share of the first line of each condition, of the items that did not choose it."""
+    said = []
+    for label, found in conditions.items():
+        if found.chosen:
+            one = found.chosen[0] if isinstance(found.first[0], str) else found.chosen[-1]
+            what = names.get(str(one.first), f"{one.first} {found.axes[0]}")
+            said.append(
+                f"{label.partition(':')[0]}, {what}: {one.estimate:.0%} at {found.axes[1]} {one.second}, chosen on "
+                f"other items ({one.low:.0%} to {one.high:.0%})"
+            )
+    return f"{'; '.join(said)}. " if said else ""

@@ -1,0 +1,87 @@
+"""Function vectors: what the heads with the largest effect by their means write is added after each block (Todd et al.
+2023, arXiv:2310.15213).
+
+Heads are ranked by `head_means` under shuffled demonstrations, on the other half of the groups. Beside each site stand
+`draws` controls: random directions as long as the vector.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from iclviz.grids.head_means import TODD, HeadMeans
+from iclviz.intervening import shown_words
+from iclviz.interventions.function_vector import FunctionVector
+from iclviz.mapping import MOST_DRAWS, Axis, Grid, MapSpec, Shape, Site
+from iclviz.spec import Demonstrations, RunSpec
+from iclviz.typed import check_whole
+
+PARTS = (8, 4, 2, 1)
+"""The most heads are taken, and as many parts of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionVectors(Grid):
+    """shown, k, seed: kind, number and seed of the demonstrations that the vector is of; most: heads at most; draws:
+    random controls.
+    """
+
+    kind = "function_vector"
+    title = "Function vectors"
+    example = "function_vector shown=correct k=8"
+    question = "How much of what demonstrations do comes back with the mean outputs of a few heads?"
+    blind = (
+        "Only heads at the last prompt token are in the vector, as their mean over items; what they would write beside "
+        "an item's own query is not."
+    )
+    ready = ()
+    references = MappingProxyType({"todd2024function": TODD})
+    shown: str
+    k: int = 8
+    seed: int = 0
+    most: int = 40
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole("most", self.most, 1, 10_000)
+        check_whole("draws", self.draws, 0, MOST_DRAWS)
+        self._vector("1:0", 1)
+
+    def prior(self, run: RunSpec) -> MapSpec:
+        """What each head's mean does under shuffled demonstrations."""
+        shuffled = run.with_(demonstrations=Demonstrations("shuffled", self.k, self.seed))
+        return MapSpec(shuffled, HeadMeans(shown=self.shown, k=self.k, seed=self.seed))
+
+    def axes(self, shape: Shape) -> tuple[Axis, Axis]:
+        """Numbers of heads, and blocks."""
+        most = min(self.most, shape.n_heads * shape.n_layers)
+        numbers = {max(most // part, 1) for part in PARTS}
+        return Axis("heads", tuple(sorted(numbers))), shape.blocks
+
+    def _vector(self, sources: str, layer: int, random: int | None = None) -> Site:
+        return (
+            FunctionVector(sources=sources, shown=self.shown, k=self.k, seed=self.seed, layers=(layer,), random=random),
+        )
+
+    def site(self, first: int, second: int, shape: Shape, draw: int = 0) -> Site:
+        """The best heads' vector is added."""
+        return self._vector(_sources(first, shape), second)
+
+    def controls(self, first: int, second: int, shape: Shape) -> Sequence[Site]:
+        """Random directions."""
+        return [self._vector(_sources(first, shape), second, random) for random in range(self.draws)]
+
+    def sentence(self) -> str:
+        """What was added."""
+        donor = shown_words(self.shown, self.k)
+        return (
+            f"what the heads with the largest effect write, in the mean over items of other groups with {donor}, was "
+            "added after one block at the last prompt token"
+        )
+
+
+def _sources(n: int, shape: Shape) -> str:
+    return ",".join(f"{layer}:{head}" for layer, head in shape.ranked[:n])
+
+
+GRID = FunctionVectors
