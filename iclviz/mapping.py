@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 
 from iclviz import schemas
 from iclviz.errors import SpecError
-from iclviz.intervening import Intervention
+from iclviz.intervening import Intervention, shown_words
 from iclviz.keys import Origin, key_of
-from iclviz.spec import DEFAULT_POOLINGS, RunSpec, digest
+from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
 from iclviz.typed import Kinds, Typed
 
 Site = tuple[Intervention, ...]
@@ -108,6 +108,25 @@ class Grid(Typed):
     def sentence(self) -> str:
         """What is done at each site, as a clause."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromDemonstrations(Grid):
+    """A map that puts in place what items have under demonstrations: their kind, number and seed."""
+
+    shown: str
+    k: int = 8
+    seed: int = 0
+
+    @property
+    def demonstrations(self) -> Demonstrations:
+        """These demonstrations."""
+        return Demonstrations(self.shown, self.k, self.seed).canonical()
+
+    @property
+    def donor(self) -> str:
+        """The same in words."""
+        return shown_words(self.shown, self.k)
 
 
 KINDS = Kinds("iclviz.grids", "GRID", Grid, "map", "attention rows=query")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from iclviz.analysis.effect_maps import OUTCOMES, has_controls, usual_outcome
+from iclviz.analysis.effect_maps import has_controls, known_outcomes, usual_outcome
 from iclviz.errors import UserError
 from iclviz.figures.effect_maps import EFFECT_TITLES
 from iclviz.mapping import Grid, ready_maps
@@ -18,6 +18,8 @@ from iclviz.reporting.map_recipes import (
     heads_that_attend,
     map_grids,
     map_sentence,
+    shares_that_come_back,
+    with_other_runs,
 )
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.ui import options
@@ -53,9 +55,10 @@ PAGE = {
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the conditions whose map is made, label -> recording, their maps, and how."""
+    """What the page shows: the conditions whose map is made, label -> recording, all of them, their maps, and how."""
 
     pairs: Mapping[str, Recording]
+    every: Mapping[str, Recording]
     maps: Mapping[str, EffectMap]
     grids: Mapping[str, Grid]
     outcome: str
@@ -105,7 +108,22 @@ def attending(view: View) -> None:
     show_recipe(recipe, runs)
 
 
-SECTIONS = {"Strongest sites": judged, "Items of one site": on_items, "Attention and effect": attending}
+def shares(view: View) -> None:
+    """How much of the difference between both conditions comes back."""
+    shared = with_other_runs(view.maps, view.every)
+    if not shared:
+        st.info("This map puts nothing of the other condition in place. Choose one that does, such as states patched.")
+        return
+    recipe, runs = shares_that_come_back(shared, view.every, view.outcome, view.limits)
+    show_recipe(recipe, runs)
+
+
+SECTIONS = {
+    "Strongest sites": judged,
+    "Items of one site": on_items,
+    "Attention and effect": attending,
+    "Share that comes back": shares,
+}
 
 pairs = recorded()
 controls = options.Controls()
@@ -114,13 +132,14 @@ if grids:
     maps = maps_of(pairs, grids)
     if maps:
         first = next(iter(maps.values()))
-        known = [name for name in OUTCOMES if name == "answer" or usual_outcome(first) == "margin"]
-        outcome = controls.select("effect", "Effect on", known, EFFECT_TITLES, usual_outcome(first))
+        outcome = controls.select(
+            "effect", "Effect on", known_outcomes(maps.values()), EFFECT_TITLES, usual_outcome(first)
+        )
         beyond = has_controls(first) and controls.toggle(
             "beyond", "Beyond controls", "Takes off what the same does elsewhere: to random tokens, or to other heads."
         )
         controls.tell()
-        view = View({label: pairs[label] for label in maps}, maps, grids, outcome, beyond)
+        view = View({label: pairs[label] for label in maps}, pairs, maps, grids, outcome, beyond)
         with slot():
             recipe, runs = effects_by_site(view.maps, view.pairs, view.outcome, view.beyond, view.limits)
             found, names = answers(recipe.questions(runs)), next(iter(grids.values())).names()

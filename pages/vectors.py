@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from iclviz.analysis.effect_maps import OUTCOMES, usual_outcome
+from iclviz.analysis.effect_maps import known_outcomes
 from iclviz.errors import UserError
 from iclviz.figures.effect_maps import EFFECT_TITLES
 from iclviz.mapping import Grid, grid, grids
 from iclviz.recording import Recording
-from iclviz.reporting.map_recipes import share_sentence, shares_that_come_back
+from iclviz.reporting.map_recipes import first_with_shares, share_sentence, shares_that_come_back
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.resolve import Resolved, ResolvedMap
 from iclviz.spec import Demonstrations
@@ -32,6 +32,7 @@ PAGE = {
 }
 
 VECTORS = ("task_vector", "function_vector")
+WITHOUT = "without demonstrations"
 
 
 def chosen(controls: options.Controls, shown: Mapping[str, Recording]) -> dict[str, Grid]:
@@ -80,14 +81,15 @@ if of_shown:
     bare = without_demonstrations(shown, of_shown)
     maps = maps_of(bare, of_shown)
     if maps:
-        usual = usual_outcome(next(iter(maps.values())))
-        known = [name for name in OUTCOMES if name == "answer" or usual == "margin"]
-        outcome = controls.select("effect", "Effect on", known, EFFECT_TITLES, usual)
-        controls.tell()
-        others = {label: shown[label] for label in maps}
-        limits = demonstration_scope(others.values())
-        recipe, runs = shares_that_come_back(maps, bare, others, outcome, limits)
+        names = {label: f"{label} ({WITHOUT})" for label in maps}
+        runs = {**{label: shown[label] for label in maps}, **{names[label]: bare[label] for label in maps}}
+        shared = {label: (made, names[label], label) for label, made in maps.items()}
+        limits = demonstration_scope(shown[label] for label in maps)
         with slot():
-            names = next(iter(of_shown.values())).names()
-            st.markdown(with_terms(share_sentence(answers(recipe.questions(runs)), names)))
-            show_recipe(recipe, runs)
+            each = {name: shares_that_come_back(shared, runs, name, limits) for name in known_outcomes(maps.values())}
+            told = {name: answers(recipe.questions(every)) for name, (recipe, every) in each.items()}
+            outcome = controls.select("effect", "Effect on", list(each), EFFECT_TITLES, first_with_shares(told))
+            controls.tell()
+            st.markdown(with_terms(share_sentence(told[outcome], next(iter(of_shown.values())).names())))
+            recipe, every = each[outcome]
+            show_recipe(recipe, every)

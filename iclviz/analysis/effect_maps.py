@@ -6,7 +6,7 @@ them. A site that was chosen because it is strongest looks stronger than it is o
 halved, one half chooses, and the other alone says how strong it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -130,6 +130,12 @@ def outcome_of(logprobs: Array, outcome: str) -> Array:
 def usual_outcome(made: EffectMap) -> str:
     """The margin where items have candidates to be apart from, else the answer's log-probability."""
     return "margin" if np.isfinite(outcome_of(made.base, "margin")).any() else "answer"
+
+
+def known_outcomes(maps: Iterable[EffectMap]) -> list[str]:
+    """The outcomes that all of some maps have."""
+    has_margin = all(usual_outcome(made) == "margin" for made in maps)
+    return [name for name in OUTCOMES if name == "answer" or has_margin]
 
 
 def item_effects(made: EffectMap, outcome: str = "") -> Array:

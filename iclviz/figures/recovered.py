@@ -40,7 +40,7 @@ def recovered_share(
     demonstrations: what the statement is limited to.
     """
     titles = [f"{label}: {_difference(one)}" for label, one in conditions.items()]
-    figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.3 / len(titles), shared_xaxes=True)
+    figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.36 / len(titles))
     for row, (label, found) in enumerate(conditions.items(), start=1):
         for place, value in enumerate(found.first):
             shown = (names or {}).get(str(value), f"{value} {found.axes[0]}")
@@ -50,18 +50,17 @@ def recovered_share(
                 figure.add_trace(trace, row=row, col=1)
         figure.add_hline(y=100, line={"color": theme.CHANCE, "width": theme.THIN, "dash": "dash"}, row=row, col=1)
     first = next(iter(conditions.values()))
-    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, tickformat="d", row=len(titles), col=1)
+    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, tickformat="d", matches="x")
     figure.update_yaxes(title=SHARE, zeroline=True, range=_range(list(conditions.values())))
     units = wording.each(conditions, lambda one: f"{one.n_items} items in {wording.groups(one.n_units)}")
     caption = (
         f"Share of the difference between both runs that comes back when {done}: the mean effect over the mean "
-        f"difference, of {units}. 100 % (broken line) is all of it. {_largest(conditions, names or {})}{blind}"
+        f"difference, of {units}; 100 % (broken line) is all of it. {blind}"
         f"{wording.sentence(demonstrations)}"
     )
     details = (
         "Bands are 95 % intervals by Fieller's method over groups of items: they hold the doubt about the difference "
-        "too. Where both runs cannot be told apart there is no share. The largest site of a line is chosen by one half "
-        "of the groups and told of the other."
+        "too. Where both runs cannot be told apart there is no share."
     )
     theme.finish(
         figure,
@@ -114,17 +113,3 @@ def _range(conditions: list[Recovered]) -> list[float]:
     high = max(high, min(float(bounds.max(initial=1.0)), _SEEN))
     room = 0.05 * (high - low)
     return [100 * (low - room), 100 * (high + room)]
-
-
-def _largest(conditions: Mapping[str, Recovered], names: Mapping[str, str]) -> str:
-    """The largest share of the first line of each condition, of the items that did not choose it."""
-    said = []
-    for label, found in conditions.items():
-        if found.chosen:
-            one = found.chosen[0] if isinstance(found.first[0], str) else found.chosen[-1]
-            what = names.get(str(one.first), f"{one.first} {found.axes[0]}")
-            said.append(
-                f"{label.partition(':')[0]}, {what}: {one.estimate:.0%} at {found.axes[1]} {one.second}, chosen on "
-                f"other items ({one.low:.0%} to {one.high:.0%})"
-            )
-    return f"{'; '.join(said)}. " if said else ""

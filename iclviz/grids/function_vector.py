@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from iclviz.grids.head_means import TODD, HeadMeans
-from iclviz.intervening import shown_words
 from iclviz.interventions.function_vector import FunctionVector
-from iclviz.mapping import MOST_DRAWS, Axis, Grid, MapSpec, Shape, Site
+from iclviz.mapping import MOST_DRAWS, Axis, FromDemonstrations, MapSpec, Shape, Site
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.typed import check_whole
 
@@ -21,7 +20,7 @@ PARTS = (8, 4, 2, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FunctionVectors(Grid):
+class FunctionVectors(FromDemonstrations):
     """shown, k, seed: kind, number and seed of the demonstrations that the vector is of; most: heads at most; draws:
     random controls.
     """
@@ -36,9 +35,6 @@ class FunctionVectors(Grid):
     )
     ready = ()
     references = MappingProxyType({"todd2024function": TODD})
-    shown: str
-    k: int = 8
-    seed: int = 0
     most: int = 40
     draws: int = 1
 
@@ -73,10 +69,9 @@ class FunctionVectors(Grid):
 
     def sentence(self) -> str:
         """What was added."""
-        donor = shown_words(self.shown, self.k)
         return (
-            f"what the heads with the largest effect write, in the mean over items of other groups with {donor}, was "
-            "added after one block at the last prompt token"
+            f"what the heads with the largest effect write, in the mean over items of other groups with {self.donor}, "
+            "was added after one block at the last prompt token"
         )
 
 

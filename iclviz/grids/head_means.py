@@ -5,9 +5,8 @@ arXiv:2310.15213): what a head carries of them by itself.
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from iclviz.intervening import shown_words
 from iclviz.interventions.patch import Patch
-from iclviz.mapping import Axis, Grid, Shape, Site
+from iclviz.mapping import Axis, FromDemonstrations, Shape, Site
 
 TODD = r"""@inproceedings{todd2024function,
   title     = {Function Vectors in Large Language Models},
@@ -20,7 +19,7 @@ TODD = r"""@inproceedings{todd2024function,
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadMeans(Grid):
+class HeadMeans(FromDemonstrations):
     """shown, k, seed: kind, number and seed of the demonstrations under which heads' means are taken."""
 
     kind = "head_means"
@@ -33,9 +32,6 @@ class HeadMeans(Grid):
     )
     ready = (("Heads’ means of the other condition", "head_means shown={shown} k={k} seed={seed}"),)
     references = MappingProxyType({"todd2024function": TODD})
-    shown: str
-    k: int = 8
-    seed: int = 0
 
     def __post_init__(self) -> None:
         self.site(0, 1, Shape(1, 1, 0, ()))
@@ -52,8 +48,7 @@ class HeadMeans(Grid):
 
     def sentence(self) -> str:
         """What was put in place of what."""
-        donor = shown_words(self.shown, self.k)
-        return f"each head's output was set to its mean over items of other groups with {donor}"
+        return f"each head's output was set to its mean over items of other groups with {self.donor}"
 
 
 GRID = HeadMeans

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from iclviz.intervening import shown_words
 from iclviz.interventions.patch import Of, Patch
-from iclviz.mapping import Axis, Grid, Shape, Site
+from iclviz.mapping import Axis, FromDemonstrations, Shape, Site
 from iclviz.spans import ANSWER
 
 ZHANG = r"""@inproceedings{zhang2023towards,
@@ -21,7 +20,7 @@ PLACES = ("last", "query", f"{ANSWER}:*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patched(Grid):
+class Patched(FromDemonstrations):
     """of: what is patched; shown, k, seed: kind, number and seed of the demonstrations whose values are taken."""
 
     kind = "patch"
@@ -35,9 +34,6 @@ class Patched(Grid):
     ready = (("States of the other condition", "patch shown={shown} k={k} seed={seed}"),)
     references = MappingProxyType({"zhang2023towards": ZHANG})
     of: Of = "state"
-    shown: str
-    k: int = 8
-    seed: int = 0
 
     def __post_init__(self) -> None:
         self.site("last", 1, Shape(1, 1, 0, ()))
@@ -60,7 +56,7 @@ class Patched(Grid):
         what = {"state": "the state after each block", "head": "the heads' outputs"}.get(
             self.of, f"the {self.of}'s output"
         )
-        return f"{what} was set to what the same item has with {shown_words(self.shown, self.k)}"
+        return f"{what} was set to what the same item has with {self.donor}"
 
 
 GRID = Patched

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from iclviz.intervening import shown_words
 from iclviz.interventions.patch import Patch, Whose
-from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
+from iclviz.mapping import MOST_DRAWS, Axis, FromDemonstrations, Shape, Site
 from iclviz.typed import check_whole
 
 HENDEL = r"""@inproceedings{hendel2023incontext,
@@ -25,7 +24,7 @@ VECTOR, WRONG, RANDOM = "demonstrations", "shuffled", "random"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskVectors(Grid):
+class TaskVectors(FromDemonstrations):
     """shown, k, seed: kind, number and seed of the demonstrations that the vector is of; draws: other items."""
 
     kind = "task_vector"
@@ -38,9 +37,6 @@ class TaskVectors(Grid):
     )
     ready = ()
     references = MappingProxyType({"hendel2023incontext": HENDEL})
-    shown: str
-    k: int = 8
-    seed: int = 0
     draws: int = 3
 
     def __post_init__(self) -> None:
@@ -66,15 +62,14 @@ class TaskVectors(Grid):
     def names(self) -> Mapping[str, str]:
         """What is put in place, in words."""
         return {
-            VECTOR: f"of {shown_words(self.shown, self.k)}",
+            VECTOR: f"of {self.donor}",
             WRONG: "of shuffled ones",
             RANDOM: "random, as long",
         }
 
     def sentence(self) -> str:
         """What was put in place of what."""
-        donor = shown_words(self.shown, self.k)
-        return f"the state after each block at the last prompt token was set to another item's with {donor}"
+        return f"the state after each block at the last prompt token was set to another item's with {self.donor}"
 
 
 GRID = TaskVectors

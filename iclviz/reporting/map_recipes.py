@@ -11,7 +11,7 @@ from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
-from iclviz.mapping import Grid, grid
+from iclviz.mapping import FromDemonstrations, Grid, grid
 from iclviz.maps import EffectMap
 from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
@@ -101,6 +101,8 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
         yield chosen_sites(of_grid, own, outcome, False, limits)[0]
         if next(iter(of_grid.values())).spec.grid.kind == "heads":
             yield heads_that_attend(of_grid, own, limits)[0]
+        if shared := with_other_runs(of_grid, pairs):
+            yield shares_that_come_back(shared, pairs, outcome, limits)[0]
 
 
 def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str) -> tuple[Recipe, Runs]:
@@ -129,17 +131,25 @@ def heads_that_attend(maps: Maps, pairs: Recordings, demonstrations: str) -> tup
     )
 
 
-WITHOUT = "without demonstrations"
+Shared = Mapping[str, tuple[EffectMap, str, str]]
+"""Label -> a map, the label of its run, and that of the run from which something was put in place."""
 
 
-def shares_that_come_back(
-    maps: Maps, runs: Recordings, others: Recordings, outcome: str, demonstrations: str
-) -> tuple[Recipe, Runs]:
-    """How much of the difference between each map's run and another one comes back.
+def with_other_runs(maps: Maps, runs: Recordings) -> dict[str, tuple[EffectMap, str, str]]:
+    """Of each map that puts something of another of these runs in place: it, its label and that run's."""
+    found = {}
+    for label, made in maps.items():
+        of = made.spec.grid
+        if isinstance(of, FromDemonstrations):
+            alike = (name for name, one in runs.items() if one.spec.demonstrations.canonical() == of.demonstrations)
+            if (other := next(alike, None)) is not None:
+                found[label] = (made, label, other)
+    return found
 
-    maps: label -> map; runs: label -> the recording of its run; others: label -> that of the run from which something
-    was put in place.
-    """
+
+def shares_that_come_back(shared: Shared, runs: Recordings, outcome: str, demonstrations: str) -> tuple[Recipe, Runs]:
+    """How much of the difference between each map's run and another one comes back; runs: label -> recording."""
+    maps = {label: made for label, (made, _, _) in shared.items()}
     of = next(iter(maps.values())).spec.grid
     drawn: dict[str, Any] = {
         "title": f"{of.title}: how much comes back",
@@ -149,19 +159,19 @@ def shares_that_come_back(
         "name": _file("recovered-share", of),
         "demonstrations": demonstrations,
     }
-    known = {one.key: label for label, one in others.items()}
-    own = {label: known.get(one.key, f"{label} ({WITHOUT})") for label, one in runs.items()}
-    asked = {label: (map_label(own[label], made.spec.grid), own[label], label) for label, made in maps.items()}
-    every: Runs = {
-        **others,
-        **{own[label]: one for label, one in runs.items()},
-        **{asked[label][0]: made for label, made in maps.items()},
-    }
+    asked = {label: (map_label(own, made.spec.grid), own, other) for label, (made, own, other) in shared.items()}
+    every: Runs = {**runs, **{asked[label][0]: made for label, made in maps.items()}}
     return Recipe(analysis.recovered_share, asked, "recovered_share", {"outcome": outcome}, drawn), every
 
 
 def _percent(share: float) -> str:
     return f"{plain(float(np.round(100 * share)))} %"
+
+
+def first_with_shares(told: Mapping[str, Mapping[str, Recovered]]) -> str:
+    """The first outcome by which some condition has shares, else the first; told: outcome -> label -> its shares."""
+    with_shares = (name for name, found in told.items() if any(not one.reason for one in found.values()))
+    return next(with_shares, next(iter(told)))
 
 
 def share_sentence(found: Mapping[str, Recovered], names: Mapping[str, str]) -> str:

@@ -67,11 +67,13 @@ CHANCE = {
 }
 """Case -> draws; a fifth of them finds a large fault, all of them, at length, a small one."""
 
+SOON = [case for case in CHANCE if case.endswith("within groups, 16 groups")][:1]
+
 
 @pytest.mark.parametrize(
     ("case", "draws"),
     [
-        *((case, draws // 5) for case, draws in CHANCE.items()),
+        *((case, CHANCE[case] // 5) for case in SOON),
         *(pytest.param(case, draws, marks=pytest.mark.long) for case, draws in CHANCE.items()),
     ],
 )

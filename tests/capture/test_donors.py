@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from iclviz.capture.effects import candidate_logprobs
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.sites import Donors, derangement, donors_of, matched
 from iclviz.errors import SpecError
+from iclviz.intervening import At
 from iclviz.interventions.ablate import Ablate
+from iclviz.interventions.function_vector import FunctionVector
 from iclviz.interventions.patch import Patch
 from iclviz.spans import Mark
 from tests.capture.models import LAYERS, family, marked, random_prompt, tiny
@@ -30,6 +33,11 @@ CASES = {
     "a patched state": Patch(shown="none", k=0, layers=(2,)),
     "states patched over the query": Patch(shown="none", k=0, layers=(1, 2), rows="query"),
     "states patched at answers": Patch(shown="none", k=0, layers=(2,), rows="answer:*"),
+    "a task vector": Patch(shown="none", k=0, layers=(2,), item="another", draw=1),
+    "a head's mean under other demonstrations": Patch(
+        of="head", shown="none", k=0, heads=(2,), layers=(3,), item="mean"
+    ),
+    "a function vector": FunctionVector(sources="1:0,3:2", shown="none", k=0, layers=(2,)),
     "a patched head": Patch(of="head", shown="none", k=0, heads=(0, 3), layers=(3,)),
 }
 
@@ -62,6 +70,35 @@ def test_a_state_put_into_itself_changes_nothing(rows):
     donors = Donors(PROMPTS, {(index, one): (index,) for index in range(len(PROMPTS))})
     found = candidate_logprobs(ready(tiny("llama")), PROMPTS, [[], [one]], SETTINGS, donors)
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Patch(shown="none", k=0, layers=(2,), item="random", draw=3),
+        FunctionVector(sources="1:0", shown="none", k=0, layers=(2,), random=1),
+    ],
+)
+def test_a_random_direction_is_as_long_as_what_it_stands_for_and_always_the_same(one):
+    donor, values = torch.randn(5, 8), torch.randn(5, 8)
+    at = At(2, torch.arange(5), donor=donor)
+    drawn = one.change(values, at) - (values if one.kind == "function_vector" else 0)
+    torch.testing.assert_close(drawn.norm(dim=-1), donor.norm(dim=-1))
+    assert (drawn / donor.norm(dim=-1, keepdim=True)).std(dim=0).max() < 1e-5
+    cosine = torch.nn.functional.cosine_similarity(drawn, donor)
+    assert cosine.abs().max() < 0.999
+    torch.testing.assert_close(one.change(values, at) - (values if one.kind == "function_vector" else 0), drawn)
+
+
+def test_a_function_vector_names_heads_that_there_are():
+    with pytest.raises(SpecError, match="are no heads"):
+        FunctionVector(sources="1", shown="none")
+    assert FunctionVector(sources="3:2,1:0,3:2", shown="none").sources == "1:0,3:2"
+    one = FunctionVector(sources="1:99", shown="none", k=0, layers=(2,))
+    with pytest.raises(SpecError, match="no head 99"):
+        candidate_logprobs(
+            ready(tiny("llama")), PROMPTS, [[one]], SETTINGS, donors_of([one], PROMPTS, GROUPS, lambda _: OTHERS)
+        )
 
 
 def test_sites_with_different_donors_are_never_read_as_one():

@@ -12,6 +12,8 @@ from iclviz import analysis, figures
 from iclviz.cli import app
 from iclviz.places import checkout
 
+pytestmark = pytest.mark.xdist_group("site")  # which is built once
+
 FROM_ELSEWHERE = re.compile(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="?(?:https?:)?//')
 
 

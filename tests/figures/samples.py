@@ -17,6 +17,7 @@ from iclviz.analysis.measure import ByLayer
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
+from iclviz.analysis.recovered import ChosenShare, Recovered
 from iclviz.analysis.reliability import NoiseCeiling
 from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.rsa import AlignmentTest
@@ -262,6 +263,31 @@ def head_link(seed=0):
     )
 
 
+def recovered(size=1.0, reason=None):
+    """Shares of 3 lines in 5 blocks."""
+    estimate = size * np.linspace(-0.2, 1.1, 15).reshape(3, 5)
+    control = np.full((3, 5), np.nan)
+    control[0] = 0.1
+    return Recovered(
+        estimate,
+        estimate - 0.2,
+        estimate + 0.3,
+        outcome="margin",
+        axes=("vector", "block"),
+        first=("demonstrations", "shuffled", "random"),
+        second=(1, 2, 3, 4, 5),
+        control=control,
+        base=-1.0,
+        gain=2.0,
+        gain_low=1.5,
+        gain_high=2.5,
+        n_items=24,
+        n_units=12,
+        reason=reason,
+        chosen=(ChosenShare("demonstrations", 5, 0.6, 0.4, 0.2, 0.7),),
+    )
+
+
 def changed_item():
     change = {"relevant": [0.1, -0.2, 0.0], "question": [0.0, 0.1, 0.05]}
     return ChangedItem(["reading", "running"], [0.7, 0.3], [0.4, 0.6], 0.8, -0.4, change)
@@ -269,6 +295,12 @@ def changed_item():
 
 DRAWN = {
     "attention-and-effect": lambda draw: draw({A: head_link(0), B: head_link(1)}),
+    "recovered-share": lambda draw: draw(
+        {A: recovered(0.5), B: recovered()},
+        title="Task vectors: how much comes back",
+        done="the state after each block was set to another item's",
+        blind="A vector that brings little may have met a model that computed all else without it.",
+    ),
     "live-candidates": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "live-attention": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "effect-map": lambda draw: draw(

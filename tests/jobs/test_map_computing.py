@@ -8,19 +8,25 @@ from iclviz.errors import Cancelled, SpecError, StoreError, UserError
 from iclviz.grids.attention import Attention
 from iclviz.grids.demonstrations import Demonstrations as WithoutEach
 from iclviz.grids.dose import Dose
+from iclviz.grids.function_vector import FunctionVectors
+from iclviz.grids.head_means import HeadMeans
 from iclviz.grids.heads import Heads
 from iclviz.grids.parts import Parts
 from iclviz.grids.patch import Patched
+from iclviz.grids.task_vector import TaskVectors
 from iclviz.interventions.ablate import Ablate
+from iclviz.interventions.function_vector import FunctionVector
 from iclviz.interventions.knock_out import KnockOut
 from iclviz.jobs.computing import ModelKeeper
-from iclviz.jobs.map_computing import compute_map
+from iclviz.jobs.donors import groups_of
+from iclviz.jobs.map_computing import compute_map, ranked_on_others
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
 from iclviz.mapping import MapSpec, as_mapped
-from iclviz.resolve import resolve_map
+from iclviz.resolve import build, resolve_map
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
+from tests.analysis.generators import effect_map
 
 
 @pytest.fixture
@@ -45,6 +51,7 @@ def made(spec, grid, store, keeper):
 GRIDS = [
     Heads(), Heads(to="resample", draws=2), Heads(to="mean"), Parts(), Attention(), Attention(rows="query", window=2),
     WithoutEach(windows=2), Dose(steps=1), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
+    TaskVectors(shown="none", k=0, draws=2), HeadMeans(shown="none", k=0),
 ]  # fmt: skip
 
 
@@ -59,7 +66,8 @@ def test_a_map_holds_at_each_site_what_a_run_with_the_same_done_to_it_holds(grid
     kinds = len(found.axes[0].values), len(found.axes[1].values)
     from iclviz.mapping import Shape
 
-    whole = Shape(3, 4, 2, found.axes[0].values if found.axes[0].name == "place" else ())
+    places = found.axes[0].values if found.axes[0].name == "place" else ()
+    whole = Shape(3, 4, 2, places, ("none", "shuffled", "correct"))
     for row, column in {(0, 0), (kinds[0] - 1, kinds[1] - 1)}:
         site = grid.site(found.axes[0].values[row], found.axes[1].values[column], whole, grid.n_draws - 1)
         run = iclviz.run_spec(spec.with_(interventions=site))
@@ -67,6 +75,42 @@ def test_a_map_holds_at_each_site_what_a_run_with_the_same_done_to_it_holds(grid
         there = found.acted[row, column, -1] > 0
         np.testing.assert_allclose(found.logprobs[row, column, -1, there, 0], expected[there], atol=1e-4)
         assert (found.acted[row, column, -1] > 0).tolist() == (run.acted_places[:, 0] > 0).tolist()
+
+
+def test_function_vectors_are_of_the_heads_that_another_map_ranked_on_other_items(spec, store, keeper):
+    without = spec.with_(demonstrations=Demonstrations("none", 0))
+    grid = FunctionVectors(shown="correct", k=2, most=8)
+    found = made(without, grid, store, keeper)
+    assert found.axes[0].values == (1, 2, 4, 8)
+    prior = resolve_map(grid.prior(without), store.memo)
+    assert sorted(store.maps()) == sorted([found.key, prior.key])
+    assert prior.spec.run.demonstrations == Demonstrations("shuffled", 2)
+    ranked = ranked_on_others(store.load_map(prior.key), groups_of(build(prior.run)))
+    assert len(set(ranked)) == 2
+    assert all(sorted(one) == [(block, head) for block in (1, 2, 3) for head in range(4)] for one in ranked)
+    for half in set(ranked):
+        sources = ",".join(f"{block}:{head}" for block, head in half[:2])
+        site = FunctionVector(sources=sources, shown="correct", k=2, layers=(2,))
+        run = iclviz.run_spec(without.with_(interventions=(site,)))
+        own = [one == half for one in ranked]
+        expected = run.scores["answer_logprob"][own]
+        np.testing.assert_allclose(found.logprobs[1, 1, 0, own, 0], expected, atol=1e-4)
+    with_random = replace(site, random=0)
+    run = iclviz.run_spec(without.with_(interventions=(with_random,)))
+    np.testing.assert_allclose(found.controls[1, 1, 0, own, 0], run.scores["answer_logprob"][own], atol=1e-4)
+
+
+def test_heads_are_ranked_by_the_rise_of_the_right_answer_in_the_other_half():
+    rise = np.zeros((2, 3, 1, 8))
+    rise[1, 2, 0, :4], rise[0, 0, 0, 4:] = 0.3, 0.3
+    base = np.log(np.full((8, 2), 0.2))
+    logprobs = np.log(np.stack([0.2 + rise, np.full(rise.shape, 0.2)], axis=-1))
+    found = effect_map(base, logprobs, np.ones(rise.shape, dtype=int))
+    for groups in (np.repeat([0, 1], 4), [0] * 8):
+        ranked = ranked_on_others(found, groups)
+        assert len(set(ranked)) <= 2
+    ranked = ranked_on_others(found, np.repeat([0, 1], 4))
+    assert [one[0] for one in ranked] == [(1, 0)] * 4 + [(3, 1)] * 4
 
 
 def test_it_is_read_back_as_it_was_and_found_by_its_run_and_grid(spec, store, keeper):

@@ -41,14 +41,17 @@ def acting_slowly(model, prompt, n_tokens, n_own, interventions, n_layers, donor
     """
     blocks = blocks_of(model, n_layers)
     donated = {
-        (one, layer): [(donor, _plainly(model, donor, blocks[layer - 1], one)) for donor in whose]
+        (one, layer): [(donor, _plainly(model, donor, blocks[layer - 1], one.of)) for donor in whose]
         for one, whose in (donors or {}).items()
+        if one.kind != "function_vector"
         for layer in one.layers or range(1, n_layers + 1)
     }
     with ExitStack() as stack:
         _register(prompt, n_tokens, n_own, [one for one in interventions if one.kind in ("knock_out", "scale")])
         for one in interventions:
-            if one in (donors or {}):
+            if one.kind == "function_vector":
+                stack.enter_context(_adding(model, blocks, one, prompt, n_own, donors[one]))
+            elif one in (donors or {}):
                 for layer in one.layers or range(1, n_layers + 1):
                     stack.enter_context(_replacing(blocks[layer - 1], one, prompt, n_own, donated[one, layer]))
             elif one.kind == "ablate":
@@ -76,24 +79,50 @@ def _likes(prompt, n_own, donor, place):
     return pairs
 
 
-def _watched(block, one):
+@contextmanager
+def _adding(model, blocks, one, prompt, n_own, whose):
+    """What heads write in the mean over donors is added after blocks, at the last prompt token."""
+    vector = 0
+    for layer, head in one.written:
+        attention = _child(blocks[layer - 1], ATTENTIONS)
+        projection = _child(attention, PROJECTIONS)
+        entering = [_plainly(model, donor, blocks[layer - 1], "head") for donor in whose]
+        positions = [_likes(prompt, n_own, donor, "last")[0][1] for donor in whose]
+        mean = sum(values[at] for values, at in zip(entering, positions, strict=True)) / len(entering)
+        width = len(mean) // _n_heads(attention)
+        weight = projection.weight if isinstance(projection, torch.nn.Linear) else projection.weight.T
+        rows = slice(head * width, (head + 1) * width)
+        vector = vector + weight[:, rows] @ mean[rows]
+
+    def after(_, args, output):
+        first = (output[0] if isinstance(output, tuple) else output).clone()
+        first[:, n_own - 1] += vector
+        return (first, *output[1:]) if isinstance(output, tuple) else first
+
+    with ExitStack() as stack:
+        for layer in one.layers:
+            stack.callback(blocks[layer - 1].register_forward_hook(after).remove)
+        yield
+
+
+def _watched(block, of):
     """The module at which a part is, and whether it is its input that counts."""
-    if one.of == "head":
+    if of == "head":
         return _child(_child(block, ATTENTIONS), PROJECTIONS), True
-    if one.of in ("block", "state"):
+    if of in ("block", "state"):
         return block, False
-    return _child(block, ATTENTIONS if one.of == "attention" else MLPS), False
+    return _child(block, ATTENTIONS if of == "attention" else MLPS), False
 
 
-def _plainly(model, donor, block, one):
+def _plainly(model, donor, block, of):
     """(T, d) what a part holds in a donor's prompt; of a block what it adds."""
-    module, is_input = _watched(block, one)
+    module, is_input = _watched(block, of)
     found = []
 
     def take(_, args, kwargs, output):
         entering = args[0] if args else kwargs["hidden_states"]
         first = output[0] if isinstance(output, tuple) else output
-        found.append(entering[0] if is_input else first[0] - entering[0] if one.of == "block" else first[0])
+        found.append(entering[0] if is_input else first[0] - entering[0] if of == "block" else first[0])
 
     handle = module.register_forward_hook(take, with_kwargs=True)
     set_before = model.config._attn_implementation
@@ -107,7 +136,7 @@ def _plainly(model, donor, block, one):
 
 @contextmanager
 def _replacing(block, one, prompt, n_own, donated):
-    module, is_input = _watched(block, one)
+    module, is_input = _watched(block, one.of)
     by_position = {}
     for donor, values in donated:
         for at, there in _likes(prompt, n_own, donor, one.rows):

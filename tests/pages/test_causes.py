@@ -56,7 +56,17 @@ def test_a_map_is_shown_with_a_sentence_and_every_section(recorded):
     assert "of 12 sites" in text(test)
     for section in sections(test):
         looked_further(test, section)
-        assert len(charts(test)) == 2, section
+        assert len(charts(test)) == 2 - (section == "Share that comes back"), section
+    assert "puts nothing of the other condition in place" in said(test)
+
+
+def test_of_a_map_that_puts_something_of_the_other_condition_in_place_a_share_comes_back(recorded):
+    acted(recorded, "patch shown=correct k=2", "a")
+    test = opened("causes", {**recorded, "act": "patch shown={shown} k={k} seed={seed}"})
+    assert "Act on B" in labels(test)
+    looked_further(test, "Share that comes back")
+    assert not test.exception
+    assert len(charts(test)) == 2
 
 
 def test_where_one_condition_was_not_tried_the_other_is_shown_and_a_button_stays(recorded):

@@ -47,7 +47,7 @@ def chosen_task(name, chosen, model, folder, items):
     return with_model({**chosen, "a_task": of, "b_task": of, "a_k": 1, "b_k": 4, "items": items}, model)
 
 
-LONG = ("one answer", "one value of a number", "a label in one row")
+LONG = ("one answer", "one value of a number", "a label in one row", "relevant text alone")
 """Cases that leave less without a value than others do."""
 CASES = [
     *(pytest.param(name, 20, marks=[pytest.mark.long] if name in LONG else []) for name in FILES),

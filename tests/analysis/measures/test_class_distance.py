@@ -93,6 +93,7 @@ def test_classes_of_fewer_than_three_groups_are_left_out():
     assert np.isnan(item_distances(products, labels, GROUPS)[:, ~kept]).all()
 
 
+@pytest.mark.long
 def test_classes_that_do_not_differ_have_none_on_average(apart):
     found = [measured(apart(seed=seed), "class_distance").estimate for seed in range(60)]
     error = np.std(found, axis=0) / np.sqrt(60)

@@ -83,15 +83,17 @@ def test_two_measures_of_one_name_are_told_with_both_files(written):
         ("np.ones((len(items), ", "np.ones((3, ", "broadcast"),
     ],
 )
-def test_a_fault_of_a_measure_is_told_and_takes_nothing_else_with_it(
-    written, few_and_many, tmp_path, before, after, reason
-):
+def test_a_fault_of_a_measure_is_told_and_takes_nothing_else_with_it(written, few_and_many, before, after, reason):
     plain = encode(analysis.headline(analysis.compare(*few_and_many), "log_accuracy"))
     assert before in GOOD
     written(GOOD.replace(before, after))
     with pytest.raises(AnalysisError, match=rf"The measure mine of mine\.py in .*{reason}"):
         analysis.measured(few_and_many[0], "mine")
     assert encode(analysis.headline(analysis.compare(*few_and_many), "log_accuracy")) == plain
+
+
+def test_an_export_tells_of_a_measure_at_fault_and_holds_all_else(written, few_and_many, tmp_path):
+    written(GOOD.replace("return np.ones(", 'raise ValueError("boom") or np.ones('))
     to = export([one.key for one in few_and_many], tmp_path / "out")
     assert "The measure mine of mine.py" in (to / "README.txt").read_text()
     assert (to / "figures" / "linear_regression" / "probe-by-layer.csv").is_file()

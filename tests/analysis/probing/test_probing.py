@@ -94,6 +94,7 @@ def test_the_interval_of_unequal_classes_is_as_wide_as_the_rare_one_makes_it():
     assert width["unequal"] > 1.5 * width["equal"]
 
 
+@pytest.mark.long
 def test_without_signal_score_and_chance_agree_where_folds_leave_classes_unequal():
     """Eight classes of four: a fold holds out what its training items lack, which pulls both below 1 / 8."""
     rng = np.random.default_rng(0)
