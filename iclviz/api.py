@@ -1,19 +1,20 @@
-"""The Python library's verbs: run, sweep, effect_map, runs, load."""
+"""The Python library's verbs: run, sweep, effect_map, trace, runs, load."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
 from iclviz.jobs.executors import executor
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
-from iclviz.mapping import Grid, MapSpec
+from iclviz.mapping import Grid, MapSpec, Tracer
 from iclviz.mapping import grid as as_grid
-from iclviz.maps import EffectMap
+from iclviz.mapping import tracer as as_tracer
+from iclviz.maps import EffectMap, Trace
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, check_before, resolve, resolve_map, run_together
@@ -22,6 +23,7 @@ from iclviz.store import Store
 from iclviz.terminal import showing
 
 WAIT_SECONDS = 0.5
+T = TypeVar("T")
 
 
 def run(
@@ -108,16 +110,37 @@ def effect_map(
     ------
     UserError: the map cannot be made; the message says why and what to do.
     """
-    wanted = as_grid(grid)
+    return _made(run, as_grid(grid), Store.load_map, progress)
+
+
+def trace(
+    run: RunSpec | Recording | str, tracer: Tracer | Mapping[str, Any] | str, *, progress: bool | None = None
+) -> Trace:
+    """What is followed through the model beside a run, such as "information_flow" or "head_catalogue"; from the cache
+    if it was made before.
+
+    run: as of `effect_map`. tracer: its name with its options, a table, or made in Python.
+
+    Raises
+    ------
+    UserError: the trace cannot be made; the message says why and what to do.
+    """
+    return _made(run, as_tracer(tracer), Store.load_trace, progress)
+
+
+def _made(
+    run: RunSpec | Recording | str, wanted: Grid | Tracer, load_made: Callable[[Store, str], T], progress: bool | None
+) -> T:
+    """A map or a trace of a run, which is recorded first where it was not."""
     recording = load(run) if isinstance(run, str) else run if isinstance(run, Recording) else run_spec(run)
     store = Store()
     if (key := store.map_of(recording, wanted)) is not None:
-        return store.load_map(key)
+        return load_made(store, key)
     resolved = resolve_map(MapSpec(recording.spec, wanted), store.memo)
     if not store.has_map(resolved.key):
         with showing(f"{wanted.title}: {_title([resolved.run])}", progress) as report:
             _compute_or_wait({resolved.key: resolved.spec}, Queue(store), report)
-    return store.load_map(resolved.key)
+    return load_made(store, resolved.key)
 
 
 def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> list[Resolved]:

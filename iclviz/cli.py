@@ -161,20 +161,44 @@ def map_(
         out.print(line)
 
 
+@command(GOES_ON, "trace")
+def trace_(
+    key: Annotated[str, typer.Argument(help="A recording of the cache, by its key or how that begins.")],
+    tracer: Annotated[str, typer.Argument(help="What is followed, such as information_flow or head_catalogue.")],
+) -> None:
+    """Follow something through the model beside a run; prints what was found."""
+    from iclviz import analysis
+    from iclviz.api import load, trace
+    from iclviz.places import cache_folder
+
+    recording = load(key)
+    made = trace(recording, tracer)
+    out.print(f"key      {made.key}")
+    out.print(f"folder   {cache_folder() / 'maps' / made.key}")
+    if made.tracer.kind == "head_catalogue":
+        lines = analysis.head_scores([made]).lines()
+    elif made.tracer.kind == "information_flow":
+        lines = analysis.flow_by_block((made, recording)).lines()
+    else:
+        lines = [f"{name}: {' x '.join(map(str, values.shape))}" for name, values in made.arrays.items()]
+    for line in lines:
+        out.print(line)
+
+
 @command(READ_ONLY)
 def maps() -> None:
-    """List the kinds of maps, and those that the cache holds."""
-    from iclviz.mapping import grids
+    """List the kinds of maps and traces, and those that the cache holds."""
+    from iclviz.mapping import grids, tracers
     from iclviz.store import Store
 
     table = _table("map", "what it answers", "example")
-    for name, kind in grids().items():
+    for name, kind in {**grids(), **tracers()}.items():
         table.add_row(name, kind.question, kind.example)
     out.print(table)
     store = Store()
     made = _table("key", "map", "task", "demonstrations", "items")
     for key in store.maps():
-        spec = store.load_map(key).spec
+        spec = store.load_made(key).spec
         shown = spec.run.demonstrations
         made.add_row(
             key[:12], str(spec.grid), spec.run.task, f"{shown.kind} k={shown.k} seed={shown.seed}", str(spec.n_items)

@@ -20,8 +20,8 @@ from iclviz.errors import SpecError, StoreError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.keys import SCHEMA as ORIGIN_SCHEMA
 from iclviz.keys import Origin
-from iclviz.mapping import MOST_SITES, Axis, MapSpec, map_key
-from iclviz.maps import Array, EffectMap
+from iclviz.mapping import MOST_SITES, Axis, Grid, MapSpec, map_key
+from iclviz.maps import Array, EffectMap, Made, Trace
 from iclviz.recorded import ENVIRONMENT_SCHEMA
 from iclviz.schemas import MisfitError
 from iclviz.spec import MOST_ITEMS
@@ -50,7 +50,7 @@ CONTENT_SCHEMA = schemas.fields(
     {
         "spec": schemas.table_of(schemas.plain(), 10),
         "item_ids": schemas.list_of(schemas.text(), MOST_ITEMS, 1),
-        "axes": schemas.list_of(_AXIS, 2, 2),
+        "axes": schemas.list_of(_AXIS, 2),
         "origin": ORIGIN_SCHEMA,
         "arrays": schemas.hexadecimal(128),
     }
@@ -60,13 +60,14 @@ RUN_SCHEMA = schemas.fields({"timing": schemas.table_of(schemas.number(0)), "env
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, SpecError)
 
 
-def write(folder: Path, made: EffectMap) -> None:
-    """Write a map into an empty folder; all of it is on the disk when this returns."""
-    save_file({name: _as_kept(name, getattr(made, name)) for name in AXES}, folder / ARRAYS)
+def write(folder: Path, made: Made) -> None:
+    """Write a map or a trace into an empty folder; all of it is on the disk when this returns."""
+    arrays = made.arrays if isinstance(made, Trace) else {name: getattr(made, name) for name in AXES}
+    save_file({name: _as_kept(name, values) for name, values in arrays.items()}, folder / ARRAYS)
     content = {
         "spec": made.spec.to_dict(),
         "item_ids": list(made.item_ids),
-        "axes": [{"name": axis.name, "values": list(axis.values)} for axis in made.axes],
+        "axes": [{"name": axis.name, "values": list(axis.values)} for axis in getattr(made, "axes", ())],
         "origin": made.origin.to_dict(),
         "arrays": checksum(folder / ARRAYS),
     }
@@ -111,8 +112,8 @@ def _refusing(folder: Path, key: str) -> Iterator[None]:
         ) from error
 
 
-def load(folder: Path, key: str) -> EffectMap:
-    """The map in a folder.
+def load(folder: Path, key: str) -> Made:
+    """The map or the trace in a folder.
 
     Raises
     ------
@@ -128,8 +129,8 @@ def load(folder: Path, key: str) -> EffectMap:
         return _checked(content, run, load_file(folder / ARRAYS), key)
 
 
-def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping[str, Array], key: str) -> EffectMap:
-    """The map, if everything of it belongs together.
+def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping[str, Array], key: str) -> Made:
+    """The map or the trace, if everything of it belongs together.
 
     Raises
     ------
@@ -138,17 +139,20 @@ def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping
     spec, origin = MapSpec.from_dict(content["spec"]), Origin.from_dict(content["origin"])
     if map_key(spec.run, origin, spec.grid) != key:
         raise MisfitError("its key is not that of its spec")
-    first, second = (Axis(one["name"], tuple(one["values"])) for one in content["axes"])
-    if set(arrays) != set(AXES):
+    axes_of = {name: f"n{axes}" for name, axes in getattr(spec.grid, "arrays", {}).items()} or AXES
+    if set(arrays) != set(axes_of) or len(content["axes"]) != (2 if isinstance(spec.grid, Grid) else 0):
         raise MisfitError("its arrays are not those of a map")
-    sizes = {"F": len(first.values), "S": len(second.values), "n": len(content["item_ids"])}
-    for name, axes in AXES.items():
+    axes_named = [Axis(one["name"], tuple(one["values"])) for one in content["axes"]]
+    sizes = {letter: len(axis.values) for letter, axis in zip("FS", axes_named, strict=False)}
+    sizes["n"] = len(content["item_ids"])
+    for name, axes in axes_of.items():
         kind = "i" if name in COUNTS else "f"
         shape = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, arrays[name].shape, strict=False))
         if arrays[name].shape != shape or len(shape) != len(axes) or arrays[name].dtype.kind != kind:
             raise MisfitError(f"{name} has the shape {arrays[name].shape}")
     named = MapSpec(spec.run.with_(model=without_folder(spec.run.model)), spec.grid)
-    return EffectMap(
-        named, key, content["item_ids"], (first, second), origin=origin, timing=run["timing"],
-        environment=run["environment"], **arrays,
-    )  # fmt: skip
+    about: dict[str, Any] = {"origin": origin, "timing": run["timing"], "environment": run["environment"]}
+    if not axes_named:
+        return Trace(named, key, content["item_ids"], arrays, **about)
+    first, second = axes_named
+    return EffectMap(named, key, content["item_ids"], (first, second), **{**about, **arrays})

@@ -1,12 +1,14 @@
-"""Maps: what acting at each site of a grid does to the answers of a run's items.
+"""Maps: what acting at each site of a grid does to the answers of a run's items; and traces: what is followed through
+the model beside a run, such as gradients.
 
 A grid is one file of `iclviz/grids`, or of a folder of one's own, whose `GRID` is a subclass of `Grid`. It says over
-what a map is spanned, and what is done at each site.
+what a map is spanned, and what is done at each site. A tracer is one file of `iclviz/capture/tracers`, or of a folder
+of one's own, whose `TRACER` is a subclass of `Tracer`. Both wait in one queue and are kept in one place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from iclviz import schemas
 from iclviz.errors import SpecError
@@ -14,6 +16,10 @@ from iclviz.intervening import Intervention, shown_words
 from iclviz.keys import Origin, key_of
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
 from iclviz.typed import Kinds, Typed
+
+if TYPE_CHECKING:
+    from iclviz.capture.tracing import Traced
+    from iclviz.prompts import TokenizedPrompt
 
 Site = tuple[Intervention, ...]
 """What is done together; nothing is the model as it is."""
@@ -59,25 +65,64 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid(Typed):
-    """What is done where: its fields are the options of a map.
+class MapKind(Typed):
+    """What can be asked of the model beside a run: its fields are the options.
 
-    A subclass also says a `question` that its map answers, as `blind` what the map cannot show, and as `ready` which
-    maps are offered by name: titles, and how each is typed, in which {shown}, {k} and {seed} are the demonstrations of
-    the condition beside it.
+    A subclass also says a `question` that is answered, and as `blind` what cannot be seen so.
     """
 
     question: ClassVar[str]
     blind: ClassVar[str]
-    ready: ClassVar[tuple[tuple[str, str], ...]]
     references: ClassVar[Mapping[str, str]] = {}
-    """Key -> BibTeX entry of each work that this kind of map comes from."""
+    """Key -> BibTeX entry of each work that this kind comes from."""
 
     def prior(self, run: RunSpec) -> "MapSpec | None":
         """The map over heads and blocks that has to be there before this one of a run, None where none has: by its
         effects heads are ranked, on one half of the groups for the items of the other.
         """
         return None
+
+    def sentence(self) -> str:
+        """What is done, as a clause."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracer(MapKind):
+    """What is followed through the model.
+
+    A subclass says as `arrays` what is left of each row: name -> its axes, by the letters of `iclviz.maps`; and whether
+    rows are `of_model` alone, whatever the run.
+    """
+
+    arrays: ClassVar[Mapping[str, str]]
+    of_model: ClassVar[bool] = False
+
+    def rows(self, item_ids: Sequence[str]) -> list[str]:
+        """What the rows are called: the run's items, unless a kind says so."""
+        return list(item_ids)
+
+    def traced(
+        self, subject: "Traced", prompts: "Sequence[TokenizedPrompt]", there: frozenset[int]
+    ) -> "Iterator[tuple[int, dict[str, Any]]]":
+        """Number and arrays of each row that is not there yet.
+
+        Raises
+        ------
+        UserError: the model cannot be followed so.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(MapKind):
+    """What is done where: its fields are the options of a map.
+
+    A subclass also says as `ready` which maps are offered by name: titles, and how each is typed, in which {shown},
+    {k} and {seed} are the demonstrations of the condition beside it.
+    """
+
+    ready: ClassVar[tuple[tuple[str, str], ...]]
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both sides of the grid for a run.
@@ -105,10 +150,6 @@ class Grid(Typed):
         """Value of the first axis -> what people call it, where that is not the value itself."""
         return {}
 
-    def sentence(self) -> str:
-        """What is done at each site, as a clause."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True, kw_only=True)
 class FromDemonstrations(Grid):
@@ -130,6 +171,7 @@ class FromDemonstrations(Grid):
 
 
 KINDS = Kinds("iclviz.grids", "GRID", Grid, "map", "attention rows=query")
+TRACERS = Kinds("iclviz.capture.tracers", "TRACER", Tracer, "trace", "information_flow")
 
 
 def grid(value: Any) -> Grid:
@@ -142,6 +184,38 @@ def grid(value: Any) -> Grid:
     """
     found: Grid = KINDS.read(value)
     return found
+
+
+def grid_or_tracer(value: Any) -> Grid | Tracer:
+    """The grid, or the tracer, that a table or a text means; one that is given stays itself.
+
+    Raises
+    ------
+    SpecError: no such kind, or a field that is missing, unknown or impossible.
+    """
+    name = value.get("kind") if isinstance(value, Mapping) else str(value).partition(" ")[0]
+    return tracer(value) if isinstance(value, Tracer) or name in tracers() else grid(value)
+
+
+def tracer(value: Any) -> Tracer:
+    """The tracer that a table or a text means; one that is given stays itself.
+
+    Raises
+    ------
+    SpecError: no such kind, or a field that is missing, unknown or impossible.
+    """
+    found: Tracer = TRACERS.read(value)
+    return found
+
+
+def tracers() -> Mapping[str, type[Tracer]]:
+    """Every kind of tracer by its name.
+
+    Raises
+    ------
+    UserError: a file of one's own has none, or one that does not fit.
+    """
+    return TRACERS.all()
 
 
 def grids() -> Mapping[str, type[Grid]]:
@@ -161,10 +235,10 @@ def ready_maps() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """A map to make: the run whose items are read, and the grid over which is acted."""
+    """A map or a trace to make: the run whose items are read, and the grid over which is acted, or what is followed."""
 
     run: RunSpec
-    grid: Grid
+    grid: Grid | Tracer
 
     @property
     def n_items(self) -> int:
@@ -184,7 +258,7 @@ class MapSpec:
         MisfitError, SpecError: these are no such values.
         """
         SCHEMA(values)
-        return cls(RunSpec.from_dict(values["run"]), grid(values["grid"]))
+        return cls(RunSpec.from_dict(values["run"]), grid_or_tracer(values["grid"]))
 
 
 def as_mapped(run: RunSpec) -> RunSpec:
@@ -192,8 +266,12 @@ def as_mapped(run: RunSpec) -> RunSpec:
     return run.with_(max_new_tokens=1, poolings=DEFAULT_POOLINGS, attention_items=(), record=())
 
 
-def map_key(run: RunSpec, origin: Origin, of: Grid) -> str:
-    """The key of the map of a resolved run over a grid."""
+def map_key(run: RunSpec, origin: Origin, of: Grid | Tracer) -> str:
+    """The key of the map of a resolved run over a grid, or of a trace; one of the model is that of all its runs."""
+    if isinstance(of, Tracer) and of.of_model:
+        loaded = {name: run.to_dict()[name] for name in ("dtype", "model_options")}
+        of_model = {"model": origin.model, "capture": origin.versions["capture"], **loaded}
+        return digest({"trace": of_model, "grid": of.to_dict(), "version": of.version})
     versions = {name: number for name, number in origin.versions.items() if not name.startswith("record.")}
     of_run = key_of(as_mapped(run), replace(origin, versions=versions))
     return digest({"map": of_run, "grid": of.to_dict(), "version": of.version})

@@ -1,7 +1,8 @@
-"""A map: what the model answers while something is done to it, at each site of a grid, as arrays with named axes.
+"""A map: what the model answers while something is done to it, at each site of a grid, as arrays with named axes; and a
+trace: what was followed through the model.
 
-Letters of the shapes: F, S values of the first and second axis, V draws of donors, R controls of a site, n items, C
-candidates.
+Letters of the shapes: F, S values of the first and second axis, V draws of donors, R controls of a site, n items (or
+other rows of a trace), C candidates, L blocks, H heads, P kinds of pairs of tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from iclviz.keys import Origin
-from iclviz.mapping import Axis, MapSpec
+from iclviz.mapping import Axis, Grid, MapSpec, Tracer
 
 Array = NDArray[Any]
 
@@ -54,6 +55,48 @@ class EffectMap:
         return len(self.item_ids)
 
     @property
+    def grid(self) -> Grid:
+        """Over what it is spanned."""
+        assert isinstance(self.spec.grid, Grid)
+        return self.spec.grid
+
+    @property
     def n_sites(self) -> int:
         """Number of sites."""
         return len(self.axes[0].values) * len(self.axes[1].values)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What was followed through the model.
+
+    Attributes
+    ----------
+    spec, key: the resolved spec and its hex digest.
+    item_ids: n strings: the run's items, or what else the rows are.
+    arrays: name -> (n, ...), with the axes that its tracer says.
+    origin, timing, environment: as of a map.
+    """
+
+    spec: MapSpec
+    key: str
+    item_ids: Sequence[str]
+    arrays: Mapping[str, Array]
+    origin: Origin
+    timing: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tracer(self) -> Tracer:
+        """What was followed."""
+        assert isinstance(self.spec.grid, Tracer)
+        return self.spec.grid
+
+    @property
+    def n_items(self) -> int:
+        """Number of rows."""
+        return len(self.item_ids)
+
+
+Made = EffectMap | Trace
+"""What is made beside a recording and kept with it."""

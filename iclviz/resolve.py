@@ -11,7 +11,7 @@ from iclviz import versions
 from iclviz.errors import ModelError
 from iclviz.keys import Origin, key_of
 from iclviz.limits import check_longest, check_possible, check_prompts
-from iclviz.mapping import Grid, MapSpec, as_mapped, map_key
+from iclviz.mapping import Grid, MapSpec, Tracer, as_mapped, map_key
 from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.devices import device_kind
 from iclviz.models.identity import Tell
@@ -117,7 +117,7 @@ def resolved_map_before(
     return next((one for one in each if one.key == key), each[0])
 
 
-def _map_of(run: Resolved, of: Grid) -> ResolvedMap:
+def _map_of(run: Resolved, of: Grid | Tracer) -> ResolvedMap:
     return ResolvedMap(MapSpec(run.spec, of), map_key(run.spec, run.origin, of), run)
 
 

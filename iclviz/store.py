@@ -26,8 +26,8 @@ from iclviz import mapped, recorded, whereabouts
 from iclviz.disk import CACHE_REMEDY, size_of, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.formats import NewerError
-from iclviz.mapping import Grid, map_key
-from iclviz.maps import EffectMap
+from iclviz.mapping import Grid, Tracer, map_key
+from iclviz.maps import EffectMap, Made, Trace
 from iclviz.places import cache_folder
 from iclviz.recorded import FILES, MANIFEST, Summary
 from iclviz.recording import Recording
@@ -309,8 +309,8 @@ class Store:
         """Whether a recording or a map with that key is sealed."""
         return key in self or self.has_map(key)
 
-    def save_map(self, made: EffectMap) -> None:
-        """Seal a map: write it whole."""
+    def save_map(self, made: Made) -> None:
+        """Seal a map or a trace: write it whole."""
         with self.storage.putting(_name(made.key, MAPS)) as folder:
             mapped.write(folder, made)
         self.forget_unfinished(made.key)
@@ -322,6 +322,30 @@ class Store:
         ------
         StoreError: no such map, or damaged files.
         """
+        made = self.load_made(key)
+        if not isinstance(made, EffectMap):
+            raise StoreError(f"{key!r} is a trace, and no map.", "Take a map.")
+        return made
+
+    def load_trace(self, key: str) -> Trace:
+        """The trace with that key.
+
+        Raises
+        ------
+        StoreError: no such trace, or damaged files.
+        """
+        made = self.load_made(key)
+        if not isinstance(made, Trace):
+            raise StoreError(f"{key!r} is a map, and no trace.", "Take a trace.")
+        return made
+
+    def load_made(self, key: str) -> Made:
+        """The map or the trace with that key.
+
+        Raises
+        ------
+        StoreError: neither is there, or damaged files.
+        """
         if not self.has_map(key):
             raise StoreError(f"The cache holds no map {key!r}.", "Make it with `iclviz map`.")
         return mapped.load(self.map_place(key), key)
@@ -331,11 +355,11 @@ class Store:
         return self.storage.get(_name(key, MAPS))
 
     def maps(self) -> list[str]:
-        """The keys of sealed maps."""
+        """The keys of sealed maps and traces."""
         return [key for key in self.storage.names(MAPS) if is_key(key) and self.has_map(key)]
 
-    def map_of(self, recording: Recording, grid: Grid) -> str | None:
-        """The key of the map of a recording's run over a grid; None where the cache holds none."""
+    def map_of(self, recording: Recording, grid: Grid | Tracer) -> str | None:
+        """The key of the map of a recording's run over a grid, or of its trace; None where the cache holds none."""
         if recording.origin is None:
             return None
         key = map_key(recording.spec, recording.origin, grid)
@@ -359,7 +383,7 @@ class Store:
         StoreError: one is missing or damaged, or the place cannot be written.
         """
         for key in keys:
-            self.load_map(key)
+            self.load_made(key)
         with writing(to, "The place", "Choose another one."):
             for key in keys:
                 shutil.copytree(self.map_place(key), to / key, dirs_exist_ok=True)
@@ -384,14 +408,14 @@ class Store:
         """Remove a map."""
         self.storage.delete(_name(key, MAPS))
 
-    def either(self, key: str) -> Recording | EffectMap:
-        """The recording or the map with that key.
+    def either(self, key: str) -> Recording | Made:
+        """The recording, the map or the trace with that key.
 
         Raises
         ------
         StoreError: neither is there, or damaged files.
         """
-        return self.load_map(key) if self.has_map(key) else self.load(key)
+        return self.load_made(key) if self.has_map(key) else self.load(key)
 
     # What users discard lies in a group of its own until that is emptied.
 

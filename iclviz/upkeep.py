@@ -179,7 +179,7 @@ def check(store: Store) -> list[Ailing]:
             wrong.append(problem)
     for key in store.maps():
         try:
-            store.load_map(key)
+            store.load_made(key)
         except StoreError as error:
             newer, take_away = isinstance(error, NewerError), lambda key=key: store.delete_map(key)
             wrong.append(Ailing("map", key, str(error), newer, take_away))

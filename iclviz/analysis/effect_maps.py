@@ -225,7 +225,7 @@ def effect_of_sites(
     right, right_base = (_prefers_right(one) for one in (made.logprobs, made.base))
     return SiteEffects(
         **tested,
-        kind=made.spec.grid.kind,
+        kind=made.grid.kind,
         outcome=outcome,
         beyond=controls_in_words(made) if beyond else "",
         axes=(made.axes[0].name, made.axes[1].name),

@@ -77,6 +77,20 @@ def reading(
         _reading.reset(token)
 
 
+_traced: ContextVar[dict[int, torch.Tensor] | None] = ContextVar("traced", default=None)
+
+
+@contextmanager
+def tracing_weights() -> Iterator[dict[int, torch.Tensor]]:
+    """The weights (B, H, q, K) of each block, from 0, that attention inside computes, as nodes of the graph."""
+    found: dict[int, torch.Tensor] = {}
+    token = _traced.set(found)
+    try:
+        yield found
+    finally:
+        _traced.reset(token)
+
+
 # The registered function
 
 
@@ -96,7 +110,11 @@ def _attend(
     kernel = Kernel(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
     path, length = now.path, query.shape[2]
     edits = now.edits.of(layer) if now.edits else None
-    if edits is None and kernel.is_plain and length >= FUSED_QUERIES and query.device.type == "cpu":
+    traced = _traced.get()
+    if traced is not None:
+        whole = attention_mask if attention_mask is not None else _causal(length, key.shape[2], query.device)
+        output, traced[layer] = _block(query, [key], [value], whole, kernel, path)
+    elif edits is None and kernel.is_plain and length >= FUSED_QUERIES and query.device.type == "cpu":
         output = _fused(query, key, value, attention_mask, kernel, path, layer)
     elif edits is None and kernel.is_plain and length > 1 and not path:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
@@ -165,7 +183,7 @@ class Kernel:
         """
         scores = scores.float()
         if self.softcap is not None:
-            scores = scores.div_(self.softcap).tanh_().mul_(self.softcap)
+            scores = scores.div_(self.softcap).tanh_() * self.softcap
         if mask is not None:
             scores.masked_fill_(~mask[..., : scores.shape[-1]], -torch.inf)
         if edits is not None:
@@ -225,7 +243,7 @@ def _in_blocks(
     columns = sum(key.shape[2] for key in keys)
     step = max(1, BLOCK_BYTES.get(query.device.type, BLOCK_BYTES["cpu"]) // (4 * batch * heads * columns))
     if mask is None:
-        mask = torch.ones(length, columns, dtype=torch.bool, device=query.device).tril(columns - length)[None, None]
+        mask = _causal(length, columns, query.device)
     blocks = [slice(start, start + step) for start in range(0, length, step)]
     return torch.cat(
         [_block(query[:, :, rows], keys, values, mask[:, :, rows], kernel, path, edits, rows)[0] for rows in blocks],
@@ -234,6 +252,11 @@ def _in_blocks(
 
 
 # Masks
+
+
+def _causal(length: int, columns: int, device: torch.device) -> torch.Tensor:
+    """(1, 1, q, K) boolean, True where the last queries of a text may attend to its keys."""
+    return torch.ones(length, columns, dtype=torch.bool, device=device).tril(columns - length)[None, None]
 
 
 def mask_by_position(

@@ -15,6 +15,7 @@ from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
+from iclviz.mapping import Tracer
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recorders import Asked
@@ -66,6 +67,16 @@ class ReadyModel(Protocol):
 
     def live(self, prompt: TokenizedPrompt) -> "HeldPrompt":
         """The prompt, read, for acting on it again and again."""
+
+    def traced(
+        self, tracer: Tracer, prompts: Sequence[TokenizedPrompt], there: frozenset[int]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Number and arrays of each row of a trace that is not there yet.
+
+        Raises
+        ------
+        UserError: the model cannot be followed so.
+        """
 
     def captures(
         self,

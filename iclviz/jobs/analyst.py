@@ -14,7 +14,7 @@ from iclviz.errors import StoreError, UserError
 from iclviz.jobs.asked import ANALYST, Asked
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Job, Progress
-from iclviz.maps import EffectMap
+from iclviz.maps import Made
 from iclviz.questions.question import Question, Refusal, analyses_version, is_outdated
 from iclviz.recording import Recording
 from iclviz.store import Store
@@ -94,7 +94,7 @@ class Analyst:
                 last_told = time.monotonic()
                 self._asked.change(job.key, progress=Progress(stage, done, total))
 
-        recordings: list[Recording | EffectMap] = [self._recording(key) for key in job.spec.keys]
+        recordings: list[Recording | Made] = [self._recording(key) for key in job.spec.keys]
         try:
             with listening(tell):
                 return job.spec.answered(recordings)

@@ -16,7 +16,7 @@ from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
 from iclviz.jobs.donors import donors_for, groups_of
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
-from iclviz.mapping import Axis, Shape, sites_of
+from iclviz.mapping import Axis, Grid, Shape, sites_of
 from iclviz.maps import EffectMap
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recording import Array
@@ -79,11 +79,17 @@ def compute_map(
         axes,
         origin=run.origin,
         timing={"capture": seconds, "total": time.perf_counter() - start},
-        environment=_environment(ready, settings, run),
-        **_by_site(kept, (*sizes, resolved.spec.grid.n_draws), n_controls, n_items),
+        environment=environment_of(ready, settings, run),
+        **_by_site(kept, (*sizes, grid_of(resolved).n_draws), n_controls, n_items),
     )
     store.save_map(made)
     return made
+
+
+def grid_of(resolved: ResolvedMap) -> Grid:
+    """The grid of a map."""
+    assert isinstance(resolved.spec.grid, Grid)
+    return resolved.spec.grid
 
 
 def _every_site(
@@ -103,14 +109,15 @@ def _every_site(
     ------
     As `compute_map`.
     """
+    of = grid_of(resolved)
     shapes = [shape] * len(prompts)
-    prior = resolved.spec.grid.prior(resolved.spec.run)
+    prior = of.prior(resolved.spec.run)
     if prior is not None:
         wanted = resolve_map(prior, store.memo)
         there = store.has_map(wanted.key)
         found = store.load_map(wanted.key) if there else compute_map(wanted, store, keeper, report, should_stop)
         shapes = [replace(shape, ranked=ranked) for ranked in ranked_on_others(found, groups_of(built))]
-    of_shapes = {each: sites_of(resolved.spec.grid, each) for each in dict.fromkeys(shapes)}
+    of_shapes = {each: sites_of(of, each) for each in dict.fromkeys(shapes)}
     first = of_shapes[shapes[0]]
     for _, sites, _ in of_shapes.values():
         _check_some(sites, prompts)
@@ -169,7 +176,8 @@ def _check_some(sites: Sequence[Site], prompts: Sequence[TokenizedPrompt]) -> No
         raise reasons[0]
 
 
-def _environment(ready: Any, settings: PlanSettings, run: Any) -> dict[str, Any]:
+def environment_of(ready: Any, settings: PlanSettings, run: Any) -> dict[str, Any]:
+    """What a map says of where it was made."""
     model = {"identity": run.located.commit, "hub_id": run.located.hub_id}
     return {**ready.environment(), "plan": settings.to_dict(), "model": model}
 

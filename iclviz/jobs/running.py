@@ -9,7 +9,8 @@ from iclviz.jobs.computing import ModelKeeper, compute_together, files_changed
 from iclviz.jobs.map_computing import compute_map
 from iclviz.jobs.queue import Order, Queue
 from iclviz.jobs.table import Progress, State
-from iclviz.mapping import MapSpec
+from iclviz.jobs.trace_computing import compute_trace
+from iclviz.mapping import MapSpec, Tracer
 from iclviz.models.identity import Tell
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved, resolved_before, resolved_map_before, run_together
@@ -50,7 +51,8 @@ def _compute_map(
         try:
             found = resolved_map_before(job.spec, job.key, queue.store.memo, _reading(job, tell))
             _check_key(job, found.run.spec.model, found.key)
-            compute_map(found, queue.store, keeper, lambda now: tell(job.key, now), _cancel_check([job], queue))
+            compute = compute_trace if isinstance(job.spec.grid, Tracer) else compute_map
+            compute(found, queue.store, keeper, lambda now: tell(job.key, now), _cancel_check([job], queue))
             queue.finish(job.key, "done")
         except Cancelled:
             queue.finish(job.key, "cancelled")

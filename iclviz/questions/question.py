@@ -17,7 +17,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from iclviz import extensions, schemas
 from iclviz.errors import AnalysisError
-from iclviz.maps import EffectMap
+from iclviz.maps import EffectMap, Made, Trace
 from iclviz.questions.codec import flattened, raised
 from iclviz.recording import Recording
 from iclviz.spec import digest
@@ -27,7 +27,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 Recordings = Sequence[Recording]
-Subjects = Sequence[Recording | EffectMap]
+Subjects = Sequence[Recording | Made]
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 
@@ -158,6 +158,14 @@ of_map: Reading[tuple[EffectMap, Recording]] = Reading(
     lambda found: (found[0], found[1]), lambda names: f"({names[0]}, {names[1]})"
 )
 """Makes an analysis of a map and the recording of its run."""
+
+of_trace: Reading[tuple[Trace, Recording]] = Reading(
+    lambda found: (found[0], found[1]), lambda names: f"({names[0]}, {names[1]})"
+)
+"""Makes an analysis of a trace and the recording of its run."""
+
+of_subjects: Reading[Subjects] = Reading(lambda found: found, lambda names: f"[{', '.join(names)}]")
+"""Makes an analysis of whatever was made of a model, in the order in which it is asked for."""
 
 of_patch: Reading[tuple[EffectMap, Recording, Recording]] = Reading(
     lambda found: (found[0], found[1], found[2]), lambda names: f"({', '.join(names)})"

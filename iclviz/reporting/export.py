@@ -38,15 +38,16 @@ from iclviz.errors import AnalysisError, StoreError
 from iclviz.extensions import home
 from iclviz.figures.paper import COLUMNS
 from iclviz.jobs.table import Progress, Report
-from iclviz.maps import EffectMap
+from iclviz.maps import Made
 from iclviz.questions.question import Question, Refusal
 from iclviz.recording import Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.bundles import FILE, FORMAT
-from iclviz.reporting.map_recipes import map_label, recipes_of_maps
+from iclviz.reporting.map_recipes import acting_maps, map_label, recipes_of_maps
 from iclviz.reporting.methods import methods
 from iclviz.reporting.recipes import Answer, Recipe, Runs, n_recipes, recipes, script, with_values
 from iclviz.reporting.snippets import loading
+from iclviz.reporting.trace_recipes import recipes_of_traces
 from iclviz.spec import canonical_json
 from iclviz.store import Store
 from iclviz.tasks import OwnTask, task
@@ -145,11 +146,11 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     (folder / "recipes.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _maps_of(store: Store, runs: Mapping[str, Recording]) -> dict[str, EffectMap]:
-    """The maps of recordings, under the labels by which recipes ask them."""
+def _maps_of(store: Store, runs: Mapping[str, Recording]) -> dict[str, Made]:
+    """The maps and traces of recordings, under the labels by which recipes ask them."""
     found = {}
     for label, one in runs.items():
-        for made in map(store.load_map, store.maps_of(one)):
+        for made in map(store.load_made, store.maps_of(one)):
             found[map_label(label, made.spec.grid)] = made
     return found
 
@@ -208,7 +209,7 @@ def _write_extensions(names: Sequence[str], drawn: Mapping[str, Sequence[Recipe]
 
 def _write_figures(
     of_tasks: dict[str, dict[str, Recording]],
-    maps: Mapping[str, Mapping[str, EffectMap]],
+    maps: Mapping[str, Mapping[str, Made]],
     folder: Path,
     answer: Answer,
     report: Report,
@@ -217,7 +218,10 @@ def _write_figures(
     """The recipes whose figures were written, task -> recipes; and why each other one has nothing to show, in lines."""
     drawn: dict[str, list[Recipe]] = {name: [] for name in of_tasks}
     left_out, files = [], []
-    acted = {name: list(recipes_of_maps(maps[name], runs)) for name, runs in of_tasks.items()}
+    acted = {
+        name: [*recipes_of_maps(acting_maps(maps[name]), runs), *recipes_of_traces(maps[name], runs)]
+        for name, runs in of_tasks.items()
+    }
     total, ended = sum(map(n_recipes, of_tasks.values())) + sum(map(len, acted.values())), count(1)
 
     def told() -> None:

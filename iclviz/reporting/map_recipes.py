@@ -11,8 +11,8 @@ from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
-from iclviz.mapping import FromDemonstrations, Grid, grid
-from iclviz.maps import EffectMap
+from iclviz.mapping import FromDemonstrations, Grid, Tracer, grid
+from iclviz.maps import EffectMap, Made
 from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, Runs
@@ -20,6 +20,11 @@ from iclviz.reporting.scope import demonstration_scope
 
 Maps = Mapping[str, EffectMap]
 Recordings = Mapping[str, Recording]
+
+
+def acting_maps(made: Mapping[str, Made]) -> dict[str, EffectMap]:
+    """The maps among what was made."""
+    return {label: one for label, one in made.items() if isinstance(one, EffectMap)}
 
 
 def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
@@ -40,25 +45,25 @@ def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
     return found
 
 
-def map_label(label: str, of: Grid) -> str:
+def map_label(label: str, of: Grid | Tracer) -> str:
     """What the map of a condition is called among the runs of a recipe."""
     return f"{label} [{of}]"
 
 
 def with_maps(maps: Maps, pairs: Recordings) -> Runs:
     """Conditions and their maps by label, for recipes to ask."""
-    return {**pairs, **{map_label(label, one.spec.grid): one for label, one in maps.items()}}
+    return {**pairs, **{map_label(label, one.grid): one for label, one in maps.items()}}
 
 
 def _asked(maps: Maps) -> dict[str, tuple[str, str]]:
-    return {label: (map_label(label, one.spec.grid), label) for label, one in maps.items()}
+    return {label: (map_label(label, one.grid), label) for label, one in maps.items()}
 
 
 def effects_by_site(
     maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str
 ) -> tuple[Recipe, Runs]:
     """The mean effect at each site of conditions' maps over one grid."""
-    of = next(iter(maps.values())).spec.grid
+    of = next(iter(maps.values())).grid
     drawn: dict[str, Any] = {
         "title": of.title,
         "done": _done(maps),
@@ -73,7 +78,7 @@ def effects_by_site(
 
 def _done(maps: Maps) -> str:
     """What was done at each site, as a clause; apart for each condition where it is not the same."""
-    said = {label.partition(":")[0]: one.spec.grid.sentence() for label, one in maps.items()}
+    said = {label.partition(":")[0]: one.grid.sentence() for label, one in maps.items()}
     if len(set(said.values())) == 1:
         return next(iter(said.values()))
     return "; ".join(f"in {label}, {sentence}" for label, sentence in said.items())
@@ -92,14 +97,14 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
     by_grid: dict[str, dict[str, EffectMap]] = {}
     for label in pairs:
         for made in maps.values():
-            if maps.get(map_label(label, made.spec.grid)) is made:
-                by_grid.setdefault(str(made.spec.grid), {})[label] = made
+            if maps.get(map_label(label, made.grid)) is made:
+                by_grid.setdefault(str(made.grid), {})[label] = made
     for of_grid in by_grid.values():
         own = {label: pairs[label] for label in of_grid}
         outcome, limits = usual_outcome(next(iter(of_grid.values()))), demonstration_scope(own.values())
         yield effects_by_site(of_grid, own, outcome, False, limits)[0]
         yield chosen_sites(of_grid, own, outcome, False, limits)[0]
-        if next(iter(of_grid.values())).spec.grid.kind == "heads":
+        if next(iter(of_grid.values())).grid.kind == "heads":
             yield heads_that_attend(of_grid, own, limits)[0]
         if shared := with_other_runs(of_grid, pairs):
             yield shares_that_come_back(shared, pairs, outcome, limits)[0]
@@ -107,7 +112,7 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
 
 def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str) -> tuple[Recipe, Runs]:
     """The strongest sites of one half of the groups, in the other half."""
-    of = next(iter(maps.values())).spec.grid
+    of = next(iter(maps.values())).grid
     named = {"names": dict(of.names()), "name": _file("effect-chosen", of)}
     drawn = {"title": of.title, **named, "demonstrations": demonstrations}
     arguments = {"outcome": outcome, "beyond": beyond}
@@ -139,7 +144,7 @@ def with_other_runs(maps: Maps, runs: Recordings) -> dict[str, tuple[EffectMap, 
     """Of each map that puts something of another of these runs in place: it, its label and that run's."""
     found = {}
     for label, made in maps.items():
-        of = made.spec.grid
+        of = made.grid
         if isinstance(of, FromDemonstrations):
             alike = (name for name, one in runs.items() if one.spec.demonstrations.canonical() == of.demonstrations)
             if (other := next(alike, None)) is not None:
@@ -150,7 +155,7 @@ def with_other_runs(maps: Maps, runs: Recordings) -> dict[str, tuple[EffectMap, 
 def shares_that_come_back(shared: Shared, runs: Recordings, outcome: str, demonstrations: str) -> tuple[Recipe, Runs]:
     """How much of the difference between each map's run and another one comes back; runs: label -> recording."""
     maps = {label: made for label, (made, _, _) in shared.items()}
-    of = next(iter(maps.values())).spec.grid
+    of = next(iter(maps.values())).grid
     drawn: dict[str, Any] = {
         "title": f"{of.title}: how much comes back",
         "done": _done(maps),
@@ -159,7 +164,7 @@ def shares_that_come_back(shared: Shared, runs: Recordings, outcome: str, demons
         "name": _file("recovered-share", of),
         "demonstrations": demonstrations,
     }
-    asked = {label: (map_label(own, made.spec.grid), own, other) for label, (made, own, other) in shared.items()}
+    asked = {label: (map_label(own, made.grid), own, other) for label, (made, own, other) in shared.items()}
     every: Runs = {**runs, **{asked[label][0]: made for label, made in maps.items()}}
     return Recipe(analysis.recovered_share, asked, "recovered_share", {"outcome": outcome}, drawn), every
 

@@ -15,8 +15,10 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.behaviour_links import FAMILY
 from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import all_measures
+from iclviz.analysis.wording import capital
 from iclviz.errors import SpecError
-from iclviz.maps import EffectMap
+from iclviz.mapping import Tracer
+from iclviz.maps import EffectMap, Made, Trace
 from iclviz.models.presets import presets
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
@@ -50,7 +52,7 @@ class Methods:
             (folder / f"methods.{ending}").write_text(text)
 
 
-def methods(recordings: Sequence[Recording], used: Resampling | None = None, maps: Sequence[EffectMap] = ()) -> Methods:
+def methods(recordings: Sequence[Recording], used: Resampling | None = None, maps: Sequence[Made] = ()) -> Methods:
     """The methods paragraph of some recordings, one for each model, task and way of running among them.
 
     Parameters
@@ -58,7 +60,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None, map
     recordings: what was run; conditions that differ in demonstrations, and in what is kept of them, alone are described
         together.
     used: permutations and resamples; None = those of the library.
-    maps: what was made of them by acting on the model.
+    maps: what was made of them by acting on the model, and by following it.
 
     Raises
     ------
@@ -70,7 +72,10 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None, map
     for recording in recordings:
         the_task.setdefault(_alike(recording), []).append(recording)
     parts = [_paragraph(alike, used or Resampling()) for alike in the_task.values()]
-    parts += [_acting(maps)] if maps else []
+    acted = [one for one in maps if isinstance(one, EffectMap)]
+    traced = {str(one.tracer): one.tracer for one in maps if isinstance(one, Trace)}
+    parts += [_acting(acted)] if acted else []
+    parts += [_traced(list(traced.values()))] if traced else []
     markdown = "\n\n".join(parts) + "\n"
     return Methods(
         markdown,
@@ -90,6 +95,11 @@ def _acting(maps: Sequence[EffectMap]) -> str:
         "groups of items by sign flips of whole groups, corrected over all sites of a map by the maximum of the flips "
         "[@westfall1993resampling]; the strongest sites were chosen by one half of the groups and judged on the other."
     )
+
+
+def _traced(tracers: Sequence[Tracer]) -> str:
+    """What was followed through the model."""
+    return " ".join(f"{capital(one.sentence())}{''.join(f' [@{key}]' for key in one.references)}." for one in tracers)
 
 
 def _map(made: EffectMap) -> str:

@@ -20,7 +20,7 @@ from iclviz.analysis.trajectory import TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
 from iclviz.errors import AnalysisError, unknown
 from iclviz.extensions import SETTING
-from iclviz.maps import EffectMap
+from iclviz.maps import Made
 from iclviz.primary import primary_measuring
 from iclviz.questions.codec import flattened
 from iclviz.questions.question import Analysis, Question
@@ -32,7 +32,7 @@ from iclviz.tasks import Task, task
 Answer = Callable[[Question[Any]], Any]
 """Gives a question's answer, computed now or before."""
 
-Runs = Mapping[str, Recording | EffectMap]
+Runs = Mapping[str, Recording | Made]
 """What recipes ask, by label: recordings, and maps of them."""
 
 

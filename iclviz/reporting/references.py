@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from iclviz.analysis.measures import all_measures
-from iclviz.mapping import grids
+from iclviz.mapping import grids, tracers
 
 BIBTEX: Mapping[str, str] = {
     "yousefi2023incontext": r"""@article{yousefi2023incontext,
@@ -109,6 +109,6 @@ def bibliography(keys: Iterable[str]) -> str:
     known = dict(BIBTEX)
     for measure in all_measures().values():
         known |= {key: entry for key, entry in measure.references.items() if key not in known}
-    for kind in grids().values():
+    for kind in (*grids().values(), *tracers().values()):
         known |= {key: entry for key, entry in kind.references.items() if key not in known}
     return "\n\n".join(entry for key, entry in known.items() if key in wanted) + "\n"

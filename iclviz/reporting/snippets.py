@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from iclviz.errors import UserError
+from iclviz.keys import key_of
 from iclviz.mapping import map_key
-from iclviz.maps import EffectMap
+from iclviz.maps import EffectMap, Made
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.places import checkout
 from iclviz.recording import Recording
@@ -114,9 +115,13 @@ def _given(spec: RunSpec) -> dict[str, Any]:
 def recording_lines(runs: Runs) -> list[str]:
     """The lines that record the runs of a recipe, and then make its maps."""
     recordings = [one for one in runs.values() if isinstance(one, Recording)]
-    maps = [(one, _run_of(one, recordings)) for one in runs.values() if isinstance(one, EffectMap)]
-    made = [shlex.join([program(), "map", run.key[:KEY_DIGITS], str(one.spec.grid)]) for one, run in maps if run]
-    return [*command_lines([one.spec for one in recordings]), *made]
+    maps = [one for one in runs.values() if not isinstance(one, Recording)]
+    others = [one.spec.run for one in maps if _run_of(one, recordings) is None]
+    made = [
+        shlex.join([program(), _verb(one, "map"), _run_key(one, recordings)[:KEY_DIGITS], str(one.spec.grid)])
+        for one in maps
+    ]
+    return [*command_lines([*(one.spec for one in recordings), *others]), *made]
 
 
 def loading(runs: Runs, digits: int = KEY_DIGITS) -> dict[str, str]:
@@ -126,13 +131,25 @@ def loading(runs: Runs, digits: int = KEY_DIGITS) -> dict[str, str]:
     for label, one in runs.items():
         if isinstance(one, Recording):
             found[label] = f"iclviz.load({one.key[:digits]!r})"
-        elif (run := _run_of(one, recordings)) is not None:
-            found[label] = f"iclviz.effect_map({run.key[:digits]!r}, {str(one.spec.grid)!r})"
+        else:
+            key = _run_key(one, recordings)[:digits]
+            found[label] = f"iclviz.{_verb(one, 'effect_map')}({key!r}, {str(one.spec.grid)!r})"
     return found
 
 
-def _run_of(made: EffectMap, recordings: Sequence[Recording]) -> Recording | None:
-    """The recording of which a map is."""
+def _verb(made: Made, of_map: str) -> str:
+    """What makes a map, or a trace."""
+    return of_map if isinstance(made, EffectMap) else "trace"
+
+
+def _run_key(made: Made, recordings: Sequence[Recording]) -> str:
+    """The key of the recording of which a map or a trace is: one of these, or that which its run's spec leaves."""
+    run = _run_of(made, recordings)
+    return key_of(made.spec.run, made.origin) if run is None else run.key
+
+
+def _run_of(made: Made, recordings: Sequence[Recording]) -> Recording | None:
+    """The recording of which a map or a trace is."""
     keys = ((one, map_key(one.spec, one.origin, made.spec.grid)) for one in recordings if one.origin is not None)
     return next((one for one, key in keys if key == made.key), None)
 

@@ -12,8 +12,8 @@ from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.keys import Origin
 from iclviz.limits import check_possible
-from iclviz.mapping import Grid, MapSpec, as_mapped
-from iclviz.maps import EffectMap
+from iclviz.mapping import Grid, MapSpec, Tracer, as_mapped
+from iclviz.maps import EffectMap, Made, Trace
 from iclviz.models.configuration import ModelFacts
 from iclviz.models.locating import LocatedModel, on_disk
 from iclviz.models.presets import presets
@@ -136,8 +136,13 @@ def recording(key: str) -> Recording | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _map(folder: str, key: str, sealed: int) -> EffectMap:
-    return _store(folder).load_map(key)
+def _made(folder: str, key: str, sealed: int) -> Made:
+    return _store(folder).load_made(key)
+
+
+def _made_of(recording: Recording, of: Grid | Tracer) -> Made | None:
+    key = store().map_of(recording, of)
+    return None if key is None else _made(str(cache_folder()), key, store().map_place(key).stat().st_mtime_ns)
 
 
 def effect_map(recording: Recording, grid: Grid) -> EffectMap | None:
@@ -147,14 +152,23 @@ def effect_map(recording: Recording, grid: Grid) -> EffectMap | None:
     ------
     StoreError: its files are damaged.
     """
-    key = store().map_of(recording, grid)
-    if key is None:
-        return None
-    return _map(str(cache_folder()), key, store().map_place(key).stat().st_mtime_ns)
+    made = _made_of(recording, grid)
+    return made if isinstance(made, EffectMap) else None
 
 
-def resolved_map(run: RunSpec, grid: Grid) -> ResolvedMap:
-    """The map of a run over a grid, as it is asked for.
+def trace(recording: Recording, tracer: Tracer) -> Trace | None:
+    """The trace of a recording's run, None where it was not made.
+
+    Raises
+    ------
+    StoreError: its files are damaged.
+    """
+    made = _made_of(recording, tracer)
+    return made if isinstance(made, Trace) else None
+
+
+def resolved_map(run: RunSpec, grid: Grid | Tracer) -> ResolvedMap:
+    """The map of a run over a grid, or its trace, as it is asked for.
 
     Raises
     ------

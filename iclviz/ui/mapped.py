@@ -1,23 +1,41 @@
-"""Maps as a page needs them: those that are there, or a sentence and a button where there is none yet."""
+"""Maps and traces as a page needs them: those that are there, or a sentence and a button where there is none yet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import streamlit as st
 
 from iclviz.errors import UserError
-from iclviz.mapping import Grid
-from iclviz.maps import EffectMap
+from iclviz.mapping import Grid, Tracer
+from iclviz.maps import EffectMap, Trace
 from iclviz.recording import Recording
 from iclviz.ui import jobs, loading
 from iclviz.ui.plain_text import as_text, lines_as_text
 
+M = TypeVar("M", EffectMap, Trace)
+K = TypeVar("K", Grid, Tracer)
+
 
 def maps_of(runs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[str, EffectMap]:
     """The maps that are there, by the labels of their runs; a button makes the others."""
+    return _made(runs, grids, loading.effect_map, "Act on")
+
+
+def traces_of(runs: Mapping[str, Recording], of: Tracer) -> dict[str, Trace]:
+    """The traces that are there, by the labels of their runs; a button makes the others."""
+    return _made(runs, dict.fromkeys(runs, of), loading.trace, "Follow")
+
+
+def _made(
+    runs: Mapping[str, Recording],
+    kinds: Mapping[str, K],
+    load: Callable[[Recording, K], M | None],
+    verb: str,
+) -> dict[str, M]:
     found, missing = {}, []
     for label, one in runs.items():
-        of = grids[label]
-        known = loading.effect_map(one, of)
+        of = kinds[label]
+        known = load(one, of)
         if known is not None:
             found[label] = known
             continue
@@ -27,8 +45,9 @@ def maps_of(runs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[st
             st.error(f"{as_text(label)}: {lines_as_text(str(error))}")
     if missing:
         names = " and ".join(label.partition(":")[0] for label in runs if label not in found)
-        of = next(grids[label] for label in runs if label not in found)
-        st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}, for every item.")
-        jobs.run_button(f"Act on {names}", missing)
+        of = next(kinds[label] for label in runs if label not in found)
+        each = "" if isinstance(of, Tracer) and of.of_model else ", for every item"
+        st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}{each}.")
+        jobs.run_button(f"{verb} {names}", missing)
         jobs.progress()
     return found

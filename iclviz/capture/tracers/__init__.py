@@ -1,0 +1,1 @@
+"""What can be followed through a model, one kind a file; `iclviz.mapping.Tracer` says what one is."""
