@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from iclviz.analysis.head_scores import HeadScores
+from iclviz.analysis.every_head import HeadScores
 from iclviz.errors import UserError
 from iclviz.mapping import Grid, grid, tracer
 from iclviz.maps import EffectMap

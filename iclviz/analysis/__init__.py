@@ -41,7 +41,7 @@ _HOMES = {
     "effects": ("pairs_of", "score_effect", "measure_effect", "Effect", "Contrast"),
     "equivalence_tests": ("equivalence", "smallest_effect", "Equivalence"),
     "head_links": ("attention_and_effect", "HeadLink"),
-    "head_scores": ("head_scores", "HeadScores"),
+    "every_head": ("head_scores", "HeadScores"),
     "headlines": ("headline", "link_points", "score_by_level", "Headline"),
     "information_flow": ("flow_by_block", "Flow"),
     "item_maps": ("item_map", "ItemMap"),

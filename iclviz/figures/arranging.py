@@ -280,7 +280,8 @@ def _colour_bars(figure: go.Figure) -> tuple[list[Any], list[Any]]:
     """Colour bars beside the panels and those below: of traces, and of the colour axes that traces use."""
     coloured = [part for trace in figure.data for part in (trace, getattr(trace, "marker", None))]
     named = [getattr(part, "coloraxis", None) for part in coloured]
-    own = [trace.colorbar for trace in figure.data if trace.type == "heatmap" and not trace.coloraxis]
+    scaled = [trace for trace in figure.data if trace.type == "heatmap" and trace.showscale is not False]
+    own = [trace.colorbar for trace in scaled if not trace.coloraxis]
     bars = own + [figure.layout[axis].colorbar for axis in dict.fromkeys(filter(None, named))]
     return [bar for bar in bars if bar.orientation != "h"], [bar for bar in bars if bar.orientation == "h"]
 

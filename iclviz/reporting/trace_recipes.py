@@ -34,7 +34,7 @@ def every_head(label: str, run: Recording, catalogue: Trace, maps: Mapping[str, 
     """
     own = map_label(label, catalogue.tracer)
     asked = {"heads": (own, label, *maps)}
-    drawn = {"model": run.spec.model, "run": label}
+    drawn = {"model": run.spec.model, "run": label, "demonstrations": demonstration_scope([run])}
     return Recipe(analysis.head_scores, asked, "head_scores", {}, drawn, alone=True), {
         label: run,
         own: catalogue,

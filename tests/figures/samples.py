@@ -10,7 +10,9 @@ from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.change import Difference
 from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
+from iclviz.analysis.every_head import HeadScores
 from iclviz.analysis.head_links import HeadLink
+from iclviz.analysis.information_flow import Flow
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
@@ -288,6 +290,20 @@ def recovered(size=1.0, reason=None):
     )
 
 
+def every_head():
+    rng = np.random.default_rng(2)
+    amounts = {name: rng.uniform(0, 0.9, (5, 3)) for name in ("induction", "previous", "duplicate", "answers")}
+    signed = {name: rng.normal(0, 0.3, (5, 3)) for name in ("effect", "function_vector")}
+    return HeadScores({**amounts, **signed}, {}, 16, 24)
+
+
+def flow(seed=0):
+    share = np.random.default_rng(seed).dirichlet(np.ones(3), size=6).T
+    share[:, 5] = np.nan
+    total = np.array([0.1, 0.4, 1.0, 0.3, 0.02, 1e-6])
+    return Flow(share, share - 0.05, share + 0.05, share[:, ::-1], total, 24, 12)
+
+
 def changed_item():
     change = {"relevant": [0.1, -0.2, 0.0], "question": [0.0, 0.1, 0.05]}
     return ChangedItem(["reading", "running"], [0.7, 0.3], [0.4, 0.6], 0.8, -0.4, change)
@@ -300,6 +316,10 @@ DRAWN = {
         title="Task vectors: how much comes back",
         done="the state after each block was set to another item's",
         blind="A vector that brings little may have met a model that computed all else without it.",
+    ),
+    "head-scores": lambda draw: draw(every_head(), model="a model", run=B),
+    "information-flow": lambda draw: draw(
+        {A: flow(), B: flow(1)}, blind="Nothing flows back through the scores of a head whose attention is saturated."
     ),
     "live-candidates": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "live-attention": lambda draw: draw(changed_item(), done="blind to relevant text"),

@@ -1,15 +1,24 @@
 """Acting on the planted models finds the planted parts and nothing else; what it cannot see is held too."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from transformers import GPT2LMHeadModel
 
 import iclviz
 from iclviz import analysis
 from iclviz.analysis.effect_maps import item_effects
+from iclviz.capture.tracers.information_flow import InformationFlow
+from iclviz.capture.tracing import Traced
 from iclviz.errors import UserError
 from iclviz.interventions.ablate import Ablate
+from iclviz.spans import Mark
 from iclviz.spec import Demonstrations
-from tests.oracles.planted import READ_LAYER, cue_rows, name_rows, task_file
+from tests.capture.models import random_prompt
+from tests.oracles.planted import READ_LAYER, WORDS, cue_rows, induction_gpt2, name_rows, task_file
 
 NONE = Demonstrations("none")
 INDUCTION = {"induction_gpt2": 0, "induction_llama": 2}
@@ -107,3 +116,56 @@ def test_resampling_where_all_items_have_the_same_text_is_refused(planted, tmp_p
     for to in ("resample", "mean"):
         with pytest.raises(UserError, match="Nothing would change"):
             iclviz.run_spec(run.spec.with_(interventions=(Ablate(to=to, rows="demonstration"),)))
+
+
+def test_the_catalogue_names_the_planted_heads_and_no_others(recorded, named):
+    found = analysis.head_scores([iclviz.trace(recorded, "head_catalogue n=5 sequences=8")])
+    assert found.scores["previous"][0, 0] == pytest.approx(1, abs=1e-5)
+    others = np.delete(found.scores["previous"].ravel(), 0)
+    assert others.max() < 0.3
+    highest = np.unravel_index(int(found.scores["induction"].argmax()), found.scores["induction"].shape)
+    assert highest == (1, INDUCTION[named])
+    assert found.scores["induction"][highest] > 3 * np.sort(found.scores["induction"].ravel())[-2]
+    assert found.controls["induction"][highest] < 0.2
+    assert found.controls["previous"][0, 0] == pytest.approx(1, abs=1e-5)
+    assert ("Induction", pytest.approx(found.scores["induction"][highest]), 1) in found.of_head(2, INDUCTION[named])
+
+
+def flow_of(model):
+    """(2, 3) the flow of one text: an example, and a question whose name was there once."""
+    text = "<s> cat red , dan blue , cat red ann green , bob grey , ann"
+    ids = [WORDS.index(word) for word in text.split()]
+    prompt = replace(
+        random_prompt(np.random.default_rng(0), len(ids)), ids=ids, marks=[Mark("answer:0", 8, 9)],
+        candidates=[[*ids, WORDS.index(colour)] for colour in ("green", "grey")],
+    )  # fmt: skip
+    subject = Traced(model, None, 2, torch.device("cpu"), "interface")
+    ((_, row),) = InformationFlow().traced(subject, [prompt], frozenset())
+    return row["flow"]
+
+
+def test_a_saturated_head_hides_what_feeds_it(planted, tmp_path, monkeypatch):
+    """The head that looks at the token before is needed in both models, and has no flow where the next is saturated."""
+    soft = flow_of(GPT2LMHeadModel.from_pretrained(planted["induction_gpt2"]))
+    assert soft[0].sum() > 1e-3 * soft[1].sum() > 0
+    monkeypatch.setattr("tests.oracles.planted.MATCH", math.exp(60))
+    hard = flow_of(GPT2LMHeadModel.from_pretrained(induction_gpt2(tmp_path / "hard")))
+    assert hard[1].sum() > 0
+    assert hard[0].sum() < 1e-6 * hard[1].sum()
+
+
+def test_a_task_vector_of_the_cue_is_another_items_class(cued):
+    """From the layer on at which the class is read, another item's state says that item's class."""
+    made = iclviz.effect_map(cued, {"kind": "task_vector", "shown": "none", "k": 0, "draws": 4})
+    effects = item_effects(made)[0]
+    assert np.abs(effects[: READ_LAYER - 1]).max() < 1e-4
+    assert (effects[READ_LAYER - 1 :].min(axis=-1) < -1).all()
+
+
+def test_a_function_vector_of_the_reading_head_is_its_mean_and_of_others_nothing(cued):
+    """The mean over items of other groups holds both classes: added, it moves items to the one that is more often."""
+    of_reader = iclviz.run_spec(cued.spec.with_(interventions=("function_vector sources=2:0 layers=2 shown=none k=0",)))
+    of_other = iclviz.run_spec(cued.spec.with_(interventions=("function_vector sources=1:1 layers=2 shown=none k=0",)))
+    moved = np.abs(of_reader.scores["logprob_margin"] - cued.scores["logprob_margin"])
+    assert moved.max() > 0.1
+    np.testing.assert_allclose(of_other.scores["logprob_margin"], cued.scores["logprob_margin"], atol=1e-3)

@@ -52,8 +52,8 @@ class InformationFlow(Tracer):
     example = "information_flow"
     question = "In which blocks do the demonstrations' answers gather what was read, and hand it on?"
     blind = (
-        "A weight that is saturated has no gradient: a head that always attends to one place hides itself and what "
-        "feeds it, however much the answer needs it."
+        "Nothing flows back through the scores of a head whose attention is saturated: it hides what feeds it, however "
+        "much the answer needs that."
     )
     references = MappingProxyType({"wang2023label": WANG})
     arrays = MappingProxyType({"flow": "LP", "control": "LP", "loss": ""})

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.head_scores import OF_MODEL, TITLES, HeadScores
-from iclviz.figures import theme
+from iclviz.analysis.every_head import OF_MODEL, TITLES, HeadScores
+from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
 from iclviz.recording import Array
 
@@ -17,13 +17,14 @@ _ROW = 9
 
 
 @named("head-scores")
-def head_scores(found: HeadScores, *, model: str, run: str = "") -> go.Figure:
+def head_scores(found: HeadScores, *, model: str, run: str = "", demonstrations: str = "") -> go.Figure:
     """Scores of every head, a map each, on scales of their own.
 
     Parameters
     ----------
     found: the scores.
     model: whose heads they are; run: the condition that those of a run are of.
+    demonstrations: what the statement is limited to.
     """
     names, n_blocks = list(found.scores), found.shape[0]
     columns = min(COLUMNS, len(names))
@@ -34,12 +35,13 @@ def head_scores(found: HeadScores, *, model: str, run: str = "") -> go.Figure:
         trace = _cells(found.scores[name], TITLES[name], name in OF_MODEL or name == "answers")
         figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
     figure.update_xaxes(title="Head", showgrid=False, tickformat="d")
-    figure.update_yaxes(title="Block", showgrid=False, tickformat="d")
+    figure.update_yaxes(showgrid=False, tickformat="d")
+    figure.update_yaxes(title="Block", col=1)
     of_run = f"; the others of {found.n_items} items of {run}" if found.n_items else ""
     caption = (
         f"Scores of every head of {model}, each map on its own scale: induction, previous and same token are mean "
         f"attention in {found.n_sequences} sequences of random tokens that are written twice{of_run}. What a head does "
-        "with text by meaning shows in none of the first three."
+        f"with text by meaning shows in none of the first three.{wording.sentence(demonstrations)}"
     )
     details = (
         "Induction: attention from a token of the second copy to what followed it in the first; previous: to the token "
@@ -69,5 +71,6 @@ def _cells(values: Array, title: str, is_amount: bool) -> go.Heatmap:
         zmin=0 if is_amount else -most,
         zmax=most,
         showscale=False,
+        meta={"columns": [title]},
         hovertemplate=f"block %{{y}}, head %{{x}}: %{{z:.3~g}}<extra>{title}</extra>",
     )
