@@ -326,6 +326,35 @@ def of_maps(draw: Draw, of: Callable[..., Any], *words: str, **named: Any) -> go
     return draw(found, **told, **named, demonstrations=demonstration_scope(answered().values()))
 
 
+def vectors(draw: Draw) -> go.Figure:
+    """Task vectors of two examples, put into the same prompts without any."""
+    without, shown = answered().values()
+    of = without.spec.demonstrations, shown.spec.demonstrations
+    made = iclviz.effect_map(without, f"task_vector shown={of[1].kind} k={of[1].k}")
+    label = list(answered())[-1]
+    found = {label: analysis.recovered_share((made, without, shown), "answer")}
+    grid = made.grid
+    return draw(
+        found, title=f"{grid.title}: how much comes back", done=grid.sentence(), blind=grid.blind, names=grid.names(),
+        demonstrations=demonstration_scope([shown]),
+    )  # fmt: skip
+
+
+def flow(draw: Draw) -> go.Figure:
+    """Information flow of two examples."""
+    label, shown = list(answered().items())[-1]
+    made = iclviz.trace(shown, "information_flow")
+    limits = demonstration_scope([shown])
+    return draw({label: analysis.flow_by_block((made, shown))}, blind=made.tracer.blind, demonstrations=limits)
+
+
+def every_head(draw: Draw) -> go.Figure:
+    """The head catalogue beside every head ablated, with two examples."""
+    label, shown = list(answered().items())[-1]
+    found = analysis.head_scores([iclviz.trace(shown, "head_catalogue"), shown, acted()[label][0]])
+    return draw(found, model=shown.spec.model, run=label, demonstrations=demonstration_scope([shown]))
+
+
 def live(draw: Draw) -> go.Figure:
     """The first item that is answered right with two examples, blind to relevant text in two blocks."""
     recording = list(answered().values())[-1]
@@ -341,6 +370,9 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "effect-map": lambda draw: of_maps(draw, analysis.effect_of_sites, "title", "done", "blind"),
     "effect-chosen": lambda draw: of_maps(draw, analysis.effect_of_sites, "title"),
     "attention-and-effect": lambda draw: of_maps(draw, analysis.attention_and_effect),
+    "recovered-share": vectors,
+    "information-flow": flow,
+    "head-scores": every_head,
     "live-candidates": live,
     "live-attention": live,
     "effect-on-items": lambda draw: of_maps(

@@ -11,7 +11,7 @@ from typer.cli import get_docs_for_click
 from iclviz import analysis
 from iclviz.cli import app
 from iclviz.intervening import intervention, kinds
-from iclviz.mapping import grid, grids
+from iclviz.mapping import grid, grids, tracer, tracers
 from iclviz.recorders import Recorder, recorders
 from iclviz.ui.terms import GLOSSARY
 
@@ -63,6 +63,12 @@ def maps() -> str:
     return "\n".join(["| as it is typed | what it answers | what is done |", "| --- | --- | --- |", *rows])
 
 
+def traces() -> str:
+    """Every kind of trace: what it answers, how it is typed, what is done."""
+    rows = [f"| `{one.example}` | {one.question} | {tracer(one.example).sentence()} |" for one in tracers().values()]
+    return "\n".join(["| as it is typed | what it answers | what is done |", "| --- | --- | --- |", *rows])
+
+
 def glossary() -> str:
     """The words of the glossary."""
     return GLOSSARY.read_text(encoding="utf-8")
@@ -74,6 +80,7 @@ REFERENCES: Mapping[str, Callable[[], str]] = {
     "recorders": recorded,
     "interventions": interventions,
     "maps": maps,
+    "traces": traces,
     "glossary": glossary,
     "sweep": lambda: f"```yaml\n{(DOCS / 'examples' / 'sweep.yaml').read_text()}```",
 }

@@ -318,6 +318,17 @@ def test_a_map_is_made_shown_and_in_an_export(add, tiny_model, tmp_path):
     assert (tmp_path / "out" / made.key / "map.json").is_file()
 
 
+def test_a_trace_is_made_kept_and_in_an_export(add, tiny_model, tmp_path):
+    add("tracers/gradient_norm.py")
+    run = iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("correct", 1), 6)
+    made = iclviz.trace(run, "gradient_norm")
+    assert made.arrays["norm"].shape == (6, 3)
+    assert (made.arrays["norm"] > 0).all()
+    assert "followed back to the last prompt token's states" in methods([run], maps=[made]).markdown
+    export([run.key], tmp_path / "out")
+    assert (tmp_path / "out" / made.key / "map.json").is_file()
+
+
 def test_an_intervention_can_be_typed_and_is_in_the_methods(add, tiny_model):
     add("interventions/louder.py")
     runs = [
