@@ -3,11 +3,12 @@
 import streamlit as st
 
 from iclviz.mapping import tracer
-from iclviz.reporting.trace_recipes import flow_by_block
-from iclviz.ui.answering import slot
+from iclviz.reporting.trace_recipes import flow_by_block, flow_sentence
+from iclviz.ui.answering import answers, slot
 from iclviz.ui.conditions import recorded
 from iclviz.ui.figure import show_recipe
 from iclviz.ui.mapped import traces_of
+from iclviz.ui.terms import with_terms
 
 PAGE = {
     "title": "Flow",
@@ -26,4 +27,6 @@ else:
     traces = traces_of(shown, tracer("information_flow"))
     if traces:
         with slot():
-            show_recipe(*flow_by_block(traces, shown))
+            recipe, runs = flow_by_block(traces, shown)
+            st.markdown(with_terms(flow_sentence(answers(recipe.questions(runs)))))
+            show_recipe(recipe, runs)

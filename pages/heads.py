@@ -11,7 +11,7 @@ from iclviz.maps import EffectMap
 from iclviz.natural_units import plain
 from iclviz.recording import Recording
 from iclviz.reporting.map_recipes import map_label
-from iclviz.reporting.trace_recipes import every_head
+from iclviz.reporting.trace_recipes import every_head, heads_sentence
 from iclviz.resolve import Resolved, ResolvedMap
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.ui import jobs, loading, options
@@ -23,6 +23,7 @@ from iclviz.ui.mapped import traces_of
 from iclviz.ui.page_files import open_page
 from iclviz.ui.page_state import page_state, set_state, write_url
 from iclviz.ui.plain_text import lines_as_text
+from iclviz.ui.terms import with_terms
 
 PAGE = {
     "title": "Heads",
@@ -83,7 +84,7 @@ def _offer(what: str, resolve: Callable[[], Resolved | ResolvedMap], run: RunSpe
 def one_head(found: HeadScores, block: int, head: int) -> None:
     """A head's scores, and where else it can be seen."""
     parts = [
-        f"{title} **{plain(value)}** ({rank}. of {found.shape[0] * found.shape[1]})"
+        f"{title} **{plain(round(value, 3))}** (rank {rank} of {found.shape[0] * found.shape[1]})"
         for title, value, rank in found.of_head(block, head)
     ]
     st.markdown(f"**Block {block}, head {head}:** {'; '.join(parts)}.")
@@ -114,6 +115,7 @@ if catalogues:
         answered = answers(recipe.questions(runs))
         found = answered["heads"]
         block, head = chosen_head(found.shape)
+        st.markdown(with_terms(heads_sentence(found)))
         show_cells(recipe.draw(answered, runs), block, head, Copied(recipe, runs))
         if head is not None:
             one_head(found, block, head)

@@ -25,7 +25,7 @@ TITLES: Mapping[str, str] = {
     "previous": "Previous token",
     "duplicate": "Same token before",
     "answers": "Attention to answers",
-    "effect": "Effect of ablating (nats)",
+    "effect": "Effect (nats)",
     "function_vector": "Function-vector score",
 }
 """Score -> what it is called."""
@@ -74,13 +74,19 @@ class HeadScores:
             found.append((TITLES[name], float(values[block - 1, head]), int(ranks[block - 1, head])))
         return found
 
-    def lines(self) -> list[str]:
-        """The highest head of each score, a line each."""
+    def strongest(self) -> list[tuple[str, int, int, float]]:
+        """Title, block from 1, head and value of the head with the largest size of each score."""
         found = []
         for name, values in self.scores.items():
-            block, head = np.unravel_index(int(np.nanargmax(np.abs(values))), values.shape)
-            found.append(f"{TITLES[name]:<28} block {block + 1}, head {head}: {values[block, head]:+.3f}")
+            block, head = np.unravel_index(int(np.argmax(np.nan_to_num(np.abs(values), nan=-1.0))), values.shape)
+            found.append((TITLES[name], int(block) + 1, int(head), float(values[block, head])))
         return found
+
+    def lines(self) -> list[str]:
+        """The strongest head of each score, a line each."""
+        return [
+            f"{title:<24} block {block}, head {head}: {value:+.3f}" for title, block, head, value in self.strongest()
+        ]
 
 
 @of_subjects

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 from iclviz.analysis.every_head import OF_MODEL, TITLES, HeadScores
 from iclviz.figures import theme, wording
 from iclviz.figures.registry import named
+from iclviz.natural_units import plain
 from iclviz.recording import Array
 
 COLUMNS = 3
@@ -29,7 +30,7 @@ def head_scores(found: HeadScores, *, model: str, run: str = "", demonstrations:
     names, n_blocks = list(found.scores), found.shape[0]
     columns = min(COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    titles = [f"{TITLES[name]}<br><sup>{_span(found.scores[name])}</sup>" for name in names]
+    titles = [f"{TITLES[name]}, {_span(found.scores[name])}" for name in names]
     figure = make_subplots(rows, columns, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.28 / rows)
     for place, name in enumerate(names):
         trace = _cells(found.scores[name], TITLES[name], name in OF_MODEL or name == "answers")
@@ -57,7 +58,7 @@ def head_scores(found: HeadScores, *, model: str, run: str = "", demonstrations:
 
 def _span(values: Array) -> str:
     known = values[np.isfinite(values)]
-    return f"{known.min():.2g} to {known.max():.2g}" if len(known) else "none"
+    return f"{plain(round(float(known.min()), 2))} to {plain(round(float(known.max()), 2))}" if len(known) else "none"
 
 
 def _cells(values: Array, title: str, is_amount: bool) -> go.Heatmap:

@@ -55,7 +55,7 @@ def recovered_share(
     units = wording.each(conditions, lambda one: f"{one.n_items} items in {wording.groups(one.n_units)}")
     caption = (
         f"Share of the difference between both runs that comes back when {done}: the mean effect over the mean "
-        f"difference, of {units}; 100 % (broken line) is all of it. {blind}"
+        f"difference, of {units}; 100 % is all of it{_controls(conditions)}. {blind}"
         f"{wording.sentence(demonstrations)}"
     )
     details = (
@@ -77,8 +77,8 @@ def recovered_share(
     return figure
 
 
-def _line(found: Recovered, row: int, shown: str, look: tuple[str, str], label: str) -> list[go.Scatter]:
-    colour, symbol = look
+def _line(found: Recovered, row: int, shown: str, colour_and_symbol: tuple[str, str], label: str) -> list[go.Scatter]:
+    colour, symbol = colour_and_symbol
     share, low, high, control = (100 * one[row] for one in (found.estimate, found.low, found.high, found.control))
     edge = {"x": list(found.second), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     has_control = np.isfinite(control).any()
@@ -96,7 +96,14 @@ def _line(found: Recovered, row: int, shown: str, look: tuple[str, str], label: 
         f"{beside}<extra>{in_pattern(shown)}</extra>",
     )
     band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour, 0.16), **edge)
-    return [go.Scatter(y=low, **edge), band, line]
+    look = {"color": colour, "width": theme.THIN, "dash": "dash"}
+    random = [go.Scatter(x=list(found.second), y=control, mode="lines", line=look, hoverinfo="skip")]
+    return [go.Scatter(y=low, **edge), band, *(random if has_control else []), line]
+
+
+def _controls(conditions: Mapping[str, Recovered]) -> str:
+    there = any(np.isfinite(one.control).any() for one in conditions.values())
+    return ", thin broken lines are random directions as long" if there else ""
 
 
 def _difference(found: Recovered) -> str:

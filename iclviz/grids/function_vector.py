@@ -2,10 +2,11 @@
 2023, arXiv:2310.15213).
 
 Heads are ranked by `head_means` under shuffled demonstrations, on the other half of the groups. Beside each site stand
-`draws` controls: random directions as long as the vector.
+`draws` controls: random directions as long as the vector; beside the vectors stands that of the same heads' means under
+shuffled demonstrations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,6 +18,9 @@ from iclviz.typed import check_whole
 
 PARTS = (8, 4, 2, 1)
 """The most heads are taken, and as many parts of them."""
+
+WRONG, WRONG_PART = "shuffled", 4
+"""The kind of demonstrations beside whose vector they stand, and that vector's part of the most heads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +55,34 @@ class FunctionVectors(FromDemonstrations):
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Numbers of heads, and blocks."""
         most = min(self.most, shape.n_heads * shape.n_layers)
-        numbers = {max(most // part, 1) for part in PARTS}
-        return Axis("heads", tuple(sorted(numbers))), shape.blocks
+        numbers: list[int | str] = [*sorted({max(most // part, 1) for part in PARTS})]
+        is_apart = WRONG in shape.kinds and self.shown != WRONG
+        return Axis("heads", (*numbers, *([WRONG] if is_apart else []))), shape.blocks
 
-    def _vector(self, sources: str, layer: int, random: int | None = None) -> Site:
-        return (
-            FunctionVector(sources=sources, shown=self.shown, k=self.k, seed=self.seed, layers=(layer,), random=random),
-        )
+    def _vector(self, sources: str, layer: int, random: int | None = None, shown: str = "") -> Site:
+        shown = shown or self.shown
+        vector = FunctionVector(sources=sources, shown=shown, k=self.k, seed=self.seed, layers=(layer,), random=random)
+        return (vector,)
 
-    def site(self, first: int, second: int, shape: Shape, draw: int = 0) -> Site:
+    def site(self, first: int | str, second: int, shape: Shape, draw: int = 0) -> Site:
         """The best heads' vector is added."""
-        return self._vector(_sources(first, shape), second)
+        return self._vector(self._sources(first, shape), second, shown=WRONG if first == WRONG else "")
 
-    def controls(self, first: int, second: int, shape: Shape) -> Sequence[Site]:
+    def controls(self, first: int | str, second: int, shape: Shape) -> Sequence[Site]:
         """Random directions."""
-        return [self._vector(_sources(first, shape), second, random) for random in range(self.draws)]
+        return [self._vector(self._sources(first, shape), second, random) for random in range(self.draws)]
+
+    def _sources(self, first: int | str, shape: Shape) -> str:
+        n = self._n_of_wrong if isinstance(first, str) else first
+        return ",".join(f"{layer}:{head}" for layer, head in shape.ranked[:n])
+
+    @property
+    def _n_of_wrong(self) -> int:
+        return max(self.most // WRONG_PART, 1)
+
+    def names(self) -> Mapping[str, str]:
+        """The vector of shuffled demonstrations."""
+        return {WRONG: f"{self._n_of_wrong} heads, shuffled"}
 
     def sentence(self) -> str:
         """What was added."""
@@ -73,10 +90,6 @@ class FunctionVectors(FromDemonstrations):
             f"what the heads with the largest effect write, in the mean over items of other groups with {self.donor}, "
             "was added after one block at the last prompt token"
         )
-
-
-def _sources(n: int, shape: Shape) -> str:
-    return ",".join(f"{layer}:{head}" for layer, head in shape.ranked[:n])
 
 
 GRID = FunctionVectors

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from iclviz.intervening import shown_words
 from iclviz.interventions.patch import Patch, Whose
 from iclviz.mapping import MOST_DRAWS, Axis, FromDemonstrations, Shape, Site
 from iclviz.typed import check_whole
@@ -62,9 +63,9 @@ class TaskVectors(FromDemonstrations):
     def names(self) -> Mapping[str, str]:
         """What is put in place, in words."""
         return {
-            VECTOR: f"of {self.donor}",
-            WRONG: "of shuffled ones",
-            RANDOM: "random, as long",
+            VECTOR: self.donor,
+            WRONG: shown_words(WRONG, self.k),
+            RANDOM: "random direction",
         }
 
     def sentence(self) -> str:

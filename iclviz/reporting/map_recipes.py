@@ -191,14 +191,14 @@ def _share_of(label: str, found: Recovered, names: Mapping[str, str]) -> str:
     if found.reason:
         return f"{label}: {found.reason}."
     parts = [
-        f"{names.get(str(one.first), f'{one.first} {found.axes[0]}')} {_percent(one.estimate)} "
+        f"{names.get(str(one.first), f'{one.first} {found.axes[0]}')}: {_percent(one.estimate)} "
         f"({_percent(one.low)} to {_percent(one.high)}, {found.axes[1]} {one.second})"
         for one in found.chosen
     ]
-    gain = f"demonstrations move the answer by {signed(found.gain)} nats"
+    gain = f"{label}: demonstrations move the answer by {signed(found.gain)} nats"
     if not parts:
-        return f"{label}: {gain}; there are too few groups to choose a block on some and judge it on others."
-    return f"{label}: {gain}; of these, with a vector at the block that other items chose: {'; '.join(parts)}."
+        return f"{gain}; there are too few groups to choose a {found.axes[1]} on some and judge it on others."
+    return f"{gain}. What comes back of it, at the {found.axes[1]} that other items chose, of {'; of '.join(parts)}."
 
 
 def map_sentence(found: Mapping[str, SiteEffects], names: Mapping[str, str]) -> str:

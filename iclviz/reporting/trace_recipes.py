@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from iclviz import analysis
+from iclviz.analysis.every_head import HeadScores
+from iclviz.analysis.information_flow import PAIRS, TITLES, Flow
 from iclviz.maps import EffectMap, Made, Trace
+from iclviz.natural_units import plain
 from iclviz.recording import Recording
 from iclviz.reporting.map_recipes import map_label
 from iclviz.reporting.recipes import Recipe, Runs
@@ -40,6 +45,31 @@ def every_head(label: str, run: Recording, catalogue: Trace, maps: Mapping[str, 
         own: catalogue,
         **maps,
     }
+
+
+def flow_sentence(found: Mapping[str, Flow]) -> str:
+    """Where each condition's flow is largest, and where it goes there."""
+    return " ".join(_flow_of(label.partition(":")[0], one) for label, one in found.items())
+
+
+def _flow_of(label: str, found: Flow) -> str:
+    block = int(np.argmax(found.total))
+    place = int(np.nanargmax(found.estimate[:, block]))
+    told = (found.estimate, found.low, found.high, found.control)
+    share, low, high, beside = (plain(100 * float(one[place, block])) for one in told)
+    return (
+        f"{label}: most flows in block {block + 1}, of which {share} % ({low} to {high}) is "
+        f"“{TITLES[PAIRS[place]]}”; with random tokens for answers {beside} %."
+    )
+
+
+def heads_sentence(found: HeadScores) -> str:
+    """The strongest head of each score."""
+    each = "; ".join(
+        f"{title.partition(' (')[0].lower()} block {block}, head {head} ({plain(round(value, 2))})"
+        for title, block, head, value in found.strongest()
+    )
+    return f"Strongest: {each}."
 
 
 def recipes_of_traces(made: Mapping[str, Made], pairs: Recordings) -> Iterator[Recipe]:

@@ -81,7 +81,7 @@ def test_function_vectors_are_of_the_heads_that_another_map_ranked_on_other_item
     without = spec.with_(demonstrations=Demonstrations("none", 0))
     grid = FunctionVectors(shown="correct", k=2, most=8)
     found = made(without, grid, store, keeper)
-    assert found.axes[0].values == (1, 2, 4, 8)
+    assert found.axes[0].values == (1, 2, 4, 8, "shuffled")
     prior = resolve_map(grid.prior(without), store.memo)
     assert sorted(store.maps()) == sorted([found.key, prior.key])
     assert prior.spec.run.demonstrations == Demonstrations("shuffled", 2)

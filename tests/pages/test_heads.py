@@ -51,6 +51,6 @@ def test_maps_of_heads_are_among_the_scores_and_a_head_is_seen_everywhere(record
     test = opened("heads", {**recorded, "layer": 2, "head": "1"})
     assert not test.exception
     assert "Block 2, head 1:" in text(test)
-    assert "Effect of ablating" in text(test)
+    assert "Effect (nats)" in text(test)
     assert "Add: Effect of ablating" not in labels(test)
     assert {"What it attends to", "Ablate it on one item"} <= set(labels(test))
