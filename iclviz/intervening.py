@@ -24,8 +24,10 @@ Part = Literal["scores", "weights", "heads", "attention", "mlp", "block", "state
 projection, the output of attention, that of the MLP, what the block adds to the stream, the stream behind it.
 """
 
-Need = Literal["same", "another", "all"]
-"""Donors: the same item; another one, of another group; all items of other groups, of which the mean is taken."""
+Need = Literal["same", "another", "all", "folds"]
+"""Donors: the same item; another one, of another group; all items of other groups, of which the mean is taken; all
+items of other folds of groups, on whose labelled values something is fitted.
+"""
 
 BY_HEAD: frozenset[Part] = frozenset({"scores", "weights", "heads"})
 ROWS = ("last", "response", "query", "all")
@@ -115,9 +117,20 @@ class Intervention(Typed):
         """The part of which donors' values are kept, and the blocks; those that it changes unless a kind says so."""
         return self.part, self.layers
 
+    @property
+    def labels(self) -> tuple[str, int | None] | None:
+        """The label of the donors on which it is fitted, and the number of its permutation, None of the label as it is;
+        None of kinds that are fitted on none.
+        """
+        return None
+
+    def fitted(self, states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+        """What stands in `At.donor` of each row: fitted on states (m, d) and what their labels are (m, c)."""
+        raise NotImplementedError
+
     def donated(self, held: "DonorValues", layer: int, likes: "Likes") -> "torch.Tensor":
         """What stands in for the values of one row in a block, of its donors, each at its position."""
-        return held.mean(self.part, layer, likes)
+        return held.mean(self.part, layer, likes) if self.labels is None else held.fit(self, layer, likes)
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """The values of n rows instead of these: (n, H, K) of scores and weights, (n, H, D) of heads, else (n, d)."""

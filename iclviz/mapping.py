@@ -119,7 +119,8 @@ class Grid(MapKind):
     """What is done where: its fields are the options of a map.
 
     A subclass also says as `ready` which maps are offered by name: titles, and how each is typed, in which {shown},
-    {k} and {seed} are the demonstrations of the condition beside it.
+    {k} and {seed} are the demonstrations of the condition beside it, {label} the label of the task's primary analysis
+    and {control} the one that goes together with it least.
     """
 
     ready: ClassVar[tuple[tuple[str, str], ...]]

@@ -180,6 +180,8 @@ def has_controls(made: EffectMap) -> bool:
 
 def controls_in_words(made: EffectMap) -> str:
     """What sites are compared with."""
+    if made.grid.kind == "erase":
+        return "permutations of the same label"
     return "as many random tokens of the same prompts" if made.controls.shape[2] else OTHERS
 
 

@@ -7,6 +7,7 @@ so that tokens at which it differs are never shared (`sites.reading_as`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +83,8 @@ class DonorValues:
         self._kept: dict[tuple[Part, int, int, int], torch.Tensor] = {}
         self._likes: dict[tuple[int, int, str, Sequence[int]], dict[int, Likes]] = {}
         self._means: dict[tuple[Part, int, Likes], torch.Tensor] = {}
+        self._fits: dict[tuple[Intervention, Likes], torch.Tensor] = {}
+        self._places: dict[tuple[str, tuple[int, ...]], Likes] = {}
         self._written: dict[tuple[tuple[tuple[int, int], ...], Likes], torch.Tensor] = {}
 
     def wanted(self) -> list[Keeping]:
@@ -115,6 +118,57 @@ class DonorValues:
             self._means[part, layer, likes] = torch.stack(values).mean(dim=0)
         return self._means[part, layer, likes]
 
+    def fit(self, one: Intervention, layer: int, likes: Likes) -> torch.Tensor:
+        """What an intervention is fitted to be in a block on the values of donors, each at its position."""
+        up_to = _up_to(one, layer)
+        if (up_to, likes) not in self._fits:
+            values = [self._kept[one.part, layer, donor, position] for donor, position in likes]
+            self._fits[up_to, likes] = self._fitted(one, values, likes)
+        return self._fits[up_to, likes]
+
+    def _fitted(self, one: Intervention, values: Sequence[torch.Tensor], likes: Likes) -> torch.Tensor:
+        assert one.labels is not None
+        labels, states = self.donors.labels[one.labels], torch.stack(list(values))
+        numbers = torch.tensor([labels[donor] for donor, _ in likes], device=states.device)
+        return one.fitted(states.double(), numbers.double()).to(states.dtype)
+
+    def everywhere(self, place: str, donors: Sequence[int]) -> Likes:
+        """Donors, each with every position of a place."""
+        known = (place, tuple(donors))
+        if known not in self._places:
+            prompts = self.donors.prompts
+            self._places[known] = tuple(
+                (donor, int(at))
+                for donor in donors
+                for at in np.flatnonzero(members(prompts[donor], place, len(prompts[donor]))[0])
+            )
+        return self._places[known]
+
+    def in_turn(self) -> list[tuple[Intervention, tuple[int, ...]]]:
+        """What is fitted in several blocks, as far as each but the lowest, with its donors; the lowest come first."""
+        several = {
+            (one, donors) for (_, one), donors in self.donors.of.items() if one.labels and len(one.layers or ()) > 1
+        }
+        return [
+            (_up_to(one, layer), donors) for one, donors in sorted(several, key=str) for layer in (one.layers or ())[1:]
+        ]
+
+    def fit_in_turn(self, one: Intervention, donors: Sequence[int], kept: "DonorValues") -> None:
+        """Fit the last block on what donors hold there while those below are changed; kept: by their places in order.
+
+        One donor holds other values there for other donors beside it, on which the blocks below were fitted.
+        """
+        likes, places = self.everywhere(one.rows, donors), {donor: place for place, donor in enumerate(donors)}
+        layer = (one.layers or (0,))[-1]
+        values = [kept._kept[one.part, layer, places[donor], at] for donor, at in likes]
+        self._fits[one, likes] = self._fitted(one, values, likes)
+
+    def for_donors(self, one: Intervention, donors: Sequence[int]) -> "DonorValues":
+        """The same values, for donors themselves as prompts to which something is done."""
+        found = copy(self)
+        found.donors = replace(self.donors, of={(place, one): tuple(donors) for place in range(len(donors))})
+        return found
+
     def written(self, heads: tuple[tuple[int, int], ...], likes: Likes) -> torch.Tensor:
         """(d,) what some heads (block, head) together add to the stream in the mean over donors, without biases."""
         known = (heads, likes)
@@ -133,6 +187,11 @@ class DonorValues:
         alone[head] = values[head]
         both: torch.Tensor = projection(torch.stack([alone, torch.zeros_like(alone)]).flatten(1))
         return both[0] - both[1]
+
+
+def _up_to(one: Intervention, layer: int) -> Intervention:
+    """An intervention in the blocks up to one."""
+    return replace(one, layers=tuple(own for own in one.layers or () if own <= layer))
 
 
 class Acting:
@@ -272,6 +331,11 @@ class _Pass:
         donors = self.values.donors.of.get((prompt, one), ())
         return self.values.likes(self._prompts[prompt], self._n_own[row], one.rows, donors)
 
+    def donors_everywhere(self, row: int, one: Intervention) -> Likes:
+        """A row's donors, each with every position of the place."""
+        assert self.values is not None
+        return self.values.everywhere(one.rows, self.values.donors.of[self.first[row], one])
+
     def position(self, batch: torch.Tensor, query: torch.Tensor) -> list[tuple[int, int]]:
         """Row and position of each of some tokens that are read; query: their places among those of their rows."""
         places = self._position[:, -self._width :].to(batch.device)[batch, query]
@@ -281,7 +345,8 @@ class _Pass:
         """Where an intervention acts; has: (B,) whether it is done to a row."""
         own = torch.from_numpy(has).to(self._valid.device)[:, None]
         columns = None if one.columns is None else self._holding(one.columns)
-        rows = self._holding(one.rows) if one.needs is None else self._having_likes(one, has)
+        is_matched = one.needs is not None and one.labels is None
+        rows = self._having_likes(one, has) if is_matched else self._holding(one.rows)
         return _Rows(rows[:, -self._width :] & own, columns)
 
     def _having_likes(self, one: Intervention, has: Array) -> torch.Tensor:
@@ -363,7 +428,11 @@ class _Change:
         """(n, ...) what donors hold at the places that are changed."""
         held = self.here.values
         assert held is not None
-        likes = [self.here.likes(row, self.intervention)[at] for row, at in self.here.position(batch, query)]
+        places = self.here.position(batch, query)
+        if self.intervention.labels is not None:
+            likes = [self.here.donors_everywhere(row, self.intervention) for row, _ in places]
+        else:
+            likes = [self.here.likes(row, self.intervention)[at] for row, at in places]
         return torch.stack([self.intervention.donated(held, layer, one) for one in likes])
 
     def _on_heads(self, before: torch.Tensor, at: At) -> torch.Tensor:

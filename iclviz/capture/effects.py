@@ -122,7 +122,7 @@ def _of_rows(donors: Donors, sites: Sequence[Sequence[Site]]) -> Donors:
         for one in site
         if (index, one) in donors.of
     }
-    return Donors(donors.prompts, of)
+    return Donors(donors.prompts, of, donors.labels)
 
 
 def candidate_logprobs(

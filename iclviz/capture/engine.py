@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iclviz.capture.acting import Acting, DonorValues
+from iclviz.capture.acting import Acting, DonorValues, Keeping
 from iclviz.capture.attention import AttentionEdits, RowSink, Way, attention_way, reading
 from iclviz.capture.cache import PathCache, Prefix, SharedPrefix
 from iclviz.capture.decoding import Captured, Decoding, joined, plan_prompts
@@ -28,6 +28,7 @@ from iclviz.capture.prefixes import common_prefix
 from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
 from iclviz.capture.sites import Done, Donors, reading_as
 from iclviz.errors import Cancelled, SpecError
+from iclviz.intervening import Intervention
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
@@ -97,7 +98,27 @@ class Engine:
         for group in plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts)):
             for _ in run.under(group, {}, frozenset()):
                 pass
+        for one, of_fold in kept.in_turn():
+            self._in_turn(kept, one, of_fold, should_stop)
         return kept
+
+    def _in_turn(
+        self, values: DonorValues, one: Intervention, donors: Sequence[int], should_stop: Callable[[], bool]
+    ) -> None:
+        """Read donors up to the last block in which something is fitted, changed in the blocks below that one."""
+        *below, layer = one.layers or ()
+        prompts = [values.donors.prompts[donor] for donor in donors]
+        changed = replace(one, layers=tuple(below))
+        kept, known = DonorValues(Donors(prompts), self.blocks), values.for_donors(changed, donors)
+        rows = "query" if one.rows == "last" else one.rows
+        done = [[changed, Keeping(of=one.part, rows=rows, layers=(layer,))] for _ in prompts]
+        acting, decoding = self.acting(done, prompts, known, keeps=kept), Decoding(0)
+        run = PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
+        plan = plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts, known.donors))
+        for group in plan:
+            for _ in run.under(group, {}, frozenset()):
+                pass
+        values.fit_in_turn(one, donors, kept)
 
     def _plain_states(
         self,

@@ -16,6 +16,8 @@ from iclviz.intervening import MARK, RANDOM, Intervention, Need, place_words
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
+N_FOLDS = 4
+"""Of groups, where something is fitted on other items than it is used on."""
 SHIFT = 32
 """Bits of a token id."""
 
@@ -67,10 +69,12 @@ class Donors:
     ----------
     prompts: every donor.
     of: prompt and what is done to it -> places of its donors among these.
+    labels: label and number of its permutation -> place of a donor -> what it is, as numbers.
     """
 
     prompts: Sequence[TokenizedPrompt] = ()
     of: Mapping[tuple[int, Intervention], tuple[int, ...]] = field(default_factory=dict)
+    labels: Mapping[tuple[str, int | None], Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
 
     def only(self, prompt: int) -> "Donors":
         """Those of one prompt, which is then the only one."""
@@ -78,7 +82,11 @@ class Donors:
         used = sorted({place for own in of.values() for place in own})
         places = {place: number for number, place in enumerate(used)}
         fewer = {entry: tuple(places[place] for place in own) for entry, own in of.items()}
-        return Donors([self.prompts[place] for place in used], fewer)
+        labels = {
+            label: {places[place]: what for place, what in values.items() if place in places}
+            for label, values in self.labels.items()
+        }
+        return Donors([self.prompts[place] for place in used], fewer, labels)
 
 
 def matched(prompt: TokenizedPrompt, n_own: int, donor: TokenizedPrompt, place: str) -> dict[int, int]:
@@ -119,6 +127,7 @@ def donors_of(
     prompts: Sequence[TokenizedPrompt],
     groups: Sequence[int],
     against: Callable[[Intervention], Sequence[TokenizedPrompt]],
+    labelled: Callable[[str, int | None], Sequence[tuple[float, ...]]] = lambda label, permutation: (),
 ) -> Donors:
     """The donors of what is done to each of n prompts, that is the same for all.
 
@@ -126,12 +135,14 @@ def donors_of(
     ----------
     groups: (n,) the group of each item; donors are of other groups.
     against: the prompts of the same items under the demonstrations that an intervention names, one list for equal ones.
+    labelled: what each item is by a label, or by a permutation of it.
 
     Raises
     ------
     SpecError: an item's donors have the very same values at the place, for all items, so that nothing could change.
     """
     every, of = list(prompts), dict[tuple[int, Intervention], tuple[int, ...]]()
+    labels: dict[tuple[str, int | None], dict[int, tuple[float, ...]]] = {}
     begins: dict[int, int] = {}
     for one in done:
         if one.needs is None:
@@ -143,9 +154,12 @@ def donors_of(
             every += others if begin == len(every) else ()
         items = _WHOSE[one.needs](groups, getattr(one, "draw", 0))
         places = [tuple(begin + item for item in own) for own in items]
-        _check_they_differ(one, prompts, [[every[place] for place in own] for own in places])
+        if one.labels is None:
+            _check_they_differ(one, prompts, [[every[place] for place in own] for own in places])
+        else:
+            labels[one.labels] = dict(enumerate(labelled(*one.labels)))
         of |= {(index, one): own for index, own in enumerate(places)}
-    return Donors(every, of)
+    return Donors(every, of, labels)
 
 
 def derangement(groups: Sequence[int], draw: int) -> list[int]:
@@ -170,10 +184,24 @@ def _of_other_groups(groups: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(other for other in everyone if groups[other] != own) or everyone for own in groups]
 
 
+def folds_of(groups: Sequence[int]) -> list[int]:
+    """(n,) the fold of each item: groups, drawn and then dealt from the largest on, stay whole."""
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    drawn = np.random.default_rng(0).permutation(len(sizes))
+    order = drawn[np.argsort(-sizes[drawn], kind="stable")]
+    load, fold = np.zeros(N_FOLDS, dtype=int), np.zeros(len(sizes), dtype=int)
+    for group in order:
+        fold[group] = int(load.argmin())
+        load[fold[group]] += sizes[group]
+    return [int(one) for one in fold[codes]]
+
+
 _WHOSE: Mapping[Need, Callable[[Sequence[int], int], list[tuple[int, ...]]]] = {
     "same": lambda groups, draw: [(item,) for item in range(len(groups))],
     "another": lambda groups, draw: [(donor,) for donor in derangement(groups, draw)],
     "all": lambda groups, draw: _of_other_groups(groups),
+    "folds": lambda groups, draw: _of_other_groups(folds_of(groups)),
 }
 """Need -> the donors of each of n items, of their groups and the number of a draw."""
 

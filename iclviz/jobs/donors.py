@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from iclviz.capture.sites import Donors, donors_of
-from iclviz.errors import SpecError
+from iclviz.errors import SpecError, unknown
 from iclviz.intervening import Intervention
 from iclviz.models.configuration import ModelFacts
 from iclviz.prompts import TokenizedPrompt, Tokenizer
+from iclviz.recording import Array
 from iclviz.resolve import Built, Resolved, build, resolve, tokenized
 from iclviz.spec import Demonstrations
 from iclviz.store import Store
@@ -38,7 +39,44 @@ def donors_for(
             known[shown] = tokenized(other, _same_items(other, built), tokenizer, facts)
         return known[shown]
 
-    return donors_of(list(dict.fromkeys(done)), prompts, groups_of(built), against)
+    def labelled(label: str, permutation: int | None) -> Sequence[tuple[float, ...]]:
+        return label_numbers(built, label, permutation)
+
+    return donors_of(list(dict.fromkeys(done)), prompts, groups_of(built), against, labelled)
+
+
+def label_numbers(built: Built, label: str, permutation: int | None) -> list[tuple[float, ...]]:
+    """What each item is by a label: a number, or which class it has, one column each; or by a permutation of the label,
+    between groups where it is one in each, else within them.
+
+    Raises
+    ------
+    SpecError: no such label, or it is the same for all items.
+    """
+    if label not in built.data.labels:
+        raise unknown(SpecError, "label", label, list(built.data.labels))
+    values = np.asarray(built.data.labels[label])
+    groups = np.unique(built.data.groups.get(label, np.arange(len(values))), return_inverse=True)[1]
+    if len(set(values.tolist())) < 2:
+        raise SpecError(f"The label {label} is the same for all items.", "Take another label.")
+    if permutation is not None:
+        values = values[_permuted(values, groups, np.random.default_rng(permutation))]
+    if np.issubdtype(values.dtype, np.floating):
+        return [(float(value),) for value in values]
+    classes = np.unique(values)
+    return [tuple((value == classes).astype(float).tolist()) for value in values]
+
+
+def _permuted(values: Array, groups: Array, rng: np.random.Generator) -> Array:
+    """(n,) the item whose label each item takes."""
+    first = np.array([int(np.flatnonzero(groups == group)[0]) for group in range(int(groups.max()) + 1)])
+    if (values == values[first[groups]]).all():
+        return np.asarray(first[rng.permutation(len(first))][groups])
+    taken = np.arange(len(values))
+    for group in range(len(first)):
+        own = np.flatnonzero(groups == group)
+        taken[own] = rng.permutation(own)
+    return taken
 
 
 def _same_items(other: Resolved, built: Built) -> Built:
@@ -64,10 +102,13 @@ def together(each: Sequence[Donors], n_prompts: Sequence[int]) -> Donors | None:
     """The donors of several runs whose prompts are read as one list; None where there are none."""
     prompts: list[TokenizedPrompt] = []
     of: dict[tuple[int, Intervention], tuple[int, ...]] = {}
+    labels: dict[tuple[str, int | None], dict[int, tuple[float, ...]]] = {}
     before = 0
     for donors, n in zip(each, n_prompts, strict=True):
+        for label, values in donors.labels.items():
+            labels.setdefault(label, {}).update({len(prompts) + place: what for place, what in values.items()})
         for (index, one), own in donors.of.items():
             of[before + index, one] = tuple(len(prompts) + place for place in own)
         prompts += donors.prompts
         before += n
-    return Donors(prompts, of) if of else None
+    return Donors(prompts, of, labels) if of else None

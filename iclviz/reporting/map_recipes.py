@@ -8,6 +8,7 @@ import numpy as np
 
 from iclviz import analysis
 from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
+from iclviz.analysis.label_association import association
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
@@ -17,6 +18,7 @@ from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, Runs
 from iclviz.reporting.scope import demonstration_scope
+from iclviz.tasks import task
 
 Maps = Mapping[str, EffectMap]
 Recordings = Mapping[str, Recording]
@@ -38,11 +40,21 @@ def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
     found = {}
     for label in pairs:
         beside = next((one.spec.demonstrations for name, one in pairs.items() if name != label), None)
-        if beside is None and "{" in typed:
+        if beside is None and "{shown}" in typed:
             raise SpecError("This map puts something of the other condition in place.", "Choose and run both A and B.")
-        shown = {"shown": beside.kind, "k": beside.k, "seed": beside.seed} if beside else {}
-        found[label] = grid(f"{typed.format(**shown)} {more}".strip())
+        known = {"shown": beside.kind, "k": beside.k, "seed": beside.seed} if beside else {}
+        if "{label}" in typed:
+            known |= label_and_control(pairs[label])
+        found[label] = grid(f"{typed.format(**known)} {more}".strip())
     return found
+
+
+def label_and_control(recording: Recording) -> dict[str, str]:
+    """The label of a run's primary analysis, and the one that goes together with it least; "" where there is none."""
+    label = task(recording.spec.task).primary.label
+    others = {name: association(recording.labels[label], recording.labels[name]) for name in recording.labels}
+    known = {name: value for name, value in others.items() if name != label and np.isfinite(value)}
+    return {"label": label, "control": min(known, key=lambda name: known[name]) if known else ""}
 
 
 def map_label(label: str, of: Grid | Tracer) -> str:

@@ -8,6 +8,7 @@ from iclviz.errors import Cancelled, SpecError, StoreError, UserError
 from iclviz.grids.attention import Attention
 from iclviz.grids.demonstrations import Demonstrations as WithoutEach
 from iclviz.grids.dose import Dose
+from iclviz.grids.erase import LabelErased
 from iclviz.grids.function_vector import FunctionVectors
 from iclviz.grids.head_means import HeadMeans
 from iclviz.grids.heads import Heads
@@ -52,6 +53,7 @@ GRIDS = [
     Heads(), Heads(to="resample", draws=2), Heads(to="mean"), Parts(), Attention(), Attention(rows="query", window=2),
     WithoutEach(windows=2), Dose(steps=1), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
     TaskVectors(shown="none", k=0, draws=2), HeadMeans(shown="none", k=0),
+    LabelErased(label="answer", control="position", every=1, draws=2),
 ]  # fmt: skip
 
 
