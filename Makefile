@@ -128,6 +128,7 @@ acting: demo
 
 findings: demo
 	$(PY) -W ignore -m benchmarks.findings
+	$(PY) -W ignore -m benchmarks.acting_findings
 
 # Not --quiet: it would hide warnings from --strict too.
 docs: dev

@@ -33,6 +33,7 @@ from iclviz.analysis.measure import Measuring
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped
+from iclviz.analysis.recovered import shares
 from iclviz.analysis.resolution import NATS
 from iclviz.analysis.statistics import p_values, unit_codes
 from iclviz.analysis.text_ceiling import NEARLY_ALL
@@ -966,6 +967,30 @@ def map_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
     return {"refused": bool(np.isnan(found.p).all() and found.reason and not found.chosen and found.chosen_reason)}
 
 
+SHARE = 0.6
+"""How much of the gain comes back."""
+
+
+def _shares(design: Design, rng: Generator, gain: float) -> tuple[float, float, float]:
+    """Share and interval where `SHARE` of each item's gain comes back, and other things happen to it."""
+    gains = gain + design.draw(rng, 2)[:, 0]
+    effects = SHARE * gains + 0.5 * design.draw(rng, 2)[:, 1]
+    codes = np.unique(design.codes, return_inverse=True)[1]
+    share, low, high = (float(one[0]) for one in shares(effects[:, None], gains, codes))
+    return share, low, high
+
+
+@study("share that comes back", {name: {"design": DESIGNS[name]} for name in EVERY}, share=1 / 2)
+def share_of_gain(rng: Generator, number: int, design: Design) -> Outcomes:
+    _, low, high = _shares(design, rng, 3.0)
+    return {"covered": bool(low <= SHARE <= high)} if np.isfinite(low) else {}
+
+
+@study("share of a difference that is none", {name: {"design": DESIGNS[name]} for name in EVERY}, share=1 / 2)
+def share_of_nothing(rng: Generator, number: int, design: Design) -> Outcomes:
+    return {"p": bool(np.isfinite(_shares(design, rng, 0.0)[1]))}
+
+
 MIXES = {
     "seeds dominate": (2.0, 0.3, 0.3),
     "groups dominate": (0.0, 1.5, 1.0),
@@ -1683,12 +1708,12 @@ class has few groups: it is below chance there, since what is held out of a clas
 }
 
 
-def document(results: Mapping[str, Sums]) -> str:
+def document(results: Mapping[str, Sums], command: str) -> str:
     cells = [cell for name, sums in results.items() for cell in cells_of(name, sums)]
     outside, judged = sum(not cell.inside for cell in cells), sum(bool(cell.asked) for cell in cells)
     parts = [
         "# Validity: what the statistics do on data of which the truth is known",
-        "Written by `python -m benchmarks.validity --write docs/validity.md`; the tables and these words come from it. "
+        f"Written by `{command}`; the tables and these words come from it. "
         "Every draw has a seed that was fixed before any result. A study with a cell outside its bounds was run once "
         f"more, with {MORE_SIMULATIONS:,} simulations that extend the same sequence of seeds. Tests take {B} "
         "permutations or resamples. A p at most 0.05 counts as found.",
@@ -1738,7 +1763,9 @@ def main() -> None:
     print(f"{len(names)} studies in {(time.perf_counter() - start) / 60:.1f} minutes, {len(outside)} cells outside")
     print("\n".join(cell.row() for cell in outside))
     if asked.write:
-        asked.write.write_text(document(results), encoding="utf-8")
+        only = f"--only '{asked.only}' " if asked.only else ""
+        command = f"python -m benchmarks.validity {only}--write {asked.write}"
+        asked.write.write_text(document(results, command), encoding="utf-8")
     sys.exit(bool(outside))
 
 

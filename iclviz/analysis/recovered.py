@@ -4,7 +4,9 @@ mean difference, never item by item.
 1. The effect of an item is its outcome with something done less that with nothing done; its gain is its outcome in the
    other run less that with nothing done.
 2. The share is the mean effect over the mean gain of the items that have both. Its interval is Fieller's (1954) over
-   groups: the shares s for which effect less s times gain has a mean that Student's t does not tell from zero.
+   groups: the shares s for which effect less s times gain has a mean that Student's t does not tell from zero. The
+   variance is that of leaving out each group, and there are as many degrees of freedom as groups of one size would
+   leave, less one: a large group tells less than its items.
 3. Where the gain itself is not told from zero, any share would do, and none is given.
 
 A site that was chosen because it is largest is reported from the other half of the groups.
@@ -152,12 +154,14 @@ def shares(effects: Array, gain: Array, codes: Array) -> tuple[Array, Array, Arr
     total, units = counts.sum(axis=0).astype(float), (counts > 0).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         e, g = above.sum(axis=0) / total, below.sum(axis=0) / total
-        rest_e, rest_g = above - counts * e, below - counts * g
-        scale = units / (units - 1) / total**2
+        left = np.where(total > counts, total - counts, np.nan)
+        rest_e, rest_g = ((part.sum(axis=0) - part) / left - mean for part, mean in ((above, e), (below, g)))
+        scale = (units - 1) / units
         v_ee, v_gg, v_eg = (
             (x * y).sum(axis=0) * scale for x, y in ((rest_e, rest_e), (rest_g, rest_g), (rest_e, rest_g))
         )
-        reach = np.where(units > 1, t.ppf(0.975, np.maximum(units - 1, 1)), np.nan) ** 2
+        freedom = total**2 / (counts**2).sum(axis=0) - 1
+        reach = np.where(units > 1, t.ppf(0.975, np.maximum(freedom, 1)), np.nan) ** 2
         a, b, c = g**2 - reach * v_gg, e * g - reach * v_eg, e**2 - reach * v_ee
         half = np.sqrt(np.maximum(b**2 - a * c, 0.0))
         is_apart = a > 0
