@@ -51,6 +51,22 @@ _WORDS = {
 _ALL_OF = {ANSWER: "the demonstrations' answers", DEMONSTRATION: "the demonstrations"}
 
 
+@dataclass(frozen=True)
+class LabelAsked:
+    """A label on which something is fitted.
+
+    Attributes
+    ----------
+    name: one of the task's labels.
+    permuted: the number of a permutation of it; None = as it is.
+    to: the class that is told from all others; "" = every class, or the number.
+    """
+
+    name: str
+    permuted: int | None = None
+    to: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class At:
     """Where something is changed.
@@ -118,10 +134,8 @@ class Intervention(Typed):
         return self.part, self.layers
 
     @property
-    def labels(self) -> tuple[str, int | None] | None:
-        """The label of the donors on which it is fitted, and the number of its permutation, None of the label as it is;
-        None of kinds that are fitted on none.
-        """
+    def labels(self) -> LabelAsked | None:
+        """The label of the donors on which it is fitted; None of kinds that are fitted on none."""
         return None
 
     def fitted(self, states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":

@@ -25,6 +25,14 @@ OUTCOMES = ("margin", "answer")
 """What effects are of: the right answer's log-probability over the best other candidate's, or by itself."""
 
 OTHERS = "the other heads of its block"
+RANDOM_TOKENS = "as many random tokens of the same prompts"
+CONTROLS = {
+    "erase": "permutations of the same label",
+    "steer": "random directions as long",
+    "function_vector": "random directions as long",
+}
+"""Kind of map -> what its sites are compared with, where that is not `RANDOM_TOKENS`."""
+
 MOST_CHOSEN = 5
 """Sites that one half of the groups chooses."""
 
@@ -180,9 +188,7 @@ def has_controls(made: EffectMap) -> bool:
 
 def controls_in_words(made: EffectMap) -> str:
     """What sites are compared with."""
-    if made.grid.kind == "erase":
-        return "permutations of the same label"
-    return "as many random tokens of the same prompts" if made.controls.shape[2] else OTHERS
+    return CONTROLS.get(made.grid.kind, RANDOM_TOKENS) if made.controls.shape[2] else OTHERS
 
 
 def check_pair(made: EffectMap, recording: Recording) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MARK, RANDOM, Intervention, Need, place_words
+from iclviz.intervening import MARK, RANDOM, Intervention, LabelAsked, Need, place_words
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -69,12 +69,12 @@ class Donors:
     ----------
     prompts: every donor.
     of: prompt and what is done to it -> places of its donors among these.
-    labels: label and number of its permutation -> place of a donor -> what it is, as numbers.
+    labels: label -> place of a donor -> what it is, as numbers.
     """
 
     prompts: Sequence[TokenizedPrompt] = ()
     of: Mapping[tuple[int, Intervention], tuple[int, ...]] = field(default_factory=dict)
-    labels: Mapping[tuple[str, int | None], Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
+    labels: Mapping[LabelAsked, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
 
     def only(self, prompt: int) -> "Donors":
         """Those of one prompt, which is then the only one."""
@@ -127,7 +127,7 @@ def donors_of(
     prompts: Sequence[TokenizedPrompt],
     groups: Sequence[int],
     against: Callable[[Intervention], Sequence[TokenizedPrompt]],
-    labelled: Callable[[str, int | None], Sequence[tuple[float, ...]]] = lambda label, permutation: (),
+    labelled: Callable[[LabelAsked], Sequence[tuple[float, ...]]] = lambda label: (),
 ) -> Donors:
     """The donors of what is done to each of n prompts, that is the same for all.
 
@@ -135,14 +135,14 @@ def donors_of(
     ----------
     groups: (n,) the group of each item; donors are of other groups.
     against: the prompts of the same items under the demonstrations that an intervention names, one list for equal ones.
-    labelled: what each item is by a label, or by a permutation of it.
+    labelled: what each item is by a label, as numbers.
 
     Raises
     ------
     SpecError: an item's donors have the very same values at the place, for all items, so that nothing could change.
     """
     every, of = list(prompts), dict[tuple[int, Intervention], tuple[int, ...]]()
-    labels: dict[tuple[str, int | None], dict[int, tuple[float, ...]]] = {}
+    labels: dict[LabelAsked, dict[int, tuple[float, ...]]] = {}
     begins: dict[int, int] = {}
     for one in done:
         if one.needs is None:
@@ -157,7 +157,7 @@ def donors_of(
         if one.labels is None:
             _check_they_differ(one, prompts, [[every[place] for place in own] for own in places])
         else:
-            labels[one.labels] = dict(enumerate(labelled(*one.labels)))
+            labels[one.labels] = dict(enumerate(labelled(one.labels)))
         of |= {(index, one): own for index, own in enumerate(places)}
     return Donors(every, of, labels)
 

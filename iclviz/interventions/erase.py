@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MOST_DRAWS, At, Intervention, Need, Part, place_words
+from iclviz.intervening import MOST_DRAWS, At, Intervention, LabelAsked, Need, Part, place_words
 from iclviz.typed import check_choice, check_whole
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class Erase(Intervention):
         return "folds"
 
     @property
-    def labels(self) -> tuple[str, int | None]:
+    def labels(self) -> LabelAsked:
         """The label, or a permutation of it."""
-        return self.label, self.permuted
+        return LabelAsked(self.label, self.permuted)
 
     def fitted(self, states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """(4c + 1, d): the eraser's left and right projections to what tells c columns of labels, 2c dimensions each at

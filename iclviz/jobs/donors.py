@@ -6,7 +6,7 @@ import numpy as np
 
 from iclviz.capture.sites import Donors, donors_of
 from iclviz.errors import SpecError, unknown
-from iclviz.intervening import Intervention
+from iclviz.intervening import Intervention, LabelAsked
 from iclviz.models.configuration import ModelFacts
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recording import Array
@@ -39,32 +39,36 @@ def donors_for(
             known[shown] = tokenized(other, _same_items(other, built), tokenizer, facts)
         return known[shown]
 
-    def labelled(label: str, permutation: int | None) -> Sequence[tuple[float, ...]]:
-        return label_numbers(built, label, permutation)
+    def labelled(label: LabelAsked) -> Sequence[tuple[float, ...]]:
+        return label_numbers(built, label)
 
     return donors_of(list(dict.fromkeys(done)), prompts, groups_of(built), against, labelled)
 
 
-def label_numbers(built: Built, label: str, permutation: int | None) -> list[tuple[float, ...]]:
-    """What each item is by a label: a number, or which class it has, one column each; or by a permutation of the label,
-    between groups where it is one in each, else within them.
+def label_numbers(built: Built, label: LabelAsked) -> list[tuple[float, ...]]:
+    """What each item is by a label: a number, or which class it has, one column each, or whether it has one of them; or
+    by a permutation of the label, between groups where it is one in each, else within them.
 
     Raises
     ------
-    SpecError: no such label, or it is the same for all items.
+    SpecError: no such label or class, or it is the same for all items.
     """
-    if label not in built.data.labels:
-        raise unknown(SpecError, "label", label, list(built.data.labels))
-    values = np.asarray(built.data.labels[label])
-    groups = np.unique(built.data.groups.get(label, np.arange(len(values))), return_inverse=True)[1]
+    if label.name not in built.data.labels:
+        raise unknown(SpecError, "label", label.name, list(built.data.labels))
+    values = np.asarray(built.data.labels[label.name])
+    groups = np.unique(built.data.groups.get(label.name, np.arange(len(values))), return_inverse=True)[1]
     if len(set(values.tolist())) < 2:
-        raise SpecError(f"The label {label} is the same for all items.", "Take another label.")
-    if permutation is not None:
-        values = values[_permuted(values, groups, np.random.default_rng(permutation))]
+        raise SpecError(f"The label {label.name} is the same for all items.", "Take another label.")
+    if label.permuted is not None:
+        values = values[_permuted(values, groups, np.random.default_rng(label.permuted))]
     if np.issubdtype(values.dtype, np.floating):
         return [(float(value),) for value in values]
     classes = np.unique(values)
-    return [tuple((value == classes).astype(float).tolist()) for value in values]
+    if not label.to:
+        return [tuple((value == classes).astype(float).tolist()) for value in values]
+    if label.to not in map(str, classes):
+        raise unknown(SpecError, f"class of {label.name}", label.to, list(map(str, classes)))
+    return [(float(str(value) == label.to),) for value in values]
 
 
 def _permuted(values: Array, groups: Array, rng: np.random.Generator) -> Array:
@@ -102,7 +106,7 @@ def together(each: Sequence[Donors], n_prompts: Sequence[int]) -> Donors | None:
     """The donors of several runs whose prompts are read as one list; None where there are none."""
     prompts: list[TokenizedPrompt] = []
     of: dict[tuple[int, Intervention], tuple[int, ...]] = {}
-    labels: dict[tuple[str, int | None], dict[int, tuple[float, ...]]] = {}
+    labels: dict[LabelAsked, dict[int, tuple[float, ...]]] = {}
     before = 0
     for donors, n in zip(each, n_prompts, strict=True):
         for label, values in donors.labels.items():

@@ -32,7 +32,7 @@ CASES = {
 
 
 def donors(one, labels):
-    return donors_of([one], PROMPTS, GROUPS, lambda _: (), lambda label, permutation: labels)
+    return donors_of([one], PROMPTS, GROUPS, lambda _: (), lambda label: labels)
 
 
 def module_of(model, one, layer):

@@ -14,6 +14,7 @@ from iclviz.grids.head_means import HeadMeans
 from iclviz.grids.heads import Heads
 from iclviz.grids.parts import Parts
 from iclviz.grids.patch import Patched
+from iclviz.grids.steer import LabelDosed
 from iclviz.grids.task_vector import TaskVectors
 from iclviz.interventions.ablate import Ablate
 from iclviz.interventions.function_vector import FunctionVector
@@ -53,7 +54,7 @@ GRIDS = [
     Heads(), Heads(to="resample", draws=2), Heads(to="mean"), Parts(), Attention(), Attention(rows="query", window=2),
     WithoutEach(windows=2), Dose(steps=1), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
     TaskVectors(shown="none", k=0, draws=2), HeadMeans(shown="none", k=0),
-    LabelErased(label="answer", control="position", every=1, draws=2),
+    LabelErased(label="answer", control="position", every=1, draws=2), LabelDosed(label="position", to="1", draws=1),
 ]  # fmt: skip
 
 
