@@ -78,6 +78,11 @@ class Steer(Intervention):
         from sklearn.preprocessing import StandardScaler
 
         x, y = states.cpu().numpy(), labels.cpu().numpy()[:, 0]
+        if len(np.unique(y)) < 2:
+            raise SpecError(
+                f"The items of some folds do not tell {self._where_to} from the rest, so no probe can.",
+                "Take more items, or another class.",
+            )
         scaler = StandardScaler().fit(x)
         is_class = set(np.unique(y)) <= {0.0, 1.0}
         model = LogisticRegression(class_weight="balanced", max_iter=1000) if is_class else Ridge(1.0)

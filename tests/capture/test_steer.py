@@ -80,6 +80,11 @@ def test_no_dose_changes_nothing():
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
+def test_a_class_that_other_items_do_not_have_is_refused():
+    with pytest.raises(SpecError, match="do not tell kind red from the rest"):
+        Steer(label="kind", to="red", layers=(1,)).fitted(torch.randn(6, 4).double(), torch.zeros(6, 1).double())
+
+
 def test_what_cannot_be_moved_is_refused():
     with pytest.raises(SpecError, match="moved in one block"):
         Steer(label="kind")

@@ -83,7 +83,8 @@ def asked(model, record=()):
 def test_there_is_an_example_of_everything_that_a_folder_may_hold():
     kinds = set(re.findall(r"^\| \[.*\]\(#.*\) \| `(\w+)/NAME\.py`", PAGE, flags=re.MULTILINE))
     assert {name.partition("/")[0] for name in EXAMPLES} == kinds
-    assert kinds == {"measures", "recorders", "interventions", "grids", "pages", "tasks", "presets", "executors"}
+    folders = {"measures", "recorders", "interventions", "grids", "tracers", "pages", "tasks", "presets", "executors"}
+    assert kinds == folders
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

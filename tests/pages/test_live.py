@@ -4,7 +4,7 @@ import streamlit as st
 from iclviz.jobs.live_acting import Acting
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, opened, pressed, read, record, widget
+from tests.pages.conftest import charts, labels, opened, pressed, read, record, said, widget
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +54,20 @@ def test_off_shows_the_item_as_it_is(recorded):
     assert "Run it on all items" not in labels(test)
 
 
-@pytest.mark.parametrize("kind", ["knock_out", "scale", "ablate", "patch"])
+@pytest.mark.parametrize("kind", ["knock_out", "scale", "ablate", "patch", "erase"])
 def test_every_kind_can_be_chosen_and_acts(recorded, kind):
     test = opened("live", recorded)
     widget(test.selectbox, "What is done").set_value(kind).run()
     assert not test.exception
     assert not test.error, [one.value for one in test.error]
     assert metric(test).value
+
+
+def test_what_cannot_be_done_to_so_few_items_is_said(recorded):
+    test = opened("live", recorded)
+    widget(test.selectbox, "What is done").set_value("steer").run()
+    assert not test.exception
+    assert "do not tell" in said(test)
 
 
 def test_several_are_kept_left_out_and_taken_back(recorded):
