@@ -32,6 +32,7 @@ class FunctionVectors(FromDemonstrations):
     kind = "function_vector"
     title = "Function vectors"
     example = "function_vector shown=correct k=8"
+    version = 2
     question = "How much of what demonstrations do comes back with the mean outputs of a few heads?"
     blind = (
         "Only heads at the last prompt token are in the vector, as their mean over items; what they would write beside "
