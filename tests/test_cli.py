@@ -222,3 +222,29 @@ def test_what_cannot_be_measured_is_one_sentence(few_and_many, words, sentence):
     assert ended.returncode == 1
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_maps_and_traces_of_a_run_are_made_listed_and_exported(tiny_model, tmp_path):
+    key = iclviz("run", "--model", str(tiny_model), *SMALL).stdout.split()[1]
+    for command, typed, words in [
+        ("map", "parts", "nats with nothing done"),
+        ("trace", "head_catalogue n=5 sequences=2", "Induction"),
+        ("trace", "information_flow", "total"),
+    ]:
+        made = iclviz(command, key[:8], typed)
+        assert made.returncode == 0, made.stderr
+        assert words in made.stdout
+    listed = iclviz("maps")
+    assert listed.returncode == 0, listed.stderr
+    assert "information_flow" in listed.stdout
+    out = tmp_path / "out"
+    assert iclviz("export", key, "--to", str(out), BROWSER_PATH="").returncode == 0
+    methods = (out / "methods.md").read_text()
+    assert "each block's attention and each block's MLP were set to zero" in methods
+    assert "olsson2022incontext" in (out / "methods.bib").read_text()
+    assert "wang2023label" in (out / "methods.bib").read_text()
+    names = {one.stem for one in (out / "figures" / "reading_comprehension").glob("*.csv")}
+    assert {"effect-map-parts", "information-flow", "head-scores"} <= names
+    wrong = iclviz("trace", key, "nothing")
+    assert wrong.returncode != 0
+    assert "Unknown trace 'nothing'" in wrong.stderr

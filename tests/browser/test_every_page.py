@@ -9,7 +9,7 @@ from tests.browser.dashboard import SIZE, choose_page, no_traceback, seen, settl
 THEMES = ("light", "dark")
 FIGURES = {
     "Run": 0, "Runs": 0, "Summary": 2, "Compare": 5, "Prompts": 0, "Behaviour": 3, "RSA": 2, "Probing": 1,
-    "Attention": 3, "Trajectory": 0, "Causes": 0, "Live": 0, "Glossary": 0,
+    "Attention": 3, "Trajectory": 0, "Causes": 0, "Live": 0, "Vectors": 0, "Heads": 0, "Flow": 0, "Glossary": 0,
 }  # fmt: skip
 """Page -> how many figures of the demo comparison it shows at least."""
 
