@@ -43,8 +43,8 @@ class Study:
 
 STUDIES = (
     Study("reading_comprehension", 64, 2),
-    Study("prompt_injection", 36, 4),
     Study("linear_regression", 32, 4, {"distractor": True}),
+    Study("prompt_injection", 36, 4),
 )
 
 
@@ -109,10 +109,11 @@ def main() -> None:
         f"Written by `{COMMAND}`, for one demonstration seed. Effects are means over items; "
         "a null line is a finding too. [Acting on a model](acting.md) says what is done, "
         "[Measures](measures.md#effect-of-acting) how it is tested.\n",
-        *(line for study in STUDIES for line in section(study)),
     ]
     text = page.read_text().partition(MARKS[0])[0].rstrip()
-    page.write_text(f"{text}\n\n{MARKS[0]}\n" + "\n".join(parts) + f"{MARKS[1]}\n")
+    for study in STUDIES:
+        parts += section(study)
+        page.write_text(f"{text}\n\n{MARKS[0]}\n" + "\n".join(parts) + f"{MARKS[1]}\n")
 
 
 if __name__ == "__main__":

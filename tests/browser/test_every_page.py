@@ -93,7 +93,9 @@ CONTROLS = """
 """
 
 
-@pytest.mark.parametrize("name", ["Compare", "RSA", "Attention"])
+@pytest.mark.parametrize(
+    "name", ["Compare", *(pytest.param(name, marks=pytest.mark.long) for name in ("RSA", "Attention"))]
+)
 def test_every_control_is_reached_by_keyboard(demo, page, name):
     page.goto(f"{demo}/{name.lower()}")
     page.locator('.stMain [class*="st-key-choice-"]').first.wait_for()

@@ -16,9 +16,18 @@ KEPT = {CANDIDATES: {0: True}, ATTENTION: {0: True}}
 DECODING = Decoding(4)
 
 
+SOON = ("heads", "block", "several")
+"""Cases of every part; all are compared with the slow way in test_acting.py."""
+
+
 @pytest.mark.parametrize(
     ("name", "case"),
-    [*(("llama", case) for case in ("nothing", *CASES)), ("gemma2", "several"), ("gpt_oss", "several")],
+    [
+        *(("llama", case) for case in ("nothing", "heads", "block", "several")),
+        *(pytest.param("llama", case, marks=pytest.mark.long) for case in CASES if case not in SOON),
+        ("gemma2", "several"),
+        pytest.param("gpt_oss", "several", marks=pytest.mark.long),
+    ],
 )
 def test_a_prompt_that_is_kept_says_what_one_that_is_read_anew_says(name, case):
     engine, done = Engine(tiny(name), "interface", LAYERS), CASES.get(case, [])

@@ -16,7 +16,11 @@ def texts(figure):
     yield from (annotation.text for annotation in figure.layout.annotations)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+WIDTHS = ["single column", pytest.param("double column", marks=pytest.mark.long)]
+"""The narrow one leaves the least room."""
+
+
+@pytest.mark.parametrize("column", WIDTHS)
 @pytest.mark.parametrize("name", DRAWN)
 def test_it_is_as_wide_as_the_column_and_no_higher_than_a_page(name, column):
     figure, of = fitted(drawn(name), COLUMNS[column]), COLUMNS[column]
@@ -24,7 +28,7 @@ def test_it_is_as_wide_as_the_column_and_no_higher_than_a_page(name, column):
     assert 30 < figure.layout.height * of.scale / PX_PER_MM <= 170
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", WIDTHS)
 @pytest.mark.parametrize("name", DRAWN)
 def test_its_text_has_seven_points_and_no_title_stands_above(name, column):
     figure, of = fitted(drawn(name), COLUMNS[column]), COLUMNS[column]
@@ -35,7 +39,7 @@ def test_its_text_has_seven_points_and_no_title_stands_above(name, column):
     assert {round(size * of.scale / PX_PER_PT, 3) for size in sizes} == {7}
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", WIDTHS)
 @pytest.mark.parametrize("name", DRAWN)
 def test_panels_lie_inside_and_beside_each_other(name, column):
     figure = fitted(drawn(name), COLUMNS[column])

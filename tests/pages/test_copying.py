@@ -46,8 +46,14 @@ def copies(test):
     return found
 
 
-@pytest.mark.parametrize("seeds", [[0], [0, 1]])
-@pytest.mark.parametrize("page", DRAWN)
+@pytest.mark.parametrize(
+    ("page", "seeds"),
+    [
+        *((page, [0]) for page in DRAWN),
+        ("rsa", [0, 1]),
+        *(pytest.param(page, [0, 1], marks=pytest.mark.long) for page in DRAWN if page != "rsa"),
+    ],
+)
 def test_what_is_copied_under_a_figure_draws_that_figure(page, seeds, chosen, drawn, monkeypatch):
     record(chosen, seeds=seeds)
     test = opened(page, {**chosen, "hypothesis": "slope_similarity", "averaged": len(seeds) > 1})

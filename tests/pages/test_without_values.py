@@ -47,7 +47,7 @@ def chosen_task(name, chosen, model, folder, items):
     return with_model({**chosen, "a_task": of, "b_task": of, "a_k": 1, "b_k": 4, "items": items}, model)
 
 
-LONG = ("one answer", "one value of a number", "a label in one row", "relevant text alone")
+LONG = ("one answer", "one value of a number", "a label in one row", "relevant text alone", "two groups")
 """Cases that leave less without a value than others do."""
 CASES = [
     *(pytest.param(name, 20, marks=[pytest.mark.long] if name in LONG else []) for name in FILES),
@@ -113,7 +113,7 @@ def spoil(embeddings, attention, attention_last, scores):
     scores["answer_logprob"][3], scores["absolute_error"][3] = np.nan, np.inf
 
 
-@pytest.mark.parametrize("sides", ["b", "ab"])
+@pytest.mark.parametrize("sides", ["b", pytest.param("ab", marks=pytest.mark.long)])
 def test_numbers_that_are_none_in_an_old_recording_are_said_on_every_page(sides, chosen, long_model):
     choices = with_model(
         {**chosen, "a_k": 1, "b_k": 2, "options": {"linear_regression": {"distractor": True}}}, long_model
