@@ -150,15 +150,21 @@ def map_(
     """Act on the model at each site of a grid, for all items of a run; prints the sites that change most."""
     from iclviz import analysis
     from iclviz.api import effect_map, load
-    from iclviz.places import cache_folder
 
     recording = load(key)
     made = effect_map(recording, grid)
-    out.print(f"key      {made.key}")
-    out.print(f"folder   {cache_folder() / 'maps' / made.key}")
+    _print_place(made.key)
     found = analysis.effect_of_sites((made, recording))
     for line in found.lines():
         out.print(line)
+
+
+def _print_place(key: str) -> None:
+    """The key of a map or a trace, and where it lies."""
+    from iclviz.places import cache_folder
+
+    out.print(f"key      {key}")
+    out.print(f"folder   {cache_folder() / 'maps' / key}")
 
 
 @command(GOES_ON, "trace")
@@ -169,12 +175,10 @@ def trace_(
     """Follow something through the model beside a run; prints what was found."""
     from iclviz import analysis
     from iclviz.api import load, trace
-    from iclviz.places import cache_folder
 
     recording = load(key)
     made = trace(recording, tracer)
-    out.print(f"key      {made.key}")
-    out.print(f"folder   {cache_folder() / 'maps' / made.key}")
+    _print_place(made.key)
     if made.tracer.kind == "head_catalogue":
         lines = analysis.head_scores([made]).lines()
     elif made.tracer.kind == "information_flow":

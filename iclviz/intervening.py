@@ -222,6 +222,33 @@ class UnderDemonstrations(Intervention):
         return shown_words(self.shown, self.k, self.seed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnLabel(Intervention):
+    """An intervention that is fitted on a label of items of other folds of groups, at the very place where it acts.
+
+    Attributes
+    ----------
+    label: one of the task's labels.
+    """
+
+    label: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.label, str) or not self.label:
+            raise SpecError(f"label = {self.label!r} is no label.", "Give the name of one of the task's labels.")
+        if self.rows in ("response", "all"):
+            raise SpecError(
+                f"{place_words(self.rows).capitalize()} is not the same text in other items.",
+                "Take rows=last or rows=query, a role or a mark.",
+            )
+
+    @property
+    def needs(self) -> Need:
+        """Items of other folds."""
+        return "folds"
+
+
 def shown_words(shown: str, k: int, seed: int = 0) -> str:
     """Demonstrations in a few words."""
     if shown == "none" or not k:

@@ -65,6 +65,12 @@ class Keeping(Intervention):
     kind = "keeping"
     of: Part = "state"
 
+    @classmethod
+    def of_place(cls, place: str, part: Part, layers: tuple[int, ...] | None) -> "Keeping":
+        """What has to be kept for something that acts at a place."""
+        # A candidate may change the last tokens, so that another one of the query's reads the answer out.
+        return cls(of=part, rows="query" if place == "last" else place, layers=layers)
+
     @property
     def part(self) -> Part:
         """As `of` says."""
@@ -89,9 +95,7 @@ class DonorValues:
 
     def wanted(self) -> list[Keeping]:
         """What has to be kept of the donors."""
-        # A candidate may change the last tokens, so that another one of the query's reads the answer out.
-        rows = ((one.read, "query" if one.rows == "last" else one.rows) for _, one in self.donors.of)
-        return list(dict.fromkeys(Keeping(of=part, rows=place, layers=layers) for (part, layers), place in rows))
+        return list(dict.fromkeys(Keeping.of_place(one.rows, *one.read) for _, one in self.donors.of))
 
     def keep(self, part: Part, layer: int, donors: Sequence[int], position: int, value: torch.Tensor) -> None:
         """Keep a value that some donors' prompts share."""

@@ -93,11 +93,7 @@ class Engine:
         """What donors' prompts hold where it is needed."""
         kept, prompts = DonorValues(donors, self.blocks), donors.prompts
         done = [kept.wanted()] * len(prompts)
-        acting, decoding = self.acting(done, prompts, keeps=kept), Decoding(0)
-        run = PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
-        for group in plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts)):
-            for _ in run.under(group, {}, frozenset()):
-                pass
+        self._read_through(prompts, done, self.acting(done, prompts, keeps=kept), donors=None, should_stop=should_stop)
         for one, of_fold in kept.in_turn():
             self._in_turn(kept, one, of_fold, should_stop)
         return kept
@@ -110,15 +106,25 @@ class Engine:
         prompts = [values.donors.prompts[donor] for donor in donors]
         changed = replace(one, layers=tuple(below))
         kept, known = DonorValues(Donors(prompts), self.blocks), values.for_donors(changed, donors)
-        rows = "query" if one.rows == "last" else one.rows
-        done = [[changed, Keeping(of=one.part, rows=rows, layers=(layer,))] for _ in prompts]
-        acting, decoding = self.acting(done, prompts, known, keeps=kept), Decoding(0)
+        done = [[changed, Keeping.of_place(one.rows, one.part, (layer,))] for _ in prompts]
+        acting = self.acting(done, prompts, known, keeps=kept)
+        self._read_through(prompts, done, acting, known.donors, should_stop)
+        values.fit_in_turn(one, donors, kept)
+
+    def _read_through(
+        self,
+        prompts: Sequence[TokenizedPrompt],
+        done: Done,
+        acting: Acting,
+        donors: Donors | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Read prompts for what is kept of them alone."""
+        decoding = Decoding(0)
         run = PlanRun(self, prompts, {}, decoding, should_stop, lambda tokens: None, acting)
-        plan = plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts, known.donors))
-        for group in plan:
+        for group in plan_prompts(prompts, decoding, self._sharing(SETTINGS), reading_as(done, prompts, donors)):
             for _ in run.under(group, {}, frozenset()):
                 pass
-        values.fit_in_turn(one, donors, kept)
 
     def _plain_states(
         self,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MOST_DRAWS, At, Intervention, LabelAsked, Need, Part, place_words
+from iclviz.intervening import MOST_DRAWS, At, LabelAsked, OnLabel, Part, place_words
 from iclviz.typed import check_choice, check_whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _WORDS = {"state": "the state after the block", "attention": "the attention's ou
 
 
 @dataclass(frozen=True, kw_only=True)
-class Erase(Intervention):
+class Erase(OnLabel):
     """label: what is erased; of: from what; permuted: the number of a permutation of the label that is erased instead,
     between groups where the label is one in each, else within them; None = the label as it is.
     """
@@ -28,34 +28,21 @@ class Erase(Intervention):
     kind = "erase"
     title = "Label erased"
     example = "erase label=answer layers=20"
-    label: str
     of: Of = "state"
     permuted: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("of", self.of, get_args(Of))
-        if not isinstance(self.label, str) or not self.label:
-            raise SpecError(f"label = {self.label!r} is no label.", "Give the name of one of the task's labels.")
         if self.permuted is not None:
             check_whole("permuted", self.permuted, 0, MOST_DRAWS)
         if self.layers is None:
             raise SpecError("A label is erased in blocks that are named.", "Give layers, such as layers=20.")
-        if self.rows in ("response", "all"):
-            raise SpecError(
-                f"{place_words(self.rows).capitalize()} is not the same text in other items.",
-                "Take rows=last or rows=query, a role or a mark.",
-            )
 
     @property
     def part(self) -> Part:
         """As `of` says."""
         return self.of
-
-    @property
-    def needs(self) -> Need:
-        """Items of other folds."""
-        return "folds"
 
     @property
     def labels(self) -> LabelAsked:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MOST_DRAWS, At, Intervention, LabelAsked, Need, Part, place_words
+from iclviz.intervening import MOST_DRAWS, At, LabelAsked, OnLabel, Part, place_words
 from iclviz.interventions.patch import random_like
 from iclviz.natural_units import plain, signed
 from iclviz.typed import check_whole
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steer(Intervention):
+class Steer(OnLabel):
     """Something is added to states.
 
     Attributes
@@ -33,15 +33,12 @@ class Steer(Intervention):
     kind = "steer"
     title = "Moved along a label"
     example = "steer label=answer to=reading layers=20 dose=2"
-    label: str
     to: str = ""
     dose: float = 1.0
     random: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.label, str) or not self.label:
-            raise SpecError(f"label = {self.label!r} is no label.", "Give the name of one of the task's labels.")
         object.__setattr__(self, "to", str(self.to))
         if isinstance(self.dose, bool) or not isinstance(self.dose, int | float) or not math.isfinite(self.dose):
             raise SpecError(f"dose = {self.dose!r} is no number.", "Give standard deviations, such as dose=2.")
@@ -50,21 +47,11 @@ class Steer(Intervention):
             check_whole("random", self.random, 0, MOST_DRAWS)
         if self.layers is None or len(self.layers) != 1:
             raise SpecError("States are moved in one block.", "Give one, such as layers=20.")
-        if self.rows in ("response", "all"):
-            raise SpecError(
-                f"{place_words(self.rows).capitalize()} is not the same text in other items.",
-                "Take rows=last or rows=query, a role or a mark.",
-            )
 
     @property
     def part(self) -> Part:
         """The stream."""
         return "state"
-
-    @property
-    def needs(self) -> Need:
-        """Items of other folds."""
-        return "folds"
 
     @property
     def labels(self) -> LabelAsked:

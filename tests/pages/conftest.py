@@ -263,3 +263,21 @@ def read(text):
 def said(test):
     """Everything that boxes on the page say."""
     return " ".join(box.value for kind in (test.error, test.warning, test.info) for box in kind)
+
+
+@pytest.fixture
+def recorded(of_task):
+    """The choices of a comparison of few items, which are recorded."""
+    chosen = {**of_task("reading_comprehension"), "items": 16}
+    record(chosen)
+    return chosen
+
+
+def the_run(k):
+    """The key of the run with so many demonstrations."""
+    return next(one.key for one in iclviz.runs() if one.spec.demonstrations.k == k)
+
+
+def text(test):
+    """All that stands on a page as running text."""
+    return " ".join(read(one.value) for one in test.markdown)

@@ -1,17 +1,8 @@
-import pytest
-
 import iclviz
 from iclviz.jobs.queue import Queue
 from iclviz.mapping import MapSpec, ready_maps
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, looked_further, opened, pressed, read, record, said, sections, widget
-
-
-@pytest.fixture
-def recorded(of_task):
-    chosen = {**of_task("reading_comprehension"), "items": 16}
-    record(chosen)
-    return chosen
+from tests.pages.conftest import charts, labels, looked_further, opened, pressed, said, sections, text, widget
 
 
 def acted(chosen, grid, sides="ab"):
@@ -19,10 +10,6 @@ def acted(chosen, grid, sides="ab"):
     kinds = {one.spec.demonstrations.k: one.key for one in iclviz.runs()}
     for side in sides:
         iclviz.effect_map(kinds[chosen[f"{side}_k"]], grid, progress=False)
-
-
-def text(test):
-    return " ".join(read(one.value) for one in test.markdown)
 
 
 def test_a_first_click_asks_for_the_standard_map_of_both_conditions(recorded):

@@ -1,16 +1,7 @@
-import pytest
-
 import iclviz
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from tests.pages.conftest import charts, opened, pressed, record, said
-
-
-@pytest.fixture
-def recorded(of_task):
-    chosen = {**of_task("reading_comprehension"), "items": 16}
-    record(chosen)
-    return chosen
+from tests.pages.conftest import charts, opened, pressed, said, the_run
 
 
 def test_a_click_follows_the_condition_that_has_demonstrations(recorded):
@@ -23,8 +14,7 @@ def test_a_click_follows_the_condition_that_has_demonstrations(recorded):
 
 
 def test_what_was_followed_is_drawn(recorded):
-    key = next(one.key for one in iclviz.runs() if one.spec.demonstrations.k == 2)
-    iclviz.trace(key, "information_flow", progress=False)
+    iclviz.trace(the_run(2), "information_flow", progress=False)
     test = opened("flow", recorded)
     assert not test.exception
     assert len(charts(test)) == 1

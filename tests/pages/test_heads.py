@@ -1,24 +1,7 @@
-import pytest
-
 import iclviz
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, opened, pressed, read, record, said
-
-
-@pytest.fixture
-def recorded(of_task):
-    chosen = {**of_task("reading_comprehension"), "items": 16}
-    record(chosen)
-    return chosen
-
-
-def the_run(k):
-    return next(one.key for one in iclviz.runs() if one.spec.demonstrations.k == k)
-
-
-def text(test):
-    return " ".join(read(one.value) for one in test.markdown)
+from tests.pages.conftest import charts, labels, opened, pressed, said, text, the_run
 
 
 def open_jobs():

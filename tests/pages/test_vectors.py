@@ -5,22 +5,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.mapping import MapSpec
 from iclviz.spec import RunSpec
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, opened, pressed, read, record, said, widget
-
-
-@pytest.fixture
-def recorded(of_task):
-    chosen = {**of_task("reading_comprehension"), "items": 16}
-    record(chosen)
-    return chosen
-
-
-def the_run(k):
-    return next(one.key for one in iclviz.runs() if one.spec.demonstrations.k == k)
-
-
-def text(test):
-    return " ".join(read(one.value) for one in test.markdown)
+from tests.pages.conftest import charts, labels, opened, pressed, record, said, text, the_run, widget
 
 
 def test_a_first_click_asks_for_task_vectors_of_the_condition_with_demonstrations(recorded):

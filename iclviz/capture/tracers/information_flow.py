@@ -3,8 +3,8 @@ arXiv:2305.14160).
 
 1. L is the cross-entropy of the right answer's first token that tells it from the others, over all candidates' tokens
    where these are told apart so, else over the vocabulary.
-2. I = |sum over heads of A dL/dA|, with A the weights after the softmax: a node, whatever made them. `inside` takes the
-   absolute value of each head before the sum.
+2. I = |sum over heads of A dL/dA|, with A the weights after the softmax: a node, whatever made them. With
+   `absolute=heads` the absolute value is taken of each head, before the sum.
 3. With p the tokens of the demonstrations' answers, q the last prompt token: wp is the mean of I over pairs from each p
    to every token before it, pq that from q to each p, ww that over all other pairs of a token and one before it.
 
