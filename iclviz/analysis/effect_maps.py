@@ -15,7 +15,7 @@ from iclviz.analysis.behaviour import coarsest_groups, nats_held
 from iclviz.analysis.paired import PairedTest, paired_test
 from iclviz.analysis.resolution import settled
 from iclviz.analysis.results import Tested
-from iclviz.analysis.statistics import mean_of_known, too_few, unit_codes
+from iclviz.analysis.statistics import first_half, mean_of_known, too_few, unit_codes
 from iclviz.errors import AnalysisError, unknown
 from iclviz.maps import EffectMap
 from iclviz.questions.question import of_map
@@ -90,7 +90,7 @@ class SiteEffects(Tested):
         """The strongest sites, a line each."""
         found = [f"{self.outcome} {self.base:+.3f} nats with nothing done, {self.n_items} items, {self.n_units} groups"]
         for row, column in self.strongest():
-            where = f"{self.axes[0]} {self.first[row]}, {self.axes[1]} {self.second[column]}"
+            where = site_in_words(self.axes, self.first[row], self.second[column])
             at = (row, column)
             interval = f"[{self.low[at]:+.3f}, {self.high[at]:+.3f}]"
             found.append(f"{where:<40} {self.estimate[at]:+.3f} {interval}  p corrected {self.p_corrected[at]:.3f}")
@@ -117,6 +117,11 @@ class ChosenSite:
     high: float
     p: float
     p_corrected: float
+
+
+def site_in_words(axes: tuple[str, str], first: int | str, second: int | str) -> str:
+    """A site by what both sides of its map are called, and its values there."""
+    return f"{axes[0]} {first}, {axes[1]} {second}"
 
 
 def outcome_of(logprobs: Array, outcome: str) -> Array:
@@ -271,7 +276,7 @@ def _chosen(made: EffectMap, by_item: Array, codes: Array, seed: int) -> tuple[t
     n_groups = int(codes.max()) + 1
     if few := too_few(n_groups // 2):
         return (), f"{few} in either half of them"
-    choosing = (np.random.default_rng(seed).permutation(n_groups) < n_groups // 2)[codes]
+    choosing = first_half(codes, seed)
     flat = by_item.reshape(len(by_item), -1)
     means = np.abs(np.nan_to_num(mean_of_known(flat[choosing])))
     places = np.argsort(-means, kind="stable")[: min(MOST_CHOSEN, int((means > 0).sum()))]
@@ -342,7 +347,7 @@ def effect_on_items(
     outcome = outcome or usual_outcome(made)
     at = site_of(made, first, second)
     control = control_effects(made, outcome)[at] if has_controls(made) else None
-    where = f"{made.axes[0].name} {first}, {made.axes[1].name} {second}"
+    where = site_in_words((made.axes[0].name, made.axes[1].name), first, second)
     effect, base = item_effects(made, outcome)[at], outcome_of(made.base, outcome)
     acted, changed = (counts[at].max(axis=0) for counts in (made.acted, made.changed))
     return EffectOnItems(effect, base, control, tuple(made.item_ids), acted, changed, where)

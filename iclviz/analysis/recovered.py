@@ -12,15 +12,23 @@ mean difference, never item by item.
 A site that was chosen because it is largest is reported from the other half of the groups.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t
 
 from iclviz.analysis.behaviour import LOGPROB, MARGIN, coarsest_groups
-from iclviz.analysis.effect_maps import check_pair, control_effects, item_effects, outcome_of, usual_outcome
+from iclviz.analysis.effect_maps import (
+    check_pair,
+    control_effects,
+    item_effects,
+    outcome_of,
+    site_in_words,
+    usual_outcome,
+)
 from iclviz.analysis.results import Estimates
-from iclviz.analysis.statistics import mean_of_known, too_few, unit_codes, unit_totals
+from iclviz.analysis.statistics import first_half, mean_of_known, too_few, unit_codes, unit_totals
 from iclviz.errors import AnalysisError
 from iclviz.maps import EffectMap
 from iclviz.questions.question import of_patch
@@ -62,11 +70,15 @@ class Recovered(Estimates):
     reason: str | None
     chosen: "tuple[ChosenShare, ...]"
 
+    def line_of(self, first: int | str, names: Mapping[str, str]) -> str:
+        """A value of the first axis in words; names: value -> what it is called, where that is not the value itself."""
+        return names.get(str(first), f"{first} {self.axes[0]}")
+
     def lines(self) -> list[str]:
         """The largest share of each value of the first axis, a line each."""
         found = [f"{self.outcome} {self.base:+.3f} nats, in the other run {self.gain:+.3f} beyond it"]
         for one in self.chosen:
-            where = f"{self.axes[0]} {one.first}, {self.axes[1]} {one.second}"
+            where = site_in_words(self.axes, one.first, one.second)
             found.append(f"{where:<40} {one.estimate:+.0%} [{one.low:+.0%}, {one.high:+.0%}]")
         return found + ([self.reason] if self.reason else [])
 
@@ -179,9 +191,9 @@ def _mean_interval(values: Array, codes: Array) -> tuple[float, float, float]:
 def _chosen(made: EffectMap, effects: Array, gain: Array, codes: Array, seed: int) -> tuple[ChosenShare, ...]:
     """Of each value of the first axis the site that one half of the groups found largest, in the other half."""
     n_units = int(codes.max()) + 1
-    choosing = (np.random.default_rng(seed).permutation(n_units) < n_units // 2)[codes]
     if too_few(n_units // 2):
         return ()
+    choosing = first_half(codes, seed)
     direction = np.sign(mean_of_known(gain))
     found = []
     for row, first in enumerate(made.axes[0].values):

@@ -12,7 +12,7 @@ import numpy as np
 from iclviz.analysis.correlations import Method, align, pairs_of
 from iclviz.analysis.resolution import held
 from iclviz.analysis.rsa import AlignmentTest, alignment_test, check_fit
-from iclviz.analysis.statistics import unit_codes
+from iclviz.analysis.statistics import first_half, unit_codes
 from iclviz.errors import AnalysisError
 from iclviz.recording import Array
 
@@ -68,8 +68,8 @@ def best_layer(
             f"A best layer needs at least {MIN_GROUPS} groups to be halved, and there are {n_groups}.",
             "Take more items.",
         )
-    first = np.random.default_rng(seed).permutation(n_groups) < n_groups // 2
-    choosing, testing = (np.flatnonzero(first[codes] == half) for half in (True, False))
+    first = first_half(codes, seed)
+    choosing, testing = (np.flatnonzero(first == half) for half in (True, False))
     estimates = align(pairs_of(_part(similarities, choosing)), pairs_of(_part(predictions, choosing))[None], method)[0]
     if np.isnan(estimates).all():
         raise AnalysisError("No layer has an alignment in one half of the groups.", "Take more items.")

@@ -87,6 +87,12 @@ def unit_codes(groups: Array | Sequence[object] | None, n: int) -> Array:
     return np.unique(names, return_inverse=True)[1]
 
 
+def first_half(codes: Array, seed: int) -> Array:
+    """(n,) whether an item is of that half of the groups, drawn by a seed, which chooses; the other half judges."""
+    n_groups = int(codes.max()) + 1
+    return np.asarray((np.random.default_rng(seed).permutation(n_groups) < n_groups // 2)[codes])
+
+
 def too_few(n_units: int) -> str | None:
     """Why no p is given, or None where there are enough groups."""
     if n_units >= MIN_UNITS:

@@ -43,7 +43,7 @@ def recovered_share(
     figure = make_subplots(len(titles), 1, subplot_titles=titles, vertical_spacing=0.36 / len(titles))
     for row, (label, found) in enumerate(conditions.items(), start=1):
         for place, value in enumerate(found.first):
-            shown = (names or {}).get(str(value), f"{value} {found.axes[0]}")
+            shown = found.line_of(value, names or {})
             look = theme.SERIES[place % len(theme.SERIES)], theme.SYMBOLS[place % len(theme.SYMBOLS)]
             for trace in _line(found, place, shown, look, label):
                 trace.update(showlegend=trace.mode == "lines+markers" and row == 1, legendgroup=shown)

@@ -203,7 +203,7 @@ def _share_of(label: str, found: Recovered, names: Mapping[str, str]) -> str:
     if found.reason:
         return f"{label}: {found.reason}."
     parts = [
-        f"{names.get(str(one.first), f'{one.first} {found.axes[0]}')}: {_percent(one.estimate)} "
+        f"{found.line_of(one.first, names)}: {_percent(one.estimate)} "
         f"({_percent(one.low)} to {_percent(one.high)}, {found.axes[1]} {one.second})"
         for one in found.chosen
     ]

@@ -4,7 +4,7 @@ import streamlit as st
 from iclviz.jobs.live_acting import Acting
 from iclviz.jobs.queue import Queue
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, opened, pressed, read, record, said, widget
+from tests.pages.conftest import charts, labels, opened, pressed, record, said, text, widget
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +29,6 @@ def recorded(of_task):
 
 def metric(test):
     return next(one for one in test.metric if one.label.startswith("Margin"))
-
-
-def text(test):
-    return " ".join(read(one.value) for one in test.markdown)
 
 
 def test_a_knock_out_stands_there_at_once_with_what_the_model_writes(recorded):
