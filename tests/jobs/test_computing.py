@@ -27,16 +27,6 @@ TOKEN_TABLES = ("token_attention", "token_attention_last")
 
 
 @pytest.fixture
-def store(own_cache):
-    return Store(own_cache)
-
-
-@pytest.fixture(scope="module")
-def keeper():
-    return ModelKeeper()
-
-
-@pytest.fixture
 def spec(tiny_model):
     return RunSpec(
         str(tiny_model), "linear_regression", Demonstrations("correct", 3), 12, task_options={"distractor": True}

@@ -19,7 +19,6 @@ from iclviz.grids.task_vector import TaskVectors
 from iclviz.interventions.ablate import Ablate
 from iclviz.interventions.function_vector import FunctionVector
 from iclviz.interventions.knock_out import KnockOut
-from iclviz.jobs.computing import ModelKeeper
 from iclviz.jobs.donors import groups_of
 from iclviz.jobs.map_computing import compute_map, ranked_on_others
 from iclviz.jobs.queue import Queue
@@ -29,16 +28,6 @@ from iclviz.resolve import build, resolve_map
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 from tests.analysis.generators import effect_map
-
-
-@pytest.fixture
-def store(own_cache):
-    return Store(own_cache)
-
-
-@pytest.fixture(scope="module")
-def keeper():
-    return ModelKeeper()
 
 
 @pytest.fixture

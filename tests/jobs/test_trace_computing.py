@@ -4,7 +4,6 @@ import pytest
 import iclviz
 from iclviz import analysis
 from iclviz.errors import Cancelled, SpecError, StoreError, UserError
-from iclviz.jobs.computing import ModelKeeper
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.trace_computing import compute_trace
 from iclviz.jobs.worker import work
@@ -14,16 +13,6 @@ from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
 
 FLOW, CATALOGUE = "information_flow", "head_catalogue n=4 sequences=10"
-
-
-@pytest.fixture
-def store(own_cache):
-    return Store(own_cache)
-
-
-@pytest.fixture(scope="module")
-def keeper():
-    return ModelKeeper()
 
 
 @pytest.fixture
