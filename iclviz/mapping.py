@@ -87,6 +87,22 @@ class MapKind(Typed):
         raise NotImplementedError
 
 
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What a tracer reads.
+
+    Attributes
+    ----------
+    prompts: of the n items.
+    groups: (n,) the coarsest group of each item.
+    others: of the same items under the tracer's `other` demonstrations; none where it has none.
+    """
+
+    prompts: "Sequence[TokenizedPrompt]"
+    groups: Sequence[int]
+    others: "Sequence[TokenizedPrompt]" = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tracer(MapKind):
     """What is followed through the model.
@@ -98,13 +114,16 @@ class Tracer(MapKind):
     arrays: ClassVar[Mapping[str, str]]
     of_model: ClassVar[bool] = False
 
+    @property
+    def other(self) -> Demonstrations | None:
+        """The demonstrations under which items are read too; None unless a kind says so."""
+        return None
+
     def rows(self, item_ids: Sequence[str]) -> list[str]:
         """What the rows are called: the run's items, unless a kind says so."""
         return list(item_ids)
 
-    def traced(
-        self, subject: "Traced", prompts: "Sequence[TokenizedPrompt]", there: frozenset[int]
-    ) -> "Iterator[tuple[int, dict[str, Any]]]":
+    def traced(self, subject: "Traced", texts: Texts, there: frozenset[int]) -> "Iterator[tuple[int, dict[str, Any]]]":
         """Number and arrays of each row that is not there yet.
 
         Raises

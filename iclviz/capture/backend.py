@@ -15,7 +15,7 @@ from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
-from iclviz.mapping import Tracer
+from iclviz.mapping import Texts, Tracer
 from iclviz.models.locating import LocatedModel
 from iclviz.prompts import TokenizedPrompt, Tokenizer
 from iclviz.recorders import Asked
@@ -68,9 +68,7 @@ class ReadyModel(Protocol):
     def live(self, prompt: TokenizedPrompt) -> "HeldPrompt":
         """The prompt, read, for acting on it again and again."""
 
-    def traced(
-        self, tracer: Tracer, prompts: Sequence[TokenizedPrompt], there: frozenset[int]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def traced(self, tracer: Tracer, texts: Texts, there: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Number and arrays of each row of a trace that is not there yet.
 
         Raises

@@ -21,7 +21,7 @@ from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.capture.tracing import Traced
 from iclviz.errors import UserError
-from iclviz.mapping import Tracer
+from iclviz.mapping import Texts, Tracer
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
 from iclviz.prompts import TokenizedPrompt, Tokenizer, turn_end_tokens
@@ -100,13 +100,13 @@ class ReadyHuggingFace:
         """The prompt, read."""
         return LivePrompt(self._engine, prompt)
 
-    def traced(
-        self, tracer: Tracer, prompts: Sequence[TokenizedPrompt], there: frozenset[int]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def traced(self, tracer: Tracer, texts: Texts, there: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """As the tracer does."""
         loaded = self.loaded
-        subject = Traced(loaded.model, loaded.tokenizer, loaded.facts.n_layers, loaded.device, self.way)
-        return tracer.traced(subject, prompts, there)
+        subject = Traced(
+            loaded.model, loaded.tokenizer, loaded.facts.n_layers, loaded.facts.n_heads, loaded.device, self.way
+        )
+        return tracer.traced(subject, texts, there)
 
     @property
     def _engine(self) -> Engine:

@@ -197,6 +197,13 @@ def folds_of(groups: Sequence[int]) -> list[int]:
     return [int(one) for one in fold[codes]]
 
 
+def halves_of(groups: Sequence[int]) -> list[bool]:
+    """(n,) whether an item is of the first half of the groups, as they are drawn; of one group, of its items."""
+    units = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else np.arange(len(groups))
+    n_units = int(units.max()) + 1
+    return [bool(one) for one in (np.random.default_rng(0).permutation(n_units) < n_units // 2)[units]]
+
+
 _WHOSE: Mapping[Need, Callable[[Sequence[int], int], list[tuple[int, ...]]]] = {
     "same": lambda groups, draw: [(item,) for item in range(len(groups))],
     "another": lambda groups, draw: [(donor,) for donor in derangement(groups, draw)],

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 
-from iclviz.capture.attention import Way, attention_way, eagerly, tracing_weights
+from iclviz.capture.attention import Way, attention_way, eagerly, reading, tracing_weights
 from iclviz.capture.pooling import blocks_of
 from iclviz.errors import SpecError
+from iclviz.intervening import Part
 from iclviz.prompts import Tokenizer
 
 
@@ -24,6 +26,7 @@ class Traced:
     model: Any
     tokenizer: Tokenizer
     n_layers: int
+    n_heads: int
     device: torch.device
     way: Way
 
@@ -41,6 +44,46 @@ class Traced:
                 f"{type(self.model).__name__} hands on no attention weights of some blocks.", "Take another model."
             )
         return list(found)
+
+    def states(self, ids: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
+        """(L + 1, P, d) the states of some tokens of a text; layer L before the final norm."""
+        blocks, given = blocks_of(self.model, self.n_layers), torch.tensor([list(ids)], device=self.device)
+        with torch.no_grad(), _entering(blocks) as entered, _leaving(blocks[-1]) as last:
+            self.model(input_ids=given, use_cache=False, logits_to_keep=1)
+        every = [*(entered[layer][0][0] for layer in range(self.n_layers)), last[0]]
+        return torch.stack([one[0, list(positions)].detach().to(self.device) for one in every])
+
+    def last_token(self, ids: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What reads the last token of a text of two or more, on kept keys and values of all before it: the logits (V,)
+        while its attention weights are multiplied by factors (L, H, T), with the graph from these.
+
+        Raises
+        ------
+        SpecError: the model cannot be differentiated.
+        """
+        self.check_differentiable()
+        tokens = torch.tensor([list(ids)], device=self.device)
+        cache = DynamicCache()
+        with torch.no_grad(), attention_way(self.model, "interface", decoding=False):
+            before = {"input_ids": tokens[:, :-1], "attention_mask": torch.ones_like(tokens[:, :-1])}
+            self.model(**before, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        kept = [(layer.keys, layer.values) for layer in cache.layers]
+
+        def read(factors: torch.Tensor) -> torch.Tensor:
+            before = DynamicCache()
+            for layer, (keys, values) in enumerate(kept):
+                before.update(keys, values, layer)
+            whole = {"attention_mask": torch.ones_like(tokens), "past_key_values": before, "use_cache": True}
+            with (
+                attention_way(self.model, "interface", decoding=True),
+                _frozen(self.model),
+                torch.enable_grad(),
+                reading((), edits=_Multiplied(factors)),
+            ):
+                logits: torch.Tensor = self.model(input_ids=tokens[:, -1:], **whole, logits_to_keep=1).logits[0, -1]
+            return logits.float()
+
+        return read
 
     def check_differentiable(self) -> None:
         """Refuse a model through which no gradient can be followed.
@@ -98,6 +141,23 @@ class Traced:
                     take(layer, found.detach()[0], gradients[1][0])
             states(0, after[0], gradient[0])
         return float(value.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class _Multiplied:
+    """Attention weights times factors (L, H, T), or of one block (H, T)."""
+
+    factors: torch.Tensor
+
+    def of(self, layer: int) -> "_Multiplied":
+        """Those of one block, counted from 0."""
+        return _Multiplied(self.factors[layer])
+
+    def apply(self, part: Part, values: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
+        """Weights (B, H, q, T), multiplied; what else there is stays."""
+        if part != "weights":
+            return values
+        return values * self.factors[None, : values.shape[1], None].to(values)
 
 
 def _first(output: Any) -> torch.Tensor:

@@ -35,8 +35,7 @@ def donors_for(
     def against(one: Intervention) -> list[TokenizedPrompt]:
         shown = Demonstrations(**(one.against or {})).canonical()
         if shown not in known:
-            other = resolve(run.spec.with_(demonstrations=shown, interventions=()), store.memo)
-            known[shown] = tokenized(other, _same_items(other, built), tokenizer, facts)
+            known[shown] = under(shown, run, built, store, tokenizer, facts)
         return known[shown]
 
     def labelled(label: LabelAsked) -> Sequence[tuple[float, ...]]:
@@ -81,6 +80,24 @@ def _permuted(values: Array, groups: Array, rng: np.random.Generator) -> Array:
         own = np.flatnonzero(groups == group)
         taken[own] = rng.permutation(own)
     return taken
+
+
+def under(
+    shown: Demonstrations,
+    run: Resolved,
+    built: Built,
+    store: Store,
+    tokenizer: Tokenizer,
+    facts: ModelFacts | None,
+) -> list[TokenizedPrompt]:
+    """The prompts of a run's items under other demonstrations, with nothing done.
+
+    Raises
+    ------
+    SpecError: under those the items are others.
+    """
+    other = resolve(run.spec.with_(demonstrations=shown, interventions=()), store.memo)
+    return tokenized(other, _same_items(other, built), tokenizer, facts)
 
 
 def _same_items(other: Resolved, built: Built) -> Built:

@@ -10,7 +10,7 @@ import numpy as np
 from iclviz.capture.effects import CapturedSites, Site, SitesCapture
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import PlanSettings
-from iclviz.capture.sites import check_sites
+from iclviz.capture.sites import check_sites, halves_of
 from iclviz.errors import Cancelled, SpecError
 from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
 from iclviz.jobs.donors import donors_for, groups_of
@@ -137,9 +137,7 @@ def ranked_on_others(made: EffectMap, groups: Sequence[int]) -> list[tuple[tuple
     """For each item the heads (block, head), the one first that raises the right answer's probability most in items of
     the other half of the groups; of one group, in the other half of its items.
     """
-    units = np.unique(groups, return_inverse=True)[1] if len(set(groups)) > 1 else np.arange(len(groups))
-    n_units = int(units.max()) + 1
-    is_first = (np.random.default_rng(0).permutation(n_units) < n_units // 2)[units]
+    is_first = np.array(halves_of(groups))
     rise = np.where(made.acted > 0, np.exp(made.logprobs[..., 0]) - np.exp(made.base[:, 0]), np.nan)
     rankings = []
     for half in (~is_first, is_first):

@@ -15,6 +15,7 @@ from iclviz.capture.tracers.information_flow import InformationFlow
 from iclviz.capture.tracing import Traced
 from iclviz.errors import UserError
 from iclviz.interventions.ablate import Ablate
+from iclviz.mapping import Texts
 from iclviz.spans import Mark
 from iclviz.spec import Demonstrations
 from tests.capture.models import random_prompt
@@ -139,8 +140,8 @@ def flow_of(model):
         random_prompt(np.random.default_rng(0), len(ids)), ids=ids, marks=[Mark("answer:0", 8, 9)],
         candidates=[[*ids, WORDS.index(colour)] for colour in ("green", "grey")],
     )  # fmt: skip
-    subject = Traced(model, None, 2, torch.device("cpu"), "interface")
-    ((_, row),) = InformationFlow().traced(subject, [prompt], frozenset())
+    subject = Traced(model, None, 2, 2, torch.device("cpu"), "interface")
+    ((_, row),) = InformationFlow().traced(subject, Texts([prompt], range(9)), frozenset())
     return row["flow"]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iclviz.errors import SpecError
-from iclviz.mapping import Tracer
+from iclviz.mapping import Texts, Tracer
 from iclviz.typed import check_whole
 
 if TYPE_CHECKING:
@@ -69,11 +69,9 @@ class HeadCatalogue(Tracer):
         """What was read."""
         return f"{self.sequences} sequences of {self.n} random tokens, each written twice, were read"
 
-    def traced(
-        self, subject: "Traced", prompts: "Sequence[TokenizedPrompt]", there: frozenset[int]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def traced(self, subject: "Traced", texts: Texts, there: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every sequence with its control."""
-        begin = beginning(prompts)
+        begin = beginning(texts.prompts)
         ordinary = ordinary_tokens(subject.tokenizer)
         if len(ordinary) < 2 * self.n:
             raise SpecError(
@@ -85,7 +83,7 @@ class HeadCatalogue(Tracer):
             drawn = [np.random.default_rng(number).choice(ordinary, 2 * self.n, replace=False) for number in some]
             repeated = [[*begin, *one[: self.n].tolist() * 2] for one in drawn]
             fresh = [[*begin, *one.tolist()] for one in drawn]
-            scores, controls = (self.scores(subject.attention(texts), len(begin)) for texts in (repeated, fresh))
+            scores, controls = (self.scores(subject.attention(ids), len(begin)) for ids in (repeated, fresh))
             for place, number in enumerate(some):
                 row = {name: values[place] for name, values in scores.items()}
                 yield number, row | {f"{name}_control": values[place] for name, values in controls.items()}

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iclviz.capture.recorders.trajectory import telling_tokens
+from iclviz.capture.first_tokens import loss_of
 from iclviz.errors import SpecError
-from iclviz.mapping import Tracer
+from iclviz.grids.dose import WANG
+from iclviz.mapping import Texts, Tracer
 from iclviz.spans import ANSWER
 from iclviz.typed import check_choice
 
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
 
     from iclviz.capture.tracing import Traced
     from iclviz.prompts import TokenizedPrompt
-
-WANG = r"""@inproceedings{wang2023label,
-  title     = {Label Words are Anchors: An Information Flow Perspective for Understanding In-Context Learning},
-  author    = {Wang, Lean and Li, Lei and Dai, Damai and Chen, Deli and Zhou, Hao and Meng, Fandong and Zhou, Jie and
-               Sun, Xu},
-  booktitle = {Proceedings of EMNLP},
-  year      = {2023},
-  note      = {arXiv:2305.14160}
-}"""
 
 PAIRS = ("wp", "pq", "ww")
 
@@ -69,17 +61,15 @@ class InformationFlow(Tracer):
             "demonstrations' answers, the last prompt token and all other text"
         )
 
-    def traced(
-        self, subject: "Traced", prompts: "Sequence[TokenizedPrompt]", there: frozenset[int]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def traced(self, subject: "Traced", texts: Texts, there: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every item by itself."""
         subject.check_differentiable()
-        if not any(answer_tokens(prompt) for prompt in prompts):
+        if not any(answer_tokens(prompt) for prompt in texts.prompts):
             raise SpecError(
                 "No prompt of this run has a demonstration whose answer is marked, so no flow goes through one.",
                 "Take a run with demonstrations.",
             )
-        for number, prompt in enumerate(prompts):
+        for number, prompt in enumerate(texts.prompts):
             if number not in there:
                 yield number, self._of_prompt(subject, prompt, number)
 
@@ -126,31 +116,6 @@ def mean_flow(saliency: "np.ndarray[Any, Any]", marked: Sequence[int]) -> "np.nd
     counts = np.array([p.sum(), len(p), q * (q + 1) / 2 - p.sum() - len(p)], dtype=float)
     sums = np.array([wp, pq, lower.sum() - wp - pq])
     return np.asarray(np.divide(sums, counts, out=np.full(3, np.nan), where=counts > 0))
-
-
-def loss_of(prompt: "TokenizedPrompt") -> Any:
-    """The loss of the logits (V,) after a prompt.
-
-    Raises
-    ------
-    SpecError: the right answer has no token that tells it from the others.
-    """
-    tokens = telling_tokens(prompt)
-    if not tokens or tokens[0] is None:
-        raise SpecError(
-            "The right answer of an item begins as another candidate does, or changes the prompt's last token, so no "
-            "first token tells it.",
-            "Take a task whose answers differ in their first token.",
-        )
-    known = [token for token in tokens if token is not None]
-
-    def loss(logits: "torch.Tensor") -> "torch.Tensor":
-        if len(known) > 1:
-            logits = logits[known]
-            return logits.logsumexp(-1) - logits[0]
-        return logits.logsumexp(-1) - logits[known[0]]
-
-    return loss
 
 
 TRACER = InformationFlow
