@@ -67,6 +67,25 @@ class LabelAsked:
     to: str = ""
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where an item's label is moved to.
+
+    Attributes
+    ----------
+    label: one of the task's labels.
+    to: the class, or the number, for all items; "" = another one for each.
+    of_candidates: where `to` is "", whether it is the class whose right answer is another candidate of the item: the
+        candidate 1 + draw, going round; else another class.
+    draw: which one.
+    """
+
+    label: str
+    to: str
+    of_candidates: bool
+    draw: int
+
+
 @dataclass(frozen=True, eq=False)
 class At:
     """Where something is changed.
@@ -78,12 +97,14 @@ class At:
     columns: (n, 1, K) whether a key is one of those that attention is changed to; None of parts that have none.
     donor: the values that the same places have in the donors' prompts, of the shape of those that are changed; None of
         kinds that need none.
+    target: (n, c) what labels are moved to, as numbers; None of kinds that move none.
     """
 
     layer: int
     prompts: "torch.Tensor"
     columns: "torch.Tensor | None" = None
     donor: "torch.Tensor | None" = None
+    target: "torch.Tensor | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +158,16 @@ class Intervention(Typed):
     def labels(self) -> LabelAsked | None:
         """The label of the donors on which it is fitted; None of kinds that are fitted on none."""
         return None
+
+    @property
+    def target(self) -> Target | None:
+        """Where a label is moved to; None of kinds that move none."""
+        return None
+
+    @property
+    def as_fitted(self) -> "Intervention":
+        """What stands for all that is fitted alike."""
+        return self
 
     def fitted(self, states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """What stands in `At.donor` of each row: fitted on states (m, d) and what their labels are (m, c)."""

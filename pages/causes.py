@@ -22,6 +22,7 @@ from iclviz.reporting.map_recipes import (
     with_other_runs,
 )
 from iclviz.reporting.scope import demonstration_scope
+from iclviz.reporting.trace_recipes import foretold_by, foretold_sentence, is_patch_of_states, patches_foretold
 from iclviz.ui import options
 from iclviz.ui.answering import answers, slot
 from iclviz.ui.clickable import show_sites
@@ -29,7 +30,7 @@ from iclviz.ui.compared import look_further
 from iclviz.ui.conditions import recorded
 from iclviz.ui.copying import Copied
 from iclviz.ui.figure import show_recipe
-from iclviz.ui.mapped import maps_of
+from iclviz.ui.mapped import maps_of, traces_of
 from iclviz.ui.page_state import set_state, write_url
 from iclviz.ui.plain_text import lines_as_text
 from iclviz.ui.terms import with_terms
@@ -118,11 +119,25 @@ def shares(view: View) -> None:
     show_recipe(recipe, runs)
 
 
+def foretold(view: View) -> None:
+    """What one gradient foretells of these patches."""
+    if not all(is_patch_of_states(of) for of in view.grids.values()):
+        st.info("Gradients foretell what patching states would do. Choose states of the other condition.")
+        return
+    traces = traces_of(view.pairs, {label: foretold_by(view.grids[label]) for label in view.pairs})
+    if traces:
+        maps = {label: made for label, made in view.maps.items() if label in traces}
+        recipe, runs = patches_foretold(traces, maps, view.pairs)
+        st.markdown(with_terms(foretold_sentence(answers(recipe.questions(runs)))))
+        show_recipe(recipe, runs)
+
+
 SECTIONS = {
     "Strongest sites": judged,
     "Items of one site": on_items,
     "Attention and effect": attending,
     "Share that comes back": shares,
+    "Foretold by gradients": foretold,
 }
 
 pairs = recorded()
@@ -151,3 +166,7 @@ if grids:
                 write_url()
                 st.rerun()
         look_further(SECTIONS, view)
+    elif all(is_patch_of_states(of) for of in grids.values()):
+        st.subheader("A quick look first")
+        with slot():
+            foretold(View(pairs, pairs, {}, grids, "", False))

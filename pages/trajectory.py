@@ -9,19 +9,19 @@ from iclviz import analysis
 from iclviz.analysis.behaviour import PREFERRED, RIGHT
 from iclviz.analysis.trajectory import QUANTITIES, TRAJECTORY, usual_quantity
 from iclviz.analysis.wording import capital
-from iclviz.errors import UserError
 from iclviz.figures.trajectory import TITLES
 from iclviz.recording import Recording
 from iclviz.reporting.recipes import Recipe, trajectory_by_layer
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.tasks import Task, task
-from iclviz.ui import jobs, loading, options
+from iclviz.ui import options
 from iclviz.ui.answering import slot
 from iclviz.ui.compared import compared, look_further, seeds_button
 from iclviz.ui.conditions import recorded
 from iclviz.ui.controls import show_item_control
 from iclviz.ui.figure import show_recipe
-from iclviz.ui.plain_text import as_text, lines_as_text
+from iclviz.ui.kept import that_keep
+from iclviz.ui.plain_text import as_text
 
 PAGE = {
     "title": "Trajectory",
@@ -115,31 +115,7 @@ SECTIONS: dict[str, Callable[[View], None]] = {
     "One item": one_item,
 }
 
-
-def kept(pairs: Mapping[str, Recording]) -> dict[str, Recording]:
-    """The conditions of which some run keeps a trajectory; a button records it in the others."""
-    found, runs = {}, []
-    for label, one in pairs.items():
-        needed = one.spec.with_(record=(TRAJECTORY,), poolings=None, attention_items=())
-        if (other := loading.keeping(one, needed)) is not None:
-            found[label] = other
-            continue
-        try:
-            runs.append(loading.resolved(loading.keeping_too(one, needed)))
-        except UserError as error:
-            st.error(lines_as_text(str(error)))
-    if runs:
-        names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
-        st.info(
-            f"{names} did not keep what the model would answer at each layer. Run {names} again with it kept; all "
-            "other numbers stay the same."
-        )
-        jobs.run_button(f"Record the trajectory of {names}", runs)
-        jobs.progress()
-    return found
-
-
-pairs = kept(recorded())
+pairs = that_keep(recorded(), TRAJECTORY, "what the model would answer at each layer", "the trajectory")
 if pairs:
     the_task = task(next(iter(pairs.values())).spec.task)
     controls = options.Controls()

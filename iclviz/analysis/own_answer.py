@@ -51,7 +51,7 @@ class OwnAnswer(Estimates):
 
 
 @of_recording
-def own_answer(recording: Recording, *, n_bootstrap: int = 1000, seed: int = 0) -> OwnAnswer:
+def own_answer_by_block(recording: Recording, *, n_bootstrap: int = 1000, seed: int = 0) -> OwnAnswer:
     """How well attention to the demonstrations' answers foretells the model's own, in each block.
 
     Parameters

@@ -54,7 +54,7 @@ class Reweighted(Tested):
 
 
 @of_trace
-def reweighted(pair: tuple[Trace, Recording], *, seed: int = 0) -> Reweighted:
+def gain_by_reweighting(pair: tuple[Trace, Recording], *, seed: int = 0) -> Reweighted:
     """What learned factors do to the answer.
 
     Parameters

@@ -5,10 +5,12 @@ outputs of modules. A pass may read tokens that several prompts share: what is d
 so that tokens at which it differs are never shared (`sites.reading_as`).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,7 +126,7 @@ class DonorValues:
 
     def fit(self, one: Intervention, layer: int, likes: Likes) -> torch.Tensor:
         """What an intervention is fitted to be in a block on the values of donors, each at its position."""
-        up_to = _up_to(one, layer)
+        up_to = _up_to(one.as_fitted, layer)
         if (up_to, likes) not in self._fits:
             values = [self._kept[one.part, layer, donor, position] for donor, position in likes]
             self._fits[up_to, likes] = self._fitted(one, values, likes)
@@ -403,7 +405,7 @@ class _Change:
         """Change the rows that are acted on of values (B, q, ...), rows being which of the pass's they are; what is
         changed is what they have beyond the base.
         """
-        batch, query = self.where.rows[:, rows].to(values.device).nonzero(as_tuple=True)
+        batch, query = self._acted_on(rows, values.device)
         if not len(batch):
             return
         before = values[batch, query]
@@ -413,7 +415,8 @@ class _Change:
             return
         columns = None if self.where.columns is None else self._columns(batch, query).to(values.device)
         donor = None if self.intervention.needs is None else self._donor(batch, query, layer).to(before)
-        at = At(layer, self.here.index.to(values.device)[batch], columns, donor)
+        target = None if self._targets is None else self._targets.to(values)[batch]
+        at = At(layer, self.here.index.to(values.device)[batch], columns, donor, target)
         if base is None:
             after = self._on_heads(before, at)
         else:
@@ -422,6 +425,25 @@ class _Change:
         after = after.to(values.dtype)
         self._count(batch, query, before, after)
         values[batch, query - (rows.start or 0)] = after
+
+    def _acted_on(self, rows: slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row and query of each token that is changed; an item whose label has nowhere to go is left alone."""
+        where = self.where.rows[:, rows].to(device)
+        if self._targets is not None:
+            where = where & self._targets.isfinite().all(dim=1).to(device)[:, None]
+        batch, query = where.nonzero(as_tuple=True)
+        return batch, query
+
+    @cached_property
+    def _targets(self) -> torch.Tensor | None:
+        """(B, c) what the labels of rows are moved to, NaN where there is nothing or the row is not acted on."""
+        if self.intervention.target is None:
+            return None
+        assert self.here.values is not None
+        known = self.here.values.donors.targets
+        found = [known.get((prompt, self.intervention.target), ()) for prompt in self.here.first]
+        nothing = (math.nan,) * max(map(len, found))
+        return torch.tensor([to or nothing for to in found], dtype=torch.float64)
 
     def _keep(self, batch: torch.Tensor, query: torch.Tensor, values: torch.Tensor, layer: int) -> None:
         assert self.keeps is not None

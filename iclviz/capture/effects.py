@@ -122,7 +122,11 @@ def _of_rows(donors: Donors, sites: Sequence[Sequence[Site]]) -> Donors:
         for one in site
         if (index, one) in donors.of
     }
-    return Donors(donors.prompts, of, donors.labels)
+    n = len(sites[0])
+    targets = {
+        (place * n + index, target): to for place in range(len(sites)) for (index, target), to in donors.targets.items()
+    }
+    return Donors(donors.prompts, of, donors.labels, targets)
 
 
 def candidate_logprobs(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MARK, RANDOM, Intervention, LabelAsked, Need, place_words
+from iclviz.intervening import MARK, RANDOM, Intervention, LabelAsked, Need, Target, place_words
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -70,11 +70,13 @@ class Donors:
     prompts: every donor.
     of: prompt and what is done to it -> places of its donors among these.
     labels: label -> place of a donor -> what it is, as numbers.
+    targets: prompt and where a label is moved to -> what that is, as numbers; NaN where there is nothing.
     """
 
     prompts: Sequence[TokenizedPrompt] = ()
     of: Mapping[tuple[int, Intervention], tuple[int, ...]] = field(default_factory=dict)
     labels: Mapping[LabelAsked, Mapping[int, tuple[float, ...]]] = field(default_factory=dict)
+    targets: Mapping[tuple[int, Target], tuple[float, ...]] = field(default_factory=dict)
 
     def only(self, prompt: int) -> "Donors":
         """Those of one prompt, which is then the only one."""
@@ -86,7 +88,8 @@ class Donors:
             label: {places[place]: what for place, what in values.items() if place in places}
             for label, values in self.labels.items()
         }
-        return Donors([self.prompts[place] for place in used], fewer, labels)
+        targets = {(0, target): to for (index, target), to in self.targets.items() if index == prompt}
+        return Donors([self.prompts[place] for place in used], fewer, labels, targets)
 
 
 def matched(prompt: TokenizedPrompt, n_own: int, donor: TokenizedPrompt, place: str) -> dict[int, int]:
@@ -128,6 +131,7 @@ def donors_of(
     groups: Sequence[int],
     against: Callable[[Intervention], Sequence[TokenizedPrompt]],
     labelled: Callable[[LabelAsked], Sequence[tuple[float, ...]]] = lambda label: (),
+    targeted: Callable[[Target], Sequence[tuple[float, ...]]] = lambda target: (),
 ) -> Donors:
     """The donors of what is done to each of n prompts, that is the same for all.
 
@@ -135,7 +139,7 @@ def donors_of(
     ----------
     groups: (n,) the group of each item; donors are of other groups.
     against: the prompts of the same items under the demonstrations that an intervention names, one list for equal ones.
-    labelled: what each item is by a label, as numbers.
+    labelled: what each item is by a label, as numbers; targeted: what it is moved to.
 
     Raises
     ------
@@ -159,7 +163,9 @@ def donors_of(
         else:
             labels[one.labels] = dict(enumerate(labelled(one.labels)))
         of |= {(index, one): own for index, own in enumerate(places)}
-    return Donors(every, of, labels)
+    wanted = dict.fromkeys(one.target for one in done if one.target is not None)
+    targets = {(index, target): to for target in wanted for index, to in enumerate(targeted(target))}
+    return Donors(every, of, labels, targets)
 
 
 def derangement(groups: Sequence[int], draw: int) -> list[int]:
@@ -247,7 +253,8 @@ def reading_as(
             for at in np.flatnonzero(inside).tolist():
                 seen = None if columns is None else columns[: at + 1].tobytes()
                 whose = donors.of.get((index, one)) if donors else None
-                acts.setdefault(at, []).append((place, one, seen, whose))
+                to = donors.targets.get((index, one.target)) if donors and one.target else None
+                acts.setdefault(at, []).append((place, one, seen, whose, to))
         for at, what in acts.items():
             ids[at] += numbers.setdefault(tuple(what), len(numbers) + 1) << SHIFT
         return ids

@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from iclviz.analysis.information_flow import PAIRS, TITLES, Flow
 from iclviz.figures import theme, wording
+from iclviz.figures.bands import banded_line, look
 from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 
@@ -30,7 +31,19 @@ def information_flow(conditions: Mapping[str, Flow], *, blind: str, demonstratio
     )
     for row, (label, found) in enumerate(conditions.items(), start=1):
         for place, name in enumerate(PAIRS):
-            for trace in _line(found, place, label):
+            for trace in banded_line(
+                found,
+                place,
+                range(1, len(found.total) + 1),
+                TITLES[name],
+                look(place),
+                panel=label,
+                unit=" %",
+                times=100,
+                where="block %{x}: ",
+                control=found.control[place],
+                control_name="with random tokens",
+            ):
                 trace.update(legendgroup=name, showlegend=trace.showlegend is not False and row == 1)
                 figure.add_trace(trace, row=row, col=1)
         figure.add_trace(_totals(found, label), row=row, col=2)
@@ -52,29 +65,6 @@ def information_flow(conditions: Mapping[str, Flow], *, blind: str, demonstratio
         figure, "Where the answer is gathered and read", "Share of flow by block, 95 % interval", caption,
         details=details, height=300 * n + 140, legend_rows=2, showlegend=True,
     )  # fmt: skip
-
-
-def _line(found: Flow, place: int, label: str) -> list[go.Scatter]:
-    colour, symbol = theme.SERIES[place + 2], theme.SYMBOLS[place]
-    share, low, high, control = (100 * one[place] for one in (found.estimate, found.low, found.high, found.control))
-    blocks = np.arange(1, len(share) + 1)
-    edge = {"x": blocks, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    line = go.Scatter(
-        x=blocks,
-        y=share,
-        name=TITLES[PAIRS[place]],
-        mode="lines+markers",
-        line={"color": colour, "width": theme.LINE_WIDTH},
-        marker={"size": theme.MARKER_SIZE, "symbol": symbol},
-        customdata=np.column_stack([low, high, control]),
-        meta={"columns": ["low", "high", "with random tokens"], "panel": label},
-        hovertemplate="block %{x}: %{y:.3~g} % (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g}), with "
-        f"random tokens %{{customdata[2]:.3~g}} %<extra>{in_pattern(label)}</extra>",
-    )
-    look = {"color": colour, "width": theme.THIN, "dash": "dash"}
-    beside = go.Scatter(x=blocks, y=control, mode="lines", line=look, hoverinfo="skip", showlegend=False)
-    band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour), **edge)
-    return [go.Scatter(y=low, **edge), band, beside, line]
 
 
 def _totals(found: Flow, label: str) -> go.Bar:

@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.wording import capital
 from iclviz.figures import theme, wording
+from iclviz.figures.bands import banded_line
 from iclviz.figures.effect_maps import OUTCOMES
-from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 
 SHARE = "Share that comes back (%)"
@@ -44,8 +44,19 @@ def recovered_share(
     for row, (label, found) in enumerate(conditions.items(), start=1):
         for place, value in enumerate(found.first):
             shown = found.line_of(value, names or {})
-            look = theme.SERIES[place % len(theme.SERIES)], theme.SYMBOLS[place % len(theme.SYMBOLS)]
-            for trace in _line(found, place, shown, look, label):
+            for trace in banded_line(
+                found,
+                place,
+                found.second,
+                shown,
+                (theme.SERIES[place % len(theme.SERIES)], theme.SYMBOLS[place % len(theme.SYMBOLS)]),
+                panel=label,
+                unit=" %",
+                times=100,
+                control=found.control[place],
+                control_name="at random",
+                alpha=0.16,
+            ):
                 trace.update(showlegend=trace.mode == "lines+markers" and row == 1, legendgroup=shown)
                 figure.add_trace(trace, row=row, col=1)
         figure.add_hline(y=100, line={"color": theme.CHANCE, "width": theme.THIN, "dash": "dash"}, row=row, col=1)
@@ -75,30 +86,6 @@ def recovered_share(
     )
     figure.layout.meta = {**figure.layout.meta, "name": name}
     return figure
-
-
-def _line(found: Recovered, row: int, shown: str, colour_and_symbol: tuple[str, str], label: str) -> list[go.Scatter]:
-    colour, symbol = colour_and_symbol
-    share, low, high, control = (100 * one[row] for one in (found.estimate, found.low, found.high, found.control))
-    edge = {"x": list(found.second), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    has_control = np.isfinite(control).any()
-    beside = ", at random %{customdata[2]:.3~g} %" if has_control else ""
-    line = go.Scatter(
-        x=list(found.second),
-        y=share,
-        name=shown,
-        mode="lines+markers",
-        line={"color": colour, "width": theme.LINE_WIDTH},
-        marker={"size": theme.MARKER_SIZE, "symbol": symbol},
-        customdata=np.column_stack([low, high, control]),
-        meta={"columns": ["low", "high", "controls"], "panel": label},
-        hovertemplate="%{y:.3~g} % (95 % interval %{customdata[0]:.3~g} to %{customdata[1]:.3~g})"
-        f"{beside}<extra>{in_pattern(shown)}</extra>",
-    )
-    band = go.Scatter(y=high, fill="tonexty", fillcolor=theme.translucent(colour, 0.16), **edge)
-    look = {"color": colour, "width": theme.THIN, "dash": "dash"}
-    random = [go.Scatter(x=list(found.second), y=control, mode="lines", line=look, hoverinfo="skip")]
-    return [go.Scatter(y=low, **edge), band, *(random if has_control else []), line]
 
 
 def _controls(conditions: Mapping[str, Recovered]) -> str:

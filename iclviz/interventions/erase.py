@@ -50,27 +50,13 @@ class Erase(OnLabel):
         return LabelAsked(self.label, self.permuted)
 
     def fitted(self, states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
-        """(4c + 1, d): the eraser's left and right projections to what tells c columns of labels, 2c dimensions each at
-        most, and the mean.
-        """
-        import torch
-        from concept_erasure import LeaceFitter
-
-        with torch.inference_mode(False), torch.no_grad():
-            eraser = LeaceFitter.fit(states.clone(), labels.clone()).eraser
-            left, right = eraser.proj_left.T, eraser.proj_right
-            size = left.norm(dim=1)
-            told = torch.argsort(size, descending=True)[: 2 * labels.shape[1]]
-            missing = left.new_zeros(2 * labels.shape[1] - len(told), left.shape[1])
-            return torch.cat([left[told], missing, right[told], missing, eraser.bias[None]])
+        """(4c + 1, d): the eraser of c columns of labels."""
+        return eraser_of(states, labels)
 
     def change(self, values: "torch.Tensor", at: At) -> "torch.Tensor":
         """The states without the label."""
         assert at.donor is not None
-        k = at.donor.shape[1] // 2
-        left, right, mean = at.donor[:, :k], at.donor[:, k : 2 * k], at.donor[:, -1]
-        told = ((values - mean)[:, None] * right).sum(-1)
-        return values - (told[:, None] @ left)[:, 0]
+        return without_label(values, at.donor)
 
     @property
     def short(self) -> str:
@@ -82,6 +68,30 @@ class Erase(OnLabel):
         """What is erased from where."""
         what = f"the label {self.label}" if self.permuted is None else f"a permutation of the label {self.label}"
         return f"{what} erased from {_WORDS[self.of]} at {place_words(self.rows)} in {self.where()}"
+
+
+def eraser_of(states: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """(4c + 1, d): the eraser's left and right projections to what tells c columns of labels (m, c) in states (m, d),
+    2c dimensions each at most, and the mean.
+    """
+    import torch
+    from concept_erasure import LeaceFitter
+
+    with torch.inference_mode(False), torch.no_grad():
+        eraser = LeaceFitter.fit(states.clone(), labels.clone()).eraser
+        left, right = eraser.proj_left.T, eraser.proj_right
+        size = left.norm(dim=1)
+        told = torch.argsort(size, descending=True)[: 2 * labels.shape[1]]
+        missing = left.new_zeros(2 * labels.shape[1] - len(told), left.shape[1])
+        return torch.cat([left[told], missing, right[told], missing, eraser.bias[None]])
+
+
+def without_label(values: "torch.Tensor", erasers: "torch.Tensor") -> "torch.Tensor":
+    """States (n, d), each by its eraser (n, 4c + 1, d)."""
+    k = erasers.shape[1] // 2
+    left, right, mean = erasers[:, :k], erasers[:, k : 2 * k], erasers[:, -1]
+    told = ((values - mean)[:, None] * right).sum(-1)
+    return values - (told[:, None] @ left)[:, 0]
 
 
 INTERVENTION = Erase

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from iclviz import analysis
+from iclviz.analysis.competence import Competence
 from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
 from iclviz.analysis.label_association import association
 from iclviz.analysis.recovered import Recovered
@@ -116,10 +117,41 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
         outcome, limits = usual_outcome(next(iter(of_grid.values()))), demonstration_scope(own.values())
         yield effects_by_site(of_grid, own, outcome, False, limits)[0]
         yield chosen_sites(of_grid, own, outcome, False, limits)[0]
-        if next(iter(of_grid.values())).grid.kind == "heads":
+        kind = next(iter(of_grid.values())).grid.kind
+        if kind == "heads":
             yield heads_that_attend(of_grid, own, limits)[0]
+        if kind == "competence":
+            yield competence_by_block(of_grid, own)[0]
         if shared := with_other_runs(of_grid, pairs):
             yield shares_that_come_back(shared, pairs, outcome, limits)[0]
+
+
+def competence_by_block(maps: Maps, pairs: Recordings) -> tuple[Recipe, Runs]:
+    """Whether each condition's answer follows its label; maps: label of a condition -> its map."""
+    of = next(iter(maps.values())).grid
+    drawn = {"blind": of.blind, "demonstrations": demonstration_scope(pairs[label] for label in maps)}
+    recipe = Recipe(analysis.competence_by_block, _asked(maps), "competence_by_block", {}, drawn)
+    return recipe, with_maps(maps, pairs)
+
+
+def competence_sentence(found: Mapping[str, Competence]) -> str:
+    """Each condition's competence, in the block that other items chose."""
+    return " ".join(_competence_of(label.partition(":")[0], one) for label, one in found.items())
+
+
+def _competence_of(label: str, found: Competence) -> str:
+    at = found.blocks.index(found.chosen)
+    follows, stays, before = (_percent(float(one)) for one in (*found.estimate[:2, at], found.before))
+    told = (
+        f"{label}: with {found.label} moved in block {found.chosen}, the model gives the answer of the other class "
+        f"{follows} of its probability ({before} with nothing done); with {found.control} moved, {stays} of the output "
+        "stays as it was."
+    )
+    estimate, low, high = found.of_chosen
+    if np.isnan(estimate):
+        return f"{told} There are too few groups to choose a block on some and judge it on others."
+    judged = f"{_percent(estimate)} ({_percent(low)} to {_percent(high)})"
+    return f"{told} Competence, judged on other items than chose the block: {judged}."
 
 
 def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demonstrations: str) -> tuple[Recipe, Runs]:

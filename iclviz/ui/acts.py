@@ -20,12 +20,13 @@ FIRST = "knock_out"
 DOSE = 3.0
 """How far a dose goes on either side of nothing."""
 
-ORDER = ("label", "to", "item", "draw", "by", "dose", "shown", "k", "seed", "rows", "layers", "heads")
+ORDER = ("label", "to", "other", "item", "draw", "by", "dose", "shown", "k", "seed", "rows", "layers", "heads")
 
 TITLES = {
     "rows": "From",
     "to": "To",
     "of": "Part",
+    "other": "To the class of another",
     "by": "Dose: log of the factor",
     "layers": "Blocks",
     "heads": "Heads",
@@ -88,6 +89,8 @@ def _is_shown(name: str, values: Mapping[str, Any]) -> bool:
     """Whether a field means anything beside those before it."""
     if name == "heads":
         return bool(values.get("of", "head") == "head")
+    if name == "other":
+        return not values.get("to")
     return name != "draw" or values.get("to") == "resample" or values.get("item") in ("another", "random")
 
 

@@ -21,9 +21,9 @@ def maps_of(runs: Mapping[str, Recording], grids: Mapping[str, Grid]) -> dict[st
     return _made(runs, grids, loading.effect_map, "Act on")
 
 
-def traces_of(runs: Mapping[str, Recording], of: Tracer) -> dict[str, Trace]:
-    """The traces that are there, by the labels of their runs; a button makes the others."""
-    return _made(runs, dict.fromkeys(runs, of), loading.trace, "Follow")
+def traces_of(runs: Mapping[str, Recording], of: Tracer | Mapping[str, Tracer]) -> dict[str, Trace]:
+    """The traces that are there, by the labels of their runs; a button makes the others. of: one for all, or each's."""
+    return _made(runs, of if isinstance(of, Mapping) else dict.fromkeys(runs, of), loading.trace, "Follow")
 
 
 def _made(

@@ -13,8 +13,8 @@ import numpy as np
 from iclviz.analysis import rsms
 from iclviz.grids.heads import Heads
 from iclviz.keys import Origin
-from iclviz.mapping import Axis, Grid, MapSpec
-from iclviz.maps import EffectMap
+from iclviz.mapping import Axis, Grid, MapSpec, Tracer
+from iclviz.maps import EffectMap, Trace
 from iclviz.recording import Array, Recording
 from iclviz.spans import ROLES
 from iclviz.spec import RunSpec
@@ -293,5 +293,17 @@ def effect_map(
         acted=acted,
         changed=acted,
         acted_controls=np.ones(beside.shape[:-1], dtype=int),
+        origin=Origin("task", "model", False, {"task": 1, "prompts": 1, "capture": 1}),
+    )
+
+
+def trace(of: Tracer, arrays: Mapping[str, Array]) -> Trace:
+    """A trace of n items as arrays (n, ...), named as its tracer says."""
+    n = len(next(iter(arrays.values())))
+    return Trace(
+        spec=MapSpec(RunSpec("model", "task", n_items=n), of),
+        key="e" * 32,
+        item_ids=[f"item-{place}" for place in range(n)],
+        arrays=arrays,
         origin=Origin("task", "model", False, {"task": 1, "prompts": 1, "capture": 1}),
     )

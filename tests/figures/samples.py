@@ -8,19 +8,23 @@ from iclviz.analysis.acting_on_item import ChangedItem
 from iclviz.analysis.attention import LogRatioSummary, RoleShares, TextAttention
 from iclviz.analysis.behaviour import ScoreSummary
 from iclviz.analysis.change import Difference
+from iclviz.analysis.competence import Competence
 from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
 from iclviz.analysis.every_head import HeadScores
+from iclviz.analysis.foretold import PLACES, Foretold
 from iclviz.analysis.head_links import HeadLink
 from iclviz.analysis.information_flow import Flow
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
 from iclviz.analysis.outcomes import OutcomeCounts
+from iclviz.analysis.own_answer import OwnAnswer
 from iclviz.analysis.paired import PairedTest
 from iclviz.analysis.probing import Probe, Transfer
 from iclviz.analysis.recovered import ChosenShare, Recovered
 from iclviz.analysis.reliability import NoiseCeiling
+from iclviz.analysis.reweighted import Reweighted
 from iclviz.analysis.right_and_wrong import RightAgainstWrong
 from iclviz.analysis.rsa import AlignmentTest
 from iclviz.analysis.score_changes import ScorePairs
@@ -304,6 +308,37 @@ def flow(seed=0):
     return Flow(share, share - 0.05, share + 0.05, share[:, ::-1], total, 24, 12)
 
 
+def competent(seed=0):
+    rng = np.random.default_rng(seed)
+    both = rng.random((2, 6))
+    scores = np.vstack([both, both.mean(axis=0)])
+    blocks, judged = (5, 10, 15, 20, 25, 30), (0.9, 0.8, 0.95)
+    low, high, random = scores - 0.05, scores + 0.05, scores[:, ::-1]
+    return Competence(scores, low, high, random, 0.4, "answer", "name", blocks, 24, 12, 25, judged)
+
+
+def foretold(with_true=True):
+    effect = np.random.default_rng(0).normal(size=(3, 6))
+    effect[2] = np.nan
+    true = effect + 0.1 if with_true else np.full((3, 6), np.nan)
+    agreement = np.array([0.9, 0.4, np.nan]) if with_true else np.full(3, np.nan)
+    p = np.full((3, 6), 0.1)
+    return Foretold(
+        effect, effect - 0.2, effect + 0.2, p, p, PLACES, true, agreement, agreement, 24, 12, None,
+    )  # fmt: skip
+
+
+def learned(seed=0):
+    gain, p = np.array([0.05, -0.02, 0.07]), np.full(3, 0.02)
+    factor = np.exp(np.random.default_rng(seed).normal(size=(6, 4)) / 4)
+    return Reweighted(gain, gain - 0.04, gain + 0.04, p, p, factor, 0.6, 0.4, 0.7, 0.6, 24, 12, None)
+
+
+def foretelling(seed=0):
+    area = np.random.default_rng(seed).random(6)
+    return OwnAnswer(area, area - 0.1, area + 0.1, area[None], ("good", "bad"), 24, 12)
+
+
 def changed_item():
     change = {"relevant": [0.1, -0.2, 0.0], "question": [0.0, 0.1, 0.05]}
     return ChangedItem(["reading", "running"], [0.7, 0.3], [0.4, 0.6], 0.8, -0.4, change)
@@ -321,6 +356,14 @@ DRAWN = {
     "information-flow": lambda draw: draw(
         {A: flow(), B: flow(1)}, blind="Nothing flows back through the scores of a head whose attention is saturated."
     ),
+    "competence": lambda draw: draw(
+        {A: competent(), B: competent(1)}, blind="A label that the answer does not follow may be written elsewhere."
+    ),
+    "patches-foretold": lambda draw: draw(
+        {A: foretold(), B: foretold(False)}, donor="no demonstrations", blind="A gradient is the tangent."
+    ),
+    "re-weighting": lambda draw: draw({A: learned(), B: learned(1)}, blind="Factors are learned on half of few items."),
+    "own-answer": lambda draw: draw({A: foretelling(), B: foretelling(1)}),
     "live-candidates": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "live-attention": lambda draw: draw(changed_item(), done="blind to relevant text"),
     "effect-map": lambda draw: draw(

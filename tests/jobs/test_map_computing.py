@@ -6,12 +6,14 @@ import pytest
 import iclviz
 from iclviz.errors import Cancelled, SpecError, StoreError, UserError
 from iclviz.grids.attention import Attention
+from iclviz.grids.competence import Competence
 from iclviz.grids.demonstrations import Demonstrations as WithoutEach
 from iclviz.grids.dose import Dose
 from iclviz.grids.erase import LabelErased
 from iclviz.grids.function_vector import FunctionVectors
 from iclviz.grids.head_means import HeadMeans
 from iclviz.grids.heads import Heads
+from iclviz.grids.isolation import Isolation
 from iclviz.grids.parts import Parts
 from iclviz.grids.patch import Patched
 from iclviz.grids.steer import LabelDosed
@@ -43,6 +45,7 @@ GRIDS = [
     Heads(), Heads(to="resample", draws=2), Heads(to="mean"), Parts(), Attention(), Attention(rows="query", window=2),
     WithoutEach(windows=2), Dose(steps=1), Patched(shown="none", k=0), Patched(shown="shuffled", k=2),
     TaskVectors(shown="none", k=0, draws=2), HeadMeans(shown="none", k=0),
+    Isolation(width=1, draws=1), Competence(label="answer", control="position", every=1, random=1),
     LabelErased(label="answer", control="position", every=1, draws=2), LabelDosed(label="position", to="1", draws=1),
 ]  # fmt: skip
 

@@ -92,8 +92,22 @@ def test_a_run_without_demonstrations_has_no_flow_and_says_why(spec, store):
         iclviz.trace(spec.with_(demonstrations=Demonstrations("none", 0)), FLOW)
 
 
+def test_what_is_followed_under_other_demonstrations_too_is_kept_and_said(spec, store):
+    recording = iclviz.run_spec(spec)
+    foretold = iclviz.trace(recording, "attribution_patching shown=shuffled k=2")
+    assert foretold.arrays["effect"].shape == (recording.n_items, 3, recording.n_layers)
+    assert np.isfinite(foretold.arrays["effect"][:, 0]).all()
+    patches = iclviz.effect_map(recording, "patch shown=shuffled k=2")
+    found = analysis.foretold_patches([foretold, recording, patches])
+    assert found.agreement[0] > 0.5
+    learned = iclviz.trace(recording, "reweighting epochs=1")
+    gain = analysis.gain_by_reweighting((learned, recording))
+    assert gain.factor.shape == next(iter(recording.attention.values())).shape[1:]
+    assert gain.base == pytest.approx(np.mean(learned.arrays["margin"]))
+
+
 def test_kinds_are_read_as_they_are_typed():
-    assert set(tracers()) == {"head_catalogue", "information_flow"}
+    assert set(tracers()) == {"attribution_patching", "head_catalogue", "information_flow", "reweighting"}
     assert grid_or_tracer("head_catalogue n=7") == tracer({"kind": "head_catalogue", "n": 7})
     assert grid_or_tracer("heads").kind == "heads"
     with pytest.raises(SpecError, match="Unknown trace 'nothing'"):

@@ -2,7 +2,7 @@ import iclviz
 from iclviz.jobs.queue import Queue
 from iclviz.mapping import MapSpec, ready_maps
 from iclviz.store import Store
-from tests.pages.conftest import charts, labels, looked_further, opened, pressed, said, sections, text, widget
+from tests.pages.conftest import charts, labels, looked_further, opened, pressed, said, sections, text, the_run, widget
 
 
 def acted(chosen, grid, sides="ab"):
@@ -43,7 +43,8 @@ def test_a_map_is_shown_with_a_sentence_and_every_section(recorded):
     assert "of 12 sites" in text(test)
     for section in sections(test):
         looked_further(test, section)
-        assert len(charts(test)) == 2 - (section == "Share that comes back"), section
+        assert len(charts(test)) == 2 - (section in ("Share that comes back", "Foretold by gradients")), section
+    looked_further(test, "Share that comes back")
     assert "puts nothing of the other condition in place" in said(test)
 
 
@@ -99,3 +100,23 @@ def test_the_summary_says_whether_acting_was_tried_and_what_it_showed(recorded):
     test = opened("summary", recorded)
     assert "Every head — A: " in text(test)
     assert "because" not in text(test)
+
+
+def test_patches_are_foretold_before_they_are_made_and_compared_with_true_ones_after(recorded):
+    typed = "patch shown={shown} k={k} seed={seed}"
+    shown = {**recorded, "act": typed}
+    assert "A quick look first" in [one.value for one in opened("causes", shown).subheader]
+    runs = {k: the_run(k) for k in (0, 2)}
+    for k, other in ((0, 2), (2, 0)):
+        kind = "correct" if other else "none"
+        iclviz.trace(runs[k], f"attribution_patching shown={kind} k={other}", progress=False)
+    test = opened("causes", shown)
+    assert not test.exception
+    assert len(charts(test)) == 1
+    assert "No true patch stands beside it yet" in text(test)
+    for k, other in ((0, 2), (2, 0)):
+        iclviz.effect_map(runs[k], f"patch shown={'correct' if other else 'none'} k={other}", progress=False)
+    test = opened("causes", {**shown, "section": "Foretold by gradients"})
+    assert not test.exception
+    assert len(charts(test)) == 2
+    assert "agrees with true patches" in text(test)
