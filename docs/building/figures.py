@@ -355,6 +355,41 @@ def every_head(draw: Draw) -> go.Figure:
     return draw(found, model=shown.spec.model, run=label, demonstrations=demonstration_scope([shown]))
 
 
+def competence(draw: Draw) -> go.Figure:
+    """The answer's label moved with two examples, beside the position of the relevant statement."""
+    label, shown = list(answered().items())[-1]
+    made = iclviz.effect_map(shown, "competence label=answer control=position")
+    found = analysis.competence_by_block((made, shown))
+    return draw({label: found}, blind=made.grid.blind, demonstrations=demonstration_scope([shown]))
+
+
+def foretold(draw: Draw) -> go.Figure:
+    """What gradients foretell of states without examples put into prompts with two, beside true patches."""
+    label, shown = list(answered().items())[-1]
+    made = iclviz.trace(shown, "attribution_patching shown=none k=0")
+    patches = iclviz.effect_map(shown, "patch shown=none k=0")
+    found = analysis.foretold_patches([made, shown, patches])
+    limits = demonstration_scope([shown])
+    return draw({label: found}, donor="no demonstrations", blind=made.tracer.blind, demonstrations=limits)
+
+
+def learned(draw: Draw) -> go.Figure:
+    """Factors of attention to two examples' answers."""
+    label, shown = list(answered().items())[-1]
+    made = iclviz.trace(shown, "reweighting")
+    found = analysis.gain_by_reweighting((made, shown))
+    return draw({label: found}, blind=made.tracer.blind, demonstrations=demonstration_scope([shown]))
+
+
+def own_answer(draw: Draw) -> go.Figure:
+    """Attention to eight examples' answers in a task whose items have the same answers."""
+    shown = Demonstrations("correct", 8)
+    of = RunSpec(DEMO_MODEL, "docs/examples/own_task.json", shown, n_items=24, record=("demonstration_attention",))
+    recording = iclviz.run_spec(of)
+    found = analysis.own_answer_by_block(recording)
+    return draw({"k = 8": found}, demonstrations=demonstration_scope([recording]))
+
+
 def live(draw: Draw) -> go.Figure:
     """The first item that is answered right with two examples, blind to relevant text in two blocks."""
     recording = list(answered().values())[-1]
@@ -373,6 +408,10 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "recovered-share": vectors,
     "information-flow": flow,
     "head-scores": every_head,
+    "competence": competence,
+    "patches-foretold": foretold,
+    "re-weighting": learned,
+    "own-answer": own_answer,
     "live-candidates": live,
     "live-attention": live,
     "effect-on-items": lambda draw: of_maps(

@@ -170,3 +170,27 @@ def test_a_function_vector_of_the_reading_head_is_its_mean_and_of_others_nothing
     moved = np.abs(of_reader.scores["logprob_margin"] - cued.scores["logprob_margin"])
     assert moved.max() > 0.1
     np.testing.assert_allclose(of_other.scores["logprob_margin"], cued.scores["logprob_margin"], atol=1e-3)
+
+
+def test_a_moved_class_is_the_answer_from_the_layer_on_at_which_it_is_read(cued):
+    """Before it the state knows nothing of the class; the name, which nothing reads, moves nothing anywhere."""
+    made = iclviz.effect_map(cued, "competence label=kind control=name every=1")
+    found = analysis.competence_by_block((made, cued))
+    moved, stayed, both = found.estimate
+    np.testing.assert_allclose(moved[: READ_LAYER - 1], found.before, atol=1e-3)
+    assert (moved[READ_LAYER - 1 :] > 0.95).all()
+    assert (stayed > 0.95).all()
+    assert found.chosen >= READ_LAYER
+    assert found.of_chosen[0] > 0.95
+    np.testing.assert_allclose(both, (moved + stayed) / 2)
+
+
+def test_a_gradient_foretells_nothing_before_the_read_layer_and_the_true_way_from_there_on(cued, planted, tmp_path):
+    task = task_file(cue_rows(), tmp_path, "cues")
+    shown = Demonstrations("custom", 1, examples=("moon , , ann dark\n",))
+    run = iclviz.run(str(planted["direction_gpt2"]), task, shown, 24, max_new_tokens=1)
+    patches = iclviz.effect_map(run, "patch shown=none k=0")
+    found = analysis.foretold_patches([iclviz.trace(run, "attribution_patching shown=none k=0"), run, patches])
+    assert np.abs(found.estimate[0, : READ_LAYER - 1]).max() < 1e-4
+    moves = np.abs(found.true[0]) > 1e-3
+    assert (np.sign(found.estimate[0, moves]) == np.sign(found.true[0, moves])).all()
