@@ -27,15 +27,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from iclviz import analysis
+from iclviz.analysis.competence import with_interval
 from iclviz.analysis.measure import Measuring
+from iclviz.analysis.own_answer import FEWEST, area_with_interval
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.recovered import shares
 from iclviz.analysis.resolution import NATS
-from iclviz.analysis.statistics import p_values, unit_codes
+from iclviz.analysis.statistics import p_values, unit_codes, unit_weights
 from iclviz.analysis.text_ceiling import NEARLY_ALL
 from iclviz.recording import Recording
 from iclviz.reporting.statements import sentences
@@ -965,6 +968,77 @@ def map_planted(rng: Generator, number: int, design: Design) -> Outcomes:
 def map_of_few_groups(rng: Generator, number: int, design: Design) -> Outcomes:
     found = analysis.effect_of_sites(_map(design, rng), seed=number)
     return {"refused": bool(np.isnan(found.p).all() and found.reason and not found.chosen and found.chosen_reason)}
+
+
+N_LABELLED = 3
+"""Classes of the label that is moved, of which the first has half of the groups."""
+
+
+def _follows(design: Design, rng: Generator, strength: float) -> tuple[Array, Array, Array]:
+    """(2, 2, n) how far items follow a label that is moved, and stay with another, in two blocks; class and group."""
+    codes = np.unique(design.codes, return_inverse=True)[1]
+    classes = np.minimum(rng.permutation(codes.max() + 1)[codes] % (2 * (N_LABELLED - 1)), N_LABELLED - 1)
+    push = design.draw(rng, 4).T.reshape(2, 2, -1) + np.array([[0.0, strength], [3.0, 1.0]])[..., None]
+    return 1 / (1 + np.exp(-2 * push)), classes, codes
+
+
+def _competence(scores: Array, classes: Array) -> float:
+    """Of the second block."""
+    return float(np.mean([np.mean([scores[kind, 1, classes == own].mean() for own in np.unique(classes)])
+                          for kind in range(2)]))  # fmt: skip
+
+
+@cache
+def _true_competence(name: str, strength: float) -> float:
+    """That of very many groups."""
+    rng = np.random.default_rng(0)
+    return float(np.mean([_competence(*_follows(DESIGNS[name], rng, strength)[:2]) for _ in range(2000)]))
+
+
+@study(
+    "competence",
+    {name: {"name": name, "strength": 2.0} for name in EVERY}
+    | {f"{name}, nearly always": {"name": name, "strength": 6.0} for name in ("groups", "eight groups", "heavy tails")},
+    share=1 / 2,
+)
+def competence_of_a_block(rng: Generator, number: int, name: str, strength: float) -> Outcomes:
+    scores, classes, codes = _follows(DESIGNS[name], rng, strength)
+    n_units = int(codes.max()) + 1
+    weights = unit_weights(n_units, B, np.random.default_rng(number))[:, codes]
+    _, low, high = with_interval(scores, classes, weights, n_units)
+    return {"covered": bool(low[2, 1] <= _true_competence(name, strength) <= high[2, 1])}
+
+
+def _attended(design: Design, rng: Generator, strength: float) -> tuple[Array, Array, Array]:
+    """(n, 1) attention to an answer, whether it is given, and groups: both go with a group's own noise."""
+    both = design.draw(rng, 2)
+    given = both[:, 0] > 0
+    return (strength * given + both[:, 1])[:, None], given, np.unique(design.codes, return_inverse=True)[1]
+
+
+@cache
+def _true_area(name: str, strength: float) -> float:
+    """That of very many groups."""
+    rng = np.random.default_rng(0)
+    draws = [_attended(DESIGNS[name], rng, strength)[:2] for _ in range(150)]
+    score, given = np.concatenate([one for one, _ in draws]), np.concatenate([one for _, one in draws])
+    return float(roc_auc_score(given, score[:, 0]))
+
+
+@study(
+    "attention foretells the own answer",
+    {name: {"name": name, "strength": 0.8} for name in EVERY}
+    | {f"{name}, nearly always": {"name": name, "strength": 4.0} for name in ("groups", "eight groups", "heavy tails")},
+    share=1 / 2,
+)
+def area_of_attention(rng: Generator, number: int, name: str, strength: float) -> Outcomes:
+    score, given, codes = _attended(DESIGNS[name], rng, strength)
+    n_units = int(codes.max()) + 1
+    if not FEWEST <= given.sum() <= len(given) - FEWEST:
+        return {}
+    weights = unit_weights(n_units, B, np.random.default_rng(number))[:, codes]
+    low, high = area_with_interval(score[None], given[None], weights, n_units)[1:3]
+    return {"covered": bool(low[0] <= _true_area(name, strength) <= high[0])}
 
 
 SHARE = 0.6

@@ -100,7 +100,7 @@ def competence_by_block(pair: tuple[EffectMap, Recording], *, n_bootstrap: int =
     codes = unit_codes(coarsest_groups(recording), recording.n_items)
     n_units = int(codes.max()) + 1
     weights = unit_weights(n_units, n_bootstrap, np.random.default_rng(seed))[:, codes]
-    estimate, low, high = _with_interval(scores, classes, weights, n_units)
+    estimate, low, high = with_interval(scores, classes, weights, n_units)
     chosen, judged = _chosen(scores, classes, codes, n_bootstrap, seed)
     return Competence(
         estimate,
@@ -166,7 +166,7 @@ def _by_class(scores: Array, classes: Array, weights: Array) -> Array:
     return np.concatenate([both, both.mean(axis=1, keepdims=True)], axis=1)
 
 
-def _with_interval(scores: Array, classes: Array, weights: Array, n_units: int) -> tuple[Array, Array, Array]:
+def with_interval(scores: Array, classes: Array, weights: Array, n_units: int) -> tuple[Array, Array, Array]:
     """(3, S) the scores and their interval's bounds."""
     found = _by_class(scores, classes, np.vstack([np.ones(len(classes)), weights]))
     stretched = found[0] + student_stretch(n_units) * (found[1:] - found[0])
@@ -187,6 +187,6 @@ def _chosen(
     if n_units < FEWEST:
         return place, (np.nan, np.nan, np.nan)
     weights = unit_weights(n_units, n_bootstrap, np.random.default_rng(seed))[:, own]
-    judged = _with_interval(scores[..., ~choosing], classes[~choosing], weights, n_units)
+    judged = with_interval(scores[..., ~choosing], classes[~choosing], weights, n_units)
     estimate, low, high = (float(one[2, place]) for one in judged)
     return place, (estimate, low, high)
