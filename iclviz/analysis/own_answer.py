@@ -8,8 +8,8 @@ arXiv:2305.14160, section 2.3).
    is shown. 0.5 is chance, whatever the answers' frequencies.
 3. Only answers that a demonstration shows count: what the model reads elsewhere is not foretold so.
 
-Intervals are from resampling groups of items, and no narrower than Newcombe's of items: where attention foretells nearly
-every answer, resamples hardly differ.
+Intervals are from resampling groups of items, and no narrower than Newcombe's of items: where attention foretells
+nearly every answer, resamples hardly differ.
 """
 
 from dataclasses import dataclass
@@ -107,8 +107,8 @@ def area_with_interval(scores: Array, is_so: Array, weights: Array, n_units: int
 
 
 def _at_the_ends(area: Array, is_so: Array) -> tuple[Array, Array]:
-    """(answers, L) bounds of each AUROC by Newcombe's (2006) method 5: the areas of whose own standard errors, by Hanley
-    and McNeil, as many as Student's t reach to the one that was found.
+    """(answers, L) bounds of each AUROC by Newcombe's (2006) method 5: the areas of whose own standard errors, by
+    Hanley and McNeil, as many as Student's t reach to the one that was found.
     """
     grid = np.linspace(0.0, 1.0, _STEPS + 1)
     bounds = np.stack([np.full(area.shape, np.nan), np.full(area.shape, np.nan)])
