@@ -154,21 +154,27 @@ class Grid(MapKind):
 
 @dataclass(frozen=True, kw_only=True)
 class FromDemonstrations(Grid):
-    """A map that puts in place what items have under demonstrations: their kind, number and seed."""
+    """A map that puts in place what items have under demonstrations: their kind, number, seed and order."""
 
     shown: str
     k: int = 8
     seed: int = 0
+    order: int = 0
 
     @property
     def demonstrations(self) -> Demonstrations:
         """These demonstrations."""
-        return Demonstrations(self.shown, self.k, self.seed).canonical()
+        return Demonstrations(self.shown, self.k, self.seed, order=self.order).canonical()
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """Which ones of their kind, as fields of what is done with them."""
+        return {"k": self.k, "seed": self.seed, "order": self.order}
 
     @property
     def donor(self) -> str:
-        """The same in words."""
-        return shown_words(self.shown, self.k)
+        """The demonstrations in words."""
+        return shown_words(self.shown, self.k, order=self.order)
 
 
 KINDS = Kinds("iclviz.grids", "GRID", Grid, "map", "attention rows=query")

@@ -45,7 +45,8 @@ def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
         known = {"shown": beside.kind, "k": beside.k, "seed": beside.seed} if beside else {}
         if "{label}" in typed:
             known |= label_and_control(pairs[label])
-        found[label] = grid(f"{typed.format(**known)} {more}".strip())
+        order = f"order={beside.order}" if beside and beside.order and "{shown}" in typed else ""
+        found[label] = grid(" ".join(f"{typed.format(**known)} {order} {more}".split()))
     return found
 
 

@@ -20,7 +20,7 @@ FIRST = "knock_out"
 DOSE = 3.0
 """How far a dose goes on either side of nothing."""
 
-ORDER = ("label", "to", "item", "draw", "by", "dose", "shown", "k", "seed", "rows", "layers", "heads")
+ORDER = ("label", "to", "item", "draw", "by", "dose", "shown", "k", "seed", "order", "rows", "layers", "heads")
 
 TITLES = {
     "rows": "From",
@@ -36,6 +36,7 @@ TITLES = {
     "sources": "Heads, as block:head",
     "k": "k",
     "seed": "Seed",
+    "order": "Order",
 }
 
 
