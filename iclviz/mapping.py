@@ -47,6 +47,7 @@ class Shape:
     k: demonstrations.
     places: roles that some prompt has, and answer:* where demonstrations' answers are marked.
     kinds: of demonstrations that the task has.
+    is_drawn: whether a seed draws the demonstrations.
     ranked: (block, head) from the one with the largest effect on, as the map before this one found it on other items;
         empty where there is none before.
     """
@@ -56,6 +57,7 @@ class Shape:
     k: int
     places: tuple[str, ...]
     kinds: tuple[str, ...] = ()
+    is_drawn: bool = True
     ranked: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -142,6 +144,10 @@ class Grid(MapKind):
     def site(self, first: Any, second: Any, shape: Shape, draw: int = 0) -> Site:
         """What is done at a value of each axis, with one of the draws."""
         raise NotImplementedError
+
+    def demonstrations_at(self, first: Any, second: Any, of: Demonstrations) -> Demonstrations | None:
+        """The demonstrations under which items are read at a value of each axis; None = those of the run, `of`."""
+        return None
 
     def controls(self, first: Any, second: Any, shape: Shape) -> Sequence[Site]:
         """What is done instead to see what acting like this does anywhere; as many at each site, none by default."""
