@@ -148,16 +148,20 @@ def map_(
     key: Annotated[str, typer.Argument(help="A recording of the cache, by its key or how that begins.")],
     grid: Annotated[str, typer.Argument(help='What is done where, such as heads or "attention rows=query".')],
 ) -> None:
-    """Act on the model at each site of a grid, for all items of a run; prints the sites that change most."""
+    """Act on the model at each site of a grid, for all items of a run; prints the sites that change most.
+
+    Of a map of orders it first prints what the order of demonstrations does alone.
+    """
     from iclviz import analysis
     from iclviz.api import effect_map, load
 
     recording = load(key)
     made = effect_map(recording, grid)
     _print_place(made.key)
-    found = analysis.effect_of_sites((made, recording))
-    for line in found.lines():
-        out.print(line)
+    told = [analysis.order_share] if made.grid.kind == "orders" else []
+    for of in (*told, analysis.effect_of_sites):
+        for line in of((made, recording)).lines():
+            out.print(line)
 
 
 def _print_place(key: str) -> None:

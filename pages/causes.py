@@ -16,12 +16,15 @@ from iclviz.reporting.map_recipes import (
     effects_by_site,
     effects_on_items,
     heads_that_attend,
+    is_of_orders,
     map_grids,
+    map_scope,
     map_sentence,
+    order_alone,
+    order_sentence,
     shares_that_come_back,
     with_other_runs,
 )
-from iclviz.reporting.scope import demonstration_scope
 from iclviz.ui import options
 from iclviz.ui.answering import answers, slot
 from iclviz.ui.clickable import show_sites
@@ -67,7 +70,7 @@ class View:
     @property
     def limits(self) -> str:
         """What statements are limited to."""
-        return demonstration_scope(self.pairs.values())
+        return map_scope(self.maps, self.pairs)
 
 
 def chosen_grids(controls: options.Controls) -> dict[str, Grid]:
@@ -118,12 +121,21 @@ def shares(view: View) -> None:
     show_recipe(recipe, runs)
 
 
+def ordered(view: View) -> None:
+    """What the order of demonstrations does alone."""
+    recipe, runs = order_alone(view.maps, view.pairs, view.outcome, view.limits)
+    st.markdown(with_terms(order_sentence(answers(recipe.questions(runs)))))
+    show_recipe(recipe, runs)
+
+
 SECTIONS = {
     "Strongest sites": judged,
     "Items of one site": on_items,
     "Attention and effect": attending,
     "Share that comes back": shares,
 }
+OF_ORDERS = {"Order of demonstrations": ordered, "Strongest sites": judged, "Items of one site": on_items}
+"""The sections of a map over orders, at whose sites nothing is done to the model."""
 
 pairs = recorded()
 controls = options.Controls()
@@ -150,4 +162,4 @@ if grids:
                 set_state({"row": row, "column": str(at[1]), "section": "Items of one site"})
                 write_url()
                 st.rerun()
-        look_further(SECTIONS, view)
+        look_further(OF_ORDERS if is_of_orders(maps) else SECTIONS, view)

@@ -60,6 +60,7 @@ _HOMES = {
     "measures.probe": ("recording_probe", "probe_change", "recording_layer_transfer", "recording_transfer"),
     "mixed": ("mixed_model", "MixedModel"),
     "order_effects": ("order_effect", "OrderEffect"),
+    "order_shares": ("order_share", "OrderShare"),
     "outcomes": ("outcome_counts", "OutcomeCounts"),
     "paired": ("paired_test", "PairedTest"),
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),

@@ -35,8 +35,8 @@ class Orders(Grid):
     example = "orders sets=4 orders=4"
     question = "How much does the order of the demonstrations alone move the answer?"
     blind = (
-        "A few sets and orders are few draws of either: others may do more. What an order does to one set it need not "
-        "do to another."
+        "A few sets and orders are few draws of either, and others may do more; what an order does to one set it need "
+        "not do to another."
     )
     ready = (("Order of demonstrations", "orders"),)
     references = MappingProxyType({"lu2022fantastically": LU})
