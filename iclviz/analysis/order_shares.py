@@ -17,9 +17,9 @@ A map of orders holds y (S, O, n): each item's outcome under S sets of demonstra
    that more items do not narrow it.
 
 Simulated with 4 sets of 4 orders (docs/validity-acting.md), the interval over items holds its share in 91 % or more,
-also of 8 or unequal groups, of heavy tails, and where a variance is 0. That over draws holds its share in 98 % of
-normal draws and 93 % of draws with heavy tails which all items feel alike (with F as it is, 95 % and 85 %); where each
-item feels draws in its own way it is far too wide.
+also of 8 or unequal groups, of heavy tails, and where a variance is 0. That over draws holds its share in 96 % or
+more of normal draws and 92 % or more of draws with heavy tails which all items feel alike (with F as it is, 95 % and
+85 %); where each item feels draws in its own way it is far too wide.
 """
 
 from collections.abc import Sequence
