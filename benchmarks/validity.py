@@ -32,6 +32,7 @@ from sklearn.metrics import roc_auc_score
 from iclviz import analysis
 from iclviz.analysis.competence import with_interval
 from iclviz.analysis.measure import Measuring
+from iclviz.analysis.order_shares import components, share_over_items, variances
 from iclviz.analysis.own_answer import FEWEST, area_with_interval
 from iclviz.analysis.paired import standardised_p
 from iclviz.analysis.probing.chance import permuted_labels
@@ -79,6 +80,8 @@ RULES = {
     "covered": Rule("the 95 % interval holds the truth", least=0.90),
     "large": Rule("the 95 % interval holds the value of 12 times as many groups"),
     "chosen": Rule("any of the five chosen sites' corrected p at most 0.05, in the other half", most=0.08),
+    "covered over draws": Rule("the 95 % interval for other sets and orders holds the truth", least=0.90),
+    "covered of the mean": Rule("the same of the mean over items", least=0.90),
     "covered where chosen": Rule("the chosen site's 95 % interval, in the other half, holds the truth", least=0.90),
     "found": Rule("the planted layer's corrected p at most 0.05", least=0.80),
     "layer": Rule("the planted layer is the largest", least=0.80),
@@ -1065,6 +1068,58 @@ def share_of_nothing(rng: Generator, number: int, design: Design) -> Outcomes:
     return {"p": bool(np.isfinite(_shares(design, rng, 0.0)[1]))}
 
 
+DRAWS = (4, 4)
+"""Sets of demonstrations, and orders of each."""
+
+
+def _drawn(design: Design, rng: Generator, alike: float, *shape: int) -> tuple[Array, Array]:
+    """What draws of demonstrations do to each item (..., n), and the part of it (...) that is the same for all; of
+    variance 1, `alike` of it the same.
+    """
+    of_all = made.NOISES[design.noise](rng, shape)
+    own = design.draw(rng, *shape) / np.sqrt(1 + design.identity**2)
+    return np.sqrt(alike) * of_all[..., None] + np.sqrt(1 - alike) * np.moveaxis(own, 0, -1), np.sqrt(alike) * of_all
+
+
+def _part(between_orders: float, between_sets: float) -> float:
+    return min(between_orders / (between_orders + between_sets), 1.0)
+
+
+VARIANCES = {"as much as sets": (1.0, 1.0), "a fifth of sets": (0.2, 1.0), "nothing": (0.0, 1.0), "alone": (1.0, 0.0)}
+"""What order and sets are planted to do, as variances."""
+
+
+@study(
+    "share of order",
+    {
+        f"{name}, order {words}, felt {felt}": {"design": DESIGNS[name], "planted": planted, "alike": alike}
+        for name in ("groups", "unequal groups", "eight groups", "heavy tails")
+        for words, planted in VARIANCES.items()
+        for felt, alike in {"by each item in its own way": 0.0, "half alike": 0.5, "alike by all": 1.0}.items()
+    },
+)
+def share_of_order(rng: Generator, number: int, design: Design, planted: tuple[float, float], alike: float) -> Outcomes:
+    """The share of these sets and orders is what items without end would show of the same draws; where all items feel
+    them alike, one item shows it, and what is in doubt are other draws.
+    """
+    (orders, of_all), (sets, sets_of_all) = (_drawn(design, rng, alike, *shape) for shape in (DRAWS, (DRAWS[0], 1)))
+    scale = np.sqrt(planted)
+    values = scale[0] * orders + scale[1] * sets
+    found, mean = components(values), components(values.mean(axis=-1, keepdims=True))
+    over_draws = {"covered over draws": _holds(found.low, _part(*planted), found.high)}
+    if alike == 1.0:
+        return over_draws
+    seen = [float(one) for one in variances(scale[0] * of_all + scale[1] * sets_of_all)]
+    here = _part(*(one + (1 - alike) * own for one, own in zip(seen, planted, strict=True)))
+    low, high = share_over_items(values, np.unique(design.codes, return_inverse=True)[1])
+    over_items = {"covered": _holds(low, here, high)} if np.isfinite(low) else {}
+    return {**over_items, **over_draws, "covered of the mean": _holds(mean.low, _part(*planted), mean.high)}
+
+
+def _holds(low: float, truth: float, high: float) -> bool:
+    return bool(low - 1e-9 <= truth <= high + 1e-9)
+
+
 MIXES = {
     "seeds dominate": (2.0, 0.3, 0.3),
     "groups dominate": (0.0, 1.5, 1.0),
@@ -1748,8 +1803,8 @@ def kept(file: Path | None, key: str) -> dict[str, Sums]:
 
 
 SECTIONS = {
-    "False positives": ("p", "family", "partial", "small", "tiny", "claims", "limit", "surface"),
-    "Intervals": ("covered", "large"),
+    "False positives": ("p", "family", "partial", "small", "tiny", "claims", "limit", "surface", "chosen"),
+    "Intervals": ("covered", "covered over draws", "covered of the mean", "covered where chosen", "large"),
     "Planted truth": ("found", "layer", "true", "power", "warned"),
     "Power of a probe of A against B": ("power of probes",),
     "No p where there are too few units": ("refused",),
@@ -1769,7 +1824,8 @@ which surface acts (Shah and Peters 2020).""",
     "Intervals": """How often a 95 % interval holds the truth, the estimator's mean over 1,000 other draws of the same
 generator; asked for are at least 90 %, and intervals of RSMs may cover more. Beside it stands how often it holds the
 mean of samples with 12 times as many groups, which is another quantity where an estimate depends on their number:
-pairs within groups are a smaller part of an RSM that has many.""",
+pairs within groups are a smaller part of an RSM that has many. *Share of order* is planted as variances of 4 sets of
+demonstrations in 4 orders each; its interval over items is for these sets and orders, that over draws for others.""",
     "Planted truth": """A known layer, ratio or link, and how often it is found. How strong it is planted, and
 the least share that is asked for, are this project's choice.""",
     "Power of a probe of A against B": """How often a rise of what a probe reads is found, beside the level above: A

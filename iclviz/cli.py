@@ -70,6 +70,7 @@ def run(
     kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
     k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
     demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
+    order: Annotated[int, typer.Option(help="Order of the demonstrations: 0 as drawn, or another one's number.")] = 0,
     example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
     n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
@@ -107,7 +108,7 @@ def run(
     spec = RunSpec(
         model=model,
         task=task,
-        demonstrations=Demonstrations(kind, k, demo_seed, tuple(example or ())),
+        demonstrations=Demonstrations(kind, k, demo_seed, tuple(example or ()), order),
         n_items=n_items,
         seed=seed,
         task_options=_options(task_option),
@@ -147,16 +148,20 @@ def map_(
     key: Annotated[str, typer.Argument(help="A recording of the cache, by its key or how that begins.")],
     grid: Annotated[str, typer.Argument(help='What is done where, such as heads or "attention rows=query".')],
 ) -> None:
-    """Act on the model at each site of a grid, for all items of a run; prints the sites that change most."""
+    """Act on the model at each site of a grid, for all items of a run; prints the sites that change most.
+
+    Of a map of orders it first prints what the order of demonstrations does alone.
+    """
     from iclviz import analysis
     from iclviz.api import effect_map, load
 
     recording = load(key)
     made = effect_map(recording, grid)
     _print_place(made.key)
-    found = analysis.effect_of_sites((made, recording))
-    for line in found.lines():
-        out.print(line)
+    told = [analysis.order_share] if made.grid.kind == "orders" else []
+    for of in (*told, analysis.effect_of_sites):
+        for line in of((made, recording)).lines():
+            out.print(line)
 
 
 def _print_place(key: str) -> None:
@@ -204,9 +209,7 @@ def maps() -> None:
     for key in store.maps():
         spec = store.load_made(key).spec
         shown = spec.run.demonstrations
-        made.add_row(
-            key[:12], str(spec.grid), spec.run.task, f"{shown.kind} k={shown.k} seed={shown.seed}", str(spec.n_items)
-        )
+        made.add_row(key[:12], str(spec.grid), spec.run.task, _in_a_cell(shown), str(spec.n_items))
     out.print(made)
 
 
@@ -257,12 +260,17 @@ def _runs_table(summaries: "Sequence[Summary]") -> Table:
     note_of_sample = {True: " (told by a sample of its weights)", False: ""}
     for entry in summaries:
         shown, spec = entry.spec.demonstrations, entry.spec
-        demonstrations = f"{shown.kind} k={shown.k} seed={shown.seed}"
+        demonstrations = _in_a_cell(shown)
         score = f"{entry.main_score} {entry.mean_score:.3f}"
         size = f"{entry.size / 1e6:.1f}"
         model = f"{spec.model}{note_of_sample[entry.by_sample]}"
         table.add_row(entry.key[:12], model, spec.task, demonstrations, str(spec.n_items), score, size)
     return table
+
+
+def _in_a_cell(shown: Demonstrations) -> str:
+    """Demonstrations by their fields; an order where it is not as drawn."""
+    return f"{shown.kind} k={shown.k} seed={shown.seed}{f' order={shown.order}' if shown.order else ''}"
 
 
 @command("Recordings that are named above are gone, all others are as they were.")

@@ -223,12 +223,13 @@ class UnderDemonstrations(Intervention):
 
     Attributes
     ----------
-    shown, k, seed: their kind, number and seed.
+    shown, k, seed, order: their kind, number, seed and order.
     """
 
     shown: str
     k: int = 8
     seed: int = 0
+    order: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -236,6 +237,7 @@ class UnderDemonstrations(Intervention):
             raise SpecError(f"shown = {self.shown!r} is no kind of demonstrations.", "Give a name such as shuffled.")
         check_whole("k", self.k, 0, 10_000)
         check_whole("seed", self.seed, 0, 2**31 - 1)
+        check_whole("order", self.order, 0, 2**31 - 1)
         if self.rows in ("response", "all"):
             raise SpecError(
                 f"{place_words(self.rows).capitalize()} has no like under other demonstrations.",
@@ -245,12 +247,12 @@ class UnderDemonstrations(Intervention):
     @property
     def against(self) -> Mapping[str, Any]:
         """The demonstrations, as fields of them."""
-        return {"kind": self.shown, "k": self.k, "seed": self.seed}
+        return {"kind": self.shown, "k": self.k, "seed": self.seed, "order": self.order}
 
     @property
     def donor(self) -> str:
         """The demonstrations in words."""
-        return shown_words(self.shown, self.k, self.seed)
+        return shown_words(self.shown, self.k, self.seed, self.order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,11 +282,11 @@ class OnLabel(Intervention):
         return "folds"
 
 
-def shown_words(shown: str, k: int, seed: int = 0) -> str:
+def shown_words(shown: str, k: int, seed: int = 0, order: int = 0) -> str:
     """Demonstrations in a few words."""
     if shown == "none" or not k:
         return "no demonstrations"
-    return f"{shown}, k = {k}{f', seed {seed}' if seed else ''}"
+    return f"{shown}, k = {k}{f', seed {seed}' if seed else ''}{f', order {order}' if order else ''}"
 
 
 KINDS = Kinds(

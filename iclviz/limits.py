@@ -216,13 +216,14 @@ def largest(size: Callable[[int], int], most: int, above: int, size_above: int) 
 def _rendered(
     spec: RunSpec, the_task: Task, data: TaskData, index: int, k: int, tokenizer: Tokenizer | None
 ) -> RenderedPrompt:
-    """One item's text with the first k demonstrations.
+    """One item's text with the first k demonstrations; in their order where they are all.
 
     Raises
     ------
     SpecError: the task does not have so many as the spec asks for.
     """
-    shown = replace(spec.demonstrations, k=k) if k else Demonstrations("none", 0)
+    order = spec.demonstrations.order if k == spec.demonstrations.k else 0
+    shown = replace(spec.demonstrations, k=k, order=order) if k else Demonstrations("none", 0)
     try:
         prompt = the_task.prompt(data, index, shown, spec.task_options)
     except SpecError:

@@ -47,6 +47,7 @@ class Shape:
     k: demonstrations.
     places: roles that some prompt has, and answer:* where demonstrations' answers are marked.
     kinds: of demonstrations that the task has.
+    is_drawn: whether a seed draws the demonstrations.
     ranked: (block, head) from the one with the largest effect on, as the map before this one found it on other items;
         empty where there is none before.
     """
@@ -56,6 +57,7 @@ class Shape:
     k: int
     places: tuple[str, ...]
     kinds: tuple[str, ...] = ()
+    is_drawn: bool = True
     ranked: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -162,6 +164,10 @@ class Grid(MapKind):
         """What is done at a value of each axis, with one of the draws."""
         raise NotImplementedError
 
+    def demonstrations_at(self, first: Any, second: Any, of: Demonstrations) -> Demonstrations | None:
+        """The demonstrations under which items are read at a value of each axis; None = those of the run, `of`."""
+        return None
+
     def controls(self, first: Any, second: Any, shape: Shape) -> Sequence[Site]:
         """What is done instead to see what acting like this does anywhere; as many at each site, none by default."""
         return ()
@@ -173,21 +179,27 @@ class Grid(MapKind):
 
 @dataclass(frozen=True, kw_only=True)
 class FromDemonstrations(Grid):
-    """A map that puts in place what items have under demonstrations: their kind, number and seed."""
+    """A map that puts in place what items have under demonstrations: their kind, number, seed and order."""
 
     shown: str
     k: int = 8
     seed: int = 0
+    order: int = 0
 
     @property
     def demonstrations(self) -> Demonstrations:
         """These demonstrations."""
-        return Demonstrations(self.shown, self.k, self.seed).canonical()
+        return Demonstrations(self.shown, self.k, self.seed, order=self.order).canonical()
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """Which ones of their kind, as fields of what is done with them."""
+        return {"k": self.k, "seed": self.seed, "order": self.order}
 
     @property
     def donor(self) -> str:
-        """The same in words."""
-        return shown_words(self.shown, self.k)
+        """The demonstrations in words."""
+        return shown_words(self.shown, self.k, order=self.order)
 
 
 KINDS = Kinds("iclviz.grids", "GRID", Grid, "map", "attention rows=query")

@@ -37,7 +37,7 @@ RENDERED = frozenset({"messages", "conversation", "add_generation_prompt", "toke
 """What rendering gives a template itself."""
 
 OTHER_NAMES: Mapping[str, str] = {
-    **{name: f"demonstrations.{name}" for name in ("kind", "k", "examples")},
+    **{name: f"demonstrations.{name}" for name in ("kind", "k", "examples", "order")},
     "demo_seed": "demonstrations.seed",
     "example": "demonstrations.examples",
     "option": "task_options",
@@ -51,6 +51,9 @@ MOST_ATTENTION_ITEMS = 16
 MOST_INTERVENTIONS = 16
 PLACE_OPTIONS = ("device", "device_map", "max_memory")
 """Model options that only say where weights go, which changes no result: they are no part of a key."""
+
+FEW = 6
+"""Demonstrations up to which every order of them has a number."""
 
 MOST = 2**31 - 1
 """The largest seed and k: what every generator and array index takes."""
@@ -158,16 +161,19 @@ def _options(name: str, value: Any) -> Options:
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """A demonstration set: its kind, the number k of demonstrations and the seed that draws them.
+    """A demonstration set: its kind, the number k of demonstrations, the seed that draws them and their order.
 
     `kind="none"` and `k = 0` mean the same, whatever else is given: no demonstrations. `kind="custom"` shows the first
     k of the given `examples`, each a text as the model is to read it, in their order; no other kind has any.
+    `order = 0` shows them as they are drawn or given; any other number names another arrangement of the same k, which
+    is the same for every item (`iclviz.tasks.base.arranged`).
     """
 
     kind: str = "correct"
     k: int = 8
     seed: int = 0
     examples: tuple[str, ...] = ()
+    order: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str):
@@ -176,6 +182,8 @@ class Demonstrations:
         object.__setattr__(self, "k", _whole_number("k", self.k, 0, "Take k >= 0; k = 0 is no demonstrations."))
         object.__setattr__(self, "seed", _whole_number("Demonstration seed", self.seed, 0, "Take a seed >= 0."))
         object.__setattr__(self, "examples", _examples(self.examples))
+        as_drawn = "Take an order >= 0; 0 is as drawn."
+        object.__setattr__(self, "order", _whole_number("Demonstration order", self.order, 0, as_drawn))
         if self.kind == "custom" and self.k > len(self.examples):
             raise SpecError(
                 f"k = {self.k} needs as many examples of your own, and there are {len(self.examples)}.",
@@ -184,13 +192,26 @@ class Demonstrations:
 
     def canonical(self) -> "Demonstrations":
         """The same set in its one written form: no demonstrations are always kind "none", k = 0, seed 0, and only
-        "custom" has examples, the k that are shown, and no seed.
+        "custom" has examples, the k that are shown, and no seed. Few demonstrations have few orders, and numbers beyond
+        them name these again.
         """
         if self.kind == "none" or self.k == 0:
             return Demonstrations("none", 0, 0)
+        others = math.factorial(self.k) - 1 if self.k <= FEW else MOST
+        order = (self.order - 1) % others + 1 if others and self.order else 0
         if self.kind == "custom":
-            return replace(self, seed=0, examples=self.examples[: self.k])
-        return replace(self, examples=())
+            return replace(self, seed=0, examples=self.examples[: self.k], order=order)
+        return replace(self, examples=(), order=order)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The set as plain JSON values; there were sets before there were orders, so that as drawn is not written."""
+        written = _plain(asdict(self))
+        return {name: value for name, value in written.items() if name != "order" or value}
+
+    @property
+    def order_words(self) -> str:
+        """How the order goes on behind other words: ", order 3"; "" as drawn."""
+        return f", order {self.order}" if self.order else ""
 
 
 @dataclass(frozen=True)
@@ -290,7 +311,7 @@ class RunSpec(Classified):
         """The spec as plain JSON values, apart from the spec: changing them changes nothing here."""
         values = {entry.name: (getattr(self, entry.name), entry.metadata["later"]) for entry in fields(self)}
         written = {name: _plain(value) for name, (value, later) in values.items() if value or not later}
-        return {**written, "demonstrations": _plain(asdict(self.demonstrations))}
+        return {**written, "demonstrations": self.demonstrations.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

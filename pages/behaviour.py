@@ -15,6 +15,7 @@ from iclviz.reporting.recipes import in_words, outcomes_recipe, scored
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.reporting.scope import scope as limits_of
 from iclviz.reporting.statements import effect_sentence, level_rows
+from iclviz.spec import Demonstrations
 from iclviz.tasks import Task, task
 from iclviz.ui import cached, options
 from iclviz.ui.answering import answer, slot
@@ -55,7 +56,7 @@ def k_curve(recordings: dict[str, Recording], score: str, unit: NaturalUnit) -> 
     series: dict[str, dict[int, ScoreSummary]] = {}
     for label, one in recordings.items():
         own = one.spec.demonstrations
-        name = f"{own.kind}, seed {own.seed}" if own.kind != "none" else "none"
+        name = f"{own.kind}, seed {own.seed}{own.order_words}" if own.kind != "none" else "none"
         if differ:
             name = f"{label[0]}: {name}"
         series.setdefault(name, {}).update(over_k(one, score, unit))
@@ -65,7 +66,11 @@ def k_curve(recordings: dict[str, Recording], score: str, unit: NaturalUnit) -> 
 def over_k(recording: Recording, score: str, unit: NaturalUnit) -> dict[int, ScoreSummary]:
     """Summaries of every run in the cache that differs from one in its number of demonstrations alone, 0 among them."""
     own = recording.spec.demonstrations
-    like = runs_like(recording, lambda shown: not shown.k or (shown.kind, shown.seed) == (own.kind, own.seed))
+
+    def same(shown: Demonstrations) -> bool:
+        return (shown.kind, shown.seed, shown.order) == (own.kind, own.seed, own.order)
+
+    like = runs_like(recording, lambda shown: not shown.k or same(shown))
     return {shown.k: cached.score(one.key, score, one, unit) for shown, one in like.items()}
 
 

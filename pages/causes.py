@@ -16,12 +16,15 @@ from iclviz.reporting.map_recipes import (
     effects_by_site,
     effects_on_items,
     heads_that_attend,
+    is_of_orders,
     map_grids,
+    map_scope,
     map_sentence,
+    order_alone,
+    order_sentence,
     shares_that_come_back,
     with_other_runs,
 )
-from iclviz.reporting.scope import demonstration_scope
 from iclviz.reporting.trace_recipes import foretold_by, foretold_sentence, is_patch_of_states, patches_foretold
 from iclviz.ui import options
 from iclviz.ui.answering import answers, slot
@@ -68,7 +71,7 @@ class View:
     @property
     def limits(self) -> str:
         """What statements are limited to."""
-        return demonstration_scope(self.pairs.values())
+        return map_scope(self.maps, self.pairs)
 
 
 def chosen_grids(controls: options.Controls) -> dict[str, Grid]:
@@ -132,6 +135,13 @@ def foretold(view: View) -> None:
         show_recipe(recipe, runs)
 
 
+def ordered(view: View) -> None:
+    """What the order of demonstrations does alone."""
+    recipe, runs = order_alone(view.maps, view.pairs, view.outcome, view.limits)
+    st.markdown(with_terms(order_sentence(answers(recipe.questions(runs)))))
+    show_recipe(recipe, runs)
+
+
 SECTIONS = {
     "Strongest sites": judged,
     "Items of one site": on_items,
@@ -139,6 +149,8 @@ SECTIONS = {
     "Share that comes back": shares,
     "Foretold by gradients": foretold,
 }
+OF_ORDERS = {"Order of demonstrations": ordered, "Strongest sites": judged, "Items of one site": on_items}
+"""The sections of a map over orders, at whose sites nothing is done to the model."""
 
 pairs = recorded()
 controls = options.Controls()
@@ -165,7 +177,7 @@ if grids:
                 set_state({"row": row, "column": str(at[1]), "section": "Items of one site"})
                 write_url()
                 st.rerun()
-        look_further(SECTIONS, view)
+        look_further(OF_ORDERS if is_of_orders(maps) else SECTIONS, view)
     elif all(is_patch_of_states(of) for of in grids.values()):
         st.subheader("A quick look first")
         with slot():

@@ -1,6 +1,7 @@
 """Every head of the model: what kind it is, whether the answer needs it, and one of them everywhere."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import streamlit as st
 
@@ -13,7 +14,7 @@ from iclviz.recording import Recording
 from iclviz.reporting.map_recipes import map_label
 from iclviz.reporting.trace_recipes import every_head, heads_sentence
 from iclviz.resolve import Resolved, ResolvedMap
-from iclviz.spec import Demonstrations, RunSpec
+from iclviz.spec import RunSpec
 from iclviz.ui import jobs, loading, options
 from iclviz.ui.answering import answers, slot
 from iclviz.ui.clickable import show_cells
@@ -52,8 +53,8 @@ def further(label: str, one: Recording) -> tuple[Recording, dict[str, EffectMap]
             one = kept or one
         _map(label, one, grid("heads"), "Effect of ablating", found)
         if shown.k and shown.kind != "shuffled":
-            means = grid(f"head_means shown={shown.kind} k={shown.k} seed={shown.seed}")
-            shuffled = one.spec.with_(demonstrations=Demonstrations("shuffled", shown.k, shown.seed))
+            means = grid(f"head_means shown={shown.kind} k={shown.k} seed={shown.seed} order={shown.order}")
+            shuffled = one.spec.with_(demonstrations=replace(shown, kind="shuffled", examples=()))
             wrong = loading.found(shuffled).recording
             if wrong is not None:
                 _map(label, wrong, means, "Function-vector score", found, f"{label} (shuffled)")

@@ -44,7 +44,7 @@ def chosen(controls: options.Controls, shown: Mapping[str, Recording]) -> dict[s
     for label, one in shown.items():
         of = one.spec.demonstrations
         try:
-            found[label] = grid(f"{kind} shown={of.kind} k={of.k} seed={of.seed} {more}".strip())
+            found[label] = grid(f"{kind} shown={of.kind} k={of.k} seed={of.seed} order={of.order} {more}".strip())
         except UserError as error:
             st.error(lines_as_text(str(error)))
             return {}

@@ -224,6 +224,21 @@ def test_what_cannot_be_measured_is_one_sentence(few_and_many, words, sentence):
     assert "Traceback" not in ended.stderr
 
 
+def test_an_order_is_run_and_listed_and_what_orders_do_is_printed_and_exported(tiny_model, tmp_path):
+    key = iclviz("run", "--model", str(tiny_model), *SMALL, "--k", "3", "--order", "2").stdout.split()[1]
+    (listed,) = iclviz("runs", "--json").stdout.splitlines()
+    assert json.loads(listed)["spec"]["demonstrations"]["order"] == 2
+    assert "order=2" in "".join(iclviz("runs").stdout.split())
+    made = iclviz("map", key[:8], "orders sets=2 orders=2")
+    assert made.returncode == 0, made.stderr
+    assert "order's share of an item's outcome" in made.stdout
+    out = tmp_path / "out"
+    assert iclviz("export", key, "--to", str(out), BROWSER_PATH="").returncode == 0
+    table = pd.read_csv(out / "figures" / "reading_comprehension" / "order-share-orders-sets-2-orders-2.csv")
+    assert sorted(table.series.unique()) == ["as drawn", "mean of the set", "other orders"]
+    assert "lu2022fantastically" in (out / "methods.bib").read_text()
+
+
 def test_maps_and_traces_of_a_run_are_made_listed_and_exported(tiny_model, tmp_path):
     key = iclviz("run", "--model", str(tiny_model), *SMALL).stdout.split()[1]
     for command, typed, words in [

@@ -34,6 +34,37 @@ def test_no_demonstrations_have_one_written_form():
     assert Demonstrations("none", 8, 3).canonical() == Demonstrations("correct", 0, 5).canonical()
 
 
+def test_an_order_as_drawn_is_not_written_so_that_keys_stay_as_they_were():
+    as_drawn = spec(demonstrations=Demonstrations("correct", 4, 1))
+    assert as_drawn.to_dict()["demonstrations"] == {"kind": "correct", "k": 4, "seed": 1, "examples": []}
+    other = spec(demonstrations=Demonstrations("correct", 4, 1, order=3))
+    assert other.to_dict()["demonstrations"]["order"] == 3
+    assert RunSpec.from_dict(json.loads(canonical_json(other.to_dict()))) == other != as_drawn
+
+
+@pytest.mark.parametrize(
+    ("shown", "order"),
+    [
+        (Demonstrations("none", 0, order=3), 0),
+        (Demonstrations("correct", 0, order=3), 0),
+        (Demonstrations("correct", 1, order=3), 0),
+        (Demonstrations("correct", 2, order=3), 1),
+        (Demonstrations("custom", 3, 7, ("a", "b", "c", "d"), 6), 1),
+        (Demonstrations("correct", 3, order=5), 5),
+        (Demonstrations("correct", 8, order=2**31 - 1), 2**31 - 1),
+    ],
+)
+def test_orders_that_show_the_same_have_one_number(shown, order):
+    assert shown.canonical().order == order
+    assert shown.canonical().canonical() == shown.canonical()
+
+
+@pytest.mark.parametrize("order", [-1, 1.5, True, "reversed", 2**31])
+def test_an_order_is_a_number(order):
+    with pytest.raises(SpecError, match="Demonstration order"):
+        Demonstrations("correct", 4, order=order)
+
+
 def test_digest_does_not_depend_on_key_order():
     assert digest({"a": 1, "b": [1.5, None]}) == digest({"b": [1.5, None], "a": 1})
 

@@ -3,6 +3,7 @@ import pytest
 from iclviz.errors import SpecError
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.places import checkout
+from iclviz.spec import Demonstrations
 from iclviz.sweeping import read_specs
 
 
@@ -33,6 +34,11 @@ grid:
     assert {spec.demonstrations.kind for spec in specs} == {"shuffled"}
     assert all(spec.task_options == {"distractor": True} for spec in specs)
     assert {(spec.model, spec.n_items) for spec in specs} == {(DEMO_MODEL, 32)}
+
+
+def test_orders_of_demonstrations_are_a_field_of_a_grid(tmp_path):
+    specs = read_specs(written(tmp_path, "task: a\ngrid: {demonstrations.order: [0, 2]}"))
+    assert [spec.demonstrations for spec in specs] == [Demonstrations(), Demonstrations(order=2)]
 
 
 def test_a_field_may_be_a_list_of_places(tmp_path):

@@ -39,6 +39,7 @@ from iclviz.primary import primary_measuring
 from iclviz.recording import Array, Recording
 from iclviz.reporting import figure_files
 from iclviz.reporting.export import named
+from iclviz.reporting.map_recipes import map_scope
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
@@ -340,6 +341,17 @@ def vectors(draw: Draw) -> go.Figure:
     )  # fmt: skip
 
 
+def reordered(draw: Draw) -> go.Figure:
+    """Four examples drawn and ordered otherwise."""
+    run = iclviz.run_spec(activities(4))
+    made = iclviz.effect_map(run, "orders")
+    return draw(
+        {"B: k = 4": analysis.order_share((made, run))},
+        blind=made.grid.blind,
+        demonstrations=map_scope({"B": made}, {}),
+    )
+
+
 def flow(draw: Draw) -> go.Figure:
     """Information flow of two examples."""
     label, shown = list(answered().items())[-1]
@@ -406,6 +418,7 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "effect-chosen": lambda draw: of_maps(draw, analysis.effect_of_sites, "title"),
     "attention-and-effect": lambda draw: of_maps(draw, analysis.attention_and_effect),
     "recovered-share": vectors,
+    "order-share": reordered,
     "information-flow": flow,
     "head-scores": every_head,
     "competence": competence,

@@ -62,6 +62,7 @@ _HOMES = {
     "measures.probe": ("recording_probe", "probe_change", "recording_layer_transfer", "recording_transfer"),
     "mixed": ("mixed_model", "MixedModel"),
     "order_effects": ("order_effect", "OrderEffect"),
+    "order_shares": ("order_share", "OrderShare"),
     "outcomes": ("outcome_counts", "OutcomeCounts"),
     "own_answer": ("own_answer_by_block", "OwnAnswer"),
     "paired": ("paired_test", "PairedTest"),

@@ -235,7 +235,7 @@ def effect_of_sites(
     test = paired_test(by_item, groups, seed=seed)
     chosen, reason = _chosen(made, by_item, unit_codes(groups, made.n_items), seed)
     tested = {field.name: getattr(test, field.name) for field in fields(Tested)}
-    right, right_base = (_prefers_right(one) for one in (made.logprobs, made.base))
+    right, right_base = (prefers_right(one) for one in (made.logprobs, made.base))
     return SiteEffects(
         **tested,
         kind=made.grid.kind,
@@ -258,7 +258,7 @@ def effect_of_sites(
     )
 
 
-def _prefers_right(logprobs: Array) -> Array:
+def prefers_right(logprobs: Array) -> Array:
     """(...) share of items whose right answer is the most probable candidate; NaN where there is but one."""
     margin = outcome_of(logprobs, "margin")
     right = mean_of_known(np.moveaxis(np.where(np.isnan(margin), np.nan, margin > 0), -1, 0))

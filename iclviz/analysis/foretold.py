@@ -16,6 +16,7 @@ from iclviz.analysis.paired import paired_test
 from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError
+from iclviz.mapping import FromDemonstrations
 from iclviz.maps import EffectMap, Trace
 from iclviz.questions.question import Subjects, of_subjects
 from iclviz.recording import Array, Recording
@@ -115,10 +116,14 @@ def _taken_apart(subjects: Subjects) -> tuple[Trace, Recording, EffectMap | None
 
 
 def _same_donor(made: Trace, patches: EffectMap) -> bool:
-    given, taken = made.tracer.to_dict(), patches.grid.to_dict()
-    usual = {"k": 8, "seed": 0}
-    same = all(given.get(name, usual.get(name)) == taken.get(name, usual.get(name)) for name in ("shown", "k", "seed"))
-    return same and patches.grid.kind == "patch" and taken.get("of", "state") == "state"
+    of, other = patches.grid, made.tracer.other
+    is_of_states = of.kind == "patch" and of.to_dict().get("of", "state") == "state"
+    return (
+        is_of_states
+        and isinstance(of, FromDemonstrations)
+        and other is not None
+        and of.demonstrations == other.canonical()
+    )
 
 
 def _true(patches: EffectMap, shape: Sequence[int]) -> Array:

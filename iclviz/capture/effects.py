@@ -45,25 +45,26 @@ class CapturedSites:
 
 
 class SitesCapture:
-    """n prompts under each of S sites, planned together."""
+    """n items under each of S sites, planned together."""
 
     def __init__(
         self,
-        prompts: Sequence[TokenizedPrompt],
+        prompts: Sequence[Sequence[TokenizedPrompt]],
         sites: Sequence[Sequence[Site]],
         settings: PlanSettings,
         n_before: int = 0,
         donors: Donors | None = None,
     ) -> None:
-        """sites: what is done at each to each of the n prompts; n_before: as many of its interventions are done
-        everywhere, and their places are not counted; donors: those of the n prompts, whatever site it is.
+        """prompts: of each site, its n; sites: what is done at each to each of them; n_before: as many of its
+        interventions are done everywhere, and their places are not counted; donors: those of n prompts that all sites
+        with a donor share.
         """
         self._n_before = n_before
         self._donors = _of_rows(donors, sites) if donors else None
-        self._copies = [prompt for _ in sites for prompt in prompts]
+        self._copies = [prompt for of_site in prompts for prompt in of_site]
         self._done = [site for of_prompts in sites for site in of_prompts]
         self._settings, self._decoding = settings, Decoding(0)
-        self.most_candidates = max((len(prompt.candidates) for prompt in prompts), default=0)
+        self.most_candidates = max((len(prompt.candidates) for prompt in self._copies), default=0)
         self._plan: tuple[Group, ...] = plan_prompts(
             self._copies, self._decoding, settings, reading_as(self._done, self._copies, self._donors)
         )
@@ -142,7 +143,8 @@ def candidate_logprobs(
     ------
     As `SitesCapture.captured`.
     """
-    capture = SitesCapture(prompts, [[site] * len(prompts) for site in sites], settings, donors=donors)
+    done = [[site] * len(prompts) for site in sites]
+    capture = SitesCapture([prompts] * len(sites), done, settings, donors=donors)
     found = np.full((capture.n_rows, capture.most_candidates), np.nan)
     for batch in capture.captured(ready):
         found[batch.rows] = batch.logprobs

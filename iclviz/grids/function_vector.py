@@ -25,9 +25,7 @@ WRONG, WRONG_PART = "shuffled", 4
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionVectors(FromDemonstrations):
-    """shown, k, seed: kind, number and seed of the demonstrations that the vector is of; most: heads at most; draws:
-    random controls.
-    """
+    """shown, k, seed, order: the demonstrations that the vector is of; most: heads at most; draws: random controls."""
 
     kind = "function_vector"
     title = "Function vectors"
@@ -50,8 +48,8 @@ class FunctionVectors(FromDemonstrations):
 
     def prior(self, run: RunSpec) -> MapSpec:
         """What each head's mean does under shuffled demonstrations."""
-        shuffled = run.with_(demonstrations=Demonstrations("shuffled", self.k, self.seed))
-        return MapSpec(shuffled, HeadMeans(shown=self.shown, k=self.k, seed=self.seed))
+        shuffled = run.with_(demonstrations=Demonstrations("shuffled", self.k, self.seed, order=self.order))
+        return MapSpec(shuffled, HeadMeans(shown=self.shown, **self.drawn))
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Numbers of heads, and blocks."""
@@ -62,8 +60,7 @@ class FunctionVectors(FromDemonstrations):
 
     def _vector(self, sources: str, layer: int, random: int | None = None, shown: str = "") -> Site:
         shown = shown or self.shown
-        vector = FunctionVector(sources=sources, shown=shown, k=self.k, seed=self.seed, layers=(layer,), random=random)
-        return (vector,)
+        return (FunctionVector(sources=sources, shown=shown, layers=(layer,), random=random, **self.drawn),)
 
     def site(self, first: int | str, second: int, shape: Shape, draw: int = 0) -> Site:
         """The best heads' vector is added."""

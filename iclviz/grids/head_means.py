@@ -20,7 +20,7 @@ TODD = r"""@inproceedings{todd2024function,
 
 @dataclass(frozen=True, kw_only=True)
 class HeadMeans(FromDemonstrations):
-    """shown, k, seed: kind, number and seed of the demonstrations under which heads' means are taken."""
+    """shown, k, seed, order: the demonstrations under which heads' means are taken."""
 
     kind = "head_means"
     title = "Heads' means put in"
@@ -42,9 +42,7 @@ class HeadMeans(FromDemonstrations):
 
     def site(self, first: int, second: int, shape: Shape, draw: int = 0) -> Site:
         """One head has its mean."""
-        return (
-            Patch(of="head", shown=self.shown, k=self.k, seed=self.seed, item="mean", layers=(second,), heads=(first,)),
-        )
+        return (Patch(of="head", shown=self.shown, item="mean", layers=(second,), heads=(first,), **self.drawn),)
 
     def sentence(self) -> str:
         """What was put in place of what."""

@@ -21,7 +21,7 @@ PLACES = ("last", "query", f"{ANSWER}:*")
 
 @dataclass(frozen=True, kw_only=True)
 class Patched(FromDemonstrations):
-    """of: what is patched; shown, k, seed: kind, number and seed of the demonstrations whose values are taken."""
+    """of: what is patched; shown, k, seed, order: the demonstrations whose values are taken."""
 
     kind = "patch"
     title = "States patched"
@@ -45,7 +45,7 @@ class Patched(FromDemonstrations):
 
     def site(self, first: str, second: int, shape: Shape, draw: int = 0) -> Site:
         """One state is the other run's."""
-        return (Patch(of=self.of, shown=self.shown, k=self.k, seed=self.seed, rows=first, layers=(second,)),)
+        return (Patch(of=self.of, shown=self.shown, rows=first, layers=(second,), **self.drawn),)
 
     def names(self) -> Mapping[str, str]:
         """Places in words."""

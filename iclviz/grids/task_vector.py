@@ -26,7 +26,7 @@ VECTOR, WRONG, RANDOM = "demonstrations", "shuffled", "random"
 
 @dataclass(frozen=True, kw_only=True)
 class TaskVectors(FromDemonstrations):
-    """shown, k, seed: kind, number and seed of the demonstrations that the vector is of; draws: other items."""
+    """shown, k, seed, order: the demonstrations that the vector is of; draws: other items."""
 
     kind = "task_vector"
     title = "Task vectors"
@@ -58,13 +58,13 @@ class TaskVectors(FromDemonstrations):
         """One state is another item's."""
         shown, item = (WRONG, "another") if first == WRONG else (self.shown, "another" if first == VECTOR else RANDOM)
         whose: Whose = item  # type: ignore[assignment]
-        return (Patch(shown=shown, k=self.k, seed=self.seed, item=whose, draw=draw, layers=(second,)),)
+        return (Patch(shown=shown, item=whose, draw=draw, layers=(second,), **self.drawn),)
 
     def names(self) -> Mapping[str, str]:
         """What is put in place, in words."""
         return {
             VECTOR: self.donor,
-            WRONG: shown_words(WRONG, self.k),
+            WRONG: shown_words(WRONG, self.k, order=self.order),
             RANDOM: "random direction",
         }
 

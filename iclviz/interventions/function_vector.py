@@ -28,7 +28,7 @@ class FunctionVector(UnderDemonstrations):
     Attributes
     ----------
     sources: the heads, block from 1 and head from 0, such as 12:3,14:0.
-    shown, k, seed: kind, number and seed of the demonstrations under which their mean is taken.
+    shown, k, seed, order: the demonstrations under which their mean is taken.
     random: the number of a random direction that is added instead, as long as the vector; None = the vector.
     """
 

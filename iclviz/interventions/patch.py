@@ -38,7 +38,7 @@ _WORDS = {"state": "the state after the block", "attention": "the attention's ou
 
 @dataclass(frozen=True, kw_only=True)
 class Patch(UnderDemonstrations):
-    """of: what is patched; shown, k, seed: kind, number and seed of the demonstrations whose values are taken.
+    """of: what is patched; shown, k, seed, order: the demonstrations whose values are taken.
 
     item: whose: the same item's, another one's of another group, the mean over items of other groups, or a random
         direction as long as another item's; draw: which other one, and which direction.
@@ -76,7 +76,8 @@ class Patch(UnderDemonstrations):
     def short(self) -> str:
         """What comes from where."""
         whose = "" if self.item == "same" else f"{_SHORT[self.item]} "
-        return f"{whose}{self.of} of {shown_words(self.shown, self.k)} at {place_words(self.rows)}, {self.where()}"
+        shown = shown_words(self.shown, self.k, order=self.order)
+        return f"{whose}{self.of} of {shown} at {place_words(self.rows)}, {self.where()}"
 
     def sentence(self) -> str:
         """What is put in place of what."""

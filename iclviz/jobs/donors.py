@@ -33,13 +33,10 @@ def donors_for(
     ------
     SpecError: there are none, or the same would stand in place of everything.
     """
-    known: dict[Demonstrations, list[TokenizedPrompt]] = {}
+    under = SameItems(run, built, store, tokenizer, facts)
 
     def against(one: Intervention) -> list[TokenizedPrompt]:
-        shown = Demonstrations(**(one.against or {})).canonical()
-        if shown not in known:
-            known[shown] = under(shown, run, built, store, tokenizer, facts)
-        return known[shown]
+        return under.under(Demonstrations(**(one.against or {})))
 
     def labelled(label: LabelAsked) -> Sequence[tuple[float, ...]]:
         return label_numbers(built, label)
@@ -48,6 +45,30 @@ def donors_for(
         return target_numbers(built, target)
 
     return donors_of(list(dict.fromkeys(done)), prompts, groups_of(built), against, labelled, targeted)
+
+
+class SameItems:
+    """The prompts of a run's items under any demonstrations, each made once."""
+
+    def __init__(
+        self, run: Resolved, built: Built, store: Store, tokenizer: Tokenizer, facts: ModelFacts | None
+    ) -> None:
+        self._run, self._built, self._store, self._tokenizer, self._facts = run, built, store, tokenizer, facts
+        self._known: dict[Demonstrations, list[TokenizedPrompt]] = {}
+
+    def under(self, shown: Demonstrations) -> list[TokenizedPrompt]:
+        """N prompts, in the order of the items.
+
+        Raises
+        ------
+        SpecError: there are none, or they are of other items.
+        """
+        shown = shown.canonical()
+        if shown not in self._known:
+            other = resolve(self._run.spec.with_(demonstrations=shown, interventions=()), self._store.memo)
+            items = _same_items(other, self._built)
+            self._known[shown] = tokenized(other, items, self._tokenizer, self._facts)
+        return self._known[shown]
 
 
 def label_numbers(built: Built, label: LabelAsked) -> list[tuple[float, ...]]:
@@ -151,24 +172,6 @@ def _permuted(values: Array, groups: Array, rng: np.random.Generator) -> Array:
         own = np.flatnonzero(groups == group)
         taken[own] = rng.permutation(own)
     return taken
-
-
-def under(
-    shown: Demonstrations,
-    run: Resolved,
-    built: Built,
-    store: Store,
-    tokenizer: Tokenizer,
-    facts: ModelFacts | None,
-) -> list[TokenizedPrompt]:
-    """The prompts of a run's items under other demonstrations, with nothing done.
-
-    Raises
-    ------
-    SpecError: under those the items are others.
-    """
-    other = resolve(run.spec.with_(demonstrations=shown, interventions=()), store.memo)
-    return tokenized(other, _same_items(other, built), tokenizer, facts)
 
 
 def _same_items(other: Resolved, built: Built) -> Built:

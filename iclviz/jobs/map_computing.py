@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from iclviz.capture.plan import PlanSettings
 from iclviz.capture.sites import check_sites, halves_of
 from iclviz.errors import Cancelled, SpecError
 from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
-from iclviz.jobs.donors import donors_for, groups_of
+from iclviz.jobs.donors import SameItems, donors_for, groups_of
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
 from iclviz.mapping import Axis, Grid, Shape, sites_of
@@ -22,6 +23,7 @@ from iclviz.prompts import TokenizedPrompt
 from iclviz.recording import Array
 from iclviz.resolve import Built, ResolvedMap, resolve_map
 from iclviz.spans import ANSWER, ROLES
+from iclviz.spec import draws
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
 
@@ -54,33 +56,35 @@ def compute_map(
 
     (run,), (built,), (prompts,), ready, facts = prepared([resolved.run], store, keeper, tell)
     shape = shape_of(facts.n_layers, facts.n_heads, run.spec.demonstrations.canonical().k, prompts)
-    shape = replace(shape, kinds=tuple(run.task.demonstration_kinds))
-    axes, every, n_controls = _every_site(resolved, shape, built, prompts, store, keeper, report, should_stop)
+    shape = replace(shape, kinds=tuple(run.task.demonstration_kinds), is_drawn=draws(run.spec))
+    every = _every_site(resolved, shape, built, prompts, store, keeper, report, should_stop)
     before = tuple(run.spec.interventions)
-    acts = [one for of_items in every for site in dict.fromkeys(of_items) for one in site]
+    acts = [one for of_items in every.done for site in dict.fromkeys(of_items) for one in site]
     donors = donors_for(run, built, prompts, acts, store, ready.tokenizer, facts)
+    read = _every_prompt(resolved, every, prompts, SameItems(run, built, store, ready.tokenizer, facts))
     left = store.unfinished_map(resolved.key)
     settings = plan_settings([left], ready, [resolved.key])
     tell("running")
-    kept = _Kept(left, SitesCapture(prompts, every, settings, len(before), donors))
+    kept = _Kept(left, SitesCapture(read, every.done, settings, len(before), donors))
     try:
         seconds = kept.complete(ready, report, should_stop, n_items)
     except NoNumberError as error:
         item, site = error.prompt % n_items, error.prompt // n_items
         where = f"item {built.data.items[item].id!r}, {error.what}"
-        done = "; ".join(one.sentence() for one in every[site][item])
+        done = "; ".join(one.sentence() for one in every.done[site][item])
         where += f", with {done}" if done else ""
         raise no_numbers(run.spec.model, ready.dtype, where) from error
-    sizes = tuple(len(axis.values) for axis in axes)
+    kept.count_other_text(read)
+    sizes = tuple(len(axis.values) for axis in every.axes)
     made = EffectMap(
         resolved.spec,
         resolved.key,
         [item.id for item in built.data.items],
-        axes,
+        every.axes,
         origin=run.origin,
         timing={"capture": seconds, "total": time.perf_counter() - start},
         environment=environment_of(ready, settings, run),
-        **_by_site(kept, (*sizes, grid_of(resolved).n_draws), n_controls, n_items),
+        **_by_site(kept, (*sizes, grid_of(resolved).n_draws), every.n_controls, n_items),
     )
     store.save_map(made)
     return made
@@ -92,6 +96,22 @@ def grid_of(resolved: ResolvedMap) -> Grid:
     return resolved.spec.grid
 
 
+@dataclass(frozen=True)
+class _Sites:
+    """What is done to each item: nothing, at each site under each draw, at each control.
+
+    Attributes
+    ----------
+    axes: of the map.
+    done: for each of these, what is done to each of the n items.
+    n_controls: of a site.
+    """
+
+    axes: tuple[Axis, Axis]
+    done: list[list[Site]]
+    n_controls: int
+
+
 def _every_site(
     resolved: ResolvedMap,
     shape: Shape,
@@ -101,9 +121,8 @@ def _every_site(
     keeper: ModelKeeper,
     report: Report,
     should_stop: Callable[[], bool],
-) -> tuple[tuple[Axis, Axis], list[list[Site]], int]:
-    """The axes of a map; what is done to each item: nothing, at each site under each draw, at each control; and how
-    many controls a site has.
+) -> _Sites:
+    """What is done at each site of a map.
 
     Raises
     ------
@@ -130,7 +149,34 @@ def _every_site(
         for place in range(len(first[2]))
         for number in range(n_controls)
     ]
-    return first[0], every, n_controls
+    return _Sites(first[0], every, n_controls)
+
+
+def _every_prompt(
+    resolved: ResolvedMap, every: _Sites, prompts: Sequence[TokenizedPrompt], items: SameItems
+) -> list[Sequence[TokenizedPrompt]]:
+    """The n prompts that are read where something of `every` is done: the run's, unless the grid shows others there.
+
+    Raises
+    ------
+    SpecError: those do not fit, or what is done takes values from prompts that match the run's alone.
+    """
+    of, own = grid_of(resolved), resolved.run.spec.demonstrations
+    at = [of.demonstrations_at(first, second, own) for first, second in product(*(axis.values for axis in every.axes))]
+    if any(at) and any(one.needs for of_items in every.done for site in dict.fromkeys(of_items) for one in site):
+        raise SpecError(
+            "What is done to this run takes values of other items, which match its own demonstrations alone.",
+            "Take a run to which nothing of that kind is done.",
+        )
+    read = [prompts if shown is None else items.under(shown) for shown in at]
+    draws_of, controls = ([one for one in read for _ in range(times)] for times in (of.n_draws, every.n_controls))
+    return [prompts, *draws_of, *controls]
+
+
+def differing_tokens(one: TokenizedPrompt, other: TokenizedPrompt) -> int:
+    """Places at which another prompt has another token, or none."""
+    ids, others = one.ids, other.ids
+    return sum(a != b for a, b in zip(ids, others, strict=False)) + abs(len(ids) - len(others))
 
 
 def ranked_on_others(made: EffectMap, groups: Sequence[int]) -> list[tuple[tuple[int, int], ...]]:
@@ -219,6 +265,18 @@ class _Kept:
         finally:
             self._keep(time.perf_counter() - kept_at)
         return self._seconds
+
+    def count_other_text(self, read: Sequence[Sequence[TokenizedPrompt]]) -> None:
+        """Count the tokens that differ from the run's as places acted on and changed, where other text is read; the
+        first of `read` are the run's prompts.
+        """
+        own, n = read[0], len(read[0])
+        for place, of_site in enumerate(read):
+            if of_site is not own:
+                counts = [differing_tokens(one, theirs) for one, theirs in zip(of_site, own, strict=True)]
+                for kept in (self.acted, self.changed):
+                    rows = kept[place * n : (place + 1) * n]
+                    rows[:] = np.maximum(rows, counts)
 
     def _keep(self, seconds: float) -> None:
         if self._new:

@@ -8,7 +8,7 @@ import numpy as np
 from iclviz.capture.backend import ReadyModel
 from iclviz.errors import Cancelled
 from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
-from iclviz.jobs.donors import groups_of, under
+from iclviz.jobs.donors import SameItems, groups_of
 from iclviz.jobs.map_computing import environment_of
 from iclviz.jobs.table import Progress, Report
 from iclviz.mapping import Texts, Tracer
@@ -45,7 +45,8 @@ def compute_trace(
 
     tracer = tracer_of(resolved)
     (run,), (built,), (prompts,), ready, facts = prepared([resolved.run], store, keeper, tell)
-    others = under(tracer.other, run, built, store, ready.tokenizer, facts) if tracer.other else ()
+    items = SameItems(run, built, store, ready.tokenizer, facts)
+    others = items.under(tracer.other) if tracer.other else ()
     left = store.unfinished_map(resolved.key)
     settings = plan_settings([left], ready, [resolved.key])
     kept = _Kept(left, tracer, tracer.rows([item.id for item in built.data.items]))

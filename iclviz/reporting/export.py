@@ -283,7 +283,7 @@ def named(recording: Recording) -> str:
     """A recording in a few words that tell it from any other."""
     shown = recording.spec.demonstrations
     done = "".join(f", {one.short}" for one in recording.spec.interventions)
-    return f"{shown.kind}, k = {shown.k}, seed {shown.seed}{done} ({recording.key[:6]})"
+    return f"{shown.kind}, k = {shown.k}, seed {shown.seed}{shown.order_words}{done} ({recording.key[:6]})"
 
 
 def labelled(recordings: Sequence[Recording]) -> dict[str, Recording]:

@@ -10,6 +10,8 @@ from iclviz import analysis
 from iclviz.analysis.competence import Competence
 from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
 from iclviz.analysis.label_association import association
+from iclviz.analysis.order_shares import KIND as ORDERS
+from iclviz.analysis.order_shares import OrderShare
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
@@ -46,7 +48,8 @@ def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
         known = {"shown": beside.kind, "k": beside.k, "seed": beside.seed} if beside else {}
         if "{label}" in typed:
             known |= label_and_control(pairs[label])
-        found[label] = grid(f"{typed.format(**known)} {more}".strip())
+        order = f"order={beside.order}" if beside and beside.order and "{shown}" in typed else ""
+        found[label] = grid(" ".join(f"{typed.format(**known)} {order} {more}".split()))
     return found
 
 
@@ -114,7 +117,7 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
                 by_grid.setdefault(str(made.grid), {})[label] = made
     for of_grid in by_grid.values():
         own = {label: pairs[label] for label in of_grid}
-        outcome, limits = usual_outcome(next(iter(of_grid.values()))), demonstration_scope(own.values())
+        outcome, limits = usual_outcome(next(iter(of_grid.values()))), map_scope(of_grid, own)
         yield effects_by_site(of_grid, own, outcome, False, limits)[0]
         yield chosen_sites(of_grid, own, outcome, False, limits)[0]
         kind = next(iter(of_grid.values())).grid.kind
@@ -122,6 +125,8 @@ def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
             yield heads_that_attend(of_grid, own, limits)[0]
         if kind == "competence":
             yield competence_by_block(of_grid, own)[0]
+        if is_of_orders(of_grid):
+            yield order_alone(of_grid, own, outcome, limits)[0]
         if shared := with_other_runs(of_grid, pairs):
             yield shares_that_come_back(shared, pairs, outcome, limits)[0]
 
@@ -177,6 +182,51 @@ def heads_that_attend(maps: Maps, pairs: Recordings, demonstrations: str) -> tup
     drawn = {"demonstrations": demonstrations}
     return Recipe(analysis.attention_and_effect, _asked(maps), "attention_and_effect", {}, drawn), with_maps(
         maps, pairs
+    )
+
+
+def is_of_orders(maps: Maps) -> bool:
+    """Whether maps are over sets and orders of demonstrations."""
+    return next(iter(maps.values())).grid.kind == ORDERS
+
+
+def map_scope(maps: Maps, pairs: Recordings) -> str:
+    """What statements about maps are limited to: the demonstrations of their runs, or the sets and orders they show."""
+    if not is_of_orders(maps):
+        return demonstration_scope(pairs.values())
+    n_sets, n_orders = (len(axis.values) for axis in next(iter(maps.values())).axes)
+    return f"for {n_sets} {'set' if n_sets == 1 else 'sets'} of demonstrations in {n_orders} orders only"
+
+
+def order_alone(maps: Maps, pairs: Recordings, outcome: str, demonstrations: str) -> tuple[Recipe, Runs]:
+    """What the order of demonstrations does alone, beside other sets of them."""
+    of = next(iter(maps.values())).grid
+    drawn = {"blind": of.blind, "name": _file("order-share", of), "demonstrations": demonstrations}
+    return Recipe(analysis.order_share, _asked(maps), "order_share", {"outcome": outcome}, drawn), with_maps(
+        maps, pairs
+    )
+
+
+def order_sentence(found: Mapping[str, OrderShare]) -> str:
+    """How much order alone does in each condition, beside which demonstrations are shown."""
+    return " ".join(_order_of(label.partition(":")[0], one) for label, one in found.items())
+
+
+def _order_of(label: str, found: OrderShare) -> str:
+    row = int(np.argmax(found.ranges))
+    right = [found.right[row, int(choose(found.means[row]))] for choose in (np.argmin, np.argmax)]
+    answers = f", right answers from {_percent(right[0])} to {_percent(right[1])}" if np.isfinite(right).all() else ""
+    moved = (
+        f"between two orders of set {found.sets[row]} the mean goes by {plain(float(found.ranges[row]))} nats{answers}"
+    )
+    whole = found.of_items
+    if np.isnan(whole.share):
+        return f"{label}: {found.reason}; {moved}."
+    over = "" if np.isnan(found.low) else f"{_percent(found.low)} to {_percent(found.high)} over items, "
+    return (
+        f"{label}: two orders of the same demonstrations change an item’s answer {_percent(whole.share)} as much as "
+        f"other demonstrations do ({over}{_percent(whole.low)} to {_percent(whole.high)} for other sets and orders; "
+        f"mean squares). At most, {moved}."
     )
 
 

@@ -208,6 +208,7 @@ def _conditions(recordings: Sequence[Recording]) -> str:
     for recording in recordings:
         shown = recording.spec.demonstrations
         name = f"{shown.kind} demonstrations, k = {shown.k}" if shown.k else "no demonstrations"
+        name += f", in another order than drawn (order {shown.order})" if shown.order else ""
         done = "".join(f", with {one.sentence()}" for one in recording.spec.interventions)
         drawn = seeds.setdefault(f"{name}{done}", [])
         if shown.k:
@@ -222,7 +223,7 @@ def _conditions(recordings: Sequence[Recording]) -> str:
 def _comparisons(recordings: Sequence[Recording], used: Resampling) -> str:
     """How means over items were compared between conditions."""
     shown = [one.spec.demonstrations for one in recordings]
-    if max(sum((one.kind, one.k) == (other.kind, other.k) for other in shown) for one in shown) > 1:
+    if max(sum(replace(one, seed=other.seed) == other for other in shown) for one in shown) > 1:
         test = (
             "over demonstration seeds, by Student's distribution with the degrees of freedom that seeds and "
             f"{used.n_bootstrap:,} resamples of groups leave [@satterthwaite1946approximate] (corrected over layers by "

@@ -22,7 +22,10 @@ def demonstration_scope(recordings: Iterable[Recording]) -> str:
         return ""
     seeds = ", ".join(str(seed) for seed in sorted({one.seed for one in sets}))
     if len(sets) == 1:
-        return f"for this demonstration set only (seed {seeds})"
+        return f"for this demonstration set only (seed {seeds}{sets[0].order_words})"
+    if any(one.order for one in sets):
+        drawn = "; ".join(dict.fromkeys(f"seed {one.seed}{one.order_words}" for one in sets))
+        return f"for these demonstration sets only ({drawn})"
     return f"for these demonstration sets only (one seed each: {seeds})"
 
 

@@ -85,6 +85,8 @@ def command_line(spec: RunSpec) -> str:
     words += ["--k", str(shown.k)]
     if shown.seed:
         words += ["--demo-seed", str(shown.seed)]
+    if shown.order:
+        words += ["--order", str(shown.order)]
     for text in shown.examples:
         words += ["--example", text]
     for name, value in _given(spec).items():

@@ -5,7 +5,7 @@ Behaviour comes first, and a lack of improvement before anything else. No senten
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -88,6 +88,8 @@ def contrast_note(a: RunSpec, b: RunSpec, tokens: tuple[float, float]) -> str:
     one, other = (spec.demonstrations.canonical() for spec in (a, b))
     if changed != [_demonstrations(one, other)]:
         return f"{parts}Their prompts have about equally many tokens {lengths}."
+    if replace(one, order=other.order) == other:
+        return f"{parts}Their prompts hold the same demonstrations: this contrast is about their order alone."
     return (
         f"{parts}Their prompts have about equally many tokens {lengths}: this contrast is about what the "
         f"demonstrations hold, and hardly about length.{_taught(one.kind, other.kind)} To see which of the two moved, "
@@ -128,6 +130,8 @@ def differing(a: RunSpec, b: RunSpec) -> dict[str, tuple[str, str]]:
         found["k"] = str(shown.k), str(other.k)
     elif parts == {"seed"}:
         found["demonstration seed"] = str(shown.seed), str(other.seed)
+    elif parts == {"order"}:
+        found["order of demonstrations"] = _order(shown), _order(other)
     elif parts == {"kind"}:
         found["demonstrations"] = shown.kind, other.kind
     elif parts:
@@ -160,7 +164,11 @@ def _demonstrations(a: Demonstrations, b: Demonstrations) -> str:
 
 def _shown(one: Demonstrations) -> str:
     seed = f", seed {one.seed}" if one.seed else ""
-    return f"{one.kind}, k = {one.k}{seed}" if one.k else "none"
+    return f"{one.kind}, k = {one.k}{seed}{one.order_words}" if one.k else "none"
+
+
+def _order(one: Demonstrations) -> str:
+    return str(one.order) if one.order else "as drawn"
 
 
 def _facts(change: Change) -> str:

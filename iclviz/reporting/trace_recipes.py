@@ -47,7 +47,7 @@ def patches_foretold(traces: Traces, maps: Mapping[str, EffectMap], pairs: Recor
     made = {label: map_label(label, one.grid) for label, one in maps.items()}
     asked = {label: (*names, *([made[label]] if label in made else [])) for label, names in _asked(traces).items()}
     others = {one.tracer.other for one in traces.values()}
-    donors = " or ".join(shown_words(one.kind, one.k, one.seed) for one in others if one)
+    donors = " or ".join(shown_words(one.kind, one.k, one.seed, one.order) for one in others if one)
     runs: Runs = {**_with(traces, pairs), **{made[label]: one for label, one in maps.items()}}
     drawn = {**_drawn(traces, pairs), "donor": donors}
     return Recipe(analysis.foretold_patches, asked, "patches_foretold", {}, drawn), runs
@@ -193,7 +193,8 @@ def _true_patches(foretold: Traces, made: Mapping[str, Made]) -> dict[str, Effec
 def true_patches(of: Tracer) -> Grid:
     """The map of the patches that a trace foretells."""
     assert of.other is not None
-    return grid({"kind": "patch", "shown": of.other.kind, "k": of.other.k, "seed": of.other.seed})
+    shown = of.other
+    return grid({"kind": "patch", "shown": shown.kind, "k": shown.k, "seed": shown.seed, "order": shown.order})
 
 
 def is_patch_of_states(of: Grid) -> bool:
@@ -204,4 +205,4 @@ def is_patch_of_states(of: Grid) -> bool:
 def foretold_by(of: Grid) -> Tracer:
     """The trace that foretells a map of patches."""
     assert isinstance(of, FromDemonstrations)
-    return tracer({"kind": "attribution_patching", "shown": of.shown, "k": of.k, "seed": of.seed})
+    return tracer({"kind": "attribution_patching", "shown": of.shown, **of.drawn})

@@ -1,7 +1,7 @@
 """What a task is: items with answers, labels and hypotheses, the prompts that ask for them, and a scorer.
 
 A task is one class in one file of this package, found by the registry. Everything it draws comes from named seeds, so
-the same spec gives the same text anywhere, and the demonstration set for k + 1 starts with the set for k.
+the same spec gives the same text anywhere, and the demonstration set for k + 1, as drawn, starts with the set for k.
 """
 
 from abc import ABC, abstractmethod
@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from itertools import permutations
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,10 @@ from iclviz.natural_units import Better, NaturalUnit
 from iclviz.points import ItemPoints
 from iclviz.prompts import Prompt
 from iclviz.spans import ANSWER, DEMONSTRATION, Role, Segment, TextMark
-from iclviz.spec import Demonstrations, PromptStyle, digest
+from iclviz.spec import FEW, Demonstrations, PromptStyle, digest
 
 Array = NDArray[Any]
+Shown = TypeVar("Shown")
 SHARE, NATS = " (share)", " (nats)"
 """How the title of a score ends that is a share, or a log-probability."""
 Kind = Literal["none", "correct", "shuffled", "distractor", "random", "contrastive", "out-of-domain", "custom"]
@@ -71,6 +73,42 @@ def _numbered(segments: Sequence[Segment]) -> tuple[Segment, ...]:
 def generator(*parts: Any) -> np.random.Generator:
     """A random generator named by its parts: the same parts give the same draws, other parts unrelated ones."""
     return np.random.default_rng(int(digest(list(parts)), 16))
+
+
+def arranged(shown: Sequence[Shown], demonstrations: Demonstrations) -> tuple[Shown, ...]:
+    """What belongs to k demonstrations as drawn, as many entries to each, in the order in which they are shown.
+
+    Raises
+    ------
+    SpecError: it cannot be told which entry belongs to which demonstration.
+    """
+    known = demonstrations.canonical()
+    if not known.order:
+        return tuple(shown)
+    of_each, left = divmod(len(shown), known.k)
+    if left:
+        raise SpecError(
+            f"{len(shown)} parts of {known.k} demonstrations cannot be reordered, since these have unequally many.",
+            "Take order = 0.",
+        )
+    return tuple(one for place in _places(known.k, known.order) for one in shown[place * of_each :][:of_each])
+
+
+@lru_cache(maxsize=256)
+def _places(k: int, order: int) -> tuple[int, ...]:
+    """Which of k demonstrations stands in each place in an order that is not as drawn.
+
+    Orders 1 to k! - 1 of few demonstrations are all there are, each once, so that no two of them are the same; of more
+    each is drawn by its number.
+    """
+    if k <= FEW:
+        others = list(permutations(range(k)))[1:]
+        return others[int(generator("orders", k).permutation(len(others))[order - 1])]
+    rng, as_drawn = generator("order", k, order), tuple(range(k))
+    found = as_drawn
+    while found == as_drawn:
+        found = tuple(rng.permutation(k).tolist())
+    return found
 
 
 SHOWN = 80
@@ -375,26 +413,34 @@ class Task(ABC):
     def demonstrations(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
-        """The segments of item `index`'s demonstrations, of whatever kind.
+        """The segments of item `index`'s demonstrations, of whatever kind, in their order: `answer:0` is the first
+        shown one's.
 
         Raises
         ------
-        SpecError: more demonstrations than the options allow.
+        SpecError: more demonstrations than the options allow, or they cannot be reordered.
         """
         if demonstrations.k == 0 or demonstrations.kind == "none":
             return ()
+        return _numbered(arranged(self._as_drawn(data, index, demonstrations, options), demonstrations))
+
+    def _as_drawn(
+        self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
+    ) -> Sequence[Segment]:
+        """The same in the order in which they are drawn or given; their marks have no numbers yet."""
         if demonstrations.kind == "custom":
             shown = demonstrations.examples[: demonstrations.k]
-            return tuple(_of_ones_own(text.rstrip() + self.example_end, place) for place, text in enumerate(shown))
+            return [_of_ones_own(text.rstrip() + self.example_end) for text in shown]
         if demonstrations.kind == "out-of-domain":
             return _foreign(self.identity, self.foreign_task, demonstrations.k, demonstrations.seed)
-        return _numbered(self.examples(data, index, demonstrations, options))
+        return self.examples(data, index, demonstrations, options)
 
     @abstractmethod
     def examples(
         self, data: TaskData, index: int, demonstrations: Demonstrations, options: Mapping[str, Any]
     ) -> tuple[Segment, ...]:
-        """The segments of item `index`'s demonstrations from this task's own solved examples, each made by `example`.
+        """The segments of item `index`'s demonstrations from this task's own solved examples, as drawn and as many of
+        each, every demonstration made by `example`.
 
         Raises
         ------
@@ -456,12 +502,12 @@ def _foreign(name: str, foreign_task: str, k: int, seed: int) -> tuple[Segment, 
 
     rng = generator("out-of-domain", name, seed)
     other = task(foreign_task)
-    return _numbered([other.solved_example(rng) for _ in range(k)])
+    return tuple(other.solved_example(rng) for _ in range(k))
 
 
-def _of_ones_own(text: str, place: int) -> Segment:
+def _of_ones_own(text: str) -> Segment:
     """An example of which nobody says what in it is the answer."""
-    return Segment("demonstration", text, (TextMark(f"{DEMONSTRATION}:{place}", 0, len(text)),))
+    return Segment("demonstration", text, (TextMark(DEMONSTRATION, 0, len(text)),))
 
 
 def similarity(values: Array) -> Array:

@@ -28,6 +28,7 @@ from iclviz.tasks.base import (
     ReadAnswers,
     Task,
     TaskData,
+    arranged,
     contrast,
     example,
     generator,
@@ -459,7 +460,9 @@ def _own_points(item: LineItem, demonstrations: Demonstrations, options: Mapping
 def _points(
     item: LineItem, name: str, demonstrations: Demonstrations, options: Mapping[str, Any]
 ) -> list[tuple[int, float]]:
-    return [(x, float(y)) for x, y, _ in _shown(item, name, demonstrations, options)]
+    """X and y of the shown points of a line, in the order in which they are shown."""
+    shown = arranged(_shown(item, name, demonstrations, options), demonstrations)
+    return [(x, float(y)) for x, y, _ in shown]
 
 
 def _shown(

@@ -20,7 +20,9 @@ FIRST = "knock_out"
 DOSE = 3.0
 """How far a dose goes on either side of nothing."""
 
-ORDER = ("label", "to", "other", "item", "draw", "by", "dose", "shown", "k", "seed", "rows", "layers", "heads")
+ORDER = (
+    "label", "to", "other", "item", "draw", "by", "dose", "shown", "k", "seed", "order", "rows", "layers", "heads",
+)  # fmt: skip
 
 TITLES = {
     "rows": "From",
@@ -37,6 +39,7 @@ TITLES = {
     "sources": "Heads, as block:head",
     "k": "k",
     "seed": "Seed",
+    "order": "Order",
 }
 
 

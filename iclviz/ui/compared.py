@@ -144,7 +144,7 @@ def of_seeds(recording: Recording) -> dict[int, Recording]:
 def conditions_like(recording: Recording) -> dict[str, Recording]:
     """Every recording of the cache that differs in its demonstrations alone, by a few words; the given one too."""
     found = {
-        "none" if shown.kind == "none" else f"{shown.kind}, k = {shown.k}, seed {shown.seed}": one
+        "none" if shown.kind == "none" else f"{shown.kind}, k = {shown.k}, seed {shown.seed}{shown.order_words}": one
         for shown, one in runs_like(recording, lambda shown: True).items()
     }
     return dict(sorted(found.items()))

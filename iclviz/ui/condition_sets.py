@@ -15,7 +15,7 @@ from iclviz.models.presets import model_title
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
 from iclviz.resolve import Resolved
-from iclviz.spec import Demonstrations, RunSpec
+from iclviz.spec import RunSpec
 from iclviz.tasks import KINDS, task
 from iclviz.ui import loading, options
 from iclviz.ui.controls import models_here
@@ -32,7 +32,7 @@ from iclviz.ui.page_state import (
 from iclviz.whereabouts import without_folder
 
 USUAL_K = (0, 1, 2, 4, 8, 16, 32)
-USUAL_SEEDS = tuple(range(5))
+USUAL_SEEDS = USUAL_ORDERS = tuple(range(5))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _kinds(spec: RunSpec) -> list[str]:
 
 def _kind_put(spec: RunSpec, kind: Any) -> RunSpec:
     shown = spec.demonstrations
-    return spec.with_(demonstrations=Demonstrations(str(kind), 0 if kind == "none" else shown.k, shown.seed))
+    return spec.with_(demonstrations=replace(shown, kind=str(kind), k=0 if kind == "none" else shown.k, examples=()))
 
 
 def _kind_taken(text: str) -> str:
@@ -127,6 +127,14 @@ VARIATIONS: Mapping[str, Variation] = {
         lambda spec: spec.demonstrations.seed,
         lambda spec: USUAL_SEEDS,
         lambda seed: f"seed {seed}",
+        _whole(MOST_SEED),
+    ),
+    "order": Variation(
+        "Order of demonstrations",
+        _shown(order=int),
+        lambda spec: spec.demonstrations.order,
+        lambda spec: USUAL_ORDERS,
+        lambda order: f"order {order}" if order else "order as drawn",
         _whole(MOST_SEED),
     ),
     "model": Variation(

@@ -79,7 +79,10 @@ def _side_controls(side: str) -> None:
     if chosen[f"{side}_kind"] == "custom":
         shown_as = "Each as the model is to read it, answer included; an empty line between two. The first k are shown."
         bound(st.text_area, "Your examples", f"{side}_examples", help=shown_as)
-    bound(st.text_input, "Done to the model", f"{side}_acts", placeholder="nothing", help=_about_acts())
+    acts, order = st.columns([3, 1], gap="xsmall")
+    bound(acts.text_input, "Done to the model", f"{side}_acts", placeholder="nothing", help=_about_acts())
+    in_turn = "Order of the demonstrations, the same for all items: 0 is as drawn, every other number another one."
+    bound(order.number_input, "Order", f"{side}_order", 0, MOST_SEED, help=in_turn)
 
 
 def _about_acts() -> str:

@@ -147,6 +147,7 @@ def _of_side(side: str, kind: str, k: int) -> dict[str, Field]:
         f"{side}_kind": Field(kind, _one_of(lambda: KINDS)),
         f"{side}_k": Field(k, whole(0, MOST_K)),
         f"{side}_seed": Field(0, whole(0, MOST_SEED)),
+        f"{side}_order": Field(0, whole(0, MOST_SEED)),
         f"{side}_examples": Field("", str),
         f"{side}_acts": Field("", _acts),
     }

@@ -210,6 +210,7 @@ def set_condition(side: str, spec: RunSpec) -> None:
             f"{side}_kind": shown.kind,
             f"{side}_k": shown.k,
             f"{side}_seed": shown.seed,
+            f"{side}_order": shown.order,
             f"{side}_examples": EXAMPLE_BORDER.join(shown.examples),
             f"{side}_acts": ACT_BORDER.join(map(str, spec.interventions)),
             "items": spec.n_items,
@@ -265,7 +266,7 @@ def kept_places() -> tuple[int, ...]:
 def _demonstrations(side: str, state: Mapping[str, Any]) -> Demonstrations:
     kind = state[f"{side}_kind"]
     examples = _examples(state[f"{side}_examples"]) if kind == "custom" else ()
-    return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples)
+    return Demonstrations(kind, state[f"{side}_k"], state[f"{side}_seed"], examples, state[f"{side}_order"])
 
 
 def _examples(written: str) -> tuple[str, ...]:
@@ -275,7 +276,7 @@ def _examples(written: str) -> tuple[str, ...]:
 
 def swap() -> None:
     """A becomes B and B becomes A."""
-    for field in ("model", "task", "kind", "k", "seed", "examples", "acts"):
+    for field in ("model", "task", "kind", "k", "seed", "order", "examples", "acts"):
         a, b = page_state()[f"a_{field}"], page_state()[f"b_{field}"]
         set_state({f"a_{field}": b, f"b_{field}": a})
 
@@ -298,6 +299,8 @@ def describe(spec: RunSpec, other: RunSpec | None = None) -> str:
         words.insert(0, model_title(spec.model))
     if other is not None and other.demonstrations.seed != spec.demonstrations.seed:
         words.append(f"seed {shown.seed}")
+    if shown.order or (other is not None and shown.k and other.demonstrations.canonical().order):
+        words.append(f"order {shown.order}" if shown.order else "order as drawn")
     if spec.interventions:
         words.append(shortly(spec.interventions))
     return " · ".join(words)

@@ -31,10 +31,10 @@ def _found_by_choice() -> list[Summary]:
     return [run.entry for run in loading.store().runs() if not run.entry.by_sample]
 
 
-def order(spec: RunSpec) -> tuple[int, bool, int]:
+def order(spec: RunSpec) -> tuple[int, bool, int, int]:
     """By which of two conditions the first is A: the one with fewer demonstrations, other than correct ones first."""
     shown = spec.demonstrations
-    return shown.k, shown.kind == "correct", -shown.seed
+    return shown.k, shown.kind == "correct", -shown.seed, -shown.order
 
 
 def show_newest() -> None:

@@ -28,7 +28,7 @@ COLUMNS = {
     "model": st.column_config.TextColumn("Model"),
     "name": st.column_config.TextColumn("Name", help="Your own; it names the condition on every page."),
     "task": st.column_config.TextColumn("Task"),
-    "shown": st.column_config.TextColumn("Demonstrations", help="Their kind."),
+    "shown": st.column_config.TextColumn("Demonstrations", help="Their kind; their order unless as drawn."),
     "k": st.column_config.NumberColumn("k", help="Number of demonstrations."),
     "seed": st.column_config.NumberColumn("Seed", help="Draws the demonstrations."),
     "items": st.column_config.NumberColumn("Items"),
@@ -116,7 +116,7 @@ def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
     return {
         "model": model_title(spec.model),
         "task": task_title(spec.task),
-        "shown": shown.kind,
+        "shown": f"{shown.kind}{shown.order_words}",
         "k": shown.k,
         "seed": shown.seed,
         "items": spec.n_items,

@@ -67,9 +67,15 @@ def test_a_score_of_zeros_and_ones_has_an_interval_with_a_width(recording):
 
 def test_a_statement_is_limited_to_the_demonstration_sets_that_were_shown(recording):
     def shown(*sets):
-        specs = [RunSpec("model", "task", demonstrations=Demonstrations(kind, k, seed)) for kind, k, seed in sets]
+        specs = [
+            RunSpec("model", "task", demonstrations=Demonstrations(kind, k, seed, (), *order))
+            for kind, k, seed, *order in sets
+        ]
         return demonstration_scope(recording(1, spec=spec) for spec in specs)
 
     assert shown(("none", 0, 0)) == shown(("correct", 0, 3)) == ""
     assert shown(("none", 0, 0), ("correct", 8, 3)) == "for this demonstration set only (seed 3)"
+    assert shown(("correct", 8, 3, 2)) == "for this demonstration set only (seed 3, order 2)"
+    reordered = shown(("correct", 8, 3), ("correct", 8, 3, 2))
+    assert reordered == "for these demonstration sets only (seed 3; seed 3, order 2)"
     assert shown(("correct", 8, 3), ("shuffled", 8, 1)) == "for these demonstration sets only (one seed each: 1, 3)"

@@ -18,6 +18,7 @@ from iclviz.analysis.information_flow import Flow
 from iclviz.analysis.item_maps import item_map
 from iclviz.analysis.link import Link
 from iclviz.analysis.measure import ByLayer
+from iclviz.analysis.order_shares import Components, OrderShare
 from iclviz.analysis.outcomes import OutcomeCounts
 from iclviz.analysis.own_answer import OwnAnswer
 from iclviz.analysis.paired import PairedTest
@@ -344,7 +345,18 @@ def changed_item():
     return ChangedItem(["reading", "running"], [0.7, 0.3], [0.4, 0.6], 0.8, -0.4, change)
 
 
+def order_share(share=0.4, reason=None):
+    """Three sets in four orders."""
+    means = np.random.default_rng(3).normal(size=(3, 4))
+    of_items, of_mean = Components(0.4, 0.6, share, 0.1, 0.9), Components(0.2, 0.2, 0.5, 0.1, 0.95)
+    return OrderShare(
+        "margin", of_items, of_mean, 0.3, 0.5, (1, 2, 3), (1, 2, 3, 4), means, np.full((3, 4), 0.5), 0.2, 0.5, 24, 12,
+        reason,
+    )  # fmt: skip
+
+
 DRAWN = {
+    "order-share": lambda draw: draw({A: order_share(0.5), B: order_share()}, blind="A few sets are few draws."),
     "attention-and-effect": lambda draw: draw({A: head_link(0), B: head_link(1)}),
     "recovered-share": lambda draw: draw(
         {A: recovered(0.5), B: recovered()},

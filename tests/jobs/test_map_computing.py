@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from iclviz.grids.function_vector import FunctionVectors
 from iclviz.grids.head_means import HeadMeans
 from iclviz.grids.heads import Heads
 from iclviz.grids.isolation import Isolation
+from iclviz.grids.orders import Orders
 from iclviz.grids.parts import Parts
 from iclviz.grids.patch import Patched
 from iclviz.grids.steer import LabelDosed
@@ -25,7 +27,7 @@ from iclviz.jobs.donors import groups_of
 from iclviz.jobs.map_computing import compute_map, ranked_on_others
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
-from iclviz.mapping import MapSpec, as_mapped
+from iclviz.mapping import Axis, MapSpec, as_mapped
 from iclviz.resolve import build, resolve_map
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
@@ -70,6 +72,40 @@ def test_a_map_holds_at_each_site_what_a_run_with_the_same_done_to_it_holds(grid
         there = found.acted[row, column, -1] > 0
         np.testing.assert_allclose(found.logprobs[row, column, -1, there, 0], expected[there], atol=1e-4)
         assert (found.acted[row, column, -1] > 0).tolist() == (run.acted_places[:, 0] > 0).tolist()
+
+
+def test_a_site_of_orders_is_what_a_run_with_those_demonstrations_holds(spec, store, keeper):
+    spec = spec.with_(demonstrations=Demonstrations("correct", 3, 1))
+    found = made(spec, Orders(sets=2, orders=3), store, keeper)
+    assert found.axes == (Axis("set", (1, 2)), Axis("order", (1, 2, 3)))
+    for row, column in np.ndindex(2, 3):
+        shown = Demonstrations("correct", 3, 1 + row, order=column)
+        run = iclviz.run_spec(spec.with_(demonstrations=shown))
+        expected = run.scores["answer_logprob"]
+        np.testing.assert_allclose(found.logprobs[row, column, 0, :, 0], expected, atol=1e-4)
+        own = iclviz.run_spec(spec).prompt_ids
+        differ = [sum(a != b for a, b in zip_longest(*pair)) for pair in zip(run.prompt_ids, own, strict=True)]
+        assert found.acted[row, column, 0].tolist() == found.changed[row, column, 0].tolist() == differ
+    assert not found.acted[0, 0].any()
+    assert (found.acted[1:] > 0).all()
+
+
+def test_orders_are_as_many_as_there_are_and_sets_where_a_seed_draws_them(spec, store, keeper):
+    two = made(spec, Orders(sets=1, orders=4), store, keeper)
+    assert two.axes[1].values == (1, 2)
+    own = Demonstrations("custom", 3, 0, ("Mia is reading.", "Leo is baking.", "Ann is rowing."))
+    assert made(spec.with_(demonstrations=own), Orders(), store, keeper).axes[0].values == (1,)
+    with pytest.raises(SpecError, match="fewer than two demonstrations"):
+        made(spec.with_(demonstrations=Demonstrations("correct", 1)), Orders(), store, keeper)
+
+
+def test_orders_of_a_run_with_something_done_to_it_have_it_done_too_unless_it_is_of_other_items(spec, store, keeper):
+    done = spec.with_(interventions=(KnockOut(to="demonstration:0"),))
+    found = made(done, Orders(sets=1), store, keeper)
+    run = iclviz.run_spec(done.with_(demonstrations=Demonstrations("correct", 2, order=1)))
+    np.testing.assert_allclose(found.logprobs[0, 1, 0, :, 0], run.scores["answer_logprob"], atol=1e-4)
+    with pytest.raises(SpecError, match="takes values of other items"):
+        made(spec.with_(interventions=(Ablate(of="head", layers=2, heads=1, to="mean"),)), Orders(), store, keeper)
 
 
 def test_function_vectors_are_of_the_heads_that_another_map_ranked_on_other_items(spec, store, keeper):

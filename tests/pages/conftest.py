@@ -169,7 +169,7 @@ def record(chosen, sides="ab", seeds=None, **options):
                 RunSpec(
                     chosen[f"{side}_model"],
                     name,
-                    iclviz.Demonstrations(kind, chosen[f"{side}_k"], seed, examples),
+                    iclviz.Demonstrations(kind, chosen[f"{side}_k"], seed, examples, chosen[f"{side}_order"]),
                     chosen["items"],
                     chosen["items_seed"],
                     {**chosen["options"].get(name, {}), **options},

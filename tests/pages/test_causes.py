@@ -73,6 +73,19 @@ def test_beyond_controls_and_the_outcome_are_choices(recorded):
     assert len(charts(test)) == 1
 
 
+def test_a_map_of_orders_says_what_order_alone_does_beside_which_are_shown(recorded):
+    acted(recorded, "orders sets=2", "b")
+    test = opened("causes", {**recorded, "act": "orders", "act_options": "sets=2"})
+    assert "fewer than two demonstrations" not in text(test)
+    assert sections(test) == ["Order of demonstrations", "Strongest sites", "Items of one site"]
+    for section in sections(test):
+        looked_further(test, section)
+        assert not test.exception
+        assert len(charts(test)) == 2, section
+    looked_further(test, "Order of demonstrations")
+    assert "B: two orders of the same demonstrations change an item’s answer" in text(test)
+
+
 def test_options_are_typed_and_a_wrong_one_says_what_is_wrong(recorded):
     acted(recorded, "heads rows=query")
     test = opened("causes", {**recorded, "act_options": "rows=query"})

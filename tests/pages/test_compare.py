@@ -92,6 +92,14 @@ def test_kinds_and_seeds_make_sets(vary, names, chosen):
     assert sorted(name.removeprefix("A: ") for name in legend(charts(test)[1])) == names
 
 
+def test_orders_make_a_set_and_are_said_apart(chosen):
+    for order in (0, 1):
+        record({**chosen, "a_k": 2, "a_order": order}, "a")
+    test = opened("compare", {**chosen, "a_k": 2, "vary": "order"})
+    assert not test.exception
+    assert sorted(name.removeprefix("A: ") for name in legend(charts(test)[1])) == ["order 1", "order as drawn"]
+
+
 def test_models_make_a_set_though_their_depths_differ(chosen, tiny_model, tmp_path):
     from tests.pages.conftest import changed_model
 

@@ -37,6 +37,8 @@ def test_what_differs_is_said_by_its_value_in_a_and_in_b(few_and_many):
     assert differences(a, a) == {}
     shuffled = a.with_(demonstrations=replace(a.demonstrations, kind="shuffled"))
     assert differences(a, shuffled) == {"demonstrations": ("correct", "shuffled")}
+    reordered = b.with_(demonstrations=replace(b.demonstrations, order=1))
+    assert differences(b, reordered) == {"order of demonstrations": ("as drawn", "1")}
     none = a.with_(demonstrations=Demonstrations("none", 0))
     assert differences(none, a)["demonstrations"][0] == "none"
 

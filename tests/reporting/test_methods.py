@@ -38,6 +38,19 @@ def test_it_says_exactly_what_was_run(runs):
         assert fact in text, fact
 
 
+def test_runs_that_differ_in_their_order_are_told_apart_and_are_no_seeds(tiny_model):
+    runs = [
+        iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("correct", 3, order=order), 16)
+        for order in (0, 2)
+    ]
+    text = methods(runs).markdown
+    assert (
+        "Conditions: correct demonstrations, k = 3 (seed 0); "
+        "correct demonstrations, k = 3, in another order than drawn (order 2) (seed 0)"
+    ) in text
+    assert "over demonstration seeds" not in text
+
+
 def test_runs_of_different_items_have_a_paragraph_each(runs, tiny_model):
     other = iclviz.run(str(tiny_model), "reading_comprehension", Demonstrations("none", 0), 16)
     text = methods([*runs, other]).markdown

@@ -34,10 +34,11 @@ def specs(tiny_model):
         "E: by token": RunSpec(
             model, "linear_regression", Demonstrations("correct", 2), 16, task_options=options, attention_items=(3, 0)
         ),
+        "F: reordered": RunSpec(model, "linear_regression", Demonstrations("correct", 3, 1, order=2), 16),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own", "E: by token"])
+@pytest.mark.parametrize("label", ["A: few", "B: shuffled", "C: none", "D: own", "E: by token", "F: reordered"])
 def test_the_command_line_records_the_same_run(specs, label):
     (line,) = command_lines([resolve(specs[label]).spec])
     words = shlex.split(line)

@@ -63,6 +63,7 @@ def test_few_seeds_ask_for_more_and_five_do_not(made):  # noqa: F811
 
 
 NONE = RunSpec("model", "linear_regression", Demonstrations("none", 0))
+REORDERED = replace(B, demonstrations=replace(B.demonstrations, order=3))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,8 @@ NONE = RunSpec("model", "linear_regression", Demonstrations("none", 0))
         (A, replace(A, dtype="bfloat16"), (20, 20), "arithmetic (none, then bfloat16)"),
         (A, replace(B, prompt_style="chat"), (20, 20), "prompt style"),
         (A, replace(A, demonstrations=Demonstrations("random", 2, 3)), (20, 20), "random, k = 2, seed 3"),
+        (B, REORDERED, (140, 141), "demonstrations (correct, k = 16, then correct, k = 16, order 3)"),
+        (B, REORDERED, (140, 141), "the same demonstrations: this contrast is about their order alone"),
     ],
 )
 def test_what_else_changed_is_said_from_specs_and_token_counts(a, b, tokens, note):

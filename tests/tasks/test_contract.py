@@ -1,5 +1,6 @@
 """What every task promises, whatever it asks."""
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from iclviz.models.tokenizing import load_tokenizer
 from iclviz.prompts import render, tokenize
 from iclviz.spec import Demonstrations
 from iclviz.tasks import ReadAnswers, task, tasks
+from iclviz.tasks.base import arranged
 
 OWN = tuple(f"An example of mine, number {number}." for number in range(8))
 
@@ -36,8 +38,8 @@ def made(one, n_items=24, seed=0, **options):
     return one.data(n_items, seed, resolved), resolved
 
 
-def shown(kind, k, seed=0):
-    return Demonstrations(kind, k, seed, OWN if kind == "custom" else ())
+def shown(kind, k, seed=0, order=0):
+    return Demonstrations(kind, k, seed, OWN if kind == "custom" else (), order)
 
 
 def scored(one, data, options, parsed):
@@ -138,6 +140,60 @@ def test_every_demonstration_and_its_answer_are_marked(one, kind, tokenizer):
             assert whole.endswith(f" {answer}{whole[len(whole.rstrip()) :]}")
         assert len(said) == (4 if kind == "custom" else 8)
         assert not any(found[name][-1].isspace() for name in found if name.startswith("answer"))
+
+
+def parts_of_demonstrations(one, demonstrations, index=0, **options):
+    """The text of each demonstration, and its answer where there is one, by the numbers of their marks."""
+    data, resolved = made(one, **options)
+    segments = one.demonstrations(data, index, demonstrations, resolved)
+    marked = {mark.name: seg.text[mark.start : mark.end] for seg in segments for mark in seg.marks}
+    in_turn = [name for number in range(demonstrations.k) for name in marked if name.endswith(f":{number}")]
+    assert list(marked) == in_turn
+    numbers = range(demonstrations.k)
+    return [(marked[f"demonstration:{number}"], marked.get(f"answer:{number}")) for number in numbers]
+
+
+@pytest.mark.parametrize(("one", "kind"), SOLVED, indirect=["one"])
+def test_another_order_shows_the_same_demonstrations_whole_and_numbers_them_as_shown(one, kind):
+    as_drawn = parts_of_demonstrations(one, shown(kind, 4))
+    orders = [parts_of_demonstrations(one, shown(kind, 4, order=order)) for order in range(4)]
+    assert orders[0] == as_drawn
+    assert all(sorted(each) == sorted(as_drawn) for each in orders)
+    assert len({tuple(each) for each in orders}) > 1
+    places = [[as_drawn.index(part) for part in each] for each in orders] if len(set(as_drawn)) == 4 else []
+    other = parts_of_demonstrations(one, shown(kind, 4), index=1)
+    for order, each in enumerate(places):
+        assert parts_of_demonstrations(one, shown(kind, 4, order=order), index=1) == [other[place] for place in each]
+
+
+def test_the_other_lines_points_move_with_their_demonstrations():
+    one = task("linear_regression")
+    data, options = made(one, distractor=True)
+
+    def pairs(order):
+        segments = one.demonstrations(data, 0, shown("correct", 3, order=order), options)
+        return ["".join(seg.text for seg in segments[place : place + 2]) for place in range(0, 6, 2)]
+
+    assert pairs(0) != pairs(1)
+    assert sorted(pairs(0)) == sorted(pairs(1))
+    own = one.points(data, 0, shown("correct", 3, order=1), options).own
+    assert [f"f: x = {x:g}," in pair for (x, _), pair in zip(own, pairs(1), strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7])
+def test_orders_of_few_demonstrations_are_each_another_one(k):
+    numbers = list(range(min(24, math.factorial(k))))
+    orders = [arranged(range(k), Demonstrations("correct", k, order=order)) for order in numbers]
+    assert orders[0] == tuple(range(k))
+    assert len(set(orders)) == len(orders)
+    again = Demonstrations("correct", k, order=len(numbers))
+    assert (arranged(range(k), again) == orders[1]) is (len(numbers) == math.factorial(k))
+    assert (again.canonical().order == 1) is (len(numbers) == math.factorial(k))
+
+
+def test_parts_that_no_demonstration_can_be_said_to_have_are_not_reordered():
+    with pytest.raises(SpecError, match="cannot be reordered"):
+        arranged("abcde", Demonstrations("correct", 3, order=1))
 
 
 @pytest.mark.parametrize("kind", ["correct", "contrastive"])

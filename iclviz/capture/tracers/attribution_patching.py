@@ -37,7 +37,7 @@ SYED = r"""@article{syed2023attribution,
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionPatching(Tracer):
-    """shown, k, seed: kind, number and seed of the demonstrations whose states would be put in place."""
+    """shown, k, seed, order: the demonstrations whose states would be put in place."""
 
     kind = "attribution_patching"
     title = "Patches foretold"
@@ -49,6 +49,7 @@ class AttributionPatching(Tracer):
     shown: str
     k: int = 8
     seed: int = 0
+    order: int = 0
 
     def __post_init__(self) -> None:
         self.other.canonical()
@@ -56,13 +57,13 @@ class AttributionPatching(Tracer):
     @property
     def other(self) -> Demonstrations:
         """These demonstrations."""
-        return Demonstrations(self.shown, self.k, self.seed)
+        return Demonstrations(self.shown, self.k, self.seed, order=self.order)
 
     def sentence(self) -> str:
         """What was followed."""
         return (
             "the gradient of the margin with respect to every state was taken times the difference from what the same "
-            f"item has with {shown_words(self.shown, self.k, self.seed)}"
+            f"item has with {shown_words(self.shown, self.k, self.seed, self.order)}"
         )
 
     def traced(self, subject: "Traced", texts: Texts, there: frozenset[int]) -> Iterator[tuple[int, dict[str, Any]]]:
