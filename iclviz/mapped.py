@@ -41,6 +41,8 @@ AXES: Mapping[str, str] = {
     "acted_controls": "FSRn",
 }
 """Array -> its axes, by the letters of `iclviz.maps`."""
+SCORED: Mapping[str, str] = {"base_scores": "n", "scores": "FSVn", "control_scores": "FSRn"}
+"""Those of a map whose grid has responses."""
 COUNTS = ("acted", "changed", "acted_controls")
 
 _AXIS = schemas.fields(
@@ -62,7 +64,8 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Safetens
 
 def write(folder: Path, made: Made) -> None:
     """Write a map or a trace into an empty folder; all of it is on the disk when this returns."""
-    arrays = made.arrays if isinstance(made, Trace) else {name: getattr(made, name) for name in AXES}
+    axes_of = _axes_of(made.spec)
+    arrays = made.arrays if isinstance(made, Trace) else {name: getattr(made, name) for name in axes_of}
     save_file({name: _as_kept(name, values) for name, values in arrays.items()}, folder / ARRAYS)
     content = {
         "spec": made.spec.to_dict(),
@@ -75,6 +78,13 @@ def write(folder: Path, made: Made) -> None:
     run = {"timing": dict(made.timing), "environment": dict(made.environment)}
     (folder / RUN).write_bytes(RUN_FORMAT.sealed(run))
     settle_folder(folder)
+
+
+def _axes_of(spec: MapSpec) -> Mapping[str, str]:
+    """Array -> its axes, of a map or a trace."""
+    if isinstance(spec.grid, Grid):
+        return {**AXES, **SCORED} if spec.grid.responses else AXES
+    return {name: f"n{axes}" for name, axes in spec.grid.arrays.items()}
 
 
 def _as_kept(name: str, values: Array) -> Array:
@@ -139,7 +149,7 @@ def _checked(content: Mapping[str, Any], run: Mapping[str, Any], arrays: Mapping
     spec, origin = MapSpec.from_dict(content["spec"]), Origin.from_dict(content["origin"])
     if map_key(spec.run, origin, spec.grid) != key:
         raise MisfitError("its key is not that of its spec")
-    axes_of = {name: f"n{axes}" for name, axes in getattr(spec.grid, "arrays", {}).items()} or AXES
+    axes_of = _axes_of(spec)
     if set(arrays) != set(axes_of) or len(content["axes"]) != (2 if isinstance(spec.grid, Grid) else 0):
         raise MisfitError("its arrays are not those of a map")
     axes_named = [Axis(one["name"], tuple(one["values"])) for one in content["axes"]]

@@ -14,8 +14,8 @@ from iclviz import schemas
 from iclviz.errors import SpecError
 from iclviz.intervening import Intervention, shown_words
 from iclviz.keys import Origin, key_of
-from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec, digest
-from iclviz.typed import Kinds, Typed
+from iclviz.spec import DEFAULT_POOLINGS, MOST_NEW_TOKENS, Demonstrations, RunSpec, digest
+from iclviz.typed import Kinds, Typed, check_whole
 
 if TYPE_CHECKING:
     from iclviz.capture.tracing import Traced
@@ -145,6 +145,8 @@ class Grid(MapKind):
     """
 
     ready: ClassVar[tuple[tuple[str, str], ...]]
+    responses: int = 0
+    """Tokens of a response that is written at every site, whose main score is then an outcome too; 0 = none is."""
 
     def axes(self, shape: Shape) -> tuple[Axis, Axis]:
         """Both sides of the grid for a run.
@@ -271,6 +273,9 @@ class MapSpec:
 
     run: RunSpec
     grid: Grid | Tracer
+
+    def __post_init__(self) -> None:
+        check_whole("responses", getattr(self.grid, "responses", 0), 0, MOST_NEW_TOKENS)
 
     @property
     def n_items(self) -> int:

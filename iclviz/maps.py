@@ -31,6 +31,8 @@ class EffectMap:
     controls: (F, S, R, n, C) with what is done instead at each site.
     acted, changed: (F, S, V, n) places of an item at which what is done acted, and those whose value changed.
     acted_controls: (F, S, R, n) the same of controls.
+    base_scores, scores, control_scores: (n,), (F, S, V, n), (F, S, R, n) the task's main score of what the model wrote
+        with nothing done, at each site and at its controls; None of a map whose grid has no responses.
     timing, environment: as of a recording.
     origin: of the run.
     """
@@ -46,6 +48,9 @@ class EffectMap:
     changed: Array
     acted_controls: Array
     origin: Origin
+    base_scores: Array | None = None
+    scores: Array | None = None
+    control_scores: Array | None = None
     timing: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 

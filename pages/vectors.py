@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from iclviz.analysis.effect_maps import known_outcomes
+from iclviz.analysis.recovered import SCORES
 from iclviz.errors import UserError
 from iclviz.figures.effect_maps import EFFECT_TITLES
 from iclviz.mapping import Grid, grid, grids
@@ -86,7 +87,8 @@ if of_shown:
         shared = {label: (made, names[label], label) for label, made in maps.items()}
         limits = demonstration_scope(shown[label] for label in maps)
         with slot():
-            each = {name: shares_that_come_back(shared, runs, name, limits) for name in known_outcomes(maps.values())}
+            known = [name for name in known_outcomes(maps.values()) if name in SCORES]
+            each = {name: shares_that_come_back(shared, runs, name, limits) for name in known}
             told = {name: answers(recipe.questions(every)) for name, (recipe, every) in each.items()}
             outcome = controls.select("effect", "Effect on", list(each), EFFECT_TITLES, first_with_shares(told))
             controls.tell()

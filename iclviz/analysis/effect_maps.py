@@ -8,6 +8,7 @@ halved, one half chooses, and the other alone says how strong it is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
@@ -21,9 +22,13 @@ from iclviz.maps import EffectMap
 from iclviz.questions.question import of_map
 from iclviz.recording import Array, Recording
 
-OUTCOMES = ("margin", "answer")
-"""What effects are of: the right answer's log-probability over the best other candidate's, or by itself."""
+SCORE = "score"
+OUTCOMES = ("margin", "answer", SCORE)
+"""What effects are of: the right answer's log-probability over the best other candidate's, or by itself, or the task's
+main score of what the model wrote.
+"""
 
+Part = Literal["base", "logprobs", "controls"]
 OTHERS = "the other heads of its block"
 RANDOM_TOKENS = "as many random tokens of the same prompts"
 CONTROLS = {
@@ -43,7 +48,7 @@ class SiteEffects(Tested):
 
     Attributes
     ----------
-    estimate, low, high, p, p_corrected: the mean effect over items in nats, and its test over groups.
+    estimate, low, high, p, p_corrected: the mean effect over items, in nats or in units of the score, and its test.
     kind: that of the grid; outcome: one of `OUTCOMES`.
     beyond: what effects are less of, in words; "" where they are as they are.
     axes: what both sides are called; first, second: their values.
@@ -88,7 +93,8 @@ class SiteEffects(Tested):
 
     def lines(self) -> list[str]:
         """The strongest sites, a line each."""
-        found = [f"{self.outcome} {self.base:+.3f} nats with nothing done, {self.n_items} items, {self.n_units} groups"]
+        base = f"{self.outcome} {self.base:+.3f}{unit_of(self.outcome)}"
+        found = [f"{base} with nothing done, {self.n_items} items, {self.n_units} groups"]
         for row, column in self.strongest():
             where = site_in_words(self.axes, self.first[row], self.second[column])
             at = (row, column)
@@ -140,15 +146,51 @@ def outcome_of(logprobs: Array, outcome: str) -> Array:
     return np.where(np.isfinite(others), logprobs[..., 0] - others, np.nan)
 
 
+def outcomes(made: EffectMap, part: Part, outcome: str) -> Array:
+    """(..., n) an outcome of items with nothing done, at each site, or at each control.
+
+    Raises
+    ------
+    AnalysisError: no such outcome, or nothing was written.
+    """
+    if outcome != SCORE:
+        return outcome_of(getattr(made, part), outcome)
+    scores = {"base": made.base_scores, "logprobs": made.scores, "controls": made.control_scores}[part]
+    if scores is None:
+        raise AnalysisError(
+            "At the sites of this map nothing was written, so there is no score.", "Make it with responses=8."
+        )
+    return np.asarray(scores, dtype=np.float64)
+
+
+def unit_of(outcome: str) -> str:
+    """What follows a number of an outcome."""
+    return "" if outcome == SCORE else " nats"
+
+
+def held(recording: Recording, outcome: str) -> float:
+    """The difference below which numbers of an outcome are rounding."""
+    return 0.0 if outcome == SCORE else nats_held(recording)
+
+
 def usual_outcome(made: EffectMap) -> str:
-    """The margin where items have candidates to be apart from, else the answer's log-probability."""
-    return "margin" if np.isfinite(outcome_of(made.base, "margin")).any() else "answer"
+    """The margin where items have candidates to be apart from, else the score of what was written, where anything was,
+    else the answer's log-probability.
+    """
+    if np.isfinite(outcome_of(made.base, "margin")).any():
+        return "margin"
+    return "answer" if made.scores is None else SCORE
 
 
 def known_outcomes(maps: Iterable[EffectMap]) -> list[str]:
     """The outcomes that all of some maps have."""
-    has_margin = all(usual_outcome(made) == "margin" for made in maps)
-    return [name for name in OUTCOMES if name == "answer" or has_margin]
+    every = list(maps)
+    has = {
+        "margin": all(np.isfinite(outcome_of(made.base, "margin")).any() for made in every),
+        "answer": True,
+        SCORE: all(made.scores is not None for made in every),
+    }
+    return [name for name in OUTCOMES if has[name]]
 
 
 def item_effects(made: EffectMap, outcome: str = "") -> Array:
@@ -164,7 +206,7 @@ def item_effects(made: EffectMap, outcome: str = "") -> Array:
 
 def draw_effects(made: EffectMap, outcome: str) -> Array:
     """(F, S, V, n) the effect at each site under each draw of donors."""
-    change = outcome_of(made.logprobs, outcome) - outcome_of(made.base, outcome)
+    change = outcomes(made, "logprobs", outcome) - outcomes(made, "base", outcome)
     return np.where(made.acted > 0, change, np.nan)
 
 
@@ -177,7 +219,7 @@ def control_effects(made: EffectMap, outcome: str = "") -> Array:
     """
     outcome = outcome or usual_outcome(made)
     if made.controls.shape[2]:
-        change = outcome_of(made.controls, outcome) - outcome_of(made.base, outcome)
+        change = outcomes(made, "controls", outcome) - outcomes(made, "base", outcome)
         return mean_of_known(np.moveaxis(np.where(made.acted_controls > 0, change, np.nan), 2, 0))
     if not has_controls(made):
         raise AnalysisError("This map has no controls.", "Take the effects as they are.")
@@ -230,7 +272,7 @@ def effect_of_sites(
     effects = item_effects(made, outcome)
     if beyond:
         effects = effects - control_effects(made, outcome)
-    by_item = settled(np.moveaxis(effects, -1, 0), nats_held(recording))
+    by_item = settled(np.moveaxis(effects, -1, 0), held(recording, outcome))
     groups = coarsest_groups(recording)
     test = paired_test(by_item, groups, seed=seed)
     chosen, reason = _chosen(made, by_item, unit_codes(groups, made.n_items), seed)
@@ -247,7 +289,7 @@ def effect_of_sites(
         n=test.n,
         unchanged=((made.acted > 0) & (made.changed == 0)).all(axis=2).sum(axis=-1),
         between_draws=_between_draws(made, outcome),
-        base=float(mean_of_known(outcome_of(made.base, outcome))),
+        base=float(mean_of_known(outcomes(made, "base", outcome))),
         right=right,
         right_base=float(right_base),
         n_units=test.n_units,
@@ -348,6 +390,6 @@ def effect_on_items(
     at = site_of(made, first, second)
     control = control_effects(made, outcome)[at] if has_controls(made) else None
     where = site_in_words((made.axes[0].name, made.axes[1].name), first, second)
-    effect, base = item_effects(made, outcome)[at], outcome_of(made.base, outcome)
+    effect, base = item_effects(made, outcome)[at], outcomes(made, "base", outcome)
     acted, changed = (counts[at].max(axis=0) for counts in (made.acted, made.changed))
     return EffectOnItems(effect, base, control, tuple(made.item_ids), acted, changed, where)

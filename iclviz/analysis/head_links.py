@@ -38,11 +38,11 @@ class HeadLink:
     Attributes
     ----------
     ratio: (L, H) mean log attention ratio of the last prompt token, relevant over irrelevant text, per token.
-    effect: (L, H) mean effect of ablating the head, in nats; both NaN where no item has a value.
+    effect: (L, H) mean effect of ablating the head on an outcome; both NaN where no item has a value.
     rho, low, high: their rank correlation over heads with its 95 % interval.
     rho_within, p_within: the same within blocks, and its p by permuting heads within blocks; NaN where blocks have one
         head.
-    n_units: groups of items; reason: why there is no interval, or None.
+    n_units: groups of items; reason: why there is no interval, or None; outcome: one of `effect_maps.OUTCOMES`.
     """
 
     ratio: Array
@@ -54,6 +54,7 @@ class HeadLink:
     p_within: float
     n_units: int
     reason: str | None
+    outcome: str = "margin"
 
 
 @of_map
@@ -85,7 +86,8 @@ def attention_and_effect(
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.log(attention_ratio_by_head(recording, over, under, "last", "token"))
     ratios = np.where(np.isfinite(ratios), ratios, np.nan)
-    effects = np.moveaxis(item_effects(made, usual_outcome(made)), (2, 1, 0), (0, 1, 2))
+    outcome = usual_outcome(made)
+    effects = np.moveaxis(item_effects(made, outcome), (2, 1, 0), (0, 1, 2))
     ratio, effect = mean_of_known(ratios), mean_of_known(effects)
     known = np.isfinite(ratio) & np.isfinite(effect)
     if known.sum() < LEAST_HEADS:
@@ -104,7 +106,7 @@ def attention_and_effect(
     blocks = np.broadcast_to(np.arange(len(ratio))[:, None], ratio.shape)[known]
     within, p = _within(ratio[known], effect[known], blocks, n_permutations, permuting)
     rho = _rank_correlation(ratio[known], effect[known])
-    return HeadLink(ratio, effect, rho, float(low[0]), float(high[0]), within, p, n_units, reason)
+    return HeadLink(ratio, effect, rho, float(low[0]), float(high[0]), within, p, n_units, reason, outcome)
 
 
 def _rank_correlation(x: Array, y: Array) -> float:

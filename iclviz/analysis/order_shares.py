@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import f
 
-from iclviz.analysis.behaviour import coarsest_groups, nats_held
-from iclviz.analysis.effect_maps import check_pair, outcome_of, prefers_right, usual_outcome
+from iclviz.analysis.behaviour import coarsest_groups
+from iclviz.analysis.effect_maps import check_pair, held, outcomes, prefers_right, unit_of, usual_outcome
 from iclviz.analysis.recovered import shares
 from iclviz.analysis.resolution import tied
 from iclviz.analysis.statistics import MIN_UNITS, mean_of_known, unit_codes
@@ -114,7 +114,8 @@ class OrderShare:
 
     def lines(self) -> list[str]:
         """The shares, how far means go, and the best and the worst site."""
-        found = [f"{self.outcome} {self.base:+.3f} nats in the run, {self.n_items} items, {self.n_units} groups"]
+        unit = unit_of(self.outcome)
+        found = [f"{self.outcome} {self.base:+.3f}{unit} in the run, {self.n_items} items, {self.n_units} groups"]
         for what, one in (("an item's outcome", self.of_items), ("the mean outcome", self.of_mean)):
             found.append(
                 f"order's share of {what:<18} {one.share:.0%} (other sets and orders {one.low:.0%} to {one.high:.0%})"
@@ -122,7 +123,7 @@ class OrderShare:
         found.append(f"over items {self.low:.0%} to {self.high:.0%}, for these sets and orders")
         for what, (row, column) in (("best", self.best), ("worst", self.worst)):
             where = f"set {self.sets[row]}, order {self.orders[column]}"
-            found.append(f"{what}: {where}, {self.means[row, column]:+.3f} nats, right {self.right[row, column]:.0%}")
+            found.append(f"{what}: {where}, {self.means[row, column]:+.3f}{unit}, right {self.right[row, column]:.0%}")
         return found + ([self.reason] if self.reason else [])
 
 
@@ -148,11 +149,11 @@ def order_share(pair: tuple[EffectMap, Recording], outcome: str = "") -> OrderSh
     if made.grid.kind != KIND:
         raise AnalysisError("This map is not over orders of demonstrations.", f"Take one of the kind {KIND}.")
     outcome = outcome or usual_outcome(made)
-    values = outcome_of(made.logprobs[:, :, 0], outcome)
+    values = outcomes(made, "logprobs", outcome)[:, :, 0]
     known = np.isfinite(values).all(axis=(0, 1))
     if not known.any():
         raise AnalysisError("No item has this outcome.", "Take another outcome.")
-    values = _told_apart(values[..., known], nats_held(recording))
+    values = _told_apart(values[..., known], held(recording, outcome))
     codes = np.unique(unit_codes(coarsest_groups(recording), made.n_items)[known], return_inverse=True)[1]
     low, high = share_over_items(values, codes)
     of_items, means = components(values), values.mean(axis=-1)
@@ -167,7 +168,7 @@ def order_share(pair: tuple[EffectMap, Recording], outcome: str = "") -> OrderSh
         orders=made.axes[1].values,
         means=means,
         right=prefers_right(made.logprobs),
-        base=float(mean_of_known(outcome_of(made.base, outcome)[known])),
+        base=float(mean_of_known(outcomes(made, "base", outcome)[known])),
         right_base=float(prefers_right(made.base)),
         n_items=int(known.sum()),
         n_units=n_units,

@@ -121,6 +121,8 @@ def recovered_share(subject: tuple[EffectMap, Recording, Recording], outcome: st
     check_pair(made, own)
     check_pair(made, other)
     outcome = outcome or usual_outcome(made)
+    if outcome not in SCORES:
+        raise AnalysisError("A share that comes back is of log-probabilities.", "Take margin or answer.")
     base = outcome_of(made.base, outcome)
     if SCORES[outcome] not in other.scores:
         raise AnalysisError("The other run has no such outcome.", "Take another outcome.")

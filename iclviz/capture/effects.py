@@ -26,6 +26,9 @@ Site = Sequence[Intervention]
 """What is done together; nothing is the model as it is."""
 
 
+NOTHING_WRITTEN = Decoding(0)
+
+
 @dataclass(frozen=True, eq=False)
 class CapturedSites:
     """What B rows left; row r is prompt r % n under site r // n.
@@ -36,12 +39,14 @@ class CapturedSites:
     logprobs: (B, C) of each candidate, NaN where a prompt has fewer.
     acted, changed: (B,) places at which what was done acted, and those whose value changed; of several interventions
         the fewest, -1 where none is done.
+    responses: B lists of token ids that were written; empty where none are.
     """
 
     rows: Array
     logprobs: Array
     acted: Array
     changed: Array
+    responses: Sequence[list[int]]
 
 
 class SitesCapture:
@@ -54,16 +59,17 @@ class SitesCapture:
         settings: PlanSettings,
         n_before: int = 0,
         donors: Donors | None = None,
+        decoding: Decoding = NOTHING_WRITTEN,
     ) -> None:
         """prompts: of each site, its n; sites: what is done at each to each of them; n_before: as many of its
         interventions are done everywhere, and their places are not counted; donors: those of n prompts that all sites
-        with a donor share.
+        with a donor share; decoding: of responses, asked about rows.
         """
         self._n_before = n_before
         self._donors = _of_rows(donors, sites) if donors else None
         self._copies = [prompt for of_site in prompts for prompt in of_site]
         self._done = [site for of_prompts in sites for site in of_prompts]
-        self._settings, self._decoding = settings, Decoding(0)
+        self._settings, self._decoding = settings, decoding
         self.most_candidates = max((len(prompt.candidates) for prompt in self._copies), default=0)
         self._plan: tuple[Group, ...] = plan_prompts(
             self._copies, self._decoding, settings, reading_as(self._done, self._copies, self._donors)
@@ -102,16 +108,18 @@ class SitesCapture:
             for found in ready.captures(
                 self._copies, self._plan, kept, self._decoding, should_stop, there, on_read, self._done, self._donors
             ):
-                yield self._batch(found.prompts, found.taken)
+                yield self._batch(found.prompts, found.taken, found.response_ids)
 
-    def _batch(self, rows: Sequence[int], taken: Sequence[dict[str, Any]]) -> CapturedSites:
+    def _batch(
+        self, rows: Sequence[int], taken: Sequence[dict[str, Any]], responses: Sequence[list[int]]
+    ) -> CapturedSites:
         logprobs = np.full((len(rows), self.most_candidates), np.nan)
         acted, changed = (np.full(len(rows), -1, dtype=np.int32) for _ in range(2))
         for place, one in enumerate(taken):
             logprobs[place, : len(one[CANDIDATES.name])] = one[CANDIDATES.name]
             if len(self._done[rows[place]]) > self._n_before:
                 acted[place], changed[place] = (counts[self._n_before :].min() for counts in one[ACTING.name])
-        return CapturedSites(np.array(rows, dtype=np.int64), logprobs, acted, changed)
+        return CapturedSites(np.array(rows, dtype=np.int64), logprobs, acted, changed, responses)
 
 
 def _of_rows(donors: Donors, sites: Sequence[Sequence[Site]]) -> Donors:

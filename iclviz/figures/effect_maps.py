@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
+from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects, unit_of
 from iclviz.analysis.head_links import HeadLink
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.analysis.wording import capital
@@ -19,13 +19,17 @@ from iclviz.recording import Array
 OUTCOMES = {
     "margin": "Margin of the right answer (nats)",
     "answer": "Log-probability of the right answer (nats)",
+    "score": "Main score of what the model writes",
 }
 """What effects are of, with its unit."""
 
-EFFECT_TITLES = {"margin": "Margin over other answers", "answer": "Log-probability of the answer"}
+EFFECT_TITLES = {
+    "margin": "Margin over other answers",
+    "answer": "Log-probability of the answer",
+    "score": "Score of what is written",
+}
 """What effects are of, in a few words."""
 
-EFFECT = "Effect (nats)"
 _CELL, _LEAST = 26, 150
 _COLUMNS = (
     "low",
@@ -71,7 +75,7 @@ def effect_map(
     figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, matches="x")
     figure.update_yaxes(title=capital(first.axes[0]), showgrid=False, type="category", autorange="reversed")
     most = max(float(np.nanmax(np.abs(one.estimate), initial=0.0)) for one in conditions.values()) or 1.0
-    bar = {"title": {"text": EFFECT, "side": "right"}, "thickness": 12}
+    bar = {"title": {"text": effect_title(first.outcome), "side": "right"}, "thickness": 12}
     figure.update_layout(
         coloraxis={"colorscale": list(theme.DIVERGING), "cmin": -most, "cmax": most, "cmid": 0, "colorbar": bar}
     )
@@ -99,6 +103,12 @@ def effect_map(
     return _called(figure, name)
 
 
+def effect_title(outcome: str) -> str:
+    """What effects on an outcome are, with their unit."""
+    unit = unit_of(outcome).strip()
+    return f"Effect ({unit})" if unit else "Effect (units of the score)"
+
+
 def _called(figure: go.Figure, name: str) -> go.Figure:
     """The figure with a name of its own for its files."""
     figure.layout.meta = {**figure.layout.meta, "name": name}
@@ -117,7 +127,7 @@ def _cells(effects: SiteEffects, rows: list[str], label: str) -> go.Heatmap:
         z=effects.estimate,
         name=label,
         customdata=np.stack(extra, axis=-1),
-        meta={"columns": [EFFECT, *_COLUMNS]},
+        meta={"columns": [effect_title(effects.outcome), *_COLUMNS]},
         coloraxis="coloraxis",
         hovertemplate=f"{effects.axes[0]} %{{y}}, {effects.axes[1]} %{{x}}: %{{z:.3~g}} (95 % interval "
         "%{customdata[0]:.3~g} to %{customdata[1]:.3~g}), p corrected %{customdata[3]:.3~g}"
@@ -167,7 +177,7 @@ def effect_chosen(
                 hovertemplate="%{y}: %{x:.3~g} in the half that chose<extra></extra>",
             )
         )
-    figure.update_xaxes(title=EFFECT, zeroline=True)
+    figure.update_xaxes(title=effect_title(next(iter(conditions.values())).outcome), zeroline=True)
     figure.update_yaxes(title="Site", type="category", autorange="reversed")
     most = max(len(one.chosen) for one in conditions.values())
     caption = (
@@ -235,7 +245,7 @@ def attention_and_effect(conditions: Mapping[str, HeadLink], *, demonstrations: 
             col=1,
         )
     figure.update_xaxes(title="Log attention ratio, relevant over irrelevant", matches="x")
-    figure.update_yaxes(title=EFFECT, matches="y", zeroline=True)
+    figure.update_yaxes(title=effect_title(next(iter(conditions.values())).outcome), matches="y", zeroline=True)
     bar = {"title": {"text": "Block", "side": "right"}, "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": theme.SEQUENTIAL, "colorbar": bar})
     caption = (
@@ -281,7 +291,7 @@ def effect_on_items(conditions: Mapping[str, EffectOnItems], *, outcome: str, de
             )
         )
     figure.update_xaxes(title=f"{OUTCOMES[outcome]}, nothing done", showgrid=True)
-    figure.update_yaxes(title=EFFECT, zeroline=True)
+    figure.update_yaxes(title=effect_title(outcome), zeroline=True)
     where = next(iter(conditions.values())).where
     caption = (
         f"The effect at {where} on each item, over the item's outcome with nothing done. An item far from the others "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from iclviz.capture.decoding import Decoding
 from iclviz.capture.effects import CapturedSites, Site, SitesCapture
 from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import PlanSettings
@@ -19,18 +20,20 @@ from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
 from iclviz.mapping import Axis, Grid, Shape, sites_of
 from iclviz.maps import EffectMap
-from iclviz.prompts import TokenizedPrompt
+from iclviz.prompts import ResponseReader, TokenizedPrompt
 from iclviz.recording import Array
-from iclviz.resolve import Built, ResolvedMap, resolve_map
+from iclviz.resolve import Built, Resolved, ResolvedMap, resolve_map
 from iclviz.spans import ANSWER, ROLES
 from iclviz.spec import draws
 from iclviz.store import Store
+from iclviz.tasks import ReadAnswers
 from iclviz.unfinished import Unfinished
 
 KEEP_SECONDS = 5.0
 """What was captured is kept no more often."""
 
 NAMES = ("rows", "logprobs", "acted", "changed")
+SCORED = ("base_scores", "scores", "control_scores")
 
 
 def compute_map(
@@ -65,7 +68,9 @@ def compute_map(
     left = store.unfinished_map(resolved.key)
     settings = plan_settings([left], ready, [resolved.key])
     tell("running")
-    kept = _Kept(left, SitesCapture(read, every.done, settings, len(before), donors))
+    writing = _Writing(run, built, read, ResponseReader(ready.tokenizer, ready.end_tokens))
+    decoding = writing.decoding(grid_of(resolved).responses, ready.end_tokens)
+    kept = _Kept(left, SitesCapture(read, every.done, settings, len(before), donors, decoding))
     try:
         seconds = kept.complete(ready, report, should_stop, n_items)
     except NoNumberError as error:
@@ -84,7 +89,13 @@ def compute_map(
         origin=run.origin,
         timing={"capture": seconds, "total": time.perf_counter() - start},
         environment=environment_of(ready, settings, run),
-        **_by_site(kept, (*sizes, grid_of(resolved).n_draws), every.n_controls, n_items),
+        **_by_site(
+            kept,
+            (*sizes, grid_of(resolved).n_draws),
+            every.n_controls,
+            n_items,
+            writing.scores(kept) if grid_of(resolved).responses else None,
+        ),
     )
     store.save_map(made)
     return made
@@ -226,6 +237,36 @@ def environment_of(ready: Any, settings: PlanSettings, run: Any) -> dict[str, An
     return {**ready.environment(), "plan": settings.to_dict(), "model": model}
 
 
+class _Writing:
+    """What the model writes at every site, and what the task says of it."""
+
+    def __init__(
+        self, run: Resolved, built: Built, read: Sequence[Sequence[TokenizedPrompt]], reader: ResponseReader
+    ) -> None:
+        """read: the n prompts of each site."""
+        self._run, self._built, self._reader = run, built, reader
+        self._prompts = [prompt for of_site in read for prompt in of_site]
+
+    def _text(self, row: int, response: Sequence[int]) -> str:
+        return self._reader.read(self._prompts[row].ids, response).readable
+
+    def decoding(self, most: int, ends: frozenset[int]) -> Decoding:
+        """How responses of at most so many tokens are written, asked about rows."""
+        return Decoding(most, ends, lambda row, ids: self._run.task.is_finished(self._text(row, ids)))
+
+    def scores(self, kept: "_Kept") -> Array:
+        """(rows,) the main score of every response."""
+        task, data, n = self._run.task, self._built.data, len(self._built.data.items)
+        condition = (self._run.spec.demonstrations, self._run.spec.task_options)
+        found = []
+        for start in range(0, len(self._prompts), n):
+            texts = [self._text(start + item, kept.responses[start + item]) for item in range(n)]
+            parsed = [task.parse(text).value for text in texts]
+            read = ReadAnswers(texts, parsed, kept.logprobs[start : start + n])
+            found.append(np.asarray(task.score(data, read, *condition)[task.primary.score], dtype=float))
+        return np.concatenate(found)
+
+
 class _Kept:
     """What is there of a map's rows so far."""
 
@@ -233,16 +274,19 @@ class _Kept:
         self._left, self._capture = left, capture
         self.logprobs = np.full((capture.n_rows, capture.most_candidates), np.nan)
         self.acted, self.changed = (np.full(capture.n_rows, -1, dtype=np.int32) for _ in range(2))
+        self.responses: dict[int, list[int]] = {}
         self._there: set[int] = set()
         self._new: list[CapturedSites] = []
         self._seconds = 0.0
         for arrays, facts in left.pieces():
-            self._take(CapturedSites(*(arrays[name] for name in NAMES)))
+            written = facts.get("responses") or [[] for _ in arrays["rows"]]
+            self._take(CapturedSites(**{name: arrays[name] for name in NAMES}, responses=written))
             self._seconds += facts["seconds"]["capture"]
 
     def _take(self, batch: CapturedSites) -> None:
         self.logprobs[batch.rows] = batch.logprobs
         self.acted[batch.rows], self.changed[batch.rows] = batch.acted, batch.changed
+        self.responses.update(zip(batch.rows.tolist(), batch.responses, strict=True))
         self._there.update(batch.rows.tolist())
 
     def complete(self, ready: Any, report: Report, should_stop: Callable[[], bool], n_items: int) -> float:
@@ -281,12 +325,16 @@ class _Kept:
     def _keep(self, seconds: float) -> None:
         if self._new:
             arrays = {name: np.concatenate([getattr(batch, name) for batch in self._new]) for name in NAMES}
-            self._left.save_piece(int(arrays["rows"].min()), arrays, {"seconds": {"capture": seconds}})
+            written = [response for batch in self._new for response in batch.responses]
+            facts = {"seconds": {"capture": seconds}} | ({"responses": written} if any(written) else {})
+            self._left.save_piece(int(arrays["rows"].min()), arrays, facts)
             self._new = []
             self._seconds += seconds
 
 
-def _by_site(kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int) -> dict[str, Array]:
+def _by_site(
+    kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int, scores: Array | None
+) -> dict[str, Array]:
     """The arrays of a map, of rows that are base, sites and controls, each of all items."""
     n_sites = int(np.prod(sizes))  # and draws
 
@@ -301,7 +349,9 @@ def _by_site(kept: _Kept, sizes: tuple[int, ...], n_controls: int, n_items: int)
 
     base, logprobs, controls = shaped(kept.logprobs)
     _, acted, acted_controls = shaped(kept.acted)
+    scored = {} if scores is None else dict(zip(SCORED, shaped(scores), strict=True))
     return {
+        **scored,
         "base": base,
         "logprobs": logprobs,
         "controls": controls,

@@ -8,7 +8,7 @@ import numpy as np
 
 from iclviz import analysis
 from iclviz.analysis.competence import Competence
-from iclviz.analysis.effect_maps import SiteEffects, usual_outcome
+from iclviz.analysis.effect_maps import SiteEffects, unit_of, usual_outcome
 from iclviz.analysis.label_association import association
 from iclviz.analysis.order_shares import KIND as ORDERS
 from iclviz.analysis.order_shares import OrderShare
@@ -217,7 +217,8 @@ def _order_of(label: str, found: OrderShare) -> str:
     right = [found.right[row, int(choose(found.means[row]))] for choose in (np.argmin, np.argmax)]
     answers = f", right answers from {_percent(right[0])} to {_percent(right[1])}" if np.isfinite(right).all() else ""
     moved = (
-        f"between two orders of set {found.sets[row]} the mean goes by {plain(float(found.ranges[row]))} nats{answers}"
+        f"between two orders of set {found.sets[row]} the mean goes by "
+        f"{plain(float(found.ranges[row]))}{unit_of(found.outcome)}{answers}"
     )
     whole = found.of_items
     if np.isnan(whole.share):
@@ -312,13 +313,13 @@ def _of_condition(label: str, found: SiteEffects, names: Mapping[str, str]) -> s
         widest = float(np.nanmax(np.maximum(np.abs(found.low), np.abs(found.high)), initial=0.0))
         return (
             f"{label}: at none of {tested} sites does the answer change (p < {SIGNIFICANT}, corrected); "
-            f"no interval reaches beyond {widest:.3g} nats."
+            f"no interval reaches beyond {widest:.3g}{unit_of(found.outcome)}."
         )
     size = np.where(out, np.abs(found.estimate), -1.0)
     at = np.unravel_index(int(np.argmax(size)), size.shape)
     where = found.place(found.first[at[0]], found.second[at[1]], names)
     return (
         f"{label}: the answer changes at {int(out.sum())} of {tested} sites (p < {SIGNIFICANT}, corrected), "
-        f"most at {where}: {signed(float(found.estimate[at]))} nats "
+        f"most at {where}: {signed(float(found.estimate[at]))}{unit_of(found.outcome)} "
         f"({signed(float(found.low[at]))} to {signed(float(found.high[at]))})."
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from iclviz import analysis
-from iclviz.analysis.effect_maps import control_effects, has_controls, item_effects, usual_outcome
+from iclviz.analysis.effect_maps import control_effects, has_controls, item_effects, known_outcomes, usual_outcome
 from iclviz.errors import AnalysisError
 from iclviz.grids.attention import Attention
 from iclviz.questions.codec import decode, encode
@@ -167,3 +167,25 @@ def test_what_it_finds_is_kept_as_it_is(noise, recording):
     np.testing.assert_array_equal(again.estimate, found.estimate)
     assert again.chosen == found.chosen
     assert again.first == found.first
+
+
+def test_effects_on_the_score_of_what_is_written_have_its_unit():
+    rng = np.random.default_rng(0)
+    n = 32
+    base = np.log(rng.dirichlet([1, 1], n))
+    logprobs = np.broadcast_to(base, (2, 3, 1, n, 2)).copy()
+    made = effect_map(base, logprobs, np.ones((2, 3, 1, n), dtype=int))
+    recording = make_recording(n, groups={"label": np.arange(n) // 2})
+    with pytest.raises(AnalysisError, match="nothing was written"):
+        analysis.effect_of_sites((made, recording), "score")
+    scores = np.zeros((2, 3, 1, n))
+    scores[1, 2] = -0.5 + 0.1 * rng.normal(size=n)
+    written = replace(made, base_scores=np.ones(n), scores=1 + scores, control_scores=np.ones((2, 3, 0, n)))
+    assert known_outcomes([written]) == ["margin", "answer", "score"]
+    assert known_outcomes([written, made]) == ["margin", "answer"]
+    found = analysis.effect_of_sites((written, recording), "score")
+    assert found.estimate[1, 2] == pytest.approx(-0.5, abs=0.05)
+    assert found.strongest(1) == [(1, 2)]
+    assert found.lines()[0].startswith("score +1.000 with")
+    alone = replace(written, base=base[:, :1], logprobs=logprobs[..., :1], controls=made.controls[..., :1])
+    assert usual_outcome(alone) == "score"

@@ -27,7 +27,7 @@ from iclviz.jobs.donors import groups_of
 from iclviz.jobs.map_computing import compute_map, ranked_on_others
 from iclviz.jobs.queue import Queue
 from iclviz.jobs.worker import work
-from iclviz.mapping import Axis, MapSpec, as_mapped
+from iclviz.mapping import Axis, MapSpec, Shape, as_mapped
 from iclviz.resolve import build, resolve_map
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
@@ -61,8 +61,6 @@ def test_a_map_holds_at_each_site_what_a_run_with_the_same_done_to_it_holds(grid
     plain = iclviz.run_spec(spec)
     np.testing.assert_allclose(found.base[:, 0], plain.scores["answer_logprob"], atol=1e-4)
     kinds = len(found.axes[0].values), len(found.axes[1].values)
-    from iclviz.mapping import Shape
-
     places = found.axes[0].values if found.axes[0].name == "place" else ()
     whole = Shape(3, 4, 2, places, ("none", "shuffled", "correct"))
     for row, column in {(0, 0), (kinds[0] - 1, kinds[1] - 1)}:
@@ -106,6 +104,27 @@ def test_orders_of_a_run_with_something_done_to_it_have_it_done_too_unless_it_is
     np.testing.assert_allclose(found.logprobs[0, 1, 0, :, 0], run.scores["answer_logprob"], atol=1e-4)
     with pytest.raises(SpecError, match="takes values of other items"):
         made(spec.with_(interventions=(Ablate(of="head", layers=2, heads=1, to="mean"),)), Orders(), store, keeper)
+
+
+def test_what_is_written_at_each_site_has_the_score_of_a_run_with_the_same_done(spec, store, keeper):
+    grid = Attention(rows="query", draws=1, responses=3)
+    found = made(spec, grid, store, keeper)
+    assert found.scores.shape == found.logprobs.shape[:-1]
+    assert found.control_scores.shape == found.controls.shape[:-1]
+    task = resolve_map(MapSpec(spec, grid), store.memo).run.task
+    plain = iclviz.run_spec(spec.with_(max_new_tokens=3))
+    np.testing.assert_allclose(found.base_scores, plain.scores[task.primary.score])
+    place = found.axes[0].values[0]
+    site = grid.site(place, 2, Shape(3, 4, 2, ()))
+    run = iclviz.run_spec(spec.with_(interventions=site, max_new_tokens=3))
+    np.testing.assert_allclose(found.scores[0, 1, 0], run.scores[task.primary.score])
+    again = Store(store.folder).load_map(found.key)
+    np.testing.assert_allclose(again.control_scores, found.control_scores)
+    without = made(spec, Attention(rows="query", draws=1), store, keeper)
+    assert without.scores is None
+    np.testing.assert_allclose(without.logprobs, again.logprobs, atol=1e-4)
+    with pytest.raises(SpecError, match="responses = -1 does not fit"):
+        MapSpec(spec, Attention(responses=-1))
 
 
 def test_function_vectors_are_of_the_heads_that_another_map_ranked_on_other_items(spec, store, keeper):
