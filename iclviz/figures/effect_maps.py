@@ -31,6 +31,9 @@ EFFECT_TITLES = {
 """What effects are of, in a few words."""
 
 _CELL, _LEAST = 26, 150
+_EACH_TICKED = 12
+"""Columns up to which each has its tick, and none stands between two."""
+
 _COLUMNS = (
     "low",
     "high",
@@ -72,7 +75,8 @@ def effect_map(
     for number, (label, effects) in enumerate(conditions.items(), start=1):
         figure.add_trace(_cells(effects, rows[label], label), row=number, col=1)
         figure.add_trace(_marks(effects, rows[label]), row=number, col=1)
-    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, matches="x")
+    few = len(first.second) <= _EACH_TICKED
+    figure.update_xaxes(title=capital(first.axes[1]), showgrid=False, matches="x", dtick=1 if few else None)
     figure.update_yaxes(title=capital(first.axes[0]), showgrid=False, type="category", autorange="reversed")
     most = max(float(np.nanmax(np.abs(one.estimate), initial=0.0)) for one in conditions.values()) or 1.0
     bar = {"title": {"text": effect_title(first.outcome), "side": "right"}, "thickness": 12}

@@ -57,6 +57,7 @@ def order_share(
         figure, "Order of demonstrations: how much it does alone", "Mean outcome of each order, by set", caption,
         details=details, showlegend=True, height=260 * len(titles) + 120,
     )  # fmt: skip
+    figure.update_annotations(selector={"text": RUN}, font_size=theme.TEXT_SIZE)  # no panel's title
     figure.layout.meta = {**figure.layout.meta, "name": name}
     return figure
 
