@@ -17,8 +17,14 @@ from iclviz.analysis.effect_maps import has_controls, usual_outcome
 from iclviz.errors import UserError
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.recording import Recording
-from iclviz.reporting.map_recipes import label_and_control, map_sentence, share_sentence
-from iclviz.reporting.trace_recipes import flow_sentence, heads_sentence
+from iclviz.reporting.map_recipes import (
+    competence_sentence,
+    label_and_control,
+    map_sentence,
+    order_sentence,
+    share_sentence,
+)
+from iclviz.reporting.trace_recipes import flow_sentence, heads_sentence, reweighting_sentence
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.tasks import task
 
@@ -79,6 +85,31 @@ def flow(run: Recording) -> str:
         return f"B: {error}"
 
 
+def competence(run: Recording, names: Mapping[str, str]) -> str:
+    """Whether the answer follows its label."""
+    try:
+        made = iclviz.effect_map(run, "competence label={label} control={control} every=5".format(**names))
+        return competence_sentence({"B": analysis.competence_by_block((made, run))})
+    except UserError as error:
+        return f"B: {error}"
+
+
+def order(run: Recording) -> str:
+    """What the order of demonstrations does alone."""
+    try:
+        return order_sentence({"B": analysis.order_share((iclviz.effect_map(run, "orders"), run))})
+    except UserError as error:
+        return f"B: {error}"
+
+
+def learned(run: Recording) -> str:
+    """What attention to the answers times learned factors does."""
+    try:
+        return reweighting_sentence({"B": analysis.gain_by_reweighting((iclviz.trace(run, "reweighting"), run))})
+    except UserError as error:
+        return f"B: {error}"
+
+
 def section(study: Study) -> Iterator[str]:
     """What acting shows on one task."""
     of = task(study.task)
@@ -93,6 +124,10 @@ def section(study: Study) -> Iterator[str]:
     yield f"* **Task vectors.** {vectors(run, without, 'task_vector')}"
     yield f"* **Function vectors.** {vectors(run, without, 'function_vector')}"
     yield f"* **Information flow.** {flow(run)}"
+    yield f"* **Answers isolated** in the first or last 5 blocks, beyond random tokens. {of_map(run, 'isolation', True)}"
+    yield f"* **Answers re-weighted.** {learned(run)}"
+    yield f"* **Competence.** {competence(run, names)}"
+    yield f"* **Order of demonstrations.** {order(run)}"
     if study is STUDIES[0]:
         found = analysis.head_scores([iclviz.trace(run, "head_catalogue"), run, iclviz.effect_map(run, "heads")])
         yield f"* **Heads.** {heads_sentence(found)}"
