@@ -124,7 +124,7 @@ def section(study: Study) -> Iterator[str]:
     yield f"* **Task vectors.** {vectors(run, without, 'task_vector')}"
     yield f"* **Function vectors.** {vectors(run, without, 'function_vector')}"
     yield f"* **Information flow.** {flow(run)}"
-    yield f"* **Answers isolated** in the first or last 5 blocks, beyond random tokens. {of_map(run, 'isolation', True)}"
+    yield f"* **Answers isolated** in the first or last blocks, beyond random tokens. {of_map(run, 'isolation', True)}"
     yield f"* **Answers re-weighted.** {learned(run)}"
     yield f"* **Competence.** {competence(run, names)}"
     yield f"* **Order of demonstrations.** {order(run)}"
