@@ -54,8 +54,8 @@ class Traced:
         return torch.stack([one[0, list(positions)].detach().to(self.device) for one in every])
 
     def last_token(self, ids: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What reads the last token of a text of two or more, on kept keys and values of all before it: the logits (V,)
-        while its attention weights are multiplied by factors (L, H, T), with the graph from these.
+        """What reads the last token of a text of two or more, on kept keys and values of all before it: the logits
+        (B, V) while its attention weights are multiplied by factors (B, L, H, T), with the graph from these.
 
         Raises
         ------
@@ -70,18 +70,19 @@ class Traced:
         kept = [(layer.keys, layer.values) for layer in cache.layers]
 
         def read(factors: torch.Tensor) -> torch.Tensor:
-            before = DynamicCache()
-            for layer, (keys, values) in enumerate(kept):
-                before.update(keys, values, layer)
-            whole = {"attention_mask": torch.ones_like(tokens), "past_key_values": before, "use_cache": True}
+            before, rows = DynamicCache(), len(factors)
+            for layer, each in enumerate(kept):
+                before.update(*(one.expand(rows, -1, -1, -1) for one in each), layer)
+            whole = {"attention_mask": torch.ones_like(tokens).expand(rows, -1), "past_key_values": before}
             with (
                 attention_way(self.model, "interface", decoding=True),
                 _frozen(self.model),
                 torch.enable_grad(),
                 reading((), edits=_Multiplied(factors)),
             ):
-                logits: torch.Tensor = self.model(input_ids=tokens[:, -1:], **whole, logits_to_keep=1).logits[0, -1]
-            return logits.float()
+                last = tokens[:, -1:].expand(rows, -1)
+                logits: torch.Tensor = self.model(input_ids=last, **whole, use_cache=True, logits_to_keep=1).logits
+            return logits[:, -1].float()
 
         return read
 
@@ -145,19 +146,19 @@ class Traced:
 
 @dataclass(frozen=True, eq=False)
 class _Multiplied:
-    """Attention weights times factors (L, H, T), or of one block (H, T)."""
+    """Attention weights times factors (B, L, H, T), or of one block (B, H, T)."""
 
     factors: torch.Tensor
 
     def of(self, layer: int) -> "_Multiplied":
         """Those of one block, counted from 0."""
-        return _Multiplied(self.factors[layer])
+        return _Multiplied(self.factors[:, layer])
 
     def apply(self, part: Part, values: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
         """Weights (B, H, q, T), multiplied; what else there is stays."""
         if part != "weights":
             return values
-        return values * self.factors[None, : values.shape[1], None].to(values)
+        return values * self.factors[:, : values.shape[1], None].to(values)
 
 
 def _first(output: Any) -> torch.Tensor:

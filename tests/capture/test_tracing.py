@@ -173,17 +173,18 @@ def test_the_last_token_on_kept_keys_reads_as_one_pass_over_the_whole_text_does(
     """Also where its weights are multiplied, with the gradient with respect to the factors."""
     model, ids = tiny(name), PROMPTS[0].ids
     read = subject(name).last_token(ids)
-    factors = torch.ones(LAYERS, HEADS, len(ids), requires_grad=True)
-    logits = read(factors)
+    factors = torch.ones(2, LAYERS, HEADS, len(ids), requires_grad=True)
+    logits, again = read(factors)
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].float()
     torch.testing.assert_close(logits.detach(), expected, atol=1e-5, rtol=1e-4)
-    (found,) = torch.autograd.grad(loss(logits), factors)
+    torch.testing.assert_close(again, logits, atol=1e-6, rtol=1e-6)
+    ((found, nothing),) = torch.autograd.grad(loss(logits), factors, retain_graph=True)
+    assert nothing.abs().max() == 0
     for layer, (weights, gradient) in enumerate(weights_and_gradients(model, ids, loss)):
         row = (weights * gradient)[:, -1, : len(ids)]  # a factor of the last row, as the row itself, moves it alone
         torch.testing.assert_close(found[layer], row, atol=1e-5, rtol=1e-3)
-    again = read(torch.ones(LAYERS, HEADS, len(ids)))
-    torch.testing.assert_close(again, logits, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(read(torch.ones(1, LAYERS, HEADS, len(ids)))[0], logits, atol=1e-6, rtol=1e-6)
 
 
 def test_factors_of_the_last_token_do_as_scaling_its_attention_does():
@@ -191,7 +192,7 @@ def test_factors_of_the_last_token_do_as_scaling_its_attention_does():
     answers = answer_tokens(prompt)
     factors = torch.ones(LAYERS, HEADS, len(prompt))
     factors[1, 2, answers] = 3.0
-    found = subject("llama").last_token(prompt.ids)(factors)
+    (found,) = subject("llama").last_token(prompt.ids)(factors[None])
     expected = scaled_slowly(tiny("llama"), prompt.ids, 1, 2, answers, 3.0)
     torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-4)
 
@@ -285,7 +286,7 @@ def test_factors_are_learned_on_the_other_half_and_lower_its_loss():
         b = torch.log(torch.tensor(row["factor"]))
         factors = torch.ones(LAYERS, HEADS, len(prompts[number]))
         factors[:, :, answer_tokens(prompts[number])] = torch.exp(b)[:, :, None]
-        logits = subject("llama").last_token(prompts[number].ids)(factors)
+        (logits,) = subject("llama").last_token(prompts[number].ids)(factors[None])
         assert row["reweighted"] == pytest.approx(float(margin_of(prompts[number])(logits)), abs=1e-4)
     for half, factor in by_half.items():
         learned = [number for number, row in rows.items() if bool(row["half"]) != half]
@@ -294,9 +295,9 @@ def test_factors_are_learned_on_the_other_half_and_lower_its_loss():
         for number in learned:
             factors = torch.ones(LAYERS, HEADS, len(prompts[number]))
             read, cost = subject("llama").last_token(prompts[number].ids), loss_of(prompts[number])
-            before += float(cost(read(factors)))
+            before += float(cost(read(factors[None])[0]))
             factors[:, :, answer_tokens(prompts[number])] = torch.exp(b)[:, :, None]
-            after += float(cost(read(factors)))
+            after += float(cost(read(factors[None])[0]))
         assert after < before
     again = dict(tracer.traced(subject("llama"), Texts(prompts, range(4)), frozenset({0, 1, 2})))
     np.testing.assert_allclose(again[3]["factor"], rows[3]["factor"], rtol=1e-5)

@@ -8,7 +8,7 @@ answer.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -83,69 +83,53 @@ class Reweighting(Tracer):
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         import torch
 
-        readers = [_Reader(subject, prompts[number], number) for number in learned]
         shape = (subject.n_layers, subject.n_heads)
-        answers, beside = (self._learned([one.read[name] for one in readers], [one.loss for one in readers], shape)
-                           for name in ("answers", "beside"))  # fmt: skip
-        zero = torch.zeros_like(answers)
+        answers, beside = self._learned([_Text(subject, prompts[number], number) for number in learned], shape)
+        nothing = torch.zeros_like(answers)
         for number in judged:
-            if not answer_tokens(prompts[number]):
-                nothing = dict.fromkeys(("margin", "reweighted", "control"), np.array(np.nan))
-                yield number, {"factor": np.exp(answers.numpy()), "half": np.array(float(half)), **nothing}
-                continue
-            one = _Reader(subject, prompts[number], number)
-            margins = {"margin": ("answers", zero), "reweighted": ("answers", answers), "control": ("beside", beside)}
-            with torch.no_grad():
-                told = {name: np.array(float(one.margin(one.read[to](b)))) for name, (to, b) in margins.items()}
+            told = dict.fromkeys(("margin", "reweighted", "control"), np.array(np.nan))
+            if answer_tokens(prompts[number]):
+                text = _Text(subject, prompts[number], number)
+                with torch.no_grad():
+                    logits = text.read([(nothing, True), (answers, True), (beside, False)])
+                told = {name: np.array(float(text.margin(one))) for name, one in zip(told, logits, strict=True)}
             yield number, {"factor": np.exp(answers.numpy()), "half": np.array(float(half)), **told}
 
-    def _learned(
-        self,
-        reads: "Sequence[Callable[[torch.Tensor], torch.Tensor]]",
-        losses: "Sequence[Callable[[torch.Tensor], torch.Tensor]]",
-        shape: tuple[int, int],
-    ) -> "torch.Tensor":
-        """(L, H) what is learned of texts as they are read under b; 0 where there are none."""
+    def _learned(self, texts: "Sequence[_Text]", shape: tuple[int, int]) -> "torch.Tensor":
+        """(2, L, H) what is learned of texts for their answers, and for random tokens; 0 where there are no texts."""
         import torch
 
         rng = np.random.default_rng(0)
         with torch.inference_mode(False), torch.enable_grad():
-            b = torch.zeros(shape, requires_grad=True)
+            b = torch.zeros(2, *shape, requires_grad=True)
             adam = torch.optim.Adam([b], lr=self.rate)
             for _ in range(self.epochs):
-                for place in rng.permutation(len(reads)):
+                for place in rng.permutation(len(texts)):
                     adam.zero_grad()
-                    losses[place](reads[place](b)).backward()
+                    answers, beside = texts[place].read([(b[0], True), (b[1], False)])
+                    (texts[place].loss(answers) + texts[place].loss(beside)).backward()
                     adam.step()
         return b.detach()
 
 
-class _Reader:
-    """One text: its logits (V,) under b (L, H), of attention to answers and to random tokens; its loss and margin."""
+class _Text:
+    """One text: its last token is read under b (L, H), of attention to its answers or to random tokens."""
 
     def __init__(self, subject: "Traced", prompt: "TokenizedPrompt", number: int) -> None:
+        self._last, self.loss, self.margin = subject.last_token(prompt.ids), loss_of(prompt), margin_of(prompt)
         answers = answer_tokens(prompt)
-        last = subject.last_token(prompt.ids)
-        self.read = {
-            name: _under(last, marked, len(prompt))
-            for name, marked in (("answers", answers), ("beside", random_tokens(prompt, answers, number)))
-        }
-        self.loss, self.margin = loss_of(prompt), margin_of(prompt)
+        self._marked = {True: answers, False: random_tokens(prompt, answers, number)}
+        self._n_tokens = len(prompt)
 
-
-def _under(
-    last: "Callable[[torch.Tensor], torch.Tensor]", marked: Sequence[int], n_tokens: int
-) -> "Callable[[torch.Tensor], torch.Tensor]":
-    """The logits of a text under b (L, H), of attention to marked tokens."""
-
-    def read(b: "torch.Tensor") -> "torch.Tensor":
+    def read(self, each: "Sequence[tuple[torch.Tensor, bool]]") -> "torch.Tensor":
+        """(B, V) the logits under each of B b, of attention to the answers where it says so."""
         import torch
 
-        is_marked = torch.zeros(n_tokens)
-        is_marked[list(marked)] = 1
-        return last(torch.exp(b[:, :, None] * is_marked))
-
-    return read
+        is_marked = torch.zeros(len(each), self._n_tokens)
+        for row, (_, of_answers) in enumerate(each):
+            is_marked[row, self._marked[of_answers]] = 1
+        b = torch.stack([one for one, _ in each])
+        return self._last(torch.exp(b[..., None] * is_marked[:, None, None]))
 
 
 TRACER = Reweighting
