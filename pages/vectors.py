@@ -69,7 +69,7 @@ def without_demonstrations(shown: Mapping[str, Recording], of: Mapping[str, Grid
         first = next(iter(of.values()))
         st.info(f"{first.question} Not tried yet: {first.sentence()}, in prompts without demonstrations.")
         jobs.run_button("Try it", list(missing.values()))
-        jobs.progress()
+        jobs.progress(own=list(missing.values()))
     return found
 
 

@@ -87,18 +87,24 @@ def is_open(run: Resolved | None) -> bool:
     return job is not None and job.is_open
 
 
-def progress(where: str = "", named: Mapping[str, str] = NO_NAMES) -> None:
+def progress(
+    where: str = "", named: Mapping[str, str] = NO_NAMES, own: Sequence[Resolved | ResolvedMap] | None = None
+) -> None:
     """Open jobs with their progress, read again every second; when one ends the page reruns.
 
     where: tells apart several on one page.
     named: key -> Markdown that a job is called by here; these jobs come first.
+    own: what has a bar here, and all else is counted in a line; None = every job has one.
     """
     before = st.session_state.get(OPEN_AT_START)
     before = _open_keys() if before is None else before
-    _watch(before, where, named, run_every=REFRESH_SECONDS if before else None)
+    keys = None if own is None else {one.key for one in own}
+    _watch(before, where, named, keys, run_every=REFRESH_SECONDS if before else None)
 
 
-def _watch(open_before: list[str], where: str, named: Mapping[str, str], run_every: float | None) -> None:
+def _watch(
+    open_before: list[str], where: str, named: Mapping[str, str], own: set[str] | None, run_every: float | None
+) -> None:
     @st.fragment(run_every=run_every)
     def watch() -> None:
         queue = loading.queue()
@@ -107,8 +113,11 @@ def _watch(open_before: list[str], where: str, named: Mapping[str, str], run_eve
         jobs = [job for job in queue.jobs() if job.is_open]
         if [job.key for job in jobs] != open_before:
             st.rerun()
-        for job in sorted(jobs, key=lambda job: job.key not in named):
+        shown = [job for job in jobs if own is None or job.key in own]
+        for job in sorted(shown, key=lambda job: job.key not in named):
             _open_job(job, queue, where, named.get(job.key) or as_text(_name(job)))
+        if others := len(jobs) - len(shown):
+            st.caption(f"{others} other job{'s' if others > 1 else ''} in the queue, on the page Run.")
 
     watch()
 

@@ -29,5 +29,5 @@ def that_keep(pairs: Mapping[str, Recording], record: str, what: str, short: str
         names = " and ".join(label.partition(":")[0] for label in pairs if label not in found)
         st.info(f"{names} did not keep {what}. Run {names} again with it kept; all other numbers stay the same.")
         jobs.run_button(f"Record {short} of {names}", runs)
-        jobs.progress()
+        jobs.progress(own=runs)
     return found

@@ -49,5 +49,5 @@ def _made(
         each = "" if isinstance(of, Tracer) and of.of_model else ", for every item"
         st.info(f"{of.question} Not tried yet for {names}: {of.sentence()}{each}.")
         jobs.run_button(f"{verb} {names}", missing)
-        jobs.progress()
+        jobs.progress(own=missing)
     return found

@@ -1,6 +1,7 @@
 import iclviz
 from iclviz.jobs.queue import Queue
-from iclviz.mapping import MapSpec, ready_maps
+from iclviz.mapping import MapSpec, grid, ready_maps
+from iclviz.resolve import resolve_map
 from iclviz.store import Store
 from tests.pages.conftest import charts, labels, looked_further, opened, pressed, said, sections, text, the_run, widget
 
@@ -133,3 +134,12 @@ def test_patches_are_foretold_before_they_are_made_and_compared_with_true_ones_a
     assert not test.exception
     assert len(charts(test)) == 2
     assert "agrees with true patches" in text(test)
+
+
+def test_other_jobs_of_the_queue_are_counted_and_not_shown(recorded):
+    queue = Queue(Store())
+    other = resolve_map(MapSpec(iclviz.load(the_run(2)).spec, grid("parts")), Store().memo)
+    queue.submit(other.spec, other.key)
+    test = opened("causes", recorded)
+    assert "1 other job in the queue" in " ".join(one.value for one in test.caption)
+    assert "Blocks' parts" not in text(test)
