@@ -14,6 +14,7 @@ _HOME = {
     "sweep": "iclviz.api",
     "effect_map": "iclviz.api",
     "trace": "iclviz.api",
+    "plan": "iclviz.api",
     "runs": "iclviz.api",
     "load": "iclviz.api",
     "Demonstrations": "iclviz.spec",

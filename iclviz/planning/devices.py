@@ -137,7 +137,7 @@ def this_machine(width: int = WIDTH) -> Device:
         rates = {rows: _product_rate(rows, min(width, MOST_WIDTH)) for rows in ROWS}
         copied, place = torch.rand(2**23), torch.rand(2**23)
         bandwidth = 2 * copied.numel() * 4 / _seconds(lambda: place.copy_(copied))
-        some, other = torch.rand(256, 2 * WIDTH), torch.rand(256, 2 * WIDTH)
+        some, other = torch.rand(2 * WIDTH, WIDTH), torch.rand(2 * WIDTH, WIDTH)
         stream = 3 * some.numel() * 4 / _seconds(lambda: some * other)
         return Device(
             name=THIS,

@@ -74,6 +74,7 @@ class Operations:
 
     Attributes
     ----------
+    calls: of torch by Python, those included that only look at numbers otherwise.
     times: (O,) how often.
     is_product: (O,) whether it multiplies matrices.
     flops: (O,) for each token.
@@ -82,17 +83,13 @@ class Operations:
     used: (O,) share of the parameters that one token reads: less than 1 for experts.
     """
 
+    calls: int
     times: Array
     is_product: NDArray[np.bool_]
     flops: Array
     weights: Array
     moved: Array
     used: Array
-
-    @property
-    def count(self) -> int:
-        """Operations of a pass."""
-        return int(self.times.sum())
 
     @property
     def flops_per_token(self) -> float:
@@ -260,12 +257,12 @@ class _Tracing(TorchDispatchMode):  # type: ignore[misc]
         """weights: address of a parameter's storage -> its bytes."""
         super().__init__()
         self.rows: list[tuple[float, ...]] = []
-        self.peak = self._alive = 0
+        self.calls = self.peak = self._alive = 0
         self._weights, self._known = weights, dict.fromkeys(weights, 0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """One operation."""
-        name = func.overloadpacket.__name__
+        name, self.calls = func.overloadpacket.__name__, self.calls + 1
         output = _grouped(*args[:2]) if name == EXPERTS else func(*args, **(kwargs or {}))
         inputs = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
         made = [one for one in tree_leaves(output) if isinstance(one, torch.Tensor)]
@@ -330,12 +327,13 @@ def _product(name: str, args: Any) -> float:
 @dataclass(frozen=True, eq=False)
 class _Trace:
     """What a pass over so many tokens did: (O, 5) rows of whether it multiplies matrices, operations, bytes of
-    parameters, other bytes, whether it is of experts; and the bytes that were alive at the most.
+    parameters, other bytes, whether it is of experts; the bytes that were alive at the most; and its calls of torch.
     """
 
     rows: Array
     tokens: int
     peak: int
+    calls: int
 
 
 def _traced(model: Any, tokens: int) -> _Trace:
@@ -345,7 +343,7 @@ def _traced(model: Any, tokens: int) -> _Trace:
     ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
     with torch.no_grad(), tracing:  # inference mode would hide what compound operations are made of
         model.base_model(input_ids=ids, position_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-    return _Trace(np.array(tracing.rows), tokens, tracing.peak)
+    return _Trace(np.array(tracing.rows), tokens, tracing.peak, tracing.calls)
 
 
 def _heads_of_cache(model: Any, config: PreTrainedConfig) -> dict[int, Heads]:
@@ -374,6 +372,7 @@ def _operations(few: _Trace, many: _Trace, itemsize: int, own_attention: bool) -
     kinds = Counter(map(tuple, np.column_stack([is_product, growth[:, 0], weights, growth[:, 1], used]).tolist()))
     rows = np.array(list(kinds), dtype=float).reshape(-1, 5)
     return Operations(
+        calls=few.calls,
         times=np.array(list(kinds.values()), dtype=float),
         is_product=rows[:, 0] > 0,
         flops=rows[:, 1],

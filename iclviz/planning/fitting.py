@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from iclviz.capture.budget import LEAST_TOKENS, budget_of
+from iclviz.capture.budget import LEAST_TOKENS, USED_SHARE, budget_of
 from iclviz.planning.devices import Device
 from iclviz.planning.dry_run import ModelCounts
 from iclviz.planning.memory import BITS, packed_bytes
@@ -54,6 +54,11 @@ def _in_parts(counts: ModelCounts, reading: Reading, device: Device) -> Fit:
     split = next((n for n in numbers if _budget(counts, reading, device, counts.weight_bytes, n)), 0)
     packs = BITS if device.kind == "cuda" else {}
     bits = next((one for one in packs if _budget(counts, reading, device, packed_bytes(counts, one))), "")
+    if device.kind == "cpu":
+        said = (
+            f"{counts.weight_bytes / 1e9:,.1f} GB of weights in {counts.dtype} have no room in this machine's memory."
+        )
+        return Fit(device.name, "nowhere", 1, "", 0, 0, said)
     size = f"{counts.weight_bytes / 1e9:,.1f} GB of weights in {counts.dtype} do not fit on one {device.name}"
     ways = []
     if split:
@@ -75,7 +80,7 @@ def _budget(counts: ModelCounts, reading: Reading, device: Device, weights: int,
     """The engine's token budget where weights are spread evenly; 0 where not even one prompt has room."""
     free, per_token = device.memory - weights // n_devices, counts.budgeted / n_devices
     longest = reading.longest + reading.steps
-    if free < longest * per_token:
+    if USED_SHARE * free < longest * per_token:
         return 0
     return budget_of(free, per_token, "cuda" if device.kind == "cuda" else "cpu")
 

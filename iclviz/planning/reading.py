@@ -48,6 +48,7 @@ class Decoded:
     ----------
     rows: B; steps: the last prompt token's included.
     room: own columns of a row.
+    prefixes: passes that rows go on from.
     before: columns of prefixes, of which a row sees `seen` in the mean; `keys` are in memory, each read once however
         many rows see it.
     held: columns that are in memory.
@@ -56,6 +57,7 @@ class Decoded:
     rows: int
     steps: int
     room: int
+    prefixes: int
     before: int
     seen: float
     keys: int
@@ -119,10 +121,11 @@ class _Walk:
 
     def _decode(self, leaves: Sequence[Leaf], held: dict[int, int], of_row: dict[BatchRow, tuple[int, int]]) -> None:
         before, holds = _before([leaf.path for leaf in leaves], of_row), sum(held.values())
+        passes = len({of_row[row] for leaf in leaves for row in leaf.path})
         seen = sum(len(row) for leaf in leaves for row in leaf.path) / len(leaves)
         keys = sum(map(len, {row for leaf in leaves for row in leaf.path}))
         room = min(self.limit + 1, MOST_OWN)
-        self.decoded.append(Decoded(len(leaves), self.steps, room, before, seen, keys, holds))
+        self.decoded.append(Decoded(len(leaves), self.steps, room, passes, before, seen, keys, holds))
         read = [_readings(self.prompts[leaf.prompt]) for leaf in leaves]
         for number in range(max(map(len, read))):
             width = max(len(one[number][1]) if number < len(one) else 1 for one in read)

@@ -10,8 +10,10 @@ from iclviz.planning.devices import Device
 from iclviz.planning.dry_run import ModelCounts
 from iclviz.planning.reading import Decoded, Pass, Reading
 
-HOOKS = 12
-"""Operations in each block that recording adds to a pass or a step (counted in the recorders)."""
+HOOKS, PREFIX_CALLS = 25, 40
+"""Calls of torch in each block that attention and recording add to a pass or a step, and those for each prefix that
+rows go on from while they are decoded (counted with torch's profiler).
+"""
 
 SCORES_MOVED = 8
 """Times that attention scores of one query row are read or written: product, mask, softmax, mass by role."""
@@ -50,7 +52,7 @@ def pass_seconds(counts: ModelCounts, one: Pass, device: Device) -> float:
     work = _blocks(counts, one.tokens, device) + attention + copied / device.bandwidth + kept
     if one.logits:
         work += _logits(counts, one.tokens, device) + 6 * 4 * one.tokens * counts.vocabulary / _stream(device)
-    return _with_launches(work, counts, device)
+    return _with_launches(work, HOOKS, counts, device)
 
 
 def decoding_seconds(counts: ModelCounts, one: Decoded, device: Device) -> float:
@@ -65,7 +67,7 @@ def decoding_seconds(counts: ModelCounts, one: Decoded, device: Device) -> float
         pairs * counts.pair_flops / device.rate(together, counts.dtype), keys * counts.key_bytes / device.bandwidth
     )
     step = _blocks(counts, one.rows, device) + attention
-    step = _with_launches(step, counts, device)
+    step = _with_launches(step, HOOKS + PREFIX_CALLS * one.prefixes, counts, device)
     return one.steps * step + max(one.steps - 1, 1) * _logits(counts, one.rows, device)
 
 
@@ -88,6 +90,7 @@ def _stream(device: Device) -> float:
     return device.stream or device.bandwidth
 
 
-def _with_launches(work: float, counts: ModelCounts, device: Device) -> float:
-    launches = device.launch * (counts.pass_.count + HOOKS * counts.n_layers)
+def _with_launches(work: float, added: int, counts: ModelCounts, device: Device) -> float:
+    """added: calls of torch in each block beside the model's own."""
+    launches = device.launch * (counts.pass_.calls + added * counts.n_layers)
     return work + launches if device.waits else max(work, launches)
