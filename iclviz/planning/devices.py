@@ -25,7 +25,7 @@ REACHED, REACHED_BANDWIDTH = 0.6, 0.8
 LAUNCH = 8e-6
 """Seconds that Python and torch need for one operation beside a GPU that computes: assumed, not measured."""
 
-RESERVED = 1 * GIB
+RESERVED = 2 * GIB
 """What a GPU's driver and libraries take: assumed."""
 
 THIS = "this machine"

@@ -8,6 +8,7 @@ import torch
 
 from iclviz.capture.budget import budget_of, named_budget
 from iclviz.capture.plan import PlanSettings
+from iclviz.limits import check_possible
 from iclviz.mapping import Grid
 from iclviz.models.configuration import model_facts
 from iclviz.models.locating import LocatedModel, fetch_configuration, locate_configuration
@@ -21,7 +22,7 @@ from iclviz.planning.reading import Reading, reading
 from iclviz.planning.roofline import Seconds, seconds
 from iclviz.planning.tokenizers import own_tokenizer, pieces_tokenizer
 from iclviz.prompts import TokenizedPrompt
-from iclviz.resolve import Built, Resolved, build, resolve_unread, tokenized
+from iclviz.resolve import Resolved, build, resolve_unread, tokenized
 from iclviz.spec import RunSpec
 from iclviz.store import Store
 
@@ -109,8 +110,7 @@ def planned(spec: RunSpec, grid: Grid | None = None, on: str | None = None) -> P
     wanted = [on] if on else [*DEVICES]
     for name in wanted:
         device(name)
-    built = build(run)
-    prompts, is_estimated = _prompts(run, built, trusted)
+    prompts, is_estimated = _prompts(run, trusted)
     assert run.spec.dtype is not None
     counts = counts_of(located, run.spec.dtype, trusted)
     machine = this_machine(counts.width)
@@ -153,10 +153,13 @@ def _gpu_dtype(located: LocatedModel, stored: str) -> str:
     return wanted if wanted in DTYPES and wanted != "float32" else "bfloat16"
 
 
-def _prompts(run: Resolved, built: Built, trusted: bool) -> tuple[list[TokenizedPrompt], bool]:
+def _prompts(run: Resolved, trusted: bool) -> tuple[list[TokenizedPrompt], bool]:
     """The run's prompts, and whether their tokens are estimated for want of a tokenizer."""
     own = own_tokenizer(run.located, Store().memo, trusted)
+    facts = None if own is None else model_facts(run.located, trusted)
+    check_possible(run, own, facts)
+    built = build(run)
     if own is not None:
-        return tokenized(run, built, own, model_facts(run.located, trusted)), False
+        return tokenized(run, built, own, facts), False
     texts = [text for prompt in built.prompts for text in (prompt.text, *prompt.candidates, prompt.ending)]
     return tokenized(run, built, pieces_tokenizer(texts), None), True
