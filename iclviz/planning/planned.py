@@ -8,10 +8,12 @@ import torch
 
 from iclviz.capture.budget import budget_of, named_budget
 from iclviz.capture.plan import PlanSettings
+from iclviz.errors import ModelError
 from iclviz.limits import check_possible
 from iclviz.mapping import Grid
 from iclviz.models.configuration import model_facts
 from iclviz.models.locating import LocatedModel, fetch_configuration, locate_configuration
+from iclviz.models.seen import FOLDER
 from iclviz.planning.configurations import counts_of, packed
 from iclviz.planning.devices import DEVICES, THIS, Device, device, this_machine
 from iclviz.planning.dry_run import DTYPES, ModelCounts
@@ -25,6 +27,7 @@ from iclviz.prompts import TokenizedPrompt
 from iclviz.resolve import Resolved, build, resolve_unread, tokenized
 from iclviz.spec import RunSpec
 from iclviz.store import Store
+from iclviz.whereabouts import known
 
 GPU_BUDGET = 65536
 
@@ -104,7 +107,7 @@ def planned(spec: RunSpec, grid: Grid | None = None, on: str | None = None) -> P
     ------
     UserError: the run cannot be, its model's configuration cannot be found, or no device has that name.
     """
-    located = fetch_configuration(locate_configuration(spec.model))
+    located = fetch_configuration(_located(spec.model))
     run = resolve_unread(spec, located)
     trusted = bool(run.spec.model_options.get("trust_remote_code", False))
     wanted = [on] if on else [*DEVICES]
@@ -133,6 +136,17 @@ def planned(spec: RunSpec, grid: Grid | None = None, on: str | None = None) -> P
         map=map_cost(grid, run, prompts, read, counts, facts, settings, machine) if grid else None,
         devices=(_on(counts, read, machine), *elsewhere),
     )
+
+
+def _located(model: str) -> LocatedModel:
+    """Where a model's configuration is; one's own model is also known by its folder's name, as specs have it."""
+    try:
+        return locate_configuration(model)
+    except ModelError:
+        seen = known(model.removeprefix(FOLDER), Store().memo)
+        if not seen:
+            raise
+        return locate_configuration(seen[0][0])
 
 
 def _on(counts: ModelCounts, read: Reading, where: Device) -> OnDevice:

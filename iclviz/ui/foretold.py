@@ -1,6 +1,7 @@
 """What a run that waits for a click will take, in a line; a process beside the page foretells it."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from iclviz.jobs.starting import Process
+from iclviz.places import cache_folder
 from iclviz.resolve import Resolved
 from iclviz.spec import canonical_json
 from iclviz.ui.conditions import Condition, badge
@@ -37,7 +39,10 @@ class Planner:
     def _ask(self, spec: str) -> None:
         if self._process is None or self._process.poll() is not None:
             self._asked.clear()
-            self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            environment = {**os.environ, "ICLVIZ_CACHE": str(cache_folder())}
+            self._process = subprocess.Popen(
+                COMMAND, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
             threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         assert self._process.stdin is not None
         self._asked.append(spec)

@@ -41,6 +41,15 @@ def test_a_folder_with_a_configuration_alone_is_enough(tiny_model, tmp_path):
     assert "about" in lines(bare)[1]
 
 
+def test_a_model_of_ones_own_is_known_by_its_folders_name_once_it_was_run(tiny_model):
+    recording = iclviz.run(str(tiny_model), "reading_comprehension", SHOWN, 12)
+    assert recording.spec.model == tiny_model.name
+    assert (
+        planned(recording.spec, on="A100").counts.parameters
+        == planned(spec_of(tiny_model), on="A100").counts.parameters
+    )
+
+
 def test_a_gguf_file_says_what_its_packed_weights_take(gguf_file):  # noqa: F811
     plan = planned(
         iclviz.RunSpec(str(gguf_file), "reading_comprehension", iclviz.Demonstrations("none", 0), 2), on="A100"
