@@ -51,9 +51,8 @@ def write_plainly(figure: go.Figure) -> None:
             axis.update(tickvals=list(map(as_written, words)), ticktext=[_cut_word(word) for word in words])
     for trace in figure.data:
         drawn = {field: trace[field] for field in _DRAWN if _has(trace, field)}
-        for field, value in drawn.items():
-            if (written := _escaped(value)) is not value:
-                trace[field] = written
+        written = {field: _escaped(value) for field, value in drawn.items()}
+        trace.update({field: new for field, new in written.items() if new is not drawn[field]}, overwrite=True)
         if trace.meta:
             trace.meta = {name: value if name == "columns" else _escaped(value) for name, value in trace.meta.items()}
 
