@@ -163,7 +163,7 @@ def few_and_many(cache_of_few_and_many, own_cache):
     import iclviz
 
     folder, keys = cache_of_few_and_many
-    shutil.copytree(folder, own_cache)
+    shutil.copytree(folder, own_cache, dirs_exist_ok=True)  # where a queue may lie already
     return [iclviz.load(key) for key in keys]
 
 
