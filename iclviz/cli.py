@@ -560,6 +560,27 @@ def methods(
 
 
 @command(READ_ONLY)
+def power(
+    keys: Annotated[list[str], typer.Argument(help="The pilot: A's runs, then B's, one of each for a seed.")],
+    effect: Annotated[float, typer.Option(help="The difference to be found, in the unit of the main score.")],
+    share: Annotated[float, typer.Option("--power", help="In which share of studies it is to be found.")] = 0.8,
+) -> None:
+    """Say how many groups of items and seeds an effect needs, from a pilot's own groups and seeds."""
+    from iclviz import analysis
+    from iclviz.api import load
+    from iclviz.tasks import task
+
+    runs = [load(key) for key in keys]
+    if len(runs) < 2 or len(runs) % 2:
+        raise SpecError(f"A pilot has as many runs of A as of B, and {len(runs)} were given.", "Name A's, then B's.")
+    half = len(runs) // 2
+    score = task(runs[0].spec.task).primary.score
+    plan = analysis.power_plan(analysis.compare(runs[:half], runs[half:]), score, effect, share)
+    for line in plan.lines():
+        out.print(line)
+
+
+@command(READ_ONLY)
 def models() -> None:
     """List the models known by a short name, and which are on this disk."""
     from iclviz.models.locating import on_disk
