@@ -49,7 +49,7 @@ def test_it_is_about_what_the_textbook_says_where_everything_is_normal():
 
 
 def test_seeds_that_vary_cannot_be_made_up_for_by_groups():
-    plan = analysis.power_plan(pilot(n_seeds=4), "right", 0.3)
+    plan = analysis.power_plan(pilot(n_seeds=4), "right", 0.7)
     assert plan.seeds == (2, 3, 5, 10)
     assert plan.groups[0] == 0
     assert plan.groups[-1] > 0
