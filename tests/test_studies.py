@@ -98,7 +98,7 @@ def test_the_whole_study_is_one_file(asked, store, tmp_path):
         notebook = json.loads(archive.read("study.ipynb"))
     assert again == asked
     assert len(rows) == 1 + len(asked.cells)
-    assert {"curves.html", "curves.csv", "methods.md", "comparisons/1-reading.html"} <= set(names)
+    assert {"curves.html", "curves.csv", "curves.svg", "methods.md", "comparisons/1-reading.html"} <= set(names)
     assert state.kept.words in index
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -81,8 +81,8 @@ def _write(state: StudyState, store: Store, folder: Path) -> None:
     (folder / "curves.html").write_bytes(figure_files.html(figure))
     (folder / "curves.csv").write_bytes(figure_files.csv(figure))
     if figure_files.browser():
-        for name, content in figure_files.images(figure, "screen"):
-            (folder / name.replace(figure_files.name(figure), "curves")).write_bytes(content)
+        for kind, content in figure_files.images(figure, "screen"):
+            (folder / f"curves.{kind}").write_bytes(content)
     recordings = [store.load(one.resolved.key) for one in state.cells if one.summary is not None]
     told = dict(_comparisons(state, store, folder / "comparisons"))
     paragraphs = ""
