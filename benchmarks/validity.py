@@ -35,6 +35,7 @@ from iclviz.analysis.measure import Measuring
 from iclviz.analysis.order_shares import components, share_over_items, variances
 from iclviz.analysis.own_answer import FEWEST, area_with_interval
 from iclviz.analysis.paired import standardised_p
+from iclviz.analysis.power import needed_groups, p_of_means
 from iclviz.analysis.probing.chance import permuted_labels
 from iclviz.analysis.probing.swapping import swapped
 from iclviz.analysis.recovered import shares
@@ -93,6 +94,7 @@ RULES = {
     "claims": Rule("anything is claimed", most=0.06),
     "warned": Rule("a warning of the order of items"),
     "power": Rule("found where the smallest effect is planted", least=0.70, most=0.90),
+    "promised": Rule("found, planned for a power of 80 %", least=0.73, most=0.87),
     "power of probes": Rule("p at most 0.05"),
     "accuracy": Rule("mean balanced accuracy less chance", least=0.0, most=0.0, is_mean=True),
     "R2": Rule("mean R2", most=0.0, is_mean=True),
@@ -1042,6 +1044,42 @@ def area_of_attention(rng: Generator, number: int, name: str, strength: float) -
     weights = unit_weights(n_units, B, np.random.default_rng(number))[:, codes]
     low, high = area_with_interval(score[None], given[None], weights, n_units)[1:3]
     return {"covered": bool(low[0] <= _true_area(name, strength) <= high[0])}
+
+
+PROMISED, WISHED = 0.8, 0.6
+"""The power that is planned for, and the effect, in standard deviations of a group's mean."""
+
+
+def _pilot(design: Design, rng: Generator, n_seeds: int, n_groups: int) -> Array:
+    """(S, U) mean differences of groups without any effect: groups, seeds and the rest vary."""
+    seeds = 0.3 * rng.normal(size=(n_seeds, 1)) if n_seeds > 1 else np.zeros((1, 1))
+    codes = np.unique(design.codes, return_inverse=True)[1]
+    found: list[float] = []
+    while len(found) < n_groups:
+        drawn = design.draw(rng, 1)[:, 0]
+        found += [float(drawn[codes == own].mean()) for own in range(int(codes.max()) + 1)]
+    return np.array(found[:n_groups]) + seeds + 0.5 * rng.normal(size=(n_seeds, n_groups))
+
+
+@study(
+    "power as promised",
+    {f"{name}, {n_seeds} seeds": {"name": name, "n_seeds": n_seeds}
+     for name in ("groups", "eight groups", "heavy tails", "skewed noise") for n_seeds in (1, 5)},
+)  # fmt: skip
+def power_as_promised(rng: Generator, number: int, name: str, n_seeds: int) -> Outcomes:
+    design, size = DESIGNS[name], WISHED * _spread(name)
+    n_groups = len(set(design.codes.tolist()))
+    groups, _ = needed_groups(_pilot(design, rng, n_seeds, n_groups), size, PROMISED, n_seeds, number)
+    if not groups:  # it says so, and promises nothing
+        return {}
+    return {"promised": bool(p_of_means(size + _pilot(design, rng, n_seeds, groups)[None])[0] < 0.05)}
+
+
+@cache
+def _spread(name: str) -> float:
+    """The standard deviation of a group's mean."""
+    rng = np.random.default_rng(0)
+    return float(_pilot(DESIGNS[name], rng, 1, 8000).std())
 
 
 SHARE = 0.6

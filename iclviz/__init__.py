@@ -12,6 +12,7 @@ _HOME = {
     "run": "iclviz.api",
     "run_spec": "iclviz.api",
     "sweep": "iclviz.api",
+    "run_study": "iclviz.api",
     "effect_map": "iclviz.api",
     "trace": "iclviz.api",
     "plan": "iclviz.api",

@@ -1,9 +1,10 @@
-"""The Python library's verbs: run, sweep, effect_map, trace, plan, runs, load."""
+"""The Python library's verbs: run, sweep, run_study, effect_map, trace, plan, runs, load."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iclviz.errors import UserError
@@ -20,6 +21,9 @@ from iclviz.recording import Recording
 from iclviz.resolve import Resolved, build, check_before, resolve, resolve_map, run_together
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
+from iclviz.studies import StudyState, keep, state_of
+from iclviz.study import Study, read_study
+from iclviz.study import study as as_study
 from iclviz.terminal import showing
 
 if TYPE_CHECKING:
@@ -99,6 +103,33 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     if failed:
         raise failed[0]
     return [store.load(resolved.key) for resolved in asked]
+
+
+def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | None = None) -> StudyState:
+    """Run what is missing of a study: its runs, by model and by what their prompts share, and then its maps. It goes on
+    after any stop. A map that cannot be made of some run, such as of demonstrations where there are none, is left out
+    there, and the result says why.
+
+    of: a study, the path of its file, or the same as a table.
+
+    Raises
+    ------
+    UserError: the study or one of its runs cannot be; the message says why and what to do.
+    """
+    store = Store()
+    asked = read_study(Path(of)) if isinstance(of, str | Path) else of if isinstance(of, Study) else as_study(of)
+    keep(asked, store)
+    sweep([cell.spec for cell in asked.cells], progress=progress)
+    left_out: dict[str, None] = {}
+    for cell, spec in asked.map_specs:
+        try:
+            if isinstance(spec.grid, Tracer):
+                trace(cell.spec, spec.grid, progress=progress)
+            else:
+                effect_map(cell.spec, spec.grid, progress=progress)
+        except UserError as error:
+            left_out.setdefault(f"{spec.grid} of {cell.task}, {cell.condition}: {error}")
+    return replace(state_of(keep(asked, store), store), left_out=tuple(left_out))
 
 
 def effect_map(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from iclviz.jobs.table import Report
     from iclviz.recorded import Summary
+    from iclviz.store import Store
+    from iclviz.studies import CellState, StudyState
 
 INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -141,6 +143,77 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
     store = Store()
     recordings = run_all(read_specs(file))
     out.print(_runs_table([store.summary(key) for key in dict.fromkeys(one.key for one in recordings)]))
+
+
+@command(GOES_ON)
+def study(
+    file: Annotated[Path, typer.Argument(help="A YAML file: models, tasks, conditions, seeds, maps.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is left to do, and run nothing.")] = False,
+    register: Annotated[
+        bool, typer.Option("--register", help="Write down what it asks for before its first run, and run nothing.")
+    ] = False,
+    to: Annotated[Path | None, typer.Option(help="A .zip file for the whole study, when it has run.")] = None,
+) -> None:
+    """Run a study: every combination of models, tasks, conditions and seeds; goes on after any stop."""
+    from iclviz.api import run_study
+    from iclviz.store import Store
+    from iclviz.studies import keep, state_of
+    from iclviz.studies import register as write_down
+    from iclviz.study import read_study
+
+    asked, store = read_study(file), Store()
+    if register:
+        out.print(write_down(asked, store).words)
+    elif dry_run:
+        _print_plan(state_of(keep(asked, store), store), store)
+    else:
+        state = run_study(asked)
+        out.print(_study_table(state))
+        for line in state.left_out:
+            out.print(f"left out {line}")
+        out.print(state.kept.words)
+        if to is not None:
+            from iclviz.reporting.study_bundle import write_bundle
+
+            out.print(f"written  {write_bundle(state, store, to.expanduser())}")
+
+
+def _print_plan(state: "StudyState", store: "Store") -> None:
+    """What is left to do of a study."""
+    from iclviz.jobs.study_plan import planned
+    from iclviz.studies import maps_of
+
+    keys = {resolved.key for _, resolved in maps_of(state.study, store)}
+    plan = planned(state, len(keys), sum(map(store.has_map, keys)), store)
+    table = _table("model", "tasks", "runs", "prompts", "tokens", "read", "shared")
+    for one in plan.groups:
+        shared = f"{1 - one.read / one.tokens:.0%}"
+        table.add_row(
+            one.model, one.task, str(one.n_runs), str(one.n_items), f"{one.tokens:,}", f"{one.read:,}", shared
+        )
+    out.print(table)
+    out.print(f"runs     {plan.n_missing} to do, {plan.n_there} recorded")
+    out.print(f"maps     {plan.n_maps - plan.n_maps_there} to do, {plan.n_maps_there} made")
+    out.print(f"digest   {state.study.digest}")
+    out.print(state.kept.words)
+
+
+def _study_table(state: "StudyState") -> Table:
+    """A study's runs: conditions, with the mean main score of each model and task over seeds."""
+    study = state.study
+    places = [(model, task) for model in study.models for task in study.tasks]
+    table = _table("condition", *(f"{model}, {task}" if len(study.models) > 1 else task for model, task in places))
+    for condition in study.conditions:
+        each = [state.by_place[model, task, condition.name] for model, task in places]
+        table.add_row(state.name(condition.name), *(_mean_of(cells) for cells in each))
+    return table
+
+
+def _mean_of(cells: "Sequence[CellState]") -> str:
+    """The mean score of those runs that are there, and how many they are where some are missing."""
+    scores = [one.score for one in cells if one.summary is not None]
+    there = "" if len(scores) == len(cells) else f" ({len(scores)} of {len(cells)})"
+    return f"{sum(scores) / len(scores):.3f}{there}" if scores else f"–{there}"
 
 
 @command(GOES_ON, "map")
@@ -542,6 +615,27 @@ def methods(
     except OSError as error:
         raise UserError(f"The folder {to} cannot be written ({error.strerror}).", "Choose another one.") from error
     out.print(f"written  {to}")
+
+
+@command(READ_ONLY)
+def power(
+    keys: Annotated[list[str], typer.Argument(help="The pilot: A's runs, then B's, one of each for a seed.")],
+    effect: Annotated[float, typer.Option(help="The difference to be found, in the unit of the main score.")],
+    share: Annotated[float, typer.Option("--power", help="In which share of studies it is to be found.")] = 0.8,
+) -> None:
+    """Say how many groups of items and seeds an effect needs, from a pilot's own groups and seeds."""
+    from iclviz import analysis
+    from iclviz.api import load
+    from iclviz.tasks import task
+
+    runs = [load(key) for key in keys]
+    if len(runs) < 2 or len(runs) % 2:
+        raise SpecError(f"A pilot has as many runs of A as of B, and {len(runs)} were given.", "Name A's, then B's.")
+    half = len(runs) // 2
+    score = task(runs[0].spec.task).primary.score
+    plan = analysis.power_plan(analysis.compare(runs[:half], runs[half:]), score, effect, share)
+    for line in plan.lines():
+        out.print(line)
 
 
 @command(READ_ONLY)

@@ -1,5 +1,6 @@
 """Every test has a cache of its own; tiny random models and a tokenizer that tests make themselves."""
 
+import shutil
 import signal
 import sys
 from functools import cache
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
+from streamlit.testing.v1 import local_script_runner
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from iclviz.models import identity
 from iclviz.places import checkout
 from iclviz.tasks import tasks
 
@@ -18,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 3, 4, 256
 LONGEST_NAME = 120
+LAST_LOOK = 0.1
 
 
 def pytest_make_parametrize_id(val):
@@ -39,6 +43,34 @@ def components():
     once = cache(manifest_scanner.scan_component_manifests)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pages_are_awaited():
+    """Streamlit looks a thousand times a second whether a page that a test opens has ended: here that is waited for."""
+    look = local_script_runner.require_widgets_deltas
+
+    def wait(runner, timeout):
+        runner._script_thread.join(timeout)
+        look(runner, timeout=LAST_LOOK)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def demo_model_read_once():
+    """The demo model is what a page begins with, and no cache of a test remembers its digests: here they are kept."""
+    piece, folder = identity._piece, checkout() / "smollm2-135m-instruct"
+    kept = cache(piece)
+
+    def digest(path, start):
+        return (kept if path.is_relative_to(folder) else piece)(path, start)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "_piece", digest)
         yield
 
 
@@ -112,13 +144,27 @@ def planted(tmp_path_factory) -> dict[str, Path]:
     return {make.__name__: make(folder / make.__name__) for make in made}
 
 
+@pytest.fixture(scope="session")
+def cache_of_few_and_many(tiny_model, tmp_path_factory):
+    """A cache that holds what `few_and_many` gives, and their keys."""
+    import iclviz
+
+    folder = tmp_path_factory.mktemp("few and many") / "cache"
+    shown = [iclviz.Demonstrations("correct", k, 0) for k in (2, 4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICLVIZ_CACHE", str(folder))
+        options = {"distractor": True}
+        return folder, [iclviz.run(str(tiny_model), "linear_regression", one, 12, 0, options).key for one in shown]
+
+
 @pytest.fixture
-def few_and_many(tiny_model):
+def few_and_many(cache_of_few_and_many, own_cache):
     """Linear regression of twelve items with 2 and with 4 demonstrations, recorded in the test's cache."""
     import iclviz
 
-    shown = [iclviz.Demonstrations("correct", k, 0) for k in (2, 4)]
-    return [iclviz.run(str(tiny_model), "linear_regression", one, 12, 0, {"distractor": True}) for one in shown]
+    folder, keys = cache_of_few_and_many
+    shutil.copytree(folder, own_cache, dirs_exist_ok=True)  # where a queue may lie already
+    return [iclviz.load(key) for key in keys]
 
 
 @pytest.fixture(scope="session")

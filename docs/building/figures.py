@@ -43,6 +43,7 @@ from iclviz.reporting.map_recipes import map_scope
 from iclviz.reporting.scope import demonstration_scope
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
+from iclviz.study import study
 from iclviz.tasks import task
 
 FOLDER = Path("docs/images/figures")
@@ -402,6 +403,24 @@ def own_answer(draw: Draw) -> go.Figure:
     return draw({"k = 8": found}, demonstrations=demonstration_scope([recording]))
 
 
+def of_study(draw: Draw) -> go.Figure:
+    """Reading comprehension over k, with correct and shuffled demonstrations of three seeds."""
+    asked = study(
+        {
+            "study": "kinds-and-numbers",
+            "models": [DEMO_MODEL],
+            "tasks": {"reading": {"task": "reading_comprehension", "n_items": 16}},
+            "conditions": {
+                "correct": {"kind": "correct", "k": [1, 2, 4, 8]},
+                "shuffled": {"kind": "shuffled", "k": [2, 8]},
+            },
+            "seeds": list(SEEDS),
+        }
+    )
+    state = iclviz.run_study(asked)
+    return draw(state.curves(), study=asked.name, there=state.n_there, asked=len(state.cells))
+
+
 def live(draw: Draw) -> go.Figure:
     """The first item that is answered right with two examples, blind to relevant text in two blocks."""
     recording = list(answered().values())[-1]
@@ -421,6 +440,7 @@ PICTURES: dict[str, Callable[[Draw], go.Figure]] = {
     "order-share": reordered,
     "information-flow": flow,
     "head-scores": every_head,
+    "study-curves": of_study,
     "competence": competence,
     "patches-foretold": foretold,
     "re-weighting": learned,

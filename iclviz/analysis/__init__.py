@@ -66,6 +66,7 @@ _HOMES = {
     "outcomes": ("outcome_counts", "OutcomeCounts"),
     "own_answer": ("own_answer_by_block", "OwnAnswer"),
     "paired": ("paired_test", "PairedTest"),
+    "power": ("power_plan", "PowerPlan"),
     "probing": ("probe", "Probe", "probe_transfer", "Transfer", "layer_transfer"),
     "recovered": ("recovered_share", "Recovered"),
     "recordings": ("recording_rsms", "text_share", "probed_labels"),

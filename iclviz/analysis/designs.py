@@ -133,6 +133,8 @@ class Design:
     def explained(self, within: bool) -> Array:
         """The basis (n, r), or (G, r) between, of what crossed factors explain around the means."""
         columns = self.columns.T
+        if not len(columns):
+            return np.zeros((len(self.groups) if within else self.n_groups, 0))
         if within:
             return basis(columns - group_means(columns, self.blocks)[:, self.blocks])
         means = group_means(columns, self.groups)
@@ -240,9 +242,10 @@ def without(values: Array, q: Array) -> Array:
 
 def _combined(parts: Sequence[Array], n: int) -> Array:
     """(n,) one code for each combination of codes."""
-    if not parts:
-        return np.zeros(n, dtype=int)
-    return np.asarray(np.unique(np.column_stack(parts), axis=0, return_inverse=True)[1].ravel())
+    codes = np.zeros(n, dtype=int)
+    for part in parts:
+        codes = np.unique(codes * (int(part.max(initial=-1)) + 1) + part, return_inverse=True)[1]
+    return codes
 
 
 def _is_nested(factor: Array, groups: Array) -> bool:

@@ -115,6 +115,32 @@ def _correlations(x: Array, y: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Values in R rows, ranked anew wherever some of them are drawn: counting the levels below needs no sorting.
+
+    levels (..., u): the number of each value among its row's values; offsets (..., 1) tell rows apart; n is the most
+    levels of a row.
+    """
+
+    levels: Array
+    offsets: Array
+    n: int
+
+    @classmethod
+    def of(cls, values: Array) -> "_Ranked":
+        levels = rankdata(values, method="dense", axis=-1).astype(int) - 1
+        n = int(levels.max(initial=0)) + 1
+        return cls(levels, n * np.arange(levels[..., 0].size).reshape(*levels.shape[:-1], 1), n)
+
+    def drawn(self, places: Array) -> Array:
+        """(..., v) the midranks of the values at places (v,) among these."""
+        levels = self.levels[..., places]
+        counts = np.bincount((levels + self.offsets).ravel(), minlength=self.offsets.size * self.n)
+        counts = counts.reshape(*levels.shape[:-1], self.n)
+        return np.take_along_axis(np.cumsum(counts, axis=-1) - (counts - 1) / 2, levels, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
 class _Moves:
     """Places (B, u) from which each value comes in each permutation, what moved, and why there is no p, or None."""
 
@@ -301,10 +327,14 @@ def _resampled(
     """(B, K) links of resampled groups, each copy a group of its own, over resampled seeds."""
     n_groups = data.design.n_groups
     samples = np.empty((len(data.y), n_bootstrap if n_groups > 1 else 0, data.x.shape[1]))
+    between = data.level == "between"
+    both = np.concatenate([data.x, data.y[:, None]], axis=1)
+    ranked = _Ranked.of(_means(both, data.design) if between else both)
     for place in steps(range(samples.shape[1]), "resampling"):
-        items, design = data.design.drawn(drawing.integers(n_groups, size=n_groups))
-        x, y = (_prepared(values[..., items], design, data.level) for values in (data.x, data.y))
-        samples[:, place] = _correlations(x, y)
+        groups = drawing.integers(n_groups, size=n_groups)
+        items, design = data.design.drawn(groups)
+        ranks = design.without_factors(ranked.drawn(groups if between else items), within=not between)
+        samples[:, place] = _correlations(ranks[:, :-1], ranks[:, -1])
     if np.isnan(per_seed).any() and len(per_seed) > 1:
         return _seed_mean(samples)
     return resampled_over_seeds(samples, per_seed, seeding)

@@ -26,6 +26,7 @@ from iclviz.recording import Array, Recording
 from iclviz.spans import ANSWER
 
 RECORD = "demonstration_attention"
+CHANCE = 0.5
 _STEPS = 2000
 FEWEST = 2
 """Items that have an answer, and that have another one, from which an AUROC is taken."""

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from iclviz.analysis.own_answer import OwnAnswer
+from iclviz.analysis.own_answer import CHANCE, OwnAnswer
 from iclviz.figures import theme, wording
 from iclviz.figures.layers import layer_axis, line_with_band
 from iclviz.figures.registry import named
-
-CHANCE = 0.5
 
 
 @named("own-answer")

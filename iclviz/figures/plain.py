@@ -8,6 +8,7 @@ words say that they are; `read_back` undoes the escapes for tables.
 import re
 from collections.abc import Iterator
 from itertools import product
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def write_plainly(figure: go.Figure) -> None:
         if axis.tickvals is None and any(len(word) > _MOST_OF_WORDS for word in words):
             axis.update(tickvals=list(map(as_written, words)), ticktext=[_cut_word(word) for word in words])
     for trace in figure.data:
-        trace.update({field: _escaped(trace[field]) for field in _DRAWN if _has(trace, field)}, overwrite=True)
+        drawn = {field: trace[field] for field in _DRAWN if _has(trace, field)}
+        written = {field: _escaped(value) for field, value in drawn.items()}
+        trace.update({field: new for field, new in written.items() if new is not drawn[field]}, overwrite=True)
         if trace.meta:
             trace.meta = {name: value if name == "columns" else _escaped(value) for name, value in trace.meta.items()}
 
@@ -78,13 +81,14 @@ def _has(trace: Any, field: str) -> bool:
 
 
 def _escaped(value: Any) -> Any:
-    """A value with the texts in it escaped; numbers as they are."""
+    """A value with the texts in it escaped; the value itself where none has to be."""
     if isinstance(value, str):
-        return as_written(value)
+        return as_written(value) if _MARKUP.search(value) else value
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OSU":
         return value
     if isinstance(value, list | tuple | np.ndarray):
-        return [_escaped(one) for one in value]
+        written = [_escaped(one) for one in value]
+        return value if all(map(is_, written, value)) else written
     return value
 
 

@@ -139,9 +139,8 @@ TEMPLATES: Mapping[Mode, go.layout.Template] = {"light": _template("light"), "da
 
 def apply(figure: go.Figure, mode: Mode) -> go.Figure:
     """A copy of the figure in the light or the dark template."""
-    copy = go.Figure(figure)
-    copy.update_layout(template=TEMPLATES[mode])
-    return copy
+    layout = {**figure.layout.to_plotly_json(), "template": TEMPLATES[mode]}
+    return go.Figure(figure.data, layout, figure.frames)
 
 
 def finish(
@@ -162,8 +161,8 @@ def finish(
     further = LEGEND_ROW * (legend_rows - 1)
     sizes = {"height": HEIGHT + further, "margin": {**MARGIN, "t": MARGIN["t"] + further}, **layout}
     figure.update_annotations(font_size=PANEL_SIZE)
+    figure.layout.template = TEMPLATES["light"]
     figure.update_layout(
-        template=TEMPLATES["light"],
         title={"text": title, "subtitle": {"text": subtitle}},
         meta={"caption": caption, "details": details.strip()},
         legend_y=1 - LEGEND_TOP / sizes["height"],

@@ -9,7 +9,7 @@ from iclviz import analysis
 from iclviz.analysis.every_head import HeadScores
 from iclviz.analysis.foretold import Foretold
 from iclviz.analysis.information_flow import PAIRS, TITLES, Flow
-from iclviz.analysis.own_answer import OwnAnswer
+from iclviz.analysis.own_answer import CHANCE, OwnAnswer
 from iclviz.analysis.reweighted import Reweighted
 from iclviz.analysis.statistics import SIGNIFICANT
 from iclviz.intervening import place_words, shown_words
@@ -131,11 +131,22 @@ def _foretold_of(label: str, found: Foretold) -> str:
 
 
 def own_answer_sentence(found: Mapping[str, OwnAnswer]) -> str:
-    """The block at which attention foretells each condition's answers best."""
-    return " ".join(
-        f"{label.partition(':')[0]}: attention to an answer foretells the model's own best in block "
-        f"{int(np.nanargmax(one.estimate)) + 1}: AUROC {np.nanmax(one.estimate):.2f}, chance 0.5."
-        for label, one in found.items()
+    """In which blocks attention foretells each condition's answers, and where best."""
+    return " ".join(_foretelling(label.partition(":")[0], one) for label, one in found.items())
+
+
+def _foretelling(label: str, found: OwnAnswer) -> str:
+    above = found.low > CHANCE
+    if not above.any():
+        return (
+            f"{label}: in none of {len(above)} blocks does attention to an answer foretell the model's own; every "
+            "interval of the AUROC reaches chance, 0.5."
+        )
+    block = int(np.nanargmax(np.where(above, found.estimate, -1.0)))
+    low, high = found.low[block], found.high[block]
+    return (
+        f"{label}: attention to an answer foretells the model's own in {int(above.sum())} of {len(above)} blocks (each "
+        f"interval by itself), best in block {block + 1}: AUROC {found.estimate[block]:.2f} ({low:.2f} to {high:.2f})."
     )
 
 

@@ -51,11 +51,19 @@ def chromium():
         started.close()
 
 
-@pytest.fixture
-def page(chromium):
+@pytest.fixture(scope="package")
+def context(chromium):
+    """What the browser fetches for one page of a test it has for those of others."""
     context = chromium.new_context(viewport=SIZE, accept_downloads=True)
-    yield context.new_page()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(context):
+    page = context.new_page()
+    yield page
+    page.close()
 
 
 def picture(page, name: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.dashboard import SIZE, no_traceback, settled
-from tests.browser.test_every_page import CUT_OFF, FIGURES
+from tests.browser.test_every_page import CUT_OFF, FIGURES, opened_by_its_name
 
 WIDTHS = {390: 844, 768: 1024, 1280: 720, 1920: 1080}
 REDRAWN = 100
@@ -80,15 +80,14 @@ def redrawn(page) -> None:
     raise AssertionError("the figures still move")
 
 
-@pytest.mark.parametrize("name", [name for name, fewest in FIGURES.items() if fewest])
-def test_the_first_figure_begins_in_the_upper_third_and_is_read_without_scrolling(demo, chromium, name):
-    page = chromium.new_context(viewport=SIZE).new_page()
-    page.goto(f"{demo}/{name.lower()}")
+def test_the_first_figure_begins_in_the_upper_third_and_is_read_without_scrolling(demo, page):
+    page.goto(demo)
     settled(page)
-    found = page.evaluate(FIRST)
-    assert found["top"] <= UPPER_THIRD
-    assert found["bottom"] <= SIZE["height"]
-    page.context.close()
+    for name in (name for name, fewest in FIGURES.items() if fewest):
+        opened_by_its_name(page, name)
+        found = page.evaluate(FIRST)
+        assert found["top"] <= UPPER_THIRD, name
+        assert found["bottom"] <= SIZE["height"], name
 
 
 @pytest.mark.parametrize(
@@ -100,11 +99,12 @@ def test_the_first_figure_begins_in_the_upper_third_and_is_read_without_scrollin
     ],
 )
 def test_at_any_width_nothing_lies_over_anything_and_matrices_are_square(demo, chromium, theme, widths):
-    page = chromium.new_context(viewport=SIZE, color_scheme=theme).new_page()
+    page = chromium.new_context(viewport={"width": 390, "height": WIDTHS[390]}, color_scheme=theme).new_page()
+    page.goto(demo)  # so loaded, the sidebar is folded
+    settled(page)
     for name in FIGURES:
-        page.set_viewport_size({"width": 390, "height": WIDTHS[390]})  # so loaded, the sidebar is folded
-        page.goto(f"{demo}/{name.lower()}")
-        settled(page)
+        page.set_viewport_size(SIZE)  # where pages have their menus
+        opened_by_its_name(page, name)
         no_traceback(page)
         for width in widths:
             page.set_viewport_size({"width": width, "height": WIDTHS[width]})
@@ -120,8 +120,7 @@ def test_at_any_width_nothing_lies_over_anything_and_matrices_are_square(demo, c
     page.context.close()
 
 
-def test_the_menus_of_pages_and_the_page_itself_are_reached_within_five_stops_of_the_keyboard(demo, chromium):
-    page = chromium.new_context(viewport=SIZE).new_page()
+def test_the_menus_of_pages_and_the_page_itself_are_reached_within_five_stops_of_the_keyboard(demo, page):
     page.goto(f"{demo}/summary")
     settled(page)
     stops = []
@@ -135,7 +134,6 @@ def test_the_menus_of_pages_and_the_page_itself_are_reached_within_five_stops_of
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate(STOP) == "page"
-    page.context.close()
 
 
 def test_on_a_phone_the_menu_goes_when_a_page_is_chosen(demo, chromium):

@@ -23,13 +23,25 @@ INTERFACE = [name for name in SETTINGS if name not in ("falcon", "falcon_alibi",
 EXACT = [(name, "interface") for name in INTERFACE]
 EXACT += [(name, "eager") for name in SETTINGS if name not in ("falcon_alibi", "mpt", "gpt_oss")]
 EXACT += [(name, "alone") for name in ("llama", "falcon_alibi", "mpt")]
+KINDS = ("llama", "gpt2", "gemma2", "gpt_oss", "falcon_alibi", "mpt")
+"""Architectures that differ in what reading them takes: grouped keys and rotary positions, fused projections and
+learned positions, a soft cap and a window, sinks, and the two whose biases of distance leave one way of reading.
+"""
 CHOSEN = frozenset([1, 4, 8, 10, 12])
 """Prompts whose rows are kept: two that share most tokens, one that is there twice, one of a single token."""
 
 
-def check_against_oracle(model, prompts, forced, captured, n_layers, tolerance=1e-5):
-    for index, prompt in enumerate(prompts):
-        slow = record_slowly(model, prompt, forced[index], n_layers)
+def of_each_kind(cases, budget, soon=tuple(SETTINGS)):
+    """(architecture, way, budget) of every case; those of other architectures than `soon` take long together."""
+    return [pytest.param(name, way, budget, marks=() if name in soon else pytest.mark.long) for name, way in cases]
+
+
+def recorded_slowly(model, prompts, forced, n_layers=LAYERS):
+    return [record_slowly(model, prompt, forced[index], n_layers) for index, prompt in enumerate(prompts)]
+
+
+def check_against_oracle(recorded, captured, tolerance=1e-5):
+    for index, slow in enumerate(recorded):
         for name, values in captured.embeddings.items():
             if name in slow.embeddings:
                 expected = slow.embeddings[name]
@@ -40,28 +52,29 @@ def check_against_oracle(model, prompts, forced, captured, n_layers, tolerance=1
         np.testing.assert_allclose(captured.rows[index], slow.rows, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("budget", [30, 4096])
-@pytest.mark.parametrize(("name", "way"), EXACT)
-def test_rows_of_chosen_prompts_equal_those_of_full_matrices(name, way, budget):
+@pytest.mark.parametrize(("name", "way", "budget"), [*of_each_kind(EXACT, 30), *of_each_kind(EXACT, 4096, KINDS)])
+def test_states_attention_and_rows_of_chosen_prompts_equal_the_slow_way(name, way, budget):
     model, prompts = tiny(name), family()
     settings = PlanSettings(budget, 1, pass_tokens=0)
-    decoding = Decoding(8, forced=FORCED)
-    captured = record(Engine(model, way, LAYERS), prompts, ["last"], decoding, settings, by_token=CHOSEN)
+    captured = record(
+        Engine(model, way, LAYERS), prompts, POOLINGS, Decoding(8, forced=FORCED), settings, by_token=CHOSEN
+    )
+    assert captured.response_ids == FORCED
     assert captured.token_rows.keys() == CHOSEN
+    slow = recorded_slowly(model, prompts, FORCED)
+    check_against_oracle(slow, captured)
     for index, rows in captured.token_rows.items():
-        slow = record_slowly(model, prompts[index], FORCED[index], LAYERS)
         assert rows.shape == (1 + len(FORCED[index]), LAYERS, HEADS, len(prompts[index]) + len(FORCED[index]))
-        np.testing.assert_allclose(rows, slow.token_rows, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(rows, slow[index].token_rows, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("budget", [30, 4096])
-@pytest.mark.parametrize(("name", "way"), EXACT)
-def test_states_and_attention_equal_the_slow_way(name, way, budget):
+@pytest.mark.parametrize(("name", "way", "budget"), [*of_each_kind(EXACT, 30, KINDS), *of_each_kind(EXACT, 4096, ())])
+def test_states_and_attention_equal_the_slow_way_where_no_rows_are_kept(name, way, budget):
     model, prompts = tiny(name), family()
     settings = PlanSettings(budget, 1, pass_tokens=0)
     captured = record(Engine(model, way, LAYERS), prompts, POOLINGS, Decoding(8, forced=FORCED), settings)
     assert captured.response_ids == FORCED
-    check_against_oracle(model, prompts, FORCED, captured, LAYERS)
+    check_against_oracle(recorded_slowly(model, prompts, FORCED), captured)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -107,7 +120,8 @@ def test_the_demo_model_equals_the_slow_way(demo_model):
     prompts = [tokenize(render(prompt, "plain"), loaded.tokenizer) for prompt in asked]
     engine = Engine(loaded.model, "interface", loaded.facts.n_layers)
     captured = record(engine, prompts, POOLINGS, Decoding(4), PlanSettings(4096, 1, pass_tokens=0))
-    check_against_oracle(loaded.model, prompts, captured.response_ids, captured, loaded.facts.n_layers)
+    slow = recorded_slowly(loaded.model, prompts, captured.response_ids, loaded.facts.n_layers)
+    check_against_oracle(slow, captured)
 
 
 def test_generation_is_the_librarys_own_greedy_decoding():

@@ -33,9 +33,9 @@ def test_a_prompt_that_is_kept_says_what_one_that_is_read_anew_says(name, case):
     engine, done = Engine(tiny(name), "interface", LAYERS), CASES.get(case, [])
     for prompt in PROMPTS:
         held = LivePrompt(engine, prompt)
+        anew = engine.capture([prompt], KEPT, DECODING, done_to_model=[done])
         for _ in range(2):
             found = held.captured(KEPT, DECODING, done)
-            anew = engine.capture([prompt], KEPT, DECODING, done_to_model=[done])
             assert found.response_ids == anew.response_ids
             for recorder in ("candidates", "attention"):
                 np.testing.assert_allclose(found.taken[0][recorder], anew.taken[0][recorder], atol=1e-5)
@@ -46,10 +46,10 @@ def test_donors_of_one_prompt_are_those_among_all(case):
     engine, one = Engine(tiny("llama"), "interface", LAYERS), WITH_DONORS[case]
     prompts = [prompt for prompt in PROMPTS if len(prompt) > 6]
     donors = donors_of([one], prompts, list(range(len(prompts))), lambda _: prompts[::-1])
+    every = {CANDIDATES: dict.fromkeys(range(len(prompts)), True)}
+    anew = engine.capture(prompts, every, Decoding(0), done_to_model=[[one]] * len(prompts), donors=donors)
     for index, prompt in enumerate(prompts):
         found = LivePrompt(engine, prompt).captured({CANDIDATES: {0: True}}, Decoding(0), [one], donors.only(index))
-        every = {CANDIDATES: dict.fromkeys(range(len(prompts)), True)}
-        anew = engine.capture(prompts, every, Decoding(0), done_to_model=[[one]] * len(prompts), donors=donors)
         np.testing.assert_allclose(found.taken[0]["candidates"], anew.taken[index]["candidates"], atol=1e-4)
 
 

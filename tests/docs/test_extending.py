@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
 import iclviz
 from iclviz import analysis, extensions
 from iclviz.analysis.measures import all_measures
+from iclviz.cli import app
 from iclviz.jobs.executors import SETTING, executor
 from iclviz.jobs.queue import Queue
 from iclviz.mapping import ready_maps
@@ -71,8 +73,8 @@ def add(tmp_path, monkeypatch):
 
 
 def command_line(*words):
-    ended = subprocess.run([sys.executable, "-m", "iclviz", *words], capture_output=True, text=True, env=os.environ)
-    assert ended.returncode == 0, ended.stderr
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
     return ended.stdout
 
 

@@ -36,6 +36,7 @@ from iclviz.figures import FIGURES
 from iclviz.natural_units import NaturalUnit
 from iclviz.points import ItemPoints
 from iclviz.spans import ROLES
+from iclviz.study import Curve
 
 A, B = "A: no demonstrations", "B: 8 correct"
 
@@ -355,7 +356,16 @@ def order_share(share=0.4, reason=None):
     )  # fmt: skip
 
 
+def curves():
+    places = [("a model", "reading"), ("a model", "regression"), ("another", "reading")]
+    return [
+        Curve(model, task, kind, (0, 8), (0.2, level), (0.2, level - 0.1), (0.2, level + 0.1), (1, 3))
+        for model, task in places for kind, level in (("correct", 0.7), ("shuffled", 0.35))
+    ]  # fmt: skip
+
+
 DRAWN = {
+    "study-curves": lambda draw: draw(curves(), study="kinds", there=10, asked=21, registered="Registered."),
     "order-share": lambda draw: draw({A: order_share(0.5), B: order_share()}, blind="A few sets are few draws."),
     "attention-and-effect": lambda draw: draw({A: head_link(0), B: head_link(1)}),
     "recovered-share": lambda draw: draw(

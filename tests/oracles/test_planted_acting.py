@@ -194,3 +194,15 @@ def test_a_gradient_foretells_nothing_before_the_read_layer_and_the_true_way_fro
     assert np.abs(found.estimate[0, : READ_LAYER - 1]).max() < 1e-4
     moves = np.abs(found.true[0]) > 1e-3
     assert (np.sign(found.estimate[0, moves]) == np.sign(found.true[0, moves])).all()
+
+
+def test_isolated_answers_matter_where_they_gather_and_where_they_are_read_and_nowhere_else(planted, named, tmp_path):
+    """An answer notes the name before it in block 1, and is read by whoever asks for that name in block 2."""
+    rows = [row for row in name_rows() if row["query"].count(row["query"].split()[-1]) == 2]
+    shown = {"id": "shown", "query": "cat grey , dan pink , ann", "answer": "black", "candidates": ["grey"]}
+    path = task_file([*rows, shown | {"use": "demonstration"}], tmp_path, "shown")
+    run = iclviz.run(str(planted[named]), path, Demonstrations("correct", 1), len(rows), max_new_tokens=1)
+    assert where_anything_happens(run, "isolation width=1 draws=0") == {("gathering", "1 to 1"), ("read", "2 to 2")}
+    followed = iclviz.trace(run, "reweighting epochs=2 rate=0.1")
+    factor = analysis.gain_by_reweighting((followed, run)).factor
+    assert np.unravel_index(int(np.abs(np.log(factor)).argmax()), factor.shape) == (1, INDUCTION[named])

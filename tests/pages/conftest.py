@@ -65,16 +65,27 @@ def nobody(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def answers_at_once(monkeypatch):
-    """Questions are answered in this process, while the page asks them; the same about the same content once."""
+    """Questions are answered in this process, while the page asks them; the same about the same content once.
+
+    Recordings are read once for a test, as the analyst reads them, and anew where a test has changed them.
+    """
+    read = {}
 
     def answer(asked):
+        def once(key):
+            name = key, _content(asked.store, key)
+            if name not in read:
+                read[name] = asked.store.either(key)
+            return read[name]
+
         kept = Answers(asked.store)._files
         questions = [job.spec for job in asked.jobs() if job.is_open]
-        known = {question.digest: (question.digest, *_content(asked.store, question)) for question in questions}
+        known = {one.digest: (one.digest, *(_content(asked.store, key) for key in one.keys)) for one in questions}
         for digest, name in known.items():
             if name in ANSWERED:
                 kept.write_file(digest, BytesIO(ANSWERED[name]))
         analyst = Analyst(asked)
+        monkeypatch.setattr(analyst, "_recording", once)
         while analyst.answer_next():
             pass
         for digest in known.keys() & set(kept):
@@ -103,13 +114,13 @@ RECORDED: dict = {}
 """Recordings of this session by key, in memory, each with its main score."""
 
 
-def _content(store, question):
-    """What tells the recordings of a question from others of the same keys that a test changed."""
-    maps = [(store.map_place(key) / CONTENT).read_text() for key in question.keys if store.has_map(key)]
-    keys = [key for key in question.keys if not store.has_map(key)]
-    manifests = [json.loads((store.place(key) / MANIFEST).read_text())["checksums"] for key in keys]
-    manifests += map(json.loads, maps)
-    return tuple(str({name: sum for name, sum in one.items() if name != RUN}) for one in manifests)
+def _content(store, key):
+    """What tells a recording or a map from another of the same key that a test changed."""
+    if store.has_map(key):
+        manifest = json.loads((store.map_place(key) / CONTENT).read_text())
+    else:
+        manifest = json.loads((store.place(key) / MANIFEST).read_text())["checksums"]
+    return str({name: sum for name, sum in manifest.items() if name != RUN})
 
 
 @pytest.fixture(autouse=True)

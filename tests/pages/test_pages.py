@@ -345,8 +345,18 @@ assert "torch" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)
 
 
-@pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("page", SECTIONS)
+ALIKE = {("probing", "prompt_injection"), ("probing", OWN), ("rsa", "prompt_injection")}
+"""Page and task whose sections another task has all of."""
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        pytest.param(page, name, marks=pytest.mark.long if (page, name) in ALIKE else ())
+        for page in SECTIONS
+        for name in TASKS
+    ],
+)
 def test_every_section_of_every_task_shows_a_figure_or_says_why_not(page, name, of_task):
     choices = of_task(name)
     record(choices)

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import iclviz
 from iclviz.errors import StoreError, UserError
+from iclviz.jobs.table import Progress
 from iclviz.reporting import export as exporting
 from iclviz.reporting import figure_files
 from iclviz.reporting.bundles import import_bundle
@@ -23,13 +26,19 @@ FIGURES = {"score-by-condition", "score-distribution", "similarity-matrices", "a
            "class-distance-by-layer", "intrinsic-dimension-by-layer"}  # fmt: skip
 
 
+pytestmark = pytest.mark.xdist_group("export")
+"""One process has what all these tests look at."""
+
+
+def recorded_pair(model):
+    options = {"distractor": True}
+    shown = [Demonstrations("correct", k) for k in (2, 4)]
+    return [iclviz.run(str(model), "linear_regression", one, 24, task_options=options).key for one in shown]
+
+
 @pytest.fixture
 def keys(tiny_model):
-    options = {"distractor": True}
-    return [
-        iclviz.run(str(tiny_model), "linear_regression", Demonstrations("correct", k), 24, task_options=options).key
-        for k in (2, 4)
-    ]
+    return recorded_pair(tiny_model)
 
 
 @pytest.fixture
@@ -37,9 +46,36 @@ def no_browser(monkeypatch):
     monkeypatch.setattr(figure_files, "browser", lambda: None)
 
 
-@pytest.mark.usefixtures("no_browser")
-def test_a_comparison_is_written_with_figures_and_tables(keys, tmp_path):
-    to = export([keys[0], keys[1][:8]], tmp_path / "out")
+@dataclass
+class Exported:
+    """An export that tests look at and leave as it is: its folder, the runs' keys, and what it told of its progress."""
+
+    to: Path
+    keys: list[str]
+    told: list[Progress]
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_model, tmp_path_factory):
+    place, told = tmp_path_factory.mktemp("exported"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICLVIZ_CACHE", str(place / "cache"))
+        patch.setattr(figure_files, "browser", lambda: None)
+        keys = recorded_pair(tiny_model)
+        return Exported(export([keys[0], keys[1][:8]], place / "out", told.append), keys, told)
+
+
+@pytest.fixture(scope="module")
+def archive(exported):
+    """One zip file of the same runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICLVIZ_CACHE", str(exported.to.parent / "cache"))
+        patch.setattr(figure_files, "browser", lambda: None)
+        return export(exported.keys, exported.to.parent / "new" / "out.zip")
+
+
+def test_a_comparison_is_written_with_figures_and_tables(exported):
+    to, keys = exported.to, exported.keys
     for key in keys:
         assert (to / key / "manifest.json").exists()
         table = pd.read_csv(to / "tables" / f"{key}.csv")
@@ -68,11 +104,9 @@ def test_of_several_seeds_the_first_is_drawn_and_the_headline_is_over_all(keys, 
     assert not (alone / "link-by-layer.html").exists()
 
 
-@pytest.mark.usefixtures("no_browser")
-def test_one_zip_file_holds_the_same(keys, tmp_path):
-    archive = export(keys, tmp_path / "new" / "out.zip")
+def test_one_zip_file_holds_the_same(exported, archive):
     names = zipfile.ZipFile(archive).namelist()
-    assert f"{keys[0]}/recording.json" in names
+    assert f"{exported.keys[0]}/recording.json" in names
     assert "figures/linear_regression/probe-by-layer.html" in names
     assert sorted(path.name for path in archive.parent.iterdir()) == ["out.zip"]
 
@@ -115,10 +149,9 @@ def test_runs_without_a_distractor_are_exported_too(tiny_model, tmp_path):
     assert (export([run.key], tmp_path / "out") / "figures" / "linear_regression" / "attention-split.html").exists()
 
 
-def test_every_table_is_there_as_parquet_with_the_same_content(keys, tmp_path, no_browser):
-    to = export(keys, tmp_path / "out")
-    written = sorted(to.rglob("*.csv"))
-    assert len(written) == len(keys) + len(FIGURES)
+def test_every_table_is_there_as_parquet_with_the_same_content(exported):
+    written = sorted(exported.to.rglob("*.csv"))
+    assert len(written) == len(exported.keys) + len(FIGURES)
     for path in written:
         exact = pd.read_parquet(path.with_suffix(".parquet"))
         again = pd.read_csv(io.BytesIO(exact.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode()))
@@ -133,9 +166,9 @@ def test_images_are_there_for_the_screen_and_for_both_columns(keys, tmp_path, mo
             assert (folder / f"probe-by-layer{size}.{kind}").read_bytes().startswith(begins)
 
 
-def test_the_script_draws_the_same_figures_from_the_zip_file_in_another_cache(keys, tmp_path, no_browser):
+def test_the_script_draws_the_same_figures_from_the_zip_file_in_another_cache(archive, tmp_path):
     folder = tmp_path / "elsewhere"
-    zipfile.ZipFile(export(keys, tmp_path / "out.zip")).extractall(folder)
+    zipfile.ZipFile(archive).extractall(folder)
     environment = {**os.environ, "ICLVIZ_CACHE": str(tmp_path / "another")}
     ended = subprocess.run(
         [sys.executable, str(folder / "rebuild.py"), str(tmp_path / "again")],
@@ -149,17 +182,17 @@ def test_the_script_draws_the_same_figures_from_the_zip_file_in_another_cache(ke
         pd.testing.assert_frame_equal(pd.read_csv(path), exported)
 
 
-def test_the_script_uses_the_public_api_alone(keys, tmp_path, no_browser):
-    written = (export(keys, tmp_path / "out") / "rebuild.py").read_text()
+def test_the_script_uses_the_public_api_alone(exported):
+    written = (exported.to / "rebuild.py").read_text()
     imported = [line for line in written.splitlines() if "iclviz" in line and "import" in line and line[0].isalpha()]
     assert imported[:2] == ["import iclviz", "from iclviz import analysis, figures"]
     compile(written, "rebuild.py", "exec")
 
 
-def test_what_is_what_and_the_conditions_are_told(keys, tmp_path, no_browser):
-    to = export(keys, tmp_path / "out")
+def test_what_is_what_and_the_conditions_are_told(exported):
+    to = exported.to
     told = (to / "README.txt").read_text()
-    for key in keys:
+    for key in exported.keys:
         assert key in told
     for place in to.iterdir():
         assert place.name in told or f"{place.name}/" in told
@@ -173,17 +206,14 @@ def test_the_key_is_in_a_label_only_where_nothing_else_tells_runs_apart(tiny_mod
     assert [label[-9:] for label in labelled(same)] == [f" ({one.key[:6]})" for one in same]
 
 
-def test_progress_counts_figures(keys, tmp_path, no_browser):
-    seen = []
-    export(keys, tmp_path / "out", seen.append)
-    assert [(one.items_done, one.items_total) for one in seen] == [
+def test_progress_counts_figures(exported):
+    assert [(one.items_done, one.items_total) for one in exported.told] == [
         (done, len(FIGURES)) for done in range(len(FIGURES) + 1)
     ]
 
 
-@pytest.mark.usefixtures("no_browser")
-def test_nothing_that_is_exported_tells_where_a_model_lies_on_this_machine(keys, tiny_model, tmp_path):
-    to = export(keys, tmp_path / "out")
+def test_nothing_that_is_exported_tells_where_a_model_lies_on_this_machine(exported, tiny_model, tmp_path):
+    to, keys = exported.to, exported.keys
     assert tiny_model.is_absolute()
     for path in to.rglob("*.*"):
         assert str(tiny_model.parent).encode() not in path.read_bytes(), path

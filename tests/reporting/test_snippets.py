@@ -12,7 +12,6 @@ from iclviz import analysis, figures
 from iclviz.analysis.measure import Measuring
 from iclviz.cli import app
 from iclviz.models.presets import DEMO_MODEL
-from iclviz.places import checkout
 from iclviz.reporting.recipes import Recipe
 from iclviz.reporting.snippets import command_line, command_lines, flag, loading, program, python
 from iclviz.resolve import resolve
@@ -71,13 +70,20 @@ def test_the_demo_model_is_the_one_that_is_meant():
     assert "--model" not in command_line(RunSpec(DEMO_MODEL, "linear_regression"))
 
 
-def test_runs_that_differ_in_their_seed_alone_are_one_line(specs, tmp_path):
+def said_by_the_shell(line):
+    """The words with which a line of the shell starts iclviz, each time."""
+    saying = f"said() {{ printf '%s\\n' \"$@\" ''; }}; {line.replace(program(), 'said')}"
+    ended = subprocess.run(["sh", "-c", saying], check=True, capture_output=True, text=True)
+    return [words.split("\n") for words in ended.stdout.removesuffix("\n\n").split("\n\n")]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_line(specs):
     several = [specs["A: few"].with_(demonstrations=Demonstrations("correct", 2, seed)) for seed in (0, 3)]
     one, other = command_lines([*several, specs["B: shuffled"]])
     assert other.endswith("--demo-seed 3 --n-items 16 --seed 1 --task-option distractor=true")
     assert one.startswith(f"for seed in 0 3; do {program()} run ")
-    ended = subprocess.run(["sh", "-c", one], cwd=checkout() or tmp_path, check=False, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    for words in said_by_the_shell(one):
+        assert CliRunner().invoke(app, words).exit_code == 0
     assert {entry.key for entry in iclviz.runs()} == {resolve(spec).key for spec in several}
 
 
