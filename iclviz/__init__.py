@@ -15,6 +15,7 @@ _HOME = {
     "run_study": "iclviz.api",
     "effect_map": "iclviz.api",
     "trace": "iclviz.api",
+    "plan": "iclviz.api",
     "runs": "iclviz.api",
     "load": "iclviz.api",
     "Demonstrations": "iclviz.spec",

@@ -1,11 +1,11 @@
-"""The Python library's verbs: run, sweep, run_study, effect_map, trace, runs, load."""
+"""The Python library's verbs: run, sweep, run_study, effect_map, trace, plan, runs, load."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
@@ -25,6 +25,9 @@ from iclviz.studies import StudyState, keep, state_of
 from iclviz.study import Study, read_study
 from iclviz.study import study as as_study
 from iclviz.terminal import showing
+
+if TYPE_CHECKING:
+    from iclviz.planning.planned import Plan
 
 WAIT_SECONDS = 0.5
 T = TypeVar("T")
@@ -157,6 +160,21 @@ def trace(
     UserError: the trace cannot be made; the message says why and what to do.
     """
     return _made(run, as_tracer(tracer), Store.load_trace, progress)
+
+
+def plan(run: RunSpec, grid: Grid | Mapping[str, Any] | str | None = None, device: str | None = None) -> "Plan":
+    """What a run takes before it is made, in memory, disk and time, from its model's configuration alone.
+
+    grid: a map whose cost is wanted too, as `effect_map` takes it. device: such as "H100" or "this machine", None for
+    all that are known: what fits whole, what has to be split or packed, and about how long it takes.
+
+    Raises
+    ------
+    UserError: the run cannot be, its model's configuration cannot be found, or no device has that name.
+    """
+    from iclviz.planning.planned import planned  # loads torch, which a stored recording does without
+
+    return planned(run, None if grid is None else as_grid(grid), device)
 
 
 def _made(

@@ -268,6 +268,64 @@ def trace_(
 
 
 @command(READ_ONLY)
+def plan(
+    model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file; no weights are read.")],
+    task: Annotated[
+        str, typer.Option(help="A task's name, or the path of a file with your own.")
+    ] = "linear_regression",
+    kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
+    k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
+    n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
+    ] = None,
+    prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest response, in tokens.")] = None,
+    pooling: Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option("--map", help='A map whose cost is wanted too, such as heads or "attention rows=query".'),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help='One device, such as H100 or "this machine"; without it all that are known.')
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+) -> None:
+    """Say what a run would take: memory, disk and time, here and on other devices, from a configuration alone."""
+    from iclviz.api import plan as planned
+    from iclviz.planning.words import lines, row
+
+    spec = RunSpec(
+        model=model,
+        task=task,
+        demonstrations=Demonstrations(kind, k),
+        n_items=n_items,
+        task_options=_options(task_option),
+        prompt_style=prompt_style,  # type: ignore[arg-type]
+        dtype=dtype,  # type: ignore[arg-type]
+        max_new_tokens=max_new_tokens,
+        poolings=tuple(pooling) if pooling else None,
+        record=tuple(record or ()),
+    )
+    made = planned(spec, grid, device)
+    if as_json:
+        print(json.dumps(made.to_dict()))
+        return
+    for line in lines(made):
+        out.print(line)
+    table = _table("device", "time", "how it fits")
+    for one in made.devices:
+        table.add_row(*row(one))
+    out.print()
+    out.print(table)
+
+
+@command(READ_ONLY)
 def maps() -> None:
     """List the kinds of maps and traces, and those that the cache holds."""
     from iclviz.mapping import grids, tracers

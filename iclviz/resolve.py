@@ -80,6 +80,20 @@ def resolve(spec: RunSpec, memo: MutableMapping[str, Any] | None = None, tell: T
     return found
 
 
+def resolve_unread(spec: RunSpec, located: LocatedModel) -> Resolved:
+    """The run of a spec as far as it can be told from its model's configuration, whose weights need not be there; its
+    key is of no recording.
+
+    Raises
+    ------
+    As `resolve`.
+    """
+    check_record(spec.record)
+    the_task, model = task(spec.task), FoundModel(located, "")
+    spec = spec.with_(demonstrations=the_task.check_demonstrations(spec.demonstrations))
+    return _run(_filled(spec, the_task, model), the_task, model)
+
+
 def resolved_before(
     spec: RunSpec, key: str, memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None
 ) -> Resolved:

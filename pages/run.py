@@ -9,7 +9,7 @@ from iclviz.recorders import optional
 from iclviz.resolve import Resolved, build, rendered, run_facts
 from iclviz.spec import DEFAULT_POOLINGS, POOLINGS, FirstToken
 from iclviz.tasks import task
-from iclviz.ui import controls, examples, jobs, loading, own_tasks, page_state, task_options
+from iclviz.ui import controls, examples, foretold, jobs, loading, own_tasks, page_state, task_options
 from iclviz.ui.conditions import Condition, badge, conditions
 from iclviz.ui.plain_text import as_text, lines_as_text
 from iclviz.ui.prompt_text import show_segments
@@ -87,6 +87,7 @@ with st.container(horizontal=True):
         jobs.run_button("Run both", [one.resolved for one in waiting if one.resolved], primary=not guided)
     if not guided and all(condition.recording is not None for condition in found):
         examples.summary_button()
+foretold.foretell(waiting)
 jobs.tell_when_done(bool(at_work), all(condition.recording is not None for condition in found))
 jobs.ended()
 recordings = {condition.label: condition.recording for condition in found if condition.recording is not None}

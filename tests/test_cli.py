@@ -66,6 +66,43 @@ def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_
     assert "no runs yet" in iclviz("runs").stdout
 
 
+@pytest.fixture
+def soon_measured(monkeypatch):
+    """A machine that is measured in no time."""
+    monkeypatch.setattr("iclviz.planning.devices.ROUNDS", 1)
+
+
+@pytest.mark.usefixtures("soon_measured")
+def test_a_plan_says_what_a_run_takes_and_where_it_fits(tiny_model):
+    asked = ("plan", "--model", str(tiny_model), *SMALL, "--map", "heads", "--device", "H100")
+    made = iclviz(*asked)
+    assert made.returncode == 0, made.stderr
+    assert [line.split()[0] for line in made.stdout.splitlines()[:6]] == [
+        "model", "reads", "memory", "disk", "time", "map"
+    ]  # fmt: skip
+    assert "It fits whole on one H100" in made.stdout
+    assert "RTX" not in made.stdout
+    values = json.loads(iclviz(*asked, "--json").stdout)
+    assert values["reading"]["n_prompts"] == 6
+    assert values["map"]["rows"] > values["map"]["sites"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "meta-llama/Llama-2-70b-hf"), "meta-llama/Llama-2-70b-hf is not on disk"),
+        (("--model", "MODEL", "--device", "abacus"), "Unknown device 'abacus'"),
+        (("--model", "MODEL", "--map", "abacus"), "abacus"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_sentence(tiny_model, monkeypatch, arguments, said):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    ended = iclviz("plan", *(str(tiny_model) if one == "MODEL" else one for one in arguments))
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_a_task_file_runs_is_listed_and_goes_with_its_export(tiny_model, tmp_path):
     example = EXAMPLES / "own_task.csv"
     made = iclviz("run", "--model", str(tiny_model), "--task", str(example), "--k", "1", "--n-items", "16")

@@ -311,10 +311,10 @@ def attention_way(model: Any, way: Way, decoding: bool) -> Iterator[None]:
     for name, mask in MASKS.items():
         ALL_MASK_ATTENTION_FUNCTIONS[name] = mask
     try:
-        _set_attention(model, wanted)
+        set_attention(model, wanted)
         yield
     finally:
-        _set_attention(model, before)
+        set_attention(model, before)
         for name in MASKS:
             del ALL_MASK_ATTENTION_FUNCTIONS[name]
 
@@ -323,14 +323,14 @@ def attention_way(model: Any, way: Way, decoding: bool) -> Iterator[None]:
 def eagerly(model: Any) -> Iterator[None]:
     """The model runs with its eager attention, which gives full matrices, and with its own again afterwards."""
     before = model.config._attn_implementation
-    _set_attention(model, "eager")
+    set_attention(model, "eager")
     try:
         yield
     finally:
-        _set_attention(model, before)
+        set_attention(model, before)
 
 
-def _set_attention(model: Any, name: str) -> None:
+def set_attention(model: Any, name: str) -> None:
     """Some models look the name up in their configuration and cannot be told otherwise."""
     if model.config._attn_implementation == name:
         return

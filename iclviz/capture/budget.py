@@ -1,10 +1,12 @@
 """How many tokens' keys and values may live at the same time, from the memory that is free."""
 
+import os
 from typing import Any
 
 import psutil
 import torch
 
+from iclviz.errors import UserError
 from iclviz.models.completing import shape
 from iclviz.models.configuration import facts_from
 
@@ -24,10 +26,29 @@ def token_budget(model: Any) -> int:
     # Weights on the disk are on no device; what they compute is in memory all the same.
     found = {parameter.device for parameter in model.parameters()}
     devices = {torch.device("cpu") if device.type == "meta" else device for device in found}
-    share = bytes_per_token(model) / len(devices)
-    fitting = min(int(USED_SHARE * free_memory(device) / share) for device in devices)
-    most = MOST_TOKENS["cuda" if any(device.type == "cuda" for device in devices) else "cpu"]
-    return int(2 ** (max(LEAST_TOKENS, min(most, fitting)).bit_length() - 1))
+    kind = "cuda" if any(device.type == "cuda" for device in devices) else "cpu"
+    return budget_of(min(map(free_memory, devices)), bytes_per_token(model) / len(devices), kind)
+
+
+def budget_of(free: int, per_token: float, kind: str) -> int:
+    """`token_budget` of devices of a kind, each with so many bytes free and so many taken by a token."""
+    fitting = int(USED_SHARE * free / per_token)
+    return int(2 ** (max(LEAST_TOKENS, min(MOST_TOKENS[kind], fitting)).bit_length() - 1))
+
+
+def named_budget() -> int | None:
+    """What `$ICLVIZ_TOKEN_BUDGET` says, None where it says nothing.
+
+    Raises
+    ------
+    UserError: it is not a positive whole number.
+    """
+    named = os.environ.get("ICLVIZ_TOKEN_BUDGET")
+    if not named:
+        return None
+    if not named.isdecimal() or int(named) == 0:
+        raise UserError(f"ICLVIZ_TOKEN_BUDGET = {named!r} is not a number of tokens.", "Set it to 4096, say.")
+    return int(named)
 
 
 def bytes_per_token(model: Any) -> int:

@@ -644,13 +644,13 @@ class _DecodeBatch:
         takers = self._of("candidates")
         if not takers:
             return
-        scored = self._scored([_tails(prompt) for prompt in self.prompts])
+        scored = self._scored([tails_of(prompt) for prompt in self.prompts])
         for number in range(max(map(len, scored))):
             logprobs = [of_row[number] if number < len(of_row) else torch.empty(0) for of_row in scored]
             for taker in takers:
                 taker.candidate(number, logprobs)
 
-    def _scored(self, tails: Sequence[Sequence["_Tail | None"]]) -> list[list[torch.Tensor | None]]:
+    def _scored(self, tails: Sequence[Sequence["Tail | None"]]) -> list[list[torch.Tensor | None]]:
         """Of each row's candidates the log-probabilities of their tokens; what differs in the last token alone comes of
         one reading.
         """
@@ -715,7 +715,7 @@ _Reading = tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class _Tail:
+class Tail:
     """What of a candidate's text is scored. Tokens are cut from the whole text, so a candidate may change the prompt's
     last tokens.
 
@@ -744,11 +744,11 @@ def _nothing(prompt: TokenizedPrompt) -> _Reading:
     return len(prompt) - 1, (prompt.ids[-1],)
 
 
-def _tails(prompt: TokenizedPrompt) -> list[_Tail | None]:
+def tails_of(prompt: TokenizedPrompt) -> list[Tail | None]:
     """What is scored of each candidate; None of one that begins otherwise than the prompt."""
     starts = [common_prefix(prompt.ids, whole) - 1 for whole in prompt.candidates]
     return [
-        None if start < 0 else _Tail(start, tuple(whole[start:]))
+        None if start < 0 else Tail(start, tuple(whole[start:]))
         for start, whole in zip(starts, prompt.candidates, strict=True)
     ]
 

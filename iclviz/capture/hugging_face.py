@@ -1,6 +1,5 @@
 """A loaded model of `transformers`, ready to be captured by the engine."""
 
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +11,7 @@ import torch
 
 from iclviz.capture.attention import Way
 from iclviz.capture.backend import Reads
-from iclviz.capture.budget import token_budget
+from iclviz.capture.budget import named_budget, token_budget
 from iclviz.capture.choosing import Chosen, Trial, choose_way, trials
 from iclviz.capture.decoding import Captured, Decoding
 from iclviz.capture.engine import Engine
@@ -20,7 +19,6 @@ from iclviz.capture.live import LivePrompt
 from iclviz.capture.plan import Group, PlanSettings
 from iclviz.capture.sites import Done, Donors
 from iclviz.capture.tracing import Traced
-from iclviz.errors import UserError
 from iclviz.mapping import Texts, Tracer
 from iclviz.models.loading import LoadedModel
 from iclviz.models.reach import reach_of
@@ -140,12 +138,7 @@ def budget(model: Any) -> int:
     ------
     UserError: the setting is not a positive whole number.
     """
-    named = os.environ.get("ICLVIZ_TOKEN_BUDGET")
-    if not named:
-        return token_budget(model)
-    if not named.isdecimal() or int(named) == 0:
-        raise UserError(f"ICLVIZ_TOKEN_BUDGET = {named!r} is not a number of tokens.", "Set it to 4096, say.")
-    return int(named)
+    return named_budget() or token_budget(model)
 
 
 @contextmanager

@@ -59,15 +59,20 @@ def shape(config: Any) -> dict[str, Any]:
 
 
 def _read(values: Mapping[str, Any], name: str, folder: Path | None, trusted: bool) -> dict[str, Any]:
+    return shape(config_of(values, name, folder, trusted))
+
+
+def config_of(values: Mapping[str, Any], name: str, folder: Path | None = None, trusted: bool = False) -> Any:
+    """The library's own object of a configuration; loads torch. Arguments and errors as of `completed`."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
     if trusted and folder is not None and "auto_map" in values:
-        return shape(AutoConfig.from_pretrained(str(folder), trust_remote_code=True))
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=True)
     kind = values.get("model_type") or _kind_of((values.get("architectures") or [""])[0])
     if kind not in CONFIG_MAPPING:
         raise needs_own_code(name) if "auto_map" in values else unknown_architecture(name, values)
     try:
-        return shape(CONFIG_MAPPING[kind].from_dict(_with_plain_types(values)))
+        return CONFIG_MAPPING[kind].from_dict(_with_plain_types(values))
     except Exception as error:  # each class checks its values in its own way
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"The configuration of {name} cannot be read ({reason}).", "Fetch the model again.") from error

@@ -8,13 +8,13 @@ import difflib
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from iclviz import places
 from iclviz.errors import ModelError, UserError
-from iclviz.models.folders import check_folder, check_gguf, is_loadable, refuse_adapter
+from iclviz.models.folders import check_folder, check_gguf, is_loadable, refuse_adapter, weight_files
 from iclviz.models.presets import DEMO_MODEL, Preset, preset, presets, problems
 
 Kind = Literal["folder", "gguf", "hub"]
@@ -302,6 +302,44 @@ def download(located: LocatedModel) -> LocatedModel:
         raise _hub_error(located.hub_id, located.commit or "main", error) from error
     check_folder(folder)
     return LocatedModel(located.name, "hub", folder, located.hub_id, folder.name, located.preset)
+
+
+def fetch_configuration(located: LocatedModel) -> LocatedModel:
+    """The same model with its configuration and its tokenizer on this disk; its weights need not be there.
+
+    Raises
+    ------
+    ModelError: the hub cannot be reached, or the licence is not accepted.
+    """
+    if located.path is not None or located.hub_id is None:
+        return located
+    from huggingface_hub import snapshot_download
+
+    wanted = ["config.json", "tokenizer*", "special_tokens_map.json", "*.jinja"]
+    try:
+        folder = snapshot_download(
+            located.hub_id, revision=located.commit, allow_patterns=wanted, etag_timeout=HUB_SECONDS
+        )
+    except Exception as error:
+        raise _hub_error(located.hub_id, located.commit or "main", error) from error
+    return replace(located, path=Path(folder))
+
+
+def locate_configuration(model_name: str) -> LocatedModel:
+    """Where the model of that name is, or a folder that holds its configuration without weights or tokenizer.
+
+    Raises
+    ------
+    ModelError: as `locate`, where there is no such folder.
+    """
+    try:
+        return locate(model_name)
+    except ModelError:
+        folder = _existing(model_name.strip(), Path.is_dir)
+        if folder is None or not (folder / "config.json").is_file() or weight_files(folder):
+            raise
+        refuse_adapter(folder)
+        return LocatedModel(model_name.strip(), "folder", folder.resolve())
 
 
 def _weights_pattern(located: LocatedModel) -> str:

@@ -101,6 +101,12 @@ def nothing_beforehand(monkeypatch):
     monkeypatch.setattr("iclviz.ui.saving_comparison.prepare", lambda question: None)
 
 
+@pytest.fixture(autouse=True)
+def nothing_foretold(monkeypatch):
+    """No process beside the page plans runs."""
+    monkeypatch.setattr("iclviz.ui.foretold.Planner.answer", lambda planner, spec: None)
+
+
 ANSWERED: dict = {}
 """Answers of this session, encoded, by their question and what the recordings that it asks about hold."""
 
