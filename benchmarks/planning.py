@@ -4,7 +4,7 @@ shapes and architectures, and the predictions for models that are too large to m
 Memory is by how much a process's peak grows above what it had with all libraries loaded and warm, each model and
 workload in a process of its own. Time is the median of repeated runs with as many response tokens as were foretold, in
 seconds of the processor, on one thread: seconds of the clock would be those of whatever else runs here too. The machine
-is measured before each run.
+is measured between the runs.
 
 `OMP_NUM_THREADS=1 python -m benchmarks.planning` prints the tables; `--write docs/planning.md` puts them there.
 """
@@ -31,7 +31,7 @@ from iclviz.models.demo import ensure_demo_model
 from iclviz.models.loading import load
 from iclviz.models.locating import LocatedModel
 from iclviz.models.tokenizing import load_tokenizer
-from iclviz.planning.devices import DEVICES, this_machine
+from iclviz.planning.devices import DEVICES, Device, this_machine
 from iclviz.planning.dry_run import ModelCounts, counted
 from iclviz.planning.fitting import fit
 from iclviz.planning.memory import memory
@@ -133,24 +133,30 @@ def measure(name: str, workload: str, rounds: int) -> dict[str, Any]:
     del warm
     counts = counted(config_of(name))
     read = reading(prompts, NEW_TOKENS, SETTINGS)
-    devices = [this_machine(counts.width)]
     foretold = memory(counts, read, spec)
+    this_machine(counts.width)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
     engine = engine_of(name)
-    runs = [capture(engine, prompts, spec)]
+    runs, devices = [capture(engine, prompts, spec)], []
     grown = resident("VmHWM") - before
-    for _ in range(rounds):  # other work on this machine comes and goes
-        this_machine.cache_clear()
-        devices.append(this_machine(counts.width))
+    for _ in range(rounds - 1):
+        devices.append(measured_anew(counts.width))
         runs.append(capture(engine, prompts, spec))
+    devices.append(measured_anew(counts.width))
     return {
         "parameters": counts.parameters,
         "memory": grown,
         "memory_foretold": foretold.total,
-        "seconds": median(runs[1:]),
+        "seconds": median(runs),
         "seconds_foretold": median(seconds(counts, read, device).total for device in devices),
     }
+
+
+def measured_anew(width: int) -> Device:
+    """The machine as it is now: other work on it comes and goes."""
+    this_machine.cache_clear()
+    return this_machine(width)
 
 
 def resident(name: str) -> int:
@@ -299,7 +305,7 @@ def write(path: Path, tables: dict[str, str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="runs after the first one, of which medians are taken")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of which medians are taken")
     parser.add_argument("--write", type=Path, help="put the tables into this file")
     parser.add_argument("--foretold", action="store_true", help="only the models that are not measured")
     parser.add_argument("--measure", nargs=2, metavar=("MODEL", "WORKLOAD"), help=argparse.SUPPRESS)
