@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-import psutil
 import torch
 
+from iclviz.capture.budget import free_memory
 from iclviz.errors import UserError, unknown
 
 GIB = 2**30
@@ -122,35 +122,34 @@ def _plain(name: str) -> str:
 
 # This machine
 
-ROWS = (1, 4, 16, 64, 256)
+ROWS = {"cpu": (1, 4, 16, 64, 256), "cuda": (1, 16, 256, 4096)}
 MATRICES_BYTES = 2**25
-ROUNDS = 5
+ROUNDS = 7
 
 
 @lru_cache(maxsize=8)
 def this_machine(width: int = WIDTH) -> Device:
-    """The CPU of this machine with torch's threads, measured in about a second and once for a process.
+    """The GPU of this machine, or its CPU with torch's threads, measured in about a second and once for a process.
 
     width: of the model, whose matrices have about that size: smaller ones are slower.
     """
-    with torch.inference_mode():
-        rates = {rows: _product_rate(rows, min(width, MOST_WIDTH)) for rows in ROWS}
+    kind: Literal["cuda", "cpu"] = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.inference_mode(), torch.device(kind):
+        rates = {rows: _product_rate(rows, min(width, MOST_WIDTH)) for rows in ROWS[kind]}
         copied, place = torch.rand(2**23), torch.rand(2**23)
-        bandwidth = 2 * copied.numel() * 4 / _seconds(lambda: place.copy_(copied))
         some, other = torch.rand(2 * WIDTH, WIDTH), torch.rand(2 * WIDTH, WIDTH)
-        stream = 3 * some.numel() * 4 / _seconds(lambda: some * other)
         return Device(
             name=THIS,
             source="measured on the spot",
-            memory=psutil.virtual_memory().available,
-            bandwidth=bandwidth,
-            speed={"float32": max(rates.values()), **_half_speeds(max(rates.values()))},
-            kind="cpu",
+            memory=free_memory(torch.device(kind)),
+            bandwidth=2 * copied.numel() * 4 / _seconds(lambda: place.copy_(copied)),
+            speed={"float32": max(rates.values()), **_half_speeds(max(rates.values()), kind)},
+            kind=kind,
             launch=_launch_seconds(),
-            waits=True,
+            waits=kind == "cpu",
             rates=rates,
             attention=_attention_rate(),
-            stream=stream,
+            stream=3 * some.numel() * 4 / _seconds(lambda: some * other),
         )
 
 
@@ -162,11 +161,11 @@ def _product_rate(rows: int, width: int) -> float:
     return number * 4.0 * rows * width**2 / taken
 
 
-def _half_speeds(single: float) -> dict[str, float]:
+def _half_speeds(single: float, kind: str) -> dict[str, float]:
     """Speeds of the types that not every CPU computes in."""
-    found = {}
+    found, size = {}, 256 if kind == "cpu" else 4096
     for dtype in (torch.bfloat16, torch.float16):
-        some, other = torch.rand(64, 256), torch.rand(256, 256)
+        some, other = torch.rand(size // 4, size), torch.rand(size, size)
         whole = _seconds(partial(torch.mm, some, other))
         half = _seconds(partial(torch.mm, some.to(dtype), other.to(dtype)))
         found[str(dtype).removeprefix("torch.")] = single * whole / half
@@ -189,10 +188,15 @@ def _launch_seconds() -> float:
 
 
 def _seconds(work: Callable[[], object]) -> float:
+    """Seconds that the work takes. On a CPU they are those of this thread: what else runs here comes and goes."""
+    on_gpu = torch.cuda.is_available()
+    clock = time.perf_counter if on_gpu else time.thread_time
     work()
     taken = []
     for _ in range(ROUNDS):
-        start = time.perf_counter()
+        start = clock()
         work()
-        taken.append(time.perf_counter() - start)
-    return median(taken)
+        if on_gpu:
+            torch.cuda.synchronize()
+        taken.append(clock() - start)
+    return max(median(taken), 1e-9)

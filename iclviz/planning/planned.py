@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psutil
 import torch
 
 from iclviz.capture.budget import budget_of, named_budget
@@ -156,8 +155,8 @@ def _on(counts: ModelCounts, read: Reading, where: Device) -> OnDevice:
 
 def _settings(counts: ModelCounts, machine: Device) -> PlanSettings:
     """As the engine will make them, as far as the memory of the moment is that of then."""
-    free = psutil.virtual_memory().available if machine.kind == "cpu" else machine.memory
-    budget = named_budget() or budget_of(max(free - counts.weight_bytes, 1), counts.budgeted, "cpu")
+    kind = "cuda" if machine.kind == "cuda" else "cpu"
+    budget = named_budget() or budget_of(max(machine.memory - counts.weight_bytes, 1), counts.budgeted, kind)
     return PlanSettings(budget, torch.get_num_threads())
 
 
