@@ -15,7 +15,6 @@ from iclviz.analysis.score_changes import score_change
 from iclviz.analysis.wording import capital, pooling_title
 from iclviz.figures.changes import change_by_layer as change_figure
 from iclviz.figures.links import conditions_scatter, link_scatter
-from iclviz.mapping import ready_maps
 from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.first_glance import (
@@ -29,7 +28,7 @@ from iclviz.reporting.first_glance import (
     short_subjects,
     with_a_value,
 )
-from iclviz.reporting.map_recipes import effects_by_site, map_grids, map_sentence
+from iclviz.reporting.map_recipes import effects_by_site, map_sentence, possible_maps
 from iclviz.reporting.recipes import (
     NO_MEASURE,
     change_by_layer,
@@ -142,8 +141,7 @@ def acted(both: Compared) -> None:
     """What acting on the model showed for this comparison, or that it was not tried, with the way there."""
     pairs = dict(zip("AB", both.comparison.pairs[0], strict=True))
     told = []
-    for title, typed in ready_maps().items():
-        grids = map_grids(typed, "", pairs)
+    for title, grids in possible_maps(pairs).items():
         maps = {label: made for label, one in pairs.items() if (made := loading.effect_map(one, grids[label]))}
         if maps:
             outcome = usual_outcome(next(iter(maps.values())))

@@ -389,7 +389,7 @@ def foretold(draw: Draw) -> go.Figure:
 def learned(draw: Draw) -> go.Figure:
     """Factors of attention to two examples' answers."""
     label, shown = list(answered().items())[-1]
-    made = iclviz.trace(shown, "reweighting")
+    made = iclviz.trace(shown, "reweighting epochs=3")
     found = analysis.gain_by_reweighting((made, shown))
     return draw({label: found}, blind=made.tracer.blind, demonstrations=demonstration_scope([shown]))
 

@@ -7,7 +7,7 @@ from itertools import cycle
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from iclviz.figures import theme
+from iclviz.figures import theme, wording
 from iclviz.figures.plain import in_pattern
 from iclviz.figures.registry import named
 from iclviz.study import Curve
@@ -16,14 +16,16 @@ COLUMNS = 2
 
 
 @named("study-curves")
-def study_curves(curves: Sequence[Curve], *, study: str, there: int, asked: int, registered: str = "") -> go.Figure:
+def study_curves(
+    curves: Sequence[Curve], *, study: str, there: int, asked: int, registered: str = "", demonstrations: str = ""
+) -> go.Figure:
     """The mean main score over k, a panel for each model and task.
 
     Parameters
     ----------
     curves: what is recorded.
     study: its name; there, asked: runs that are recorded, and all.
-    registered: whether it was registered, as a sentence.
+    registered: whether it was registered, as a sentence; demonstrations: what the statement is limited to.
     """
     places = list(dict.fromkeys((one.model, one.task) for one in curves))
     several = len({model for model, _ in places}) > 1
@@ -45,6 +47,7 @@ def study_curves(curves: Sequence[Curve], *, study: str, there: int, asked: int,
     caption = (
         f"Mean main score over the items of each run of the study “{study}”, {whole} runs recorded; bars reach from "
         f"the lowest to the highest demonstration seed and order. {registered or 'No test was made of these means.'}"
+        f"{wording.sentence(demonstrations)}"
     )
     details = "A point is the mean over seeds and orders of runs' mean scores. Bars are ranges, and no intervals."
     return theme.finish(

@@ -54,6 +54,8 @@ class Competence(Grid):
         check_whole("every", self.every, 1, 10_000)
         check_whole("draws", self.draws, 1, MOST_DRAWS)
         check_whole("random", self.random, 0, MOST_DRAWS)
+        if not self.control:
+            raise SpecError("Competence needs a second label as control.", "Take a task that has another label.")
         if self.control == self.label:
             raise SpecError("The control is the label itself.", "Name another label as control.")
         for one in (self.label, self.control):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from iclviz.analysis.order_shares import OrderShare
 from iclviz.analysis.recovered import Recovered
 from iclviz.analysis.statistics import SIGNIFICANT, stands_out
 from iclviz.errors import SpecError
-from iclviz.mapping import FromDemonstrations, Grid, Tracer, grid
+from iclviz.mapping import FromDemonstrations, Grid, Tracer, grid, ready_maps
 from iclviz.maps import EffectMap, Made
 from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
@@ -50,6 +51,15 @@ def map_grids(typed: str, more: str, pairs: Recordings) -> dict[str, Grid]:
             known |= label_and_control(pairs[label])
         order = f"order={beside.order}" if beside and beside.order and "{shown}" in typed else ""
         found[label] = grid(" ".join(f"{typed.format(**known)} {order} {more}".split()))
+    return found
+
+
+def possible_maps(pairs: Recordings) -> dict[str, dict[str, Grid]]:
+    """Title -> the map of each condition, of the maps that are offered by name and that these conditions can have."""
+    found = {}
+    for title, typed in ready_maps().items():
+        with suppress(SpecError):
+            found[title] = map_grids(typed, "", pairs)
     return found
 
 

@@ -63,7 +63,7 @@ def test_every_page_opens_and_every_section(name, items, chosen, long_model, tmp
     for page in PAGES:
         test = opened(page, choices)
         assert not test.exception, page
-        assert not test.error, page
+        assert not test.error, (page, [one.value for one in test.error])
         for control in [one for one in test.segmented_control if one.label in FOR_LOOKING]:
             for option in control.options:
                 widget(test.segmented_control, control.label).set_value(option).run()
@@ -125,7 +125,7 @@ def test_numbers_that_are_none_in_an_old_recording_are_said_on_every_page(sides,
     for page in PAGES:
         test = opened(page, choices)
         assert not test.exception, page
-        assert not test.error, page
+        assert not test.error, (page, [one.value for one in test.error])
         for control in [one for one in test.segmented_control if one.label in FOR_LOOKING]:
             for option in control.options:
                 widget(test.segmented_control, control.label).set_value(option).run()

@@ -7,7 +7,14 @@ import iclviz
 from iclviz import analysis
 from iclviz.analysis.order_shares import ONE_SET
 from iclviz.mapping import ready_maps
-from iclviz.reporting.map_recipes import map_grids, map_label, map_scope, order_sentence, recipes_of_maps
+from iclviz.reporting.map_recipes import (
+    map_grids,
+    map_label,
+    map_scope,
+    order_sentence,
+    possible_maps,
+    recipes_of_maps,
+)
 from iclviz.spec import Demonstrations, RunSpec
 from tests.analysis.test_order_shares import map_of, planted
 
@@ -45,3 +52,12 @@ def test_maps_of_orders_are_limited_to_their_sets_and_have_their_figure(tiny_mod
     assert map_scope({"A": made}, pairs) == "for 1 set of demonstrations in 3 orders only"
     figures = [recipe.figure for recipe in recipes_of_maps(maps, pairs)]
     assert figures == ["effect_map", "effect_chosen", "order_share"]
+
+
+def test_maps_that_conditions_cannot_have_are_left_out():
+    spec, one = RunSpec("m", "reading_comprehension"), {"answer": np.array(["a", "b"] * 4)}
+    for labels, has_control in ((one, False), (one | {"name": np.array(["c", "d", "d", "c"] * 2)}, True)):
+        pairs = {label: SimpleNamespace(spec=spec, labels=labels) for label in "AB"}
+        found = possible_maps(pairs)
+        assert any(grids["A"].kind == "heads" for grids in found.values())
+        assert any(grids["A"].kind == "competence" for grids in found.values()) == has_control
