@@ -118,18 +118,15 @@ def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | No
     """
     store = Store()
     asked = read_study(Path(of)) if isinstance(of, str | Path) else of if isinstance(of, Study) else as_study(of)
-    keep(asked, store)
+    found = keep(asked, store)
     sweep([cell.spec for cell in asked.cells], progress=progress)
     left_out: dict[str, None] = {}
     for cell, spec in asked.map_specs:
         try:
-            if isinstance(spec.grid, Tracer):
-                trace(cell.spec, spec.grid, progress=progress)
-            else:
-                effect_map(cell.spec, spec.grid, progress=progress)
+            _made(cell.spec, spec.grid, Store.load_made, progress)
         except UserError as error:
             left_out.setdefault(f"{spec.grid} of {cell.task}, {cell.condition}: {error}")
-    return replace(state_of(keep(asked, store), store), left_out=tuple(left_out))
+    return replace(state_of(found, store), left_out=tuple(left_out))
 
 
 def effect_map(

@@ -40,6 +40,21 @@ ProgressAsJson = Annotated[
     ),
 ]
 
+# Options of a run, whoever asks for it.
+TaskName = Annotated[str, typer.Option(help="A task's name, or the path of a file with your own.")]
+Kind = Annotated[str, typer.Option(help="Demonstration kind.")]
+NumberShown = Annotated[int, typer.Option(help="Number of demonstrations.")]
+NumberOfItems = Annotated[int, typer.Option(help="Number of items.")]
+TaskOptions = Annotated[
+    list[str] | None,
+    typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
+]
+Style = Annotated[str | None, typer.Option(help="plain or chat.")]
+WeightType = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+LongestResponse = Annotated[int | None, typer.Option(help="Longest response, in tokens.")]
+Poolings = Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")]
+Recorders = Annotated[list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")]
+
 app = typer.Typer(
     help="See what in-context learning does inside a language model.",
     no_args_is_help=True,
@@ -66,25 +81,20 @@ def command(stopped: str, name: str | None = None) -> Callable[[Command], Comman
 @command(GOES_ON)
 def run(
     model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file.")] = DEMO_MODEL,
-    task: Annotated[
-        str, typer.Option(help="A task's name, or the path of a file with your own.")
-    ] = "linear_regression",
-    kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
-    k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
+    task: TaskName = "linear_regression",
+    kind: Kind = "correct",
+    k: NumberShown = 8,
     demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
     order: Annotated[int, typer.Option(help="Order of the demonstrations: 0 as drawn, or another one's number.")] = 0,
     example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
-    n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
+    n_items: NumberOfItems = 64,
     seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
-    task_option: Annotated[
-        list[str] | None,
-        typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
-    ] = None,
+    task_option: TaskOptions = None,
     model_option: Annotated[list[str] | None, typer.Option(help="A model option as name=value.")] = None,
-    prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Longest response, in tokens.")] = None,
-    pooling: Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")] = None,
+    prompt_style: Style = None,
+    dtype: WeightType = None,
+    max_new_tokens: LongestResponse = None,
+    pooling: Poolings = None,
     attention_item: Annotated[
         list[int] | None,
         typer.Option(help="Place of an item, from 0, whose attention to keep token by token; repeat for more."),
@@ -95,9 +105,7 @@ def run(
     template: Annotated[
         list[str] | None, typer.Option(help="What the chat template reads, as name=value; repeat for more.")
     ] = None,
-    record: Annotated[
-        list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")
-    ] = None,
+    record: Recorders = None,
     intervention: Annotated[
         list[str] | None,
         typer.Option(help='What is done to the model, such as "knock_out to=relevant layers=12-14"; repeat for more.'),
@@ -181,10 +189,8 @@ def study(
 def _print_plan(state: "StudyState", store: "Store") -> None:
     """What is left to do of a study."""
     from iclviz.jobs.study_plan import planned
-    from iclviz.studies import maps_of
 
-    keys = {resolved.key for _, resolved in maps_of(state.study, store)}
-    plan = planned(state, len(keys), sum(map(store.has_map, keys)), store)
+    plan = planned(state, store)
     table = _table("model", "tasks", "runs", "prompts", "tokens", "read", "shared")
     for one in plan.groups:
         shared = f"{1 - one.read / one.tokens:.0%}"
@@ -270,23 +276,16 @@ def trace_(
 @command(READ_ONLY)
 def plan(
     model: Annotated[str, typer.Option(help="A preset, a hub id, a folder or a .gguf file; no weights are read.")],
-    task: Annotated[
-        str, typer.Option(help="A task's name, or the path of a file with your own.")
-    ] = "linear_regression",
-    kind: Annotated[str, typer.Option(help="Demonstration kind.")] = "correct",
-    k: Annotated[int, typer.Option(help="Number of demonstrations.")] = 8,
-    n_items: Annotated[int, typer.Option(help="Number of items.")] = 64,
-    task_option: Annotated[
-        list[str] | None,
-        typer.Option("--task-option", "--option", help="A task option as name=value; repeat for more."),
-    ] = None,
-    prompt_style: Annotated[str | None, typer.Option(help="plain or chat.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Longest response, in tokens.")] = None,
-    pooling: Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")] = None,
-    record: Annotated[
-        list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")
-    ] = None,
+    task: TaskName = "linear_regression",
+    kind: Kind = "correct",
+    k: NumberShown = 8,
+    n_items: NumberOfItems = 64,
+    task_option: TaskOptions = None,
+    prompt_style: Style = None,
+    dtype: WeightType = None,
+    max_new_tokens: LongestResponse = None,
+    pooling: Poolings = None,
+    record: Recorders = None,
     grid: Annotated[
         str | None,
         typer.Option("--map", help='A map whose cost is wanted too, such as heads or "attention rows=query".'),

@@ -282,6 +282,21 @@ class OnLabel(Intervention):
         return "folds"
 
 
+@dataclass(frozen=True, kw_only=True)
+class InOneBlock(OnLabel):
+    """One that moves states in a single block."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers is None or len(self.layers) != 1:
+            raise SpecError("States are moved in one block.", "Give one, such as layers=20.")
+
+    @property
+    def part(self) -> Part:
+        """The stream."""
+        return "state"
+
+
 def shown_words(shown: str, k: int, seed: int = 0, order: int = 0) -> str:
     """Demonstrations in a few words."""
     if shown == "none" or not k:
@@ -304,6 +319,11 @@ def intervention(value: Any) -> Intervention:
     """
     found: Intervention = KINDS.read(value)
     return found
+
+
+def first_block(interventions: Sequence[Intervention]) -> int:
+    """The block, from 1, before which nothing is done."""
+    return min((1 if one.layers is None else min(one.layers, default=1) for one in interventions), default=1)
 
 
 def shortly(interventions: Sequence[Intervention]) -> str:

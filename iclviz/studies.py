@@ -18,7 +18,7 @@ from iclviz import schemas
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import SpecError, StoreError
 from iclviz.recorded import Summary
-from iclviz.resolve import Resolved, ResolvedMap, resolve, resolve_map
+from iclviz.resolve import Resolved, resolve, resolve_map
 from iclviz.schemas import MisfitError
 from iclviz.store import Store
 from iclviz.study import Cell, Condition, Curve, Study, study
@@ -261,9 +261,9 @@ def state_of(one: Kept, store: Store) -> StudyState:
     )
 
 
-def maps_of(one: Study, store: Store) -> list[tuple[Cell, ResolvedMap]]:
-    """Every map of a study, resolved."""
-    return [(cell, resolve_map(spec, store.memo)) for cell, spec in one.map_specs]
+def map_keys(one: Study, store: Store) -> set[str]:
+    """The keys of every map of a study."""
+    return {resolve_map(spec, store.memo).key for _, spec in one.map_specs}
 
 
 def as_text(one: Study) -> str:

@@ -81,7 +81,7 @@ class Study:
     conditions: in their order; names are different.
     seeds, orders: of demonstrations.
     maps: of every run, where it has something to act on.
-    measures: those by layer that its report shows.
+    measures: names of those by layer that it is about, a part of its digest.
     primary: names of the conditions A and B that are compared; None where none was meant before.
     hidden: whether conditions are called by numbers until every run is there.
     """

@@ -10,7 +10,7 @@ from iclviz.figures import table
 from iclviz.jobs.study_plan import planned
 from iclviz.reporting.study_bundle import drawn, write_bundle
 from iclviz.store import Store
-from iclviz.studies import Kept, every_kept, keep, kept, maps_of, register, state_of
+from iclviz.studies import Kept, every_kept, keep, kept, register, state_of
 from iclviz.study import study
 
 
@@ -56,13 +56,12 @@ def test_it_runs_what_is_missing_and_goes_on_where_it_was(asked, store):
 
 
 def test_a_plan_counts_what_prompts_share_and_what_is_left(asked, store):
-    wanted = maps_of(asked, store)
-    plan = planned(state_of(Kept(asked), store), len(wanted), 0, store)
+    plan = planned(state_of(Kept(asked), store), store)
     (group,) = plan.groups
     assert (group.n_runs, group.n_items, plan.n_missing, plan.n_there) == (5, 40, 5, 0)
     assert group.read < group.tokens
     iclviz.sweep([cell.spec for cell in asked.cells], progress=False)
-    assert planned(state_of(Kept(asked), store), len(wanted), 0, store).n_missing == 0
+    assert planned(state_of(Kept(asked), store), store).n_missing == 0
 
 
 def test_it_is_registered_before_its_first_run_alone(asked, store):

@@ -16,14 +16,11 @@ from iclviz.analysis.paired import paired_test
 from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import mean_of_known
 from iclviz.errors import AnalysisError
+from iclviz.grids.patch import PLACES
 from iclviz.mapping import FromDemonstrations
 from iclviz.maps import EffectMap, Trace
 from iclviz.questions.question import Subjects, of_subjects
 from iclviz.recording import Array, Recording
-from iclviz.spans import ANSWER
-
-PLACES = ("last", "query", f"{ANSWER}:*")
-"""Where states would be put in place, as the map of patches calls it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from iclviz.analysis.statistics import (
     unit_totals,
     unit_weights,
 )
+from iclviz.analysis.traced import check_traced
 from iclviz.errors import AnalysisError
 from iclviz.maps import Trace
 from iclviz.questions.question import of_trace
@@ -74,10 +75,7 @@ def flow_by_block(pair: tuple[Trace, Recording], *, n_bootstrap: int = 1000, see
     AnalysisError: it is no such trace, or of other items.
     """
     made, recording = pair
-    if made.tracer.kind != "information_flow":
-        raise AnalysisError("This is no trace of information flow.", 'Make one with iclviz.trace(run, "...").')
-    if list(made.item_ids) != list(recording.item_ids):
-        raise AnalysisError("The trace and the recording have different items.", "Take the trace of this run.")
+    check_traced(pair, "information_flow", "information flow")
     flow, control = (np.asarray(made.arrays[name], dtype=float) for name in ("flow", "control"))
     known = np.isfinite(flow).all(axis=(1, 2))
     if not known.any():

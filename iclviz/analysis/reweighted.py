@@ -14,6 +14,7 @@ from iclviz.analysis.behaviour import coarsest_groups
 from iclviz.analysis.paired import paired_test
 from iclviz.analysis.results import Tested
 from iclviz.analysis.statistics import mean_of_known
+from iclviz.analysis.traced import check_traced
 from iclviz.errors import AnalysisError
 from iclviz.maps import Trace
 from iclviz.questions.question import of_trace
@@ -67,10 +68,7 @@ def gain_by_reweighting(pair: tuple[Trace, Recording], *, seed: int = 0) -> Rewe
     AnalysisError: it is no such trace, or of other items.
     """
     made, recording = pair
-    if made.tracer.kind != "reweighting":
-        raise AnalysisError("This is no trace of re-weighting.", 'Make one with iclviz.trace(run, "reweighting").')
-    if list(made.item_ids) != list(recording.item_ids):
-        raise AnalysisError("The trace and the recording have different items.", "Take the trace of this run.")
+    check_traced(pair, "reweighting", "re-weighting")
     margin, after, control = (np.asarray(made.arrays[name], float) for name in ("margin", "reweighted", "control"))
     known = np.isfinite(margin)
     if not known.any():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from iclviz.capture.sites import Donors, matched, members
 from iclviz.errors import SpecError
-from iclviz.intervening import At, Intervention, Part
+from iclviz.intervening import At, Intervention, Part, first_block
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -260,8 +260,7 @@ class Acting:
 
     def first_block(self, prompt: int) -> int:
         """The block, from 1, before which nothing is done to a prompt."""
-        own = [self.kinds[number][1].layers for number in self._of[prompt]]
-        return min((1 if layers is None else min(layers, default=1) for layers in own), default=1)
+        return first_block([self.kinds[number][1] for number in self._of[prompt]])
 
     def counted(self, prompt: int) -> tuple[Array, Array]:
         """(interventions,) of a prompt: the places where each acted, and those whose value changed."""

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from iclviz.errors import SpecError
+from iclviz.grids.attention import From
 from iclviz.intervening import place_words
 from iclviz.interventions.move import Move
 from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
 from iclviz.typed import check_choice, check_whole
 
-From = Literal["last", "query"]
 DAVIES = r"""@article{davies2023competence,
   title   = {Competence-Based Analysis of Language Models},
   author  = {Davies, Adam and Jiang, Jize and Zhai, ChengXiang},

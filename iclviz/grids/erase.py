@@ -8,15 +8,15 @@ tell what erasing as many directions does.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
 from iclviz.errors import SpecError
+from iclviz.grids.attention import From
 from iclviz.intervening import place_words
 from iclviz.interventions.erase import Erase, Of
 from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
 from iclviz.typed import check_choice, check_whole
 
-From = Literal["last", "query"]
 BELROSE = r"""@inproceedings{belrose2023leace,
   title     = {{LEACE}: Perfect Linear Concept Erasure in Closed Form},
   author    = {Belrose, Nora and Schneider-Joseph, David and Ravfogel, Shauli and Cotterell, Ryan and Raff, Edward and

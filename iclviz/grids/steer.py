@@ -7,14 +7,14 @@ Beside each site stand `draws` controls: random directions as long.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
+from iclviz.grids.attention import From
 from iclviz.intervening import place_words
 from iclviz.interventions.steer import Steer
 from iclviz.mapping import MOST_DRAWS, Axis, Grid, Shape, Site
 from iclviz.typed import check_choice, check_whole
 
-From = Literal["last", "query"]
 DOSES = ("-3", "-2", "-1", "1", "2", "3")
 TURNER = r"""@article{turner2023steering,
   title   = {Steering Language Models With Activation Engineering},

@@ -10,8 +10,7 @@ other class, and all else stays. Eraser and B are fitted on items of other folds
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from iclviz.errors import SpecError
-from iclviz.intervening import MOST_DRAWS, At, LabelAsked, OnLabel, Part, Target, place_words
+from iclviz.intervening import MOST_DRAWS, At, InOneBlock, LabelAsked, Target, place_words
 from iclviz.interventions.erase import eraser_of, without_label
 from iclviz.interventions.patch import random_like
 from iclviz.typed import check_choice, check_whole
@@ -23,7 +22,7 @@ Other = Literal["candidate", "class"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move(OnLabel):
+class Move(InOneBlock):
     """label: what is moved; to: the class, or the number, to which all items are; "" = another one for each item.
 
     other: which one, where `to` is "": that whose right answer is another candidate of the item, or any other class;
@@ -46,13 +45,6 @@ class Move(OnLabel):
         check_whole("draw", self.draw, 0, MOST_DRAWS)
         if self.random is not None:
             check_whole("random", self.random, 0, MOST_DRAWS)
-        if self.layers is None or len(self.layers) != 1:
-            raise SpecError("States are moved in one block.", "Give one, such as layers=20.")
-
-    @property
-    def part(self) -> Part:
-        """The stream."""
-        return "state"
 
     @property
     def labels(self) -> LabelAsked:
@@ -88,7 +80,7 @@ class Move(OnLabel):
 
     @property
     def _where_to(self) -> str:
-        return f"to {self.to}" if self.to else f"to another {'candidate' if self.other == 'candidate' else 'class'}'s"
+        return f"to {self.to}" if self.to else f"to another {self.other}'s"
 
     @property
     def short(self) -> str:

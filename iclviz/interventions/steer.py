@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iclviz.errors import SpecError
-from iclviz.intervening import MOST_DRAWS, At, LabelAsked, OnLabel, Part, place_words
+from iclviz.intervening import MOST_DRAWS, At, InOneBlock, LabelAsked, place_words
 from iclviz.interventions.patch import random_like
 from iclviz.natural_units import plain, signed
 from iclviz.typed import check_whole
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steer(OnLabel):
+class Steer(InOneBlock):
     """Something is added to states.
 
     Attributes
@@ -45,13 +45,6 @@ class Steer(OnLabel):
         object.__setattr__(self, "dose", float(self.dose))
         if self.random is not None:
             check_whole("random", self.random, 0, MOST_DRAWS)
-        if self.layers is None or len(self.layers) != 1:
-            raise SpecError("States are moved in one block.", "Give one, such as layers=20.")
-
-    @property
-    def part(self) -> Part:
-        """The stream."""
-        return "state"
 
     @property
     def labels(self) -> LabelAsked:

@@ -18,8 +18,10 @@ from iclviz.jobs.computing import ModelKeeper, plan_settings, prepared
 from iclviz.jobs.donors import SameItems, donors_for, groups_of
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.table import Progress, Report
+from iclviz.mapped import SCORED
 from iclviz.mapping import Axis, Grid, Shape, sites_of
 from iclviz.maps import EffectMap
+from iclviz.models.configuration import ModelFacts
 from iclviz.prompts import ResponseReader, TokenizedPrompt
 from iclviz.recording import Array
 from iclviz.resolve import Built, Resolved, ResolvedMap, resolve_map
@@ -33,7 +35,6 @@ KEEP_SECONDS = 5.0
 """What was captured is kept no more often."""
 
 NAMES = ("rows", "logprobs", "acted", "changed")
-SCORED = ("base_scores", "scores", "control_scores")
 
 
 def compute_map(
@@ -58,8 +59,7 @@ def compute_map(
             raise Cancelled
 
     (run,), (built,), (prompts,), ready, facts = prepared([resolved.run], store, keeper, tell)
-    shape = shape_of(facts.n_layers, facts.n_heads, run.spec.demonstrations.canonical().k, prompts)
-    shape = replace(shape, kinds=tuple(run.task.demonstration_kinds), is_drawn=draws(run.spec))
+    shape = shape_of(run, facts, prompts)
     every = _every_site(resolved, shape, built, prompts, store, keeper, report, should_stop)
     before = tuple(run.spec.interventions)
     acts = [one for of_items in every.done for site in dict.fromkeys(of_items) for one in site]
@@ -205,12 +205,13 @@ def ranked_on_others(made: EffectMap, groups: Sequence[int]) -> list[tuple[tuple
     return [rankings[0] if one else rankings[1] for one in is_first]
 
 
-def shape_of(n_layers: int, n_heads: int, k: int, prompts: Sequence[TokenizedPrompt]) -> Shape:
-    """What prompts offer to a grid."""
+def shape_of(run: Resolved, facts: ModelFacts, prompts: Sequence[TokenizedPrompt]) -> Shape:
+    """What a run offers to a grid."""
     held = {role for prompt in prompts for role in prompt.roles()}
     marked = any(mark.name.startswith(f"{ANSWER}:") for prompt in prompts for mark in prompt.marks)
     places = [role for role in ROLES if role in held] + [f"{ANSWER}:*"] * marked
-    return Shape(n_layers, n_heads, k, tuple(places))
+    k, kinds = run.spec.demonstrations.canonical().k, tuple(run.task.demonstration_kinds)
+    return Shape(facts.n_layers, facts.n_heads, k, tuple(places), kinds, draws(run.spec))
 
 
 def _check_some(sites: Sequence[Site], prompts: Sequence[TokenizedPrompt]) -> None:

@@ -9,7 +9,7 @@ from iclviz.capture.sites import reading_as
 from iclviz.models.tokenizing import load_tokenizer
 from iclviz.resolve import Resolved, build, run_facts, run_together, tokenized
 from iclviz.store import Store
-from iclviz.studies import StudyState
+from iclviz.studies import StudyState, map_keys
 
 TOKEN_BUDGET = 16_384
 """Of tokens whose keys and values are held together, as of a machine with some gigabytes to spare."""
@@ -56,15 +56,16 @@ class StudyPlan:
         return sum(one.n_runs for one in self.groups)
 
 
-def planned(state: StudyState, n_maps: int, n_maps_there: int, store: Store) -> StudyPlan:
+def planned(state: StudyState, store: Store) -> StudyPlan:
     """What is left to do.
 
     Raises
     ------
     UserError: a run cannot be, or its model is not on this disk.
     """
-    groups = run_together(state.missing)
-    return StudyPlan(tuple(_planned(group, store) for group in groups), state.n_there, n_maps, n_maps_there)
+    groups = tuple(_planned(group, store) for group in run_together(state.missing))
+    maps = map_keys(state.study, store)
+    return StudyPlan(groups, state.n_there, len(maps), sum(map(store.has_map, maps)))
 
 
 def _planned(group: Sequence[Resolved], store: Store) -> PlannedGroup:

@@ -1,12 +1,13 @@
 """What a map costs beside its run: every item under every site, with the text before the first act read once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from iclviz.capture.plan import PlanSettings
 from iclviz.capture.sites import reading_as
+from iclviz.intervening import first_block
 from iclviz.jobs.map_computing import shape_of
 from iclviz.mapping import Grid, Site, sites_of
 from iclviz.models.configuration import ModelFacts
@@ -17,7 +18,6 @@ from iclviz.planning.reading import Reading, reading
 from iclviz.planning.roofline import seconds
 from iclviz.prompts import TokenizedPrompt
 from iclviz.resolve import Resolved
-from iclviz.spec import draws
 
 MOST_PLANNED = 4000
 """Rows of which a batch plan is made; of larger maps fewer items are planned, and the rest counted as they are."""
@@ -59,9 +59,7 @@ def map_cost(
     ------
     SpecError: the run has nothing to act on.
     """
-    shape = shape_of(facts.n_layers, facts.n_heads, run.spec.demonstrations.canonical().k, prompts)
-    shape = replace(shape, kinds=tuple(run.task.demonstration_kinds), is_drawn=draws(run.spec))
-    axes, sites, controls = sites_of(grid, shape)
+    axes, sites, controls = sites_of(grid, shape_of(run, facts, prompts))
     every: list[Site] = [*sites, *(site for of_site in controls for site in of_site)]
     rows = len(every) * len(prompts)
     some = prompts[: max(1, min(len(prompts), MOST_PLANNED // len(every)))]
@@ -86,5 +84,4 @@ def map_cost(
 
 def _blocks_run(site: Site, n_layers: int) -> float:
     """Share of the blocks that are computed where something is done: those from the first that is acted on."""
-    first = min((1 if one.layers is None else min(one.layers, default=1) for one in site), default=1)
-    return (n_layers + 1 - first) / n_layers
+    return (n_layers + 1 - first_block(site)) / n_layers

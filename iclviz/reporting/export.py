@@ -104,7 +104,7 @@ def export(keys: Sequence[str], to: Path, report: Report = lambda progress: None
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".exporting-") as scratch:
             _write(store, whole, Path(scratch, "content"), report, formulas)
-            _pack(Path(scratch, "content"), Path(scratch, "archive"))
+            pack(Path(scratch, "content"), Path(scratch, "archive"))
             Path(scratch, "archive").replace(to)
     return to
 
@@ -113,7 +113,7 @@ PACKED = frozenset({".safetensors", ".parquet", ".png"})
 """Endings of files that packing makes hardly smaller, and takes long."""
 
 
-def _pack(folder: Path, to: Path) -> None:
+def pack(folder: Path, to: Path) -> None:
     """The files of a folder as one ZIP file."""
     with zipfile.ZipFile(to, "w", compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):

@@ -76,13 +76,14 @@ def map_label(label: str, of: Grid | Tracer) -> str:
     return f"{label} [{of}]"
 
 
-def with_maps(maps: Maps, pairs: Recordings) -> Runs:
-    """Conditions and their maps by label, for recipes to ask."""
-    return {**pairs, **{map_label(label, one.grid): one for label, one in maps.items()}}
+def with_made(made: Mapping[str, Made], pairs: Recordings) -> Runs:
+    """Conditions and their maps or traces by label, for recipes to ask."""
+    return {**pairs, **{map_label(label, one.spec.grid): one for label, one in made.items()}}
 
 
-def _asked(maps: Maps) -> dict[str, tuple[str, str]]:
-    return {label: (map_label(label, one.grid), label) for label, one in maps.items()}
+def asked_of(made: Mapping[str, Made]) -> dict[str, tuple[str, str]]:
+    """Label of a condition -> the labels of its map or trace, and of its run."""
+    return {label: (map_label(label, one.spec.grid), label) for label, one in made.items()}
 
 
 def effects_by_site(
@@ -99,7 +100,7 @@ def effects_by_site(
         "demonstrations": demonstrations,
     }
     arguments = {"outcome": outcome, "beyond": beyond}
-    return Recipe(analysis.effect_of_sites, _asked(maps), "effect_map", arguments, drawn), with_maps(maps, pairs)
+    return Recipe(analysis.effect_of_sites, asked_of(maps), "effect_map", arguments, drawn), with_made(maps, pairs)
 
 
 def _done(maps: Maps) -> str:
@@ -116,7 +117,7 @@ def _file(name: str, of: Grid) -> str:
 
 
 def recipes_of_maps(maps: Maps, pairs: Recordings) -> Iterator[Recipe]:
-    """Every figure of maps, by the labels of `with_maps`; conditions with a map over one grid stand together.
+    """Every figure of maps, by the labels of `with_made`; conditions with a map over one grid stand together.
 
     maps: label of `map_label` -> map; pairs: label -> recording.
     """
@@ -145,8 +146,8 @@ def competence_by_block(maps: Maps, pairs: Recordings) -> tuple[Recipe, Runs]:
     """Whether each condition's answer follows its label; maps: label of a condition -> its map."""
     of = next(iter(maps.values())).grid
     drawn = {"blind": of.blind, "demonstrations": demonstration_scope(pairs[label] for label in maps)}
-    recipe = Recipe(analysis.competence_by_block, _asked(maps), "competence_by_block", {}, drawn)
-    return recipe, with_maps(maps, pairs)
+    recipe = Recipe(analysis.competence_by_block, asked_of(maps), "competence_by_block", {}, drawn)
+    return recipe, with_made(maps, pairs)
 
 
 def competence_sentence(found: Mapping[str, Competence]) -> str:
@@ -175,7 +176,7 @@ def chosen_sites(maps: Maps, pairs: Recordings, outcome: str, beyond: bool, demo
     named = {"names": dict(of.names()), "name": _file("effect-chosen", of)}
     drawn = {"title": of.title, **named, "demonstrations": demonstrations}
     arguments = {"outcome": outcome, "beyond": beyond}
-    return Recipe(analysis.effect_of_sites, _asked(maps), "effect_chosen", arguments, drawn), with_maps(maps, pairs)
+    return Recipe(analysis.effect_of_sites, asked_of(maps), "effect_chosen", arguments, drawn), with_made(maps, pairs)
 
 
 def effects_on_items(
@@ -184,13 +185,13 @@ def effects_on_items(
     """One site's effect on each item."""
     arguments = {"first": at[0], "second": at[1], "outcome": outcome}
     drawn = {"outcome": outcome, "demonstrations": demonstrations}
-    return Recipe(analysis.effect_on_items, _asked(maps), "effect_on_items", arguments, drawn), with_maps(maps, pairs)
+    return Recipe(analysis.effect_on_items, asked_of(maps), "effect_on_items", arguments, drawn), with_made(maps, pairs)
 
 
 def heads_that_attend(maps: Maps, pairs: Recordings, demonstrations: str) -> tuple[Recipe, Runs]:
     """Attention ratio and effect of each head."""
     drawn = {"demonstrations": demonstrations}
-    return Recipe(analysis.attention_and_effect, _asked(maps), "attention_and_effect", {}, drawn), with_maps(
+    return Recipe(analysis.attention_and_effect, asked_of(maps), "attention_and_effect", {}, drawn), with_made(
         maps, pairs
     )
 
@@ -212,7 +213,7 @@ def order_alone(maps: Maps, pairs: Recordings, outcome: str, demonstrations: str
     """What the order of demonstrations does alone, beside other sets of them."""
     of = next(iter(maps.values())).grid
     drawn = {"blind": of.blind, "name": _file("order-share", of), "demonstrations": demonstrations}
-    return Recipe(analysis.order_share, _asked(maps), "order_share", {"outcome": outcome}, drawn), with_maps(
+    return Recipe(analysis.order_share, asked_of(maps), "order_share", {"outcome": outcome}, drawn), with_made(
         maps, pairs
     )
 

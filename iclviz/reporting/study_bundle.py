@@ -4,7 +4,6 @@ says in each model and task, methods, as a page and as a notebook.
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -18,7 +17,7 @@ from iclviz.disk import writing
 from iclviz.errors import AnalysisError
 from iclviz.figures.study import study_curves
 from iclviz.reporting import figure_files
-from iclviz.reporting.export import answering
+from iclviz.reporting.export import answering, pack
 from iclviz.reporting.methods import methods
 from iclviz.reporting.report import page
 from iclviz.store import Store
@@ -57,9 +56,7 @@ def write_bundle(state: StudyState, store: Store, to: Path) -> Path:
             folder.mkdir()
             _write(state, store, folder)
             archive = Path(scratch, "archive")
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-                for path in sorted(folder.rglob("*")):
-                    packed.write(path, path.relative_to(folder))
+            pack(folder, archive)
             archive.replace(to)
     return to
 

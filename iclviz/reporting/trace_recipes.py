@@ -17,7 +17,7 @@ from iclviz.mapping import FromDemonstrations, Grid, Tracer, grid, tracer
 from iclviz.maps import EffectMap, Made, Trace
 from iclviz.natural_units import plain, signed
 from iclviz.recording import Recording
-from iclviz.reporting.map_recipes import map_label
+from iclviz.reporting.map_recipes import asked_of, map_label, with_made
 from iclviz.reporting.recipes import Recipe, Runs
 from iclviz.reporting.scope import demonstration_scope
 
@@ -29,28 +29,27 @@ SCORING = ("heads", "head_means")
 
 def flow_by_block(traces: Traces, pairs: Recordings) -> tuple[Recipe, Runs]:
     """The information flow of each block; traces: label of a condition -> its trace."""
-    return Recipe(analysis.flow_by_block, _asked(traces), "information_flow", {}, _drawn(traces, pairs)), _with(
-        traces, pairs
-    )
+    recipe = Recipe(analysis.flow_by_block, asked_of(traces), "information_flow", {}, _drawn(traces, pairs))
+    return recipe, with_made(traces, pairs)
 
 
 def gain_by_reweighting(traces: Traces, pairs: Recordings) -> tuple[Recipe, Runs]:
     """What learned factors of each head do; traces: label of a condition -> its trace."""
-    recipe = Recipe(analysis.gain_by_reweighting, _asked(traces), "reweighting", {}, _drawn(traces, pairs))
-    return recipe, _with(traces, pairs)
+    recipe = Recipe(analysis.gain_by_reweighting, asked_of(traces), "reweighting", {}, _drawn(traces, pairs))
+    return recipe, with_made(traces, pairs)
 
 
 def patches_foretold(traces: Traces, maps: Mapping[str, EffectMap], pairs: Recordings) -> tuple[Recipe, Runs]:
     """What gradients foretell of patches; traces, maps: label of a condition -> its trace, and its map where there is
     one.
     """
-    made = {label: map_label(label, one.grid) for label, one in maps.items()}
-    asked = {label: (*names, *([made[label]] if label in made else [])) for label, names in _asked(traces).items()}
+    of_maps = asked_of(maps)
+    asked = {label: (*names, *of_maps.get(label, ())[:1]) for label, names in asked_of(traces).items()}
     others = {one.tracer.other for one in traces.values()}
     donors = " or ".join(shown_words(one.kind, one.k, one.seed, one.order) for one in others if one)
-    runs: Runs = {**_with(traces, pairs), **{made[label]: one for label, one in maps.items()}}
     drawn = {**_drawn(traces, pairs), "donor": donors}
-    return Recipe(analysis.foretold_patches, asked, "patches_foretold", {}, drawn), runs
+    recipe = Recipe(analysis.foretold_patches, asked, "patches_foretold", {}, drawn)
+    return recipe, {**with_made(traces, pairs), **with_made(maps, {})}
 
 
 def own_answers(pairs: Recordings) -> tuple[Recipe, Runs]:
@@ -60,17 +59,9 @@ def own_answers(pairs: Recordings) -> tuple[Recipe, Runs]:
     return Recipe(analysis.own_answer_by_block, asked, "own_answer_by_block", {}, drawn), pairs
 
 
-def _asked(traces: Traces) -> dict[str, tuple[str, str]]:
-    return {label: (map_label(label, made.tracer), label) for label, made in traces.items()}
-
-
 def _drawn(traces: Traces, pairs: Recordings) -> dict[str, Any]:
     limits = demonstration_scope(pairs[label] for label in traces)
     return {"blind": next(iter(traces.values())).tracer.blind, "demonstrations": limits}
-
-
-def _with(traces: Traces, pairs: Recordings) -> Runs:
-    return {**pairs, **{map_label(label, made.tracer): made for label, made in traces.items()}}
 
 
 def every_head(label: str, run: Recording, catalogue: Trace, maps: Mapping[str, EffectMap]) -> tuple[Recipe, Runs]:

@@ -12,7 +12,7 @@ from iclviz.analysis.competence import Competence
 from iclviz.analysis.composites import CompositeToSimple
 from iclviz.analysis.effect_maps import ChosenSite, EffectOnItems, SiteEffects
 from iclviz.analysis.every_head import HeadScores
-from iclviz.analysis.foretold import PLACES, Foretold
+from iclviz.analysis.foretold import Foretold
 from iclviz.analysis.head_links import HeadLink
 from iclviz.analysis.information_flow import Flow
 from iclviz.analysis.item_maps import item_map
@@ -33,6 +33,7 @@ from iclviz.analysis.seeds import over_seeds
 from iclviz.analysis.surface import SurfaceControl
 from iclviz.analysis.trajectory import ByOutcome, ItemTrajectory, LayerMeans, OverCandidates
 from iclviz.figures import FIGURES
+from iclviz.grids.patch import PLACES
 from iclviz.natural_units import NaturalUnit
 from iclviz.points import ItemPoints
 from iclviz.spans import ROLES
