@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
-from iclviz.jobs.executors import executor
+from iclviz.jobs.executors import Executor, executor
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
 from iclviz.mapping import Grid, MapSpec, Tracer
@@ -93,11 +93,14 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     if len(asked) > 1:
         for resolved in missing:
             build(resolved)
-    failed = []
-    for group in run_together(missing):
+    failed, groups, queue = [], run_together(missing), Queue(store)
+    computing = executor(queue, default="in_process")
+    if computing.returns_at_once:  # groups may be computed side by side
+        computing.submit({one.key: one.spec for group in groups for one in group})
+    for group in groups:
         try:
             with showing(_title(group), progress) as report:
-                _compute_or_wait({one.key: one.spec for one in group}, Queue(store), report)
+                _compute_or_wait({one.key: one.spec for one in group}, computing, queue, report)
         except UserError as error:
             failed.append(error)
     if failed:
@@ -185,7 +188,9 @@ def _made(
     resolved = resolve_map(MapSpec(recording.spec, wanted), store.memo)
     if not store.has_map(resolved.key):
         with showing(f"{wanted.title}: {_title([resolved.run])}", progress) as report:
-            _compute_or_wait({resolved.key: resolved.spec}, Queue(store), report)
+            queue = Queue(store)
+            computing = executor(queue, default="in_process")
+            _compute_or_wait({resolved.key: resolved.spec}, computing, queue, report)
     return load_made(store, resolved.key)
 
 
@@ -224,20 +229,20 @@ def load(key: str) -> Recording:
     return store.load(store.full_key(key))
 
 
-def _compute_or_wait(asked: Mapping[str, Wanted], queue: Queue, report: Report) -> None:
+def _compute_or_wait(asked: Mapping[str, Wanted], computing: Executor, queue: Queue, report: Report) -> None:
     """Have an executor compute runs or maps, key -> spec, and wait for those that somebody else computes."""
-    computing = executor(queue, default="in_process")
     latest = {key: Progress(items_total=spec.n_items) for key, spec in asked.items()}
 
     def tell(key: str, progress: Progress) -> None:
         latest[key] = progress
         report(_together(progress, list(latest.values())))
 
+    computing.submit(asked, tell=tell)
     while missing := {key: spec for key, spec in asked.items() if not queue.store.holds(key)}:
-        computing.submit(missing, tell=tell)
         for job in [job for job in map(queue.get, missing) if job is not None and not queue.store.holds(job.key)]:
             _raise_if_ended(job)
             tell(job.key, job.progress)
+        computing.submit(missing, tell=tell)  # again: whoever computed them may be gone
         if any(not queue.store.holds(key) for key in missing):
             time.sleep(WAIT_SECONDS)
 

@@ -668,6 +668,20 @@ def worker(
     work(Store(), device_kind({}), idle_exit, once, tidy=gc)
 
 
+@command("Jobs that wait or were handed out stay in the queue; the next scheduler goes on with them.")
+def scheduler(
+    idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a job.")] = None,
+    once: Annotated[bool, typer.Option(help="End as soon as the queue is empty.")] = False,
+) -> None:
+    """Hand the jobs that wait to workers on a Ray cluster, until stopped."""
+    from iclviz.jobs.scheduling import schedule
+    from iclviz.store import Store
+    from iclviz.upkeep import gc
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    schedule(Store(), idle_exit, once, tidy=gc)
+
+
 @command("Questions that wait are answered by the next one, which `iclviz dashboard` also starts.")
 def analyst(
     idle_exit: Annotated[float | None, typer.Option(help="End after so many seconds without a question.")] = None,

@@ -13,9 +13,9 @@ from iclviz.disk import size_of
 from iclviz.errors import StoreError, UserError
 from iclviz.formats import Format, NewerError, unchanged
 from iclviz.schemas import read_json
-from iclviz.store import Ailing, Store
+from iclviz.store import ANNOTATION, Ailing, Store
 
-FILE = "annotation.json"
+FILE = ANNOTATION
 FORMAT = Format("annotation", (unchanged,))
 MOST_BYTES = 2**20
 MOST_NAME = 60
@@ -40,7 +40,7 @@ class Annotation:
 
 def annotation(store: Store, key: str) -> Annotation:
     """What is said of a recording; nothing where that cannot be read, which `annotation_problem` tells."""
-    place = store.place(key)
+    place = store.place(key, FILE)
     try:
         return _read(place)
     except StoreError:
@@ -49,7 +49,7 @@ def annotation(store: Store, key: str) -> Annotation:
 
 def annotation_problem(store: Store, key: str) -> Ailing | None:
     """Why the annotation of a recording cannot be read, None where it can be or there is none."""
-    place = store.place(key)
+    place = store.place(key, FILE)
     try:
         _read(place)
     except StoreError as error:
@@ -86,7 +86,7 @@ def annotate(store: Store, key: str, fields: Annotation) -> None:
         if len(text) > MOST_NAME:
             raise UserError(f"The {what} has {len(text)} characters.", f"Take {MOST_NAME} or fewer: legends print it.")
     try:
-        _read(store.place(key))
+        _read(store.place(key, FILE))
     except NewerError:
         raise
     except StoreError:  # what is damaged is written anew
@@ -101,8 +101,7 @@ def inherit(store: Store, key: str) -> None:
     ------
     StoreError: the cache cannot be written.
     """
-    run = next((one for one in store.runs() if one.entry.key == key), None)
-    said = (annotation(store, lesser.key) for lesser in (run.lesser if run else ()))
+    said = (annotation(store, lesser) for lesser in store.lesser(key, store.annotated()))
     if told := next((one for one in said if one != Annotation()), None):
         annotate(store, key, told)
 

@@ -40,6 +40,10 @@ class Resolved:
         """Whether one reading serves both: the same model's files, and equal specs in what changes the forward pass."""
         return self.origin.model == other.origin.model and self.spec.may_run_with(other.spec)
 
+    def is_read_with(self, other: "Resolved") -> bool:
+        """Whether one reading serves both, and reads much of their text once."""
+        return self.may_run_with(other) and self.spec.is_read_with(other.spec)
+
 
 @dataclass(frozen=True)
 class ResolvedMap:
@@ -165,10 +169,10 @@ def _run(spec: RunSpec, the_task: Task, model: FoundModel) -> Resolved:
 
 
 def run_together(asked: Iterable[Resolved]) -> list[list[Resolved]]:
-    """The runs, each key once, in groups of those that may run together, in the order of asking."""
+    """The runs, each key once, in groups of those that are best read together, in the order of asking."""
     groups: list[list[Resolved]] = []
     for resolved in {one.key: one for one in asked}.values():
-        group = next((one for one in groups if one[0].may_run_with(resolved)), None)
+        group = next((one for one in groups if one[0].is_read_with(resolved)), None)
         if group is None:
             groups.append([resolved])
         else:

@@ -327,6 +327,14 @@ class RunSpec(Classified):
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    def is_read_with(self, other: Self) -> bool:
+        """Whether one reading serves both, and reads much of their text once: prompts with demonstrations of another
+        seed or in another order share little.
+        """
+        mine, theirs = self.demonstrations.canonical(), other.demonstrations.canonical()
+        is_one_draw = (mine.seed, mine.order) == (theirs.seed, theirs.order)
+        return is_one_draw and self.may_run_with(other) and self.shares_text_with(other)
+
     def canonical(self) -> Self:
         """The same spec with its demonstrations in their one written form."""
         return self.with_(demonstrations=self.demonstrations.canonical())

@@ -29,16 +29,19 @@ from iclviz.formats import NewerError
 from iclviz.mapping import Grid, Tracer, map_key
 from iclviz.maps import EffectMap, Made, Trace
 from iclviz.places import cache_folder
-from iclviz.recorded import FILES, MANIFEST, Summary
+from iclviz.recorded import FILES, MANIFEST, RUN, Summary
 from iclviz.recording import Recording
 from iclviz.rows import DamagedRowError, Rows
 from iclviz.storage import Storage
-from iclviz.storage.folder import FolderStorage
+from iclviz.storage.named import named_storage
 from iclviz.unfinished import MAP_FACTS_SCHEMA, Unfinished
 
 IMPORTING, SCRATCH_SECONDS = ".importing-", 86400
 RECORDINGS, DISCARDED, UNFINISHED, MAPS = GROUPS = ("recordings", "discarded", "unfinished", "maps")
 """What entries of the storage are."""
+
+ANNOTATION = "annotation.json"
+"""What a user says of a recording, beside its files."""
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +82,13 @@ class Store:
     """The recordings of one cache folder."""
 
     def __init__(self, folder: Path | str | None = None, storage: Storage | None = None) -> None:
-        """storage: where recordings and unfinished runs lie; None = in the cache folder."""
+        """storage: where recordings and unfinished runs lie; None = where `$ICLVIZ_STORAGE` says, else in the cache
+        folder.
+        """
         self.folder = Path(folder).expanduser().resolve() if folder is not None else cache_folder()
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
-        self.storage: Storage = storage if storage is not None else FolderStorage(self.folder, GROUPS)
+        self.storage: Storage = storage if storage is not None else named_storage(self.folder, GROUPS)
         self._manifests: dict[str, int] = {}
 
     @cached_property
@@ -126,15 +131,27 @@ class Store:
         """
         alike: dict[tuple[Any, ...], list[Summary]] = {}
         for entry in self.summaries():
-            alike.setdefault((entry.spec.part("tokens", "forward", "decoding"), entry.by_sample), []).append(entry)
+            alike.setdefault(_run_parts(entry), []).append(entry)
         whole = [one for family in alike.values() for one in self._whole(family)]
         return sorted(whole, key=lambda one: -one.entry.created)
+
+    def lesser(self, key: str, among: Sequence[str]) -> list[str]:
+        """Those of other recordings that keep less of the run of this one, newest first."""
+        mine = self.summary(key)
+        others = [self.summary(other) for other in among if other != key and other in self]
+        family = [mine, *(entry for entry in others if _run_parts(entry) == _run_parts(mine))]
+        found = next((one for one in self._whole(family) if one.entry.key == key), Listed(mine))
+        return [entry.key for entry in sorted(found.lesser, key=lambda entry: -entry.created)]
+
+    def annotated(self) -> list[str]:
+        """The keys of recordings beside which a user has said something."""
+        return [key for key in self.storage.holding(RECORDINGS, ANNOTATION) if is_key(key)]
 
     def _whole(self, family: list[Summary]) -> list[Listed]:
         """The recordings of one run that no other holds, each with those that it holds."""
         if len(family) == 1:
             return [Listed(family[0])]
-        origins = {entry.key: recorded.origin_in(self.place(entry.key)) for entry in family}
+        origins = {entry.key: recorded.origin_in(self.place(entry.key, MANIFEST, RUN)) for entry in family}
 
         def holds(one: Summary, other: Summary) -> bool:
             mine, theirs = origins[one.key], origins[other.key]
@@ -178,14 +195,16 @@ class Store:
 
     def _check_manifest(self, key: str) -> None:
         """Refuse a recording whose manifest is damaged or of a newer format; read once for as long as it stays."""
-        written = (self.place(key) / MANIFEST).stat().st_mtime_ns
+        place = self.place(key, MANIFEST)
+        written = (place / MANIFEST).stat().st_mtime_ns
         if self._manifests.get(key) != written:
-            recorded.manifest_of(self.place(key))
+            recorded.manifest_of(place)
             self._manifests[key] = written
 
     def _listed_again(self, key: str) -> Summary:
-        entry = recorded.summary_in(self.place(key))
-        if (seen := recorded.place_of_model(self.place(key))) is not None:
+        place = self.place(key, MANIFEST, RUN)
+        entry = recorded.summary_in(place)
+        if (seen := recorded.place_of_model(place)) is not None:
             whereabouts.remember(*seen, self.memo)
         with suppress(StoreError, sqlite3.Error, OSError):
             self.index[f"run:{key}"] = entry.to_dict()
@@ -296,8 +315,9 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """What writers have not finished yet, or never will."""
-        half = [self.place(key) for key in self.storage.names(RECORDINGS) if is_key(key) and key not in self]
-        return [*half, *self.folder.glob(f"{IMPORTING}*"), *self.storage.leftovers()]
+        half = [key for key in self.storage.names(RECORDINGS) if is_key(key) and key not in self]
+        places = [] if self.storage.is_shared else [self.place(key) for key in half]
+        return [*places, *self.folder.glob(f"{IMPORTING}*"), *self.storage.leftovers()]
 
     # Maps: what acting does at each site of a grid.
 
@@ -350,9 +370,9 @@ class Store:
             raise StoreError(f"The cache holds no map {key!r}.", "Make it with `iclviz map`.")
         return mapped.load(self.map_place(key), key)
 
-    def map_place(self, key: str) -> Path:
-        """The local folder with a map's files, whether or not it is there."""
-        return self.storage.get(_name(key, MAPS))
+    def map_place(self, key: str, *files: str) -> Path:
+        """The local folder with a map's files, or those that are named, whether or not it is there."""
+        return self.storage.get(_name(key, MAPS), *files)
 
     def maps(self) -> list[str]:
         """The keys of sealed maps and traces."""
@@ -370,7 +390,7 @@ class Store:
         found = []
         for key in self.maps():
             with suppress(StoreError):
-                of = mapped.spec_in(self.map_place(key), key)
+                of = mapped.spec_in(self.map_place(key, mapped.CONTENT), key)
                 if self.map_of(recording, of.grid) == key:
                     found.append(key)
         return found
@@ -465,14 +485,19 @@ class Store:
         """Remove what a run left that was sealed or given up."""
         self.unfinished(key).forget()
 
-    def place(self, key: str) -> Path:
-        """The local folder with a recording's files, whether or not it is there.
+    def place(self, key: str, *files: str) -> Path:
+        """The local folder with a recording's files, or those that are named, whether or not it is there.
 
         Raises
         ------
         StoreError: no key at all.
         """
-        return self.storage.get(_name(key))
+        return self.storage.get(_name(key), *files)
+
+
+def _run_parts(entry: Summary) -> tuple[Any, ...]:
+    """What is equal for recordings of one run, whatever each keeps of it."""
+    return entry.spec.part("tokens", "forward", "decoding"), entry.by_sample
 
 
 def _name(key: str, group: str = RECORDINGS) -> str:

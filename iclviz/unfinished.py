@@ -38,7 +38,10 @@ PLAN_SCHEMA = schemas.fields(
         ),
         "makers": schemas.table_of(schemas.plain(2)),
     },
-    {"together": schemas.list_of(schemas.text(128), MOST_ITEMS)},
+    {
+        "together": schemas.list_of(schemas.text(128), MOST_ITEMS),
+        "specs": schemas.table_of(schemas.table_of(schemas.plain())),
+    },
 )
 FACTS_SCHEMA = schemas.fields(
     {

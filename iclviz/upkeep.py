@@ -81,10 +81,14 @@ Surplus = Iterator[tuple[str, int, Callable[[], object]]]
 def _surplus(store: Store, limits: Limits) -> Surplus:
     yield from _leftovers(store)
     yield from _logs(store, limits)
-    yield from _bin(store, limits)
     if store.folder.exists():
         yield from _jobs(store, limits)
-    yield from _recordings(store, limits)
+    if store.storage.is_shared:
+        yield from _copies(store, limits)
+    else:
+        yield from _bin(store, limits)
+        yield from _unfinished(store, limits)
+        yield from _recordings(store, limits)
 
 
 def _leftovers(store: Store) -> Surplus:
@@ -136,6 +140,10 @@ def _jobs(store: Store, limits: Limits) -> Surplus:
     for lock in sorted((queue.folder / "locks").glob("*.lock")):
         if lock.stem not in waiting and not lock.stem.startswith("worker-") and _age(lock) > DAY:
             yield f"lock {lock.stem}", size_of(lock), _remover(lock)
+
+
+def _unfinished(store: Store, limits: Limits) -> Surplus:
+    waiting = {job.key for job in Queue(store).jobs() if job.is_open} if store.folder.exists() else set()
     for key in store.unfinished_keys():
         left = store.unfinished(key)
         is_stale = store.holds(key) or _age(left.folder) > limits.unfinished_days * DAY
@@ -154,6 +162,19 @@ def _recordings(store: Store, limits: Limits) -> Surplus:
             return
         room -= size
         yield f"recording {key}", size, lambda key=key: store.delete(key)  # type: ignore[misc]
+
+
+def _copies(store: Store, limits: Limits) -> Surplus:
+    """Copies of what lies in a shared storage; what lies there is not this machine's to remove."""
+    if limits.recordings_bytes is None:
+        return
+    sizes = {path: size_of(path) for path in sorted(store.storage.copies(), key=_changed)}
+    room = sum(sizes.values())
+    for path, size in sizes.items():
+        if room <= limits.recordings_bytes:
+            return
+        room -= size
+        yield f"copy of {path.parent.name}/{path.name}", size, _remover(path)
 
 
 def _age(path: Path) -> float:

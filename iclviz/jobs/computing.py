@@ -5,8 +5,9 @@ computes the rest in the same shapes.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,18 +18,20 @@ from iclviz.capture.numbers import NoNumberError, no_numbers
 from iclviz.capture.plan import USUAL_STEPS, PlanSettings, tokens_read
 from iclviz.capture.sites import Donors, check_sites, reading_as
 from iclviz.curating import inherit
-from iclviz.errors import Cancelled, ModelError
+from iclviz.errors import Cancelled, ModelError, UserError
 from iclviz.jobs.donors import donors_for, together
 from iclviz.jobs.progressing import Pace
 from iclviz.jobs.sealing import RunningRun
 from iclviz.jobs.table import Progress, Report
 from iclviz.limits import check_possible
+from iclviz.mapping import MapSpec
 from iclviz.models.configuration import ModelFacts, model_facts
 from iclviz.models.identity import identity
 from iclviz.models.locating import download
 from iclviz.prompts import ResponseReader, TokenizedPrompt
 from iclviz.recording import Recording
-from iclviz.resolve import Built, Resolved, build, tokenized
+from iclviz.resolve import Built, Resolved, build, resolved_before, tokenized
+from iclviz.spec import RunSpec
 from iclviz.store import Store
 from iclviz.unfinished import Unfinished
 
@@ -103,27 +106,48 @@ def compute_together(
         if should_stop():
             raise Cancelled
 
-    asked, built, prompts, ready, facts = prepared(asked, store, keeper, tell)
+    fellows = _fellows(asked, store)
+    asked, built, prompts, ready, facts = prepared([*asked, *fellows], store, keeper, tell)
     donors = [
         donors_for(each, of_items, its, each.spec.interventions, store, ready.tokenizer, facts)
         for each, of_items, its in zip(asked, built, prompts, strict=True)
     ]
     loading = time.perf_counter() - start
     unfinished = [store.unfinished(each.key) for each in asked]
-    settings = plan_settings(unfinished, ready, [each.key for each in asked])
+    own = len(asked) - len(fellows)
+    settings = plan_settings(unfinished[:own], ready, {each.key: each.spec for each in asked})
     reader = ResponseReader(ready.tokenizer, ready.end_tokens)
     runs = [
         RunningRun(each, its, texts, ready, left, reader)
         for each, its, texts, left in zip(asked, built, prompts, unfinished, strict=True)
     ]
+    for fellow in runs[own:]:
+        fellow.done = set(range(len(fellow.prompts)))
     tell("running")
-    for run in _captured(runs, ready, settings, together(donors, list(map(len, prompts))), report, should_stop):
+    drawn = together(donors, list(map(len, prompts)))
+    for run in _captured(runs, ready, settings, drawn, report, should_stop):
+        if run in runs[own:]:
+            continue
         resolved = run.resolved
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
         store.save(run.recording(settings, seconds), resolved.task.primary.score)
         inherit(store, resolved.key)
         yield resolved.key, store.load(resolved.key)
+
+
+def _fellows(asked: Sequence[Resolved], store: Store) -> list[Resolved]:
+    """Runs that the first attempt read together with these and that are not asked for now, most often since they are
+    sealed: with them the rest is computed in the same shapes, to the last bit.
+    """
+    plans = [store.unfinished(each.key).plan() or {} for each in asked]
+    specs = {key: spec for plan in plans for key, spec in plan.get("specs", {}).items()}
+    missing = {key: spec for key, spec in specs.items() if key not in {each.key for each in asked}}
+    found = []
+    for key, spec in missing.items():
+        with suppress(UserError):  # without one whose task is gone the rest can go on all the same
+            found.append(resolved_before(RunSpec.from_dict(spec), key, store.memo))
+    return [each for each in found if each.key in missing and each.may_run_with(asked[0])]
 
 
 Stage = Callable[[str], None]
@@ -219,12 +243,14 @@ def _named(captures: Iterator[Captured], owners: Sequence[tuple[RunningRun, int]
         raise no_numbers(run.resolved.spec.model, run.model.dtype, where) from error
 
 
-def plan_settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Sequence[str]) -> PlanSettings:
+def plan_settings(
+    unfinished: Sequence[Unfinished], ready: ReadyModel, planned: Mapping[str, RunSpec | MapSpec]
+) -> PlanSettings:
     """The settings that the first run with pieces was planned with, or new ones; pieces that come from other libraries
     or another device are forgotten. What is planned together, now or before, is kept with each run.
     """
-    makers = ready.makers()
-    found, together = None, {left: set(keys) for left in unfinished}
+    makers, specs = ready.makers(), {key: spec.to_dict() for key, spec in planned.items()}
+    found, together = None, {left: set(specs) for left in unfinished}
     for left in unfinished:
         plan = left.plan()
         if plan and plan.get("makers") == makers:
@@ -234,7 +260,7 @@ def plan_settings(unfinished: Sequence[Unfinished], ready: ReadyModel, keys: Seq
             left.forget()
     settings = found or ready.settings()
     for left in unfinished:
-        left.save_plan({"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left])})
+        left.save_plan({"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left]), "specs": specs})
     return settings
 
 

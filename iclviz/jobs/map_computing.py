@@ -66,7 +66,7 @@ def compute_map(
     donors = donors_for(run, built, prompts, acts, store, ready.tokenizer, facts)
     read = _every_prompt(resolved, every, prompts, SameItems(run, built, store, ready.tokenizer, facts))
     left = store.unfinished_map(resolved.key)
-    settings = plan_settings([left], ready, [resolved.key])
+    settings = plan_settings([left], ready, {resolved.key: resolved.spec})
     tell("running")
     writing = _Writing(run, built, read, ResponseReader(ready.tokenizer, ready.end_tokens))
     decoding = writing.decoding(grid_of(resolved).responses, ready.end_tokens)

@@ -77,7 +77,7 @@ class Queue(JobTable[Wanted]):
 def _go_together(first: Wanted, other: Wanted) -> bool:
     if isinstance(first, MapSpec) or isinstance(other, MapSpec):
         return first == other
-    return first.may_run_with(other) and first.shares_text_with(other)
+    return first.is_read_with(other)
 
 
 def _has_ended_one(job: Order) -> bool:

@@ -1,4 +1,4 @@
-"""Starting the worker and the analyst as processes of their own; needs no torch."""
+"""Starting the worker, the scheduler and the analyst as processes of their own; needs no torch."""
 
 import atexit
 import os
@@ -14,6 +14,9 @@ from iclviz.jobs.live import LIVE, LiveTable
 from iclviz.jobs.queue import Queue
 from iclviz.models.devices import device_kind
 from iclviz.store import Store
+
+SCHEDULER = "scheduler"
+"""Whoever hands jobs to a cluster, in the place of a device."""
 
 IDLE_EXIT_SECONDS = 1800
 SOON_SECONDS, MOST_REST_SECONDS = 20.0, 30.0
@@ -42,6 +45,12 @@ def ensure_worker(queue: Queue) -> None:
     """Start a worker where none lives."""
     if not queue.worker_lives(device_kind({})):
         _start_once(queue.store, "worker")
+
+
+def ensure_scheduler(queue: Queue) -> None:
+    """Start a scheduler where none lives."""
+    if not queue.worker_lives(SCHEDULER):
+        _start_once(queue.store, "scheduler")
 
 
 def ensure_analyst(asked: Asked) -> None:

@@ -18,6 +18,7 @@ from iclviz.formats import Format, NewerError
 from iclviz.recorded import LAST_SECOND
 from iclviz.rows import DamagedRowError, Rows
 from iclviz.schemas import MisfitError
+from iclviz.storage.folder import FolderStorage
 from iclviz.store import Ailing, Store
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -350,4 +351,4 @@ class JobTable(Generic[W]):
             return not free
 
     def _lock(self, name: str, wait: float = 0.0) -> AbstractContextManager[bool]:
-        return self.store.storage.lock(f"{self.name}/locks/{name}", wait)
+        return FolderStorage(self.store.folder).lock(f"{self.name}/locks/{name}", wait)

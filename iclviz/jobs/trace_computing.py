@@ -48,7 +48,7 @@ def compute_trace(
     items = SameItems(run, built, store, ready.tokenizer, facts)
     others = items.under(tracer.other) if tracer.other else ()
     left = store.unfinished_map(resolved.key)
-    settings = plan_settings([left], ready, [resolved.key])
+    settings = plan_settings([left], ready, {resolved.key: resolved.spec})
     kept = _Kept(left, tracer, tracer.rows([item.id for item in built.data.items]))
     tell("running")
     with ready.at_work(settings):

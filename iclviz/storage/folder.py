@@ -1,7 +1,6 @@
 """A storage that is a folder of this disk: an entry is a folder in it, built under a hidden name and then renamed."""
 
 import errno
-import re
 import shutil
 import tempfile
 import time
@@ -12,17 +11,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from iclviz.disk import settle, settle_folder, write_atomically, writing
+from iclviz.storage import parts_of
 
 SCRATCH = ".sealing-"
-_NAME = re.compile(r"\w[\w-]*(/[\w][\w.@-]*){1,2}")
 
 
 class FolderStorage:
     """As `Storage`."""
 
-    def __init__(self, folder: Path, groups: Sequence[str] = ()) -> None:
-        """groups: of entries; their folders are made with the first one, since on a full disk none can be made."""
-        self.folder, self._groups = folder, groups
+    def __init__(self, folder: Path, groups: Sequence[str] = (), is_shared: bool = False) -> None:
+        """groups: of entries; their folders are made with the first one, since on a full disk none can be made.
+        is_shared: whether other machines have the folder too.
+        """
+        self.folder, self._groups, self.is_shared = folder, groups, is_shared
 
     @contextmanager
     def putting(self, name: str) -> Iterator[Path]:
@@ -58,10 +59,9 @@ class FolderStorage:
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(place, content)
 
-    def get(self, name: str) -> Path:
+    def get(self, name: str, *files: str) -> Path:
         """The entry's own folder."""
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} names no entry")
+        parts_of(name, None)
         return self.folder / name
 
     def __contains__(self, name: object) -> bool:
@@ -70,6 +70,10 @@ class FolderStorage:
     def names(self, group: str) -> list[str]:
         """The folders that are not hidden."""
         return sorted(path.name for path in (self.folder / group).glob("[!.]*") if path.is_dir())
+
+    def holding(self, group: str, file: str) -> list[str]:
+        """The folders with such a file."""
+        return sorted(path.parent.name for path in (self.folder / group).glob(f"[!.]*/{file}"))
 
     def move(self, name: str, to: str) -> None:
         """Rename a folder."""
@@ -106,6 +110,10 @@ class FolderStorage:
         """Hidden folders, and hidden files of entries."""
         found = [[*self.folder.glob(f"{one}/{SCRATCH}*"), *self.folder.glob(f"{one}/*/.*-*")] for one in self._groups]
         return [path for paths in found for path in paths]
+
+    def copies(self) -> list[Path]:
+        """None: an entry lies here alone."""
+        return []
 
 
 def _remove_folder(place: Path) -> None:

@@ -126,7 +126,7 @@ def _of_spec(spec: RunSpec, key: str) -> dict[str, Any]:
 
 def _seconds(key: str) -> float | None:
     try:
-        timing = read_json(loading.store().place(key) / RUN, MOST_BYTES[RUN])["timing"]
+        timing = read_json(loading.store().place(key, RUN) / RUN, MOST_BYTES[RUN])["timing"]
         return float(sum(timing.get(stage, 0.0) for stage in STAGES))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

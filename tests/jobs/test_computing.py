@@ -21,6 +21,7 @@ from iclviz.resolve import build, resolve, tokenized
 from iclviz.spans import ROLES
 from iclviz.spec import DEFAULT_POOLINGS, Demonstrations, RunSpec
 from iclviz.store import Store
+from iclviz.unfinished import Unfinished
 from tests.oracles.capture import record_slowly
 
 TOKEN_TABLES = ("token_attention", "token_attention_last")
@@ -157,6 +158,31 @@ def test_a_damaged_batch_is_run_again(store, keeper, spec):
     piece = next(store.unfinished(resolved.key).folder.glob("piece-*.safetensors"))
     piece.write_bytes(b"damaged")
     assert compute(resolved, store, keeper).n_items == 12
+
+
+def test_what_is_left_of_runs_that_were_read_together_is_computed_in_the_same_batches(
+    store, keeper, spec, small_batches, tmp_path, monkeypatch
+):
+    pieces, save_piece = [], Unfinished.save_piece
+
+    def noted(self, number, arrays, facts):
+        pieces.append((self._name, facts["items"]))
+        save_piece(self, number, arrays, facts)
+
+    monkeypatch.setattr(Unfinished, "save_piece", noted)
+    asked = [resolve(spec.with_(demonstrations=Demonstrations("correct", k))) for k in (1, 2, 3)]
+    whole = Store(tmp_path / "whole")
+    list(compute_together(asked, whole, keeper))
+    expected, pieces[:] = sorted(pieces), []
+    first, _ = next(stopped := compute_together(asked, store, keeper))
+    stopped.close()
+    left = [each for each in asked if each.key != first]
+    assert [key in store for key in (first, left[0].key)] == [True, False]
+    assert {key for key, _ in compute_together(left, store, keeper)} == {each.key for each in left}
+    assert sorted(pieces) == expected
+    assert [files(store, each.key) for each in asked] == [files(whole, each.key) for each in asked]
+    together = sorted(each.key for each in asked)
+    assert all(store.load(each.key).environment["together"] == together for each in asked)
 
 
 def test_the_same_spec_gives_the_same_bytes_again(store, keeper, spec, tmp_path):

@@ -68,6 +68,14 @@ class StorageConformance:
         assert storage.names("discarded") == ["c"]
         assert storage.names("unfinished") == []
 
+    def test_entries_are_found_by_a_file_that_they_have(self, storage):
+        filled(storage, "recordings/b", one=b"1")
+        filled(storage, "recordings/a", one=b"1")
+        storage.put("recordings/a/note.json", b"{}")
+        assert storage.holding("recordings", "note.json") == ["a"]
+        assert storage.holding("recordings", "one") == ["a", "b"]
+        assert storage.holding("discarded", "one") == []
+
     def test_a_deleted_entry_or_file_is_gone_and_deleting_nothing_is_fine(self, storage):
         filled(storage, "recordings/a", one=b"1", two=b"2")
         storage.delete("recordings/a/one")

@@ -8,6 +8,8 @@ from threading import Lock, RLock
 
 
 class MemoryStorage:
+    is_shared = False
+
     def __init__(self, local):
         """local: a folder for copies of entries."""
         self._local, self._files, self._guard, self._locks = local, {}, RLock(), {}
@@ -25,7 +27,7 @@ class MemoryStorage:
         with self._guard:
             self._files[entry] = {**self._files.get(entry, {}), file: content}
 
-    def get(self, name):
+    def get(self, name, *files):
         with self._guard:
             content = dict(self._files.get(name, {}))
         place = self._local / name
@@ -43,6 +45,9 @@ class MemoryStorage:
     def names(self, group):
         with self._guard:
             return sorted(name.split("/")[1] for name in self._files if name.startswith(f"{group}/"))
+
+    def holding(self, group, file):
+        return [name for name in self.names(group) if file in self._files[f"{group}/{name}"]]
 
     def move(self, name, to):
         with self._guard:
@@ -68,4 +73,7 @@ class MemoryStorage:
                 lock.release()
 
     def leftovers(self):
+        return []
+
+    def copies(self):
         return []

@@ -31,9 +31,11 @@ class Executor(Protocol):
     Attributes
     ----------
     where: where it runs, to go on "Runs are computed ...".
+    returns_at_once: whether what is asked for is computed after `submit` has returned.
     """
 
     where: str
+    returns_at_once: bool
 
     def __init__(self, queue: Queue) -> None:
         """The executor of a cache's queue."""

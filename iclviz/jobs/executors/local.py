@@ -12,6 +12,7 @@ class Local:
     """As `Executor`."""
 
     where = "by a worker process on this machine"
+    returns_at_once = True
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
