@@ -712,10 +712,21 @@ def live(
 def dashboard(
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 8501,
     host: Annotated[str, typer.Option(help="The address to serve on.")] = "localhost",
+    ray: Annotated[
+        str | None, typer.Option(help="A Ray cluster that computes what is asked for, such as head:6379 or auto.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Where recordings lie: a folder that machines share, or s3://bucket/folder.")
+    ] = None,
 ) -> None:
     """Open the dashboard and its worker; stop both with Ctrl-C."""
+    from iclviz.jobs.executors import SETTING as EXECUTOR
+    from iclviz.jobs.executors.ray import ADDRESS_SETTING
     from iclviz.serving import serve
+    from iclviz.storage.named import SETTING as STORAGE
 
+    chosen = {EXECUTOR: ray and "ray", ADDRESS_SETTING: ray, STORAGE: storage}
+    os.environ.update({name: value for name, value in chosen.items() if value})
     status = serve(host, port)
     if status == 0:
         with suppress(OSError):  # the terminal may be closed

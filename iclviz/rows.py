@@ -183,6 +183,12 @@ class Rows(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return int(self._guarded(len))
 
+    def written(self) -> dict[str, float]:
+        """When each row was written, by name, in seconds since the epoch: one that was written anew has another time."""
+        asked = "SELECT key, raw, store_time FROM Cache"
+        rows = self._guarded(lambda cache: self._watcher.execute(asked).fetchall())
+        return {self._cache.disk.get(name, raw): at for name, raw, at in rows}
+
     @contextmanager
     def transact(self) -> Iterator[None]:
         """Nobody else writes meanwhile."""

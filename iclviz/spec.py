@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import date
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, Self, get_args
 
@@ -331,9 +332,13 @@ class RunSpec(Classified):
         """Whether one reading serves both, and reads much of their text once: prompts with demonstrations of another
         seed or in another order share little.
         """
-        mine, theirs = self.demonstrations.canonical(), other.demonstrations.canonical()
-        is_one_draw = (mine.seed, mine.order) == (theirs.seed, theirs.order)
-        return is_one_draw and self.may_run_with(other) and self.shares_text_with(other)
+        return self._draw == other._draw and self.may_run_with(other) and self.shares_text_with(other)
+
+    @cached_property
+    def _draw(self) -> tuple[Any, ...]:
+        """The model, and which draw of demonstrations this is."""
+        shown = self.demonstrations.canonical()
+        return self.model, self.task, shown.seed, shown.order
 
     def canonical(self) -> Self:
         """The same spec with its demonstrations in their one written form."""

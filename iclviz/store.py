@@ -89,7 +89,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
         self.storage: Storage = storage if storage is not None else named_storage(self.folder, GROUPS)
-        self._manifests: dict[str, int] = {}
+        self._summaries: dict[str, tuple[int, Summary]] = {}
 
     @cached_property
     def index(self) -> Rows:
@@ -184,22 +184,23 @@ class Store:
         StoreError: its files are damaged.
         """
         try:
-            row = self.index[f"run:{key}"]
-            entry = Summary.from_dict(row)
-            self._check_manifest(key)
-            if entry.key == key and entry.spec.model == row["spec"]["model"]:
+            written = (self.place(key, MANIFEST) / MANIFEST).stat().st_mtime_ns
+            if (known := self._summaries.get(key)) and known[0] == written:
+                return known[1]
+            entry = self._indexed(key)
+            if entry is not None:
+                self._summaries[key] = written, entry
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
         return self._listed_again(key)
 
-    def _check_manifest(self, key: str) -> None:
-        """Refuse a recording whose manifest is damaged or of a newer format; read once for as long as it stays."""
-        place = self.place(key, MANIFEST)
-        written = (place / MANIFEST).stat().st_mtime_ns
-        if self._manifests.get(key) != written:
-            recorded.manifest_of(place)
-            self._manifests[key] = written
+    def _indexed(self, key: str) -> Summary | None:
+        """The summary in the index of a recording whose manifest is whole and of no newer format."""
+        row = self.index[f"run:{key}"]
+        entry = Summary.from_dict(row)
+        recorded.manifest_of(self.place(key, MANIFEST))
+        return entry if entry.key == key and entry.spec.model == row["spec"]["model"] else None
 
     def _listed_again(self, key: str) -> Summary:
         place = self.place(key, MANIFEST, RUN)

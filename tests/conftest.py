@@ -37,6 +37,15 @@ def own_cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def bucket():
+    """A bucket of an S3 server on this machine, which can be stopped and started again."""
+    from tests.storage.server import serving
+
+    with serving() as found:
+        yield found
+
+
 @pytest.fixture(autouse=True, scope="session")
 def components():
     """Streamlit reads what every installed package says of itself, for each page that a test opens: here once."""

@@ -260,7 +260,9 @@ def plan_settings(
             left.forget()
     settings = found or ready.settings()
     for left in unfinished:
-        left.save_plan({"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left]), "specs": specs})
+        left.save_plan(
+            {"settings": settings.to_dict(), "makers": makers, "together": sorted(together[left]), "specs": specs}
+        )
     return settings
 
 

@@ -7,6 +7,7 @@ left by a crash, and is taken up again.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from iclviz.jobs.table import Job, JobTable
@@ -54,13 +55,17 @@ class Queue(JobTable[Wanted]):
         that may run together with it and whose prompts share text with its own. One that ended a process is alone, and
         so is a map.
         """
-        waiting = [job for job in self.in_turn() if job.key not in but and not self.is_leased(job.key)]
-        if waiting and _has_ended_one(waiting[0]):
-            return waiting[:1]
-        sweep = [job for job in waiting if _go_together(waiting[0].spec, job.spec) and not _has_ended_one(job)]
-        if len({job.asker for job in waiting}) < 2:
-            return sweep
-        return [job for job in sweep if job.asker == waiting[0].asker][:MOST_WHILE_OTHERS_WAIT]
+        waiting = [job for job in self.in_turn() if job.key not in but]
+        first = next((job for job in waiting if not self.is_leased(job.key)), None)
+        if first is None:
+            return []
+        if _has_ended_one(first):
+            return [first]
+        alike = [job for job in waiting if _go_together(first.spec, job.spec) and not _has_ended_one(job)]
+        if all(job.asker == first.asker or self.is_leased(job.key) for job in waiting):
+            return [job for job in alike if not self.is_leased(job.key)]
+        own = (job for job in alike if job.asker == first.asker and not self.is_leased(job.key))
+        return list(islice(own, MOST_WHILE_OTHERS_WAIT))
 
     @contextmanager
     def lease(self, key: str) -> Iterator[bool]:

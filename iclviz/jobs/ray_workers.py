@@ -75,9 +75,7 @@ class RayWorker:
         self._queue = Queue(self._store)
         self._progress: dict[str, Progress] = {}
 
-    def compute(
-        self, written: Mapping[str, Mapping[str, Any]], brought: "Brought", release: str
-    ) -> dict[str, State]:
+    def compute(self, written: Mapping[str, Mapping[str, Any]], brought: "Brought", release: str) -> dict[str, State]:
         """How each job ended, by key.
 
         Parameters
@@ -86,7 +84,7 @@ class RayWorker:
         release: of iclviz, where the job was asked for.
         """
         if __version__ != release:
-            raise UserError(f"The cluster has iclviz {__version__}, and jobs are asked for with {release}.", "Update it.")
+            raise UserError(f"The cluster has iclviz {__version__}, jobs are asked for with {release}.", "Update it.")
         self._progress = {}
         jobs = {key: Queue.work_of(dict(values)) for key, values in written.items()}
         brought.unpack(self._store)

@@ -6,7 +6,7 @@ Askers take turns: nobody waits for all that another one asked for.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, get_args
@@ -176,6 +176,7 @@ class JobTable(Generic[W]):
         with writing(store.folder):
             self._jobs = Rows(self.folder)
         self._known: Listing[W] | None = None
+        self._read_at: dict[str, tuple[float, Job[W]]] = {}
 
     @staticmethod
     def work_of(values: dict[str, Any]) -> Any:
@@ -196,7 +197,7 @@ class JobTable(Generic[W]):
         return list(self._listing().ailing)
 
     def _listing(self) -> Listing[W]:
-        """Read again only when somebody has written."""
+        """Read again only when somebody has written, and then those rows alone that were."""
         version = self._jobs.version()
         if self._known is None or self._known.version != version:
             self._known = self._listed(version)
@@ -204,11 +205,14 @@ class JobTable(Generic[W]):
 
     def _listed(self, version: Any) -> Listing[W]:
         jobs, ailing = [], []
-        for key in self._jobs:
+        written, before = self._jobs.written(), self._read_at
+        self._read_at = {}
+        for key, at in written.items():
             try:
-                job = self._read(key)
+                job = before[key][1] if key in before and before[key][0] == at else self._read(key)
                 if job is not None:
                     jobs.append(job)
+                    self._read_at[key] = at, job
             except UNREADABLE as error:
                 ailing.append(self._ailing(key, error))
         jobs.sort(key=lambda job: job.created)
@@ -251,14 +255,22 @@ class JobTable(Generic[W]):
         mine: the caller does the work, so whatever an open job says was left by a process that is gone.
         asker: who asks; askers take turns.
         """
-        with writing(self.store.folder), self._jobs.transact():
-            known = self._known_or_none(key)
-            if known and known.is_open and not mine and not self._is_abandoned(known):
-                return known
-            progress = Progress(items_total=spec.n_items)
-            job = self._write(Job(key, spec, created=time.time(), progress=progress, asker=asker))
-        self._jobs.settle()
+        (job,) = self.submit_all({key: spec}, mine, asker)
         return job
+
+    def submit_all(self, wanted: Mapping[str, W], mine: bool = False, asker: str = "") -> list[Job[W]]:
+        """`submit` for many, key -> work, at once."""
+        with writing(self.store.folder), self._jobs.transact():
+            jobs = [self._submitted(key, spec, mine, asker) for key, spec in wanted.items()]
+        self._jobs.settle()
+        return jobs
+
+    def _submitted(self, key: str, spec: W, mine: bool, asker: str) -> Job[W]:
+        known = self._known_or_none(key)
+        if known and known.is_open and not mine and not self._is_abandoned(known):
+            return known
+        progress = Progress(items_total=spec.n_items)
+        return self._write(Job(key, spec, created=time.time(), progress=progress, asker=asker))
 
     def _known_or_none(self, key: str) -> Job[W] | None:
         """As `get`, but a job of a newer format is not written over."""

@@ -68,9 +68,7 @@ class SharedStorage:
 
     is_shared = True
 
-    def __init__(
-        self, address: str, mirror: Path, groups: Sequence[str] = (), lease: float = LEASE_SECONDS
-    ) -> None:
+    def __init__(self, address: str, mirror: Path, groups: Sequence[str] = (), lease: float = LEASE_SECONDS) -> None:
         """address: a URL of fsspec; mirror: a folder of this disk; lease: seconds."""
         self.address, self.mirror, self._groups, self._lease = _without_secrets(address), mirror, groups, lease
         try:
@@ -121,8 +119,8 @@ class SharedStorage:
         self._lists.pop(group, None)
 
     def _forget(self, group: str, entry: str, known: _Entry, but: str = "") -> None:
-        """Remove versions and files beside them, first what makes them an entry; what writers left that were killed more
-        than a day ago goes too.
+        """Remove versions and files beside them, first what makes them an entry, and what writers left that were killed
+        more than a day ago.
         """
         for version in known.versions:
             if version != but:
@@ -208,7 +206,9 @@ class SharedStorage:
     def holding(self, group: str, file: str) -> list[str]:
         """By the list of the group and what entries have."""
         self.names(group)
-        return sorted(entry for entry, known in self._listed(group).items() if file in self._stamps(group, entry, known))
+        return sorted(
+            entry for entry, known in self._listed(group).items() if file in self._stamps(group, entry, known)
+        )
 
     def move(self, name: str, to: str) -> None:
         """Copy there, and remove here."""
@@ -283,22 +283,14 @@ class SharedStorage:
     def _find(self, beginning: str) -> dict[str, Any]:
         """Path in this storage -> what is known of the object, of all whose paths begin so."""
         folder, _, prefix = beginning.rpartition("/")
-        top = self._path(folder)
-
-        def look() -> dict[str, Any]:
-            with suppress(FileNotFoundError):
-                return dict(self._files.find(top, detail=True))
-            return {}
-
-        if prefix:
-            found = self._ask(lambda: self._beginning(top, prefix))
-        else:
-            found = self._ask(look)
+        found = self._ask(partial(self._beginning, self._path(folder), prefix))
         return {self._inside(path): of for path, of in found.items()}
 
     def _beginning(self, top: str, prefix: str) -> dict[str, Any]:
         """What lies under names of a folder that begin so; object storages list by prefix."""
         with suppress(FileNotFoundError):
+            if not prefix:
+                return dict(self._files.find(top, detail=True))
             if self._by_prefix:
                 return dict(self._files.find(top, detail=True, prefix=prefix))
             there = [path for path in self._files.ls(top, detail=False) if path.rpartition("/")[2].startswith(prefix)]

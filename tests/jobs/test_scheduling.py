@@ -1,260 +1,212 @@
-"""Jobs on a real Ray cluster of two nodes."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from contextlib import suppress
-
-import psutil
 import pytest
-import ray
-from ray.cluster_utils import Cluster
 
-import iclviz
-from iclviz import extensions
 from iclviz.errors import UserError
-from iclviz.jobs import starting
+from iclviz.jobs import scheduling
 from iclviz.jobs.executors import SETTING, executor
-from iclviz.jobs.executors.ray import ADDRESS_SETTING, OnRay
+from iclviz.jobs.executors.ray import ADDRESS_SETTING
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.scheduling import Scheduler
-from iclviz.resolve import resolve
-from iclviz.spec import Demonstrations, RunSpec
-from iclviz.storage.named import SETTING as STORAGE_SETTING
+from iclviz.jobs.ray_workers import BUSY, LostError, Needs, check_reachable
+from iclviz.jobs.scheduling import Scheduler, schedule
+from iclviz.jobs.starting import SCHEDULER
+from iclviz.jobs.table import MOST_ENDS, Progress
+from iclviz.spec import Demonstrations, RunSpec, digest
+from iclviz.storage.folder import FolderStorage
 from iclviz.store import Store
 
-SLOW = '''"""Takes its time, and writes down which batches were captured."""
 
-import os
-import time
+class Worker:
+    """A worker whose end a test decides."""
 
-from iclviz.recorders import ArraySchema, BatchRecord, Recorder, Session
+    def __init__(self, needs, wait):
+        self.needs, self.jobs, self.answer, self.told, self.stopped, self.is_there = needs, {}, None, {}, [], True
+        WORKERS.append(self)
 
+    def compute(self, jobs, brought):
+        self.jobs, self.answer, self.brought = dict(jobs), None, brought
 
-class Batch(BatchRecord):
-    def __init__(self, prompts):
-        self.prompts, self.sums = prompts, {}
+    def ended(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
-    def states(self, layer, hidden):
-        self.sums[layer] = hidden[:, -1].float().sum(dim=-1).cpu().numpy()
+    def progress(self):
+        return self.told
 
-    def taken(self, responses):
-        time.sleep(float(os.environ["SLOW_SECONDS"]))
-        with open(os.environ["SLOW_LOG"], "a") as log:
-            log.write(f"{os.getpid()} {sorted(self.prompts)}\\n")
-        return {prompt: self.sums[0][place : place + 1] for place, prompt in enumerate(self.prompts)}
+    def stop(self, key):
+        self.stopped.append(key)
 
-
-class AtWork(Session):
-    def decoding(self, batch, before):
-        return Batch(batch.prompts)
-
-
-class Slow(Recorder):
-    name, title, sentence = "slow", "Slow", "Takes its time."
-    arrays = (ArraySchema("slow", ("item", "one")),)
-    hooks = frozenset(["states"])
-
-    def session(self, subject, asked):
-        return AtWork()
-
-    def arrays_of(self, taken, n_rows):
-        return {"slow": taken}
+    def dismiss(self):
+        self.is_there = False
 
 
-RECORDER = Slow()
-'''
-
-pytestmark = pytest.mark.xdist_group("ray")
+WORKERS = []
 
 
 @pytest.fixture
-def surroundings(tmp_path, monkeypatch):
-    """What nodes and this process have alike: extensions, a storage, small batches."""
-    (tmp_path / "extensions" / "recorders").mkdir(parents=True)
-    (tmp_path / "extensions" / "recorders" / "slow.py").write_text(SLOW)
-    settings = {
-        extensions.SETTING: str(tmp_path / "extensions"),
-        "SLOW_LOG": str(tmp_path / "batches"),
-        "SLOW_SECONDS": "0.1",
-        "ICLVIZ_TOKEN_BUDGET": "300",
-        "OMP_NUM_THREADS": "1",
-        "TMPDIR": str(tmp_path / "scratch"),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_DEDUP_LOGS": "0",
-    }
-    (tmp_path / "scratch").mkdir()
-    short = tempfile.mkdtemp()  # a socket's path has at most 107 letters
-    monkeypatch.setenv("RAY_TMPDIR", short)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv(STORAGE_SETTING, str(tmp_path / "shared"))
-    yield tmp_path
-    shutil.rmtree(short, ignore_errors=True)
+def workers(monkeypatch):
+    """Those that were hired, on a cluster with room for two."""
+    WORKERS.clear()
+    monkeypatch.setattr(scheduling, "connect", lambda address: None)
+    monkeypatch.setattr(scheduling, "needs_of", lambda spec: Needs(1, spec.model_options.get("gpus", 0)))
+    monkeypatch.setattr(scheduling, "most_workers", lambda needs: 2)
+    monkeypatch.setattr(scheduling, "Hired", Worker)
+    return WORKERS
 
 
 @pytest.fixture
-def cluster(surroundings, monkeypatch):
-    """A head that computes nothing, and two nodes with a processor each."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    made.others = [made.add_node(num_cpus=1) for _ in range(2)]
-    monkeypatch.setenv(ADDRESS_SETTING, made.address)
+def queue(own_cache, tmp_path):
+    return Queue(Store(own_cache, FolderStorage(tmp_path / "shared", ("recordings",), is_shared=True)))
+
+
+def spec(seed=0, k=1, **changes):
+    return RunSpec("m", "linear_regression", Demonstrations("correct", k, seed), 8, **changes)
+
+
+def states(queue):
+    return {job.key: job.state for job in queue.jobs()}
+
+
+def submitted(queue, **specs):
+    for name, one in specs.items():
+        queue.submit(one, digest(name))
+
+
+def test_what_belongs_together_goes_to_one_worker_and_the_rest_side_by_side(queue, workers):
+    submitted(queue, a=spec(0, 1), b=spec(0, 2), c=spec(1), d=spec(2))
+    scheduler = Scheduler(queue)
+    assert scheduler.step()
+    assert [set(worker.jobs) for worker in workers] == [{digest("a"), digest("b")}, {digest("c")}]
+    assert states(queue) == {**dict.fromkeys(map(digest, "abc"), "running"), digest("d"): "queued"}
+    with queue.lease(digest("a")) as mine:
+        assert not mine
+
+
+def test_a_worker_that_is_done_gets_what_waits(queue, workers):
+    submitted(queue, a=spec(0), b=spec(1), c=spec(2))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    workers[0].answer = {digest("a"): ("failed", "It cannot be.")}
+    scheduler.step()
+    assert (states(queue)[digest("a")], queue.get(digest("a")).error) == ("failed", "It cannot be.")
+    assert (len(workers), set(workers[0].jobs)) == (2, {digest("c")})
+
+
+def test_jobs_of_a_lost_worker_go_to_another_and_fail_where_they_lose_every_worker(queue, workers):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    for lost in range(MOST_ENDS):
+        scheduler.step()
+        assert len(workers) == lost + 1
+        workers[lost].answer = LostError("the node is gone")
+    scheduler.step()
+    assert (states(queue), len(workers)) == ({digest("a"): "failed"}, MOST_ENDS)
+    assert not any(worker.is_there for worker in workers)
+
+
+def test_a_job_that_gets_on_may_lose_any_number_of_workers(queue, workers):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    for lost in range(2 * MOST_ENDS):
+        scheduler.step()
+        workers[lost].told = {digest("a"): Progress("running", lost + 1, 8)}
+        scheduler.step()
+        workers[lost].answer = LostError("the node is gone")
+    scheduler.step()
+    assert states(queue) == {digest("a"): "running"}
+
+
+def test_who_asks_for_the_end_of_a_job_is_heard_by_its_worker(queue, workers):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    queue.cancel(digest("a"))
+    scheduler.step()
+    assert workers[0].stopped == [digest("a")]
+    workers[0].answer = {digest("a"): ("cancelled", None)}
+    scheduler.step()
+    assert states(queue) == {digest("a"): "cancelled"}
+
+
+def test_what_another_computes_is_asked_for_again_later(queue, workers, monkeypatch):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    workers[0].answer = {digest("a"): ("queued", BUSY)}
+    scheduler.step()
+    assert states(queue) == {digest("a"): "queued"}
+    assert not scheduler.step()
+    monkeypatch.setattr(scheduling, "RETRY_SECONDS", -1.0)
+    scheduler._later = {}
+    assert scheduler.step()
+
+
+def test_a_worker_with_other_needs_takes_the_place_of_an_idle_one(queue, workers):
+    submitted(queue, a=spec(0), b=spec(1))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    workers[0].answer = {digest("a"): ("cancelled", None)}
+    scheduler.step()
+    submitted(queue, c=spec(2, model_options={"gpus": 1}))
+    scheduler.step()
+    assert [(worker.needs.gpus, worker.is_there) for worker in workers] == [(0, False), (0, True), (1, True)]
+
+
+def test_an_idle_worker_gives_its_share_of_the_cluster_back(queue, workers, monkeypatch):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    workers[0].answer = {digest("a"): ("cancelled", None)}
+    scheduler.step()
+    assert workers[0].is_there
+    monkeypatch.setattr(scheduling, "MOST_IDLE_SECONDS", -1.0)
+    scheduler.step()
+    assert not workers[0].is_there
+
+
+def test_a_scheduler_that_ends_puts_back_what_is_under_way(queue, workers):
+    submitted(queue, a=spec(0))
+    scheduler = Scheduler(queue)
+    scheduler.step()
+    scheduler.close()
+    assert (states(queue), workers[0].is_there) == ({digest("a"): "queued"}, False)
+    with queue.lease(digest("a")) as mine:
+        assert mine
+
+
+def test_while_the_cluster_is_away_jobs_say_so_and_wait(queue, workers, monkeypatch):
+    def away(address):
+        raise UserError("The Ray cluster is away.", "Start one.")
+
+    monkeypatch.setattr(scheduling, "connect", away)
+    submitted(queue, a=spec(0))
+    assert not Scheduler(queue).step()
+    assert queue.get(digest("a")).progress.stage == "The Ray cluster is away. Start one."
+    assert states(queue) == {digest("a"): "queued"}
+
+
+def test_one_scheduler_serves_a_cache(queue, workers):
+    with queue.worker_lease(SCHEDULER), pytest.raises(UserError, match="Another scheduler"):
+        schedule(queue.store, once=True)
+
+
+def test_a_worker_brings_tasks_and_places_of_models_along(queue, workers, own_cache):
+    (own_cache / "tasks").mkdir(parents=True)
+    (own_cache / "tasks" / "mine.json").write_text("{}")
+    submitted(queue, a=spec(0))
+    Scheduler(queue).step()
+    assert workers[0].brought.tasks == {"mine.json": b"{}"}
+
+
+def test_an_address_at_which_nobody_listens_is_refused_before_ray_is_asked():
+    with pytest.raises(UserError, match=r"127.0.0.1:9 cannot be reached .* `ray start --head`"):
+        check_reachable("127.0.0.1:9")
+
+
+def test_workers_on_a_cluster_need_a_storage_that_they_reach(own_cache, monkeypatch):
     monkeypatch.setenv(SETTING, "ray")
-    yield made
-    for process in starting.started():
-        process.terminate()
-        process.wait(30)
-    with suppress(Exception):
-        ray.shutdown()
-    made.shutdown()
-
-
-@pytest.fixture
-def specs(tiny_model, surroundings):
-    shown = [Demonstrations("correct", k, seed) for seed in (0, 1) for k in (1, 2)]
-    return [RunSpec(str(tiny_model), "reading_comprehension", each, 12, record=("slow",)) for each in shown]
-
-
-def in_background(specs):
-    """Asking for runs, and what comes of it."""
-    found = {}
-
-    def ask():
-        try:
-            found["recordings"] = iclviz.sweep(specs, progress=False)
-        except BaseException as error:
-            found["error"] = error
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    found["thread"] = thread
-    return found
-
-
-def batches(folder):
-    log = folder / "batches"
-    return log.read_text().splitlines() if log.exists() else []
-
-
-def wait_for(what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
-
-
-def content(store, key):
-    place = store.place(key)
-    return {path.name: path.read_bytes() for path in place.iterdir() if path.name not in ("run.json", "manifest.json")}
-
-
-def workers_of(node):
-    """The processes of a node's workers."""
-    raylet = node.all_processes["raylet"][0].process.pid
-    return {process.pid for process in psutil.Process(raylet).children(recursive=True)}
-
-
-def of_a_local_worker(specs, tmp_path, monkeypatch):
-    """The same runs by the worker of this machine, in a cache of its own."""
-    with monkeypatch.context() as patch:
-        patch.setenv("ICLVIZ_CACHE", str(tmp_path / "local"))
-        patch.delenv(STORAGE_SETTING)
-        patch.setenv(SETTING, "local")
-        keys = [one.key for one in iclviz.sweep(specs, progress=False)]
-        store = Store()
-        return {key: content(store, key) for key in keys}
-
-
-def test_a_node_killed_in_the_middle_changes_no_byte(cluster, specs, surroundings, tmp_path, monkeypatch):
-    expected = of_a_local_worker(specs, tmp_path, monkeypatch)
-    alone = [line.split(" ", 1)[1] for line in batches(surroundings)]
-    (surroundings / "batches").unlink()
-    asked = in_background(specs)
-    wait_for(lambda: len(batches(surroundings)) > 3)
-    store = Store()
-    worker = int(batches(surroundings)[-1].split()[0])
-    node = next(one for one in cluster.others if worker in workers_of(one))
-    cluster.remove_node(node, allow_graceful=False)
-    asked["thread"].join(120)
-    assert "error" not in asked, asked["error"]
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
-    assert sorted(path.name for path in (surroundings / "shared" / "recordings").iterdir()) == sorted(expected)
-    again = len(batches(surroundings)) - len(alone)
-    assert 0 <= again <= 1, "only the batch that was being read is read again"
-    assert {job.state for job in Queue(store).jobs()} == {"done"}
-
-
-def test_a_killed_scheduler_leaves_jobs_that_the_next_one_goes_on_with(cluster, specs, surroundings, tmp_path, monkeypatch):
-    expected = of_a_local_worker(specs, tmp_path, monkeypatch)
-    alone = len(batches(surroundings))
-    (surroundings / "batches").unlink()
-    asked = in_background(specs)
-    wait_for(lambda: len(batches(surroundings)) > 2)
-    for process in starting.started():
-        process.kill()
-    asked["thread"].join(120)
-    assert "error" not in asked, asked["error"]
-    store = Store()
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
-    assert len(batches(surroundings)) - alone <= 2, "only the batches that were being read are read again"
-
-
-def test_a_storage_that_is_away_for_a_while_loses_nothing(cluster_on_s3, specs, surroundings, tmp_path, monkeypatch):
-    bucket = cluster_on_s3
-    expected = of_a_local_worker(specs[:2], tmp_path, monkeypatch)
-    alone = len(batches(surroundings))
-    (surroundings / "batches").unlink()
-    asked = in_background(specs[:2])
-    wait_for(lambda: len(batches(surroundings)) > 2)
-    bucket.stop()
-    time.sleep(3)
-    bucket.start()
-    asked["thread"].join(120)
-    assert "error" not in asked, asked["error"]
-    store = Store()
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
-    assert store.unfinished_keys() == []
-    assert len(batches(surroundings)) == alone
-
-
-def test_a_job_is_cancelled_on_its_node_and_goes_on_later(cluster, specs, surroundings):
-    queue = Queue(Store())
-    (one,) = [resolve(specs[1])]
-    asking = executor(queue)
-    asking.submit({one.key: one.spec})
-    wait_for(lambda: len(batches(surroundings)) > 1)
-    asking.cancel(one.key)
-    wait_for(lambda: queue.get(one.key).state == "cancelled")
-    before = len(batches(surroundings))
-    assert one.key not in queue.store
-    assert iclviz.run_spec(one.spec, progress=False).key == one.key
-    wait_for(lambda: queue.get(one.key).state == "done")
-    assert len([line for line in batches(surroundings)]) > before
-
-
-def test_a_run_that_cannot_be_is_told_and_the_others_are_recorded(cluster, specs, tiny_model, surroundings):
-    wrong = specs[0].with_(model_options={"device": "cuda:7"})
-    with pytest.raises(UserError):
-        iclviz.sweep([wrong, specs[1]], progress=False)
-    assert resolve(specs[1]).key in Store()
-
-
-def test_a_worker_has_the_processors_that_it_needs_on_one_node(cluster, specs, surroundings):
-    cluster.add_node(num_cpus=1, num_gpus=2)
-    ray.init(address=cluster.address, log_to_driver=False)
-    split = specs[0].with_(model_options={"device_map": "auto"})
-    assert [needs_of(one) for one in (specs[0], split)] == [Needs(1, 1), Needs(1, 2)]
-    assert [most_workers(needs) for needs in (Needs(1, 1), Needs(1, 2), Needs(1, 0))] == [1, 1, 3]
-    hired = Hired(Needs(1, 2), 1.0)
-    key = resolve(specs[0]).key
-    hired.compute({key: resolve(specs[0]).spec}, Brought({}, ((str(tiny_folder(specs)), "x"),)))
-    wait_for(lambda: hired.ended() is not None)
-    groups = ray.util.placement_group_table().values()
-    assert [group["bundles"][0] for group in groups] == [{"CPU": 1.0, "GPU": 2.0}]
-    hired.dismiss()
+    monkeypatch.setenv(ADDRESS_SETTING, "head:6379")
+    found = executor(Queue(Store()))
+    assert (found.where, found.alive()) == ("on the Ray cluster head:6379", False)
+    with pytest.raises(UserError, match=r"need a storage .* ICLVIZ_STORAGE"):
+        found.submit({digest("a"): spec()})

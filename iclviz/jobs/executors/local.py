@@ -19,8 +19,7 @@ class Local:
 
     def submit(self, runs: Mapping[str, Wanted], asker: str = "", tell: Tell | None = None) -> None:
         """Queue runs and start a worker where none lives; returns at once."""
-        for key, spec in runs.items():  # together, so that what their prompts share is read once
-            self._queue.submit(spec, key, asker=asker)
+        self._queue.submit_all(runs, asker=asker)  # together, so that what their prompts share is read once
         ensure_worker(self._queue)
 
     def cancel(self, key: str) -> None:

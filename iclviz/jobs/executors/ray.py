@@ -41,8 +41,7 @@ class OnRay:
                 "Workers on a cluster need a storage that all of its machines reach.",
                 f"Set {STORAGE_SETTING} to a shared folder or an address such as s3://bucket/iclviz.",
             )
-        for key, spec in runs.items():
-            self._queue.submit(spec, key, asker=asker)
+        self._queue.submit_all(runs, asker=asker)
         ensure_scheduler(self._queue)
 
     def cancel(self, key: str) -> None:

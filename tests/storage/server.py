@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import fsspec
@@ -29,20 +29,21 @@ class Bucket:
             self.server = None
 
 
-@pytest.fixture
-def bucket(monkeypatch):
+@contextmanager
+def serving():
+    """A bucket of a new server, and the settings by which it is found."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     found = Bucket(f"s3://b{secrets.token_hex(6)}/kept")
     found.start()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{found.port}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    fsspec.filesystem("s3").mkdir(found.address.removeprefix("s3://").split("/")[0])
-    yield found
-    with suppress(Exception):
-        found.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{found.port}",
+        }.items():
+            patch.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        fsspec.filesystem("s3").mkdir(found.address.removeprefix("s3://").split("/")[0])
+        yield found
+    found.stop()
