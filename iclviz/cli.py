@@ -712,6 +712,9 @@ def live(
 def dashboard(
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 8501,
     host: Annotated[str, typer.Option(help="The address to serve on.")] = "localhost",
+    base_path: Annotated[
+        str, typer.Option(help="What stands before every page's path, behind a proxy such as JupyterHub's.")
+    ] = "",
     ray: Annotated[
         str | None, typer.Option(help="A Ray cluster that computes what is asked for, such as head:6379 or auto.")
     ] = None,
@@ -727,7 +730,7 @@ def dashboard(
 
     chosen = {EXECUTOR: ray and "ray", ADDRESS_SETTING: ray, STORAGE: storage}
     os.environ.update({name: value for name, value in chosen.items() if value})
-    status = serve(host, port)
+    status = serve(host, port, base_path.strip("/"))
     if status == 0:
         with suppress(OSError):  # the terminal may be closed
             out.print(_stopped())

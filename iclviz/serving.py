@@ -60,8 +60,10 @@ class Stop:
         self.asked = True
 
 
-def serve(host: str, port: int) -> int:
+def serve(host: str, port: int, base_path: str = "") -> int:
     """Serve the dashboard until it is stopped; the exit status, 0 where it was asked to stop.
+
+    base_path: what stands before every page's path, where a proxy serves it under a part of a site.
 
     Raises
     ------
@@ -73,10 +75,12 @@ def serve(host: str, port: int) -> int:
         check_port(host, port)
         queue, asked = Queue(Store()), Asked(Store())
         computing = executor(queue)
-        pages = _start_pages(host, port, queue)
+        command = _streamlit(host, port, base_path)
+        pages = _start_pages(command, queue)
         try:
             if _is_up(host, port, pages, stop):
-                print(f"iclviz is ready: http://{host}:{port}   (stop with Ctrl-C)", flush=True)
+                place = f"http://{host}:{port}{f'/{base_path}' if base_path else ''}"
+                print(f"iclviz is ready: {place}   (stop with Ctrl-C)", flush=True)
                 _wait(pages, stop, HEAD_START_SECONDS)
             if pages.poll() is None and not stop.asked:
                 ensure_analyst(asked)
@@ -89,7 +93,7 @@ def serve(host: str, port: int) -> int:
                     ends = [end for end in ends if end > time.monotonic() - OFTEN_SECONDS] + [time.monotonic()]
                     if len(ends) > MOST_RESTARTS:
                         return _status(pages.wait())
-                    pages = _start_pages(host, port, queue)
+                    pages = _start_pages(command, queue)
             return 0
         finally:
             _stop([pages, *started()])
@@ -162,17 +166,18 @@ def _reason(error: OSError | ValueError) -> tuple[str, str]:
     return os.strerror(number), _REMEDIES.get(number, "Take another port with --port, or another address with --host.")
 
 
-def _start_pages(host: str, port: int, queue: Queue) -> Process:
+def _start_pages(command: list[str], queue: Queue) -> Process:
     """Streamlit in a process group of its own: Ctrl-C in a terminal would reach it too, and break off its imports.
 
     It ends when its standard input does, which this process holds for as long as it lives.
     """
     environment, folder = {**_environment(queue), "ICLVIZ_TIED": "1"}, dashboard_folder()
-    return subprocess.Popen(_streamlit(host, port), env=environment, cwd=folder, stdin=subprocess.PIPE, process_group=0)
+    return subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.PIPE, process_group=0)
 
 
-def _streamlit(host: str, port: int) -> list[str]:
+def _streamlit(host: str, port: int, base_path: str) -> list[str]:
     options = {
+        "server.baseUrlPath": base_path,
         "server.address": host,
         "server.port": port,
         "server.headless": "true",
@@ -182,6 +187,7 @@ def _streamlit(host: str, port: int) -> list[str]:
         "server.showEmailPrompt": "false",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
+    flags += [f"--server.corsAllowedOrigins=https://{name}" for name in owner().hosts]
     return [sys.executable, "-m", "iclviz.ui.server", str(dashboard_folder() / "app.py"), *flags]
 
 

@@ -103,7 +103,7 @@ def stand_ins(monkeypatch):
 @pytest.mark.parametrize(("code", "status"), [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", 128 + 9)])
 def test_pages_that_end_again_and_again_end_analyst_and_worker_too(monkeypatch, stand_ins, code, status):
     pages = [sys.executable, "-c", f"import os, time; time.sleep(0.5); {code}"]
-    monkeypatch.setattr(serving, "_streamlit", lambda host, port: pages)
+    monkeypatch.setattr(serving, "_streamlit", lambda host, port, base_path: pages)
     before = signal.getsignal(signal.SIGTERM)
     assert serve("localhost", free_port()) == status
     assert [one.poll() for one in stand_ins] == [-signal.SIGTERM] * 2

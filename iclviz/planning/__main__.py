@@ -4,6 +4,7 @@ measured once. It ends with whoever started it, or after some minutes without a 
 """
 
 import json
+import os
 import select
 import sys
 
@@ -32,7 +33,11 @@ def main() -> None:
         line = sys.stdin.readline()
         if not line:
             return
-        print(answer(line), flush=True)
+        try:
+            print(answer(line), flush=True)
+        except BrokenPipeError:  # whoever asked has gone; nothing is left to say, nor to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(cache: Path) -> Iterator[str]:
+def running(cache: Path, *options: str) -> Iterator[str]:
     """The dashboard over a cache, as `make run` starts it; its address. It has to end without an error."""
     port = free_port()
-    command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-m", "iclviz", "dashboard", "--port", str(port), *options]
     environment = {**os.environ, "ICLVIZ_CACHE": str(cache)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,3 @@
-
 import pytest
 
 from iclviz.errors import UserError
