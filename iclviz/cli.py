@@ -161,6 +161,7 @@ def study(
         bool, typer.Option("--register", help="Write down what it asks for before its first run, and run nothing.")
     ] = False,
     to: Annotated[Path | None, typer.Option(help="A .zip file for the whole study, when it has run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print every number as JSON.")] = False,
 ) -> None:
     """Run a study: every combination of models, tasks, conditions and seeds; goes on after any stop."""
     from iclviz.api import run_study
@@ -173,7 +174,7 @@ def study(
     if register:
         out.print(write_down(asked, store).words)
     elif dry_run:
-        _print_plan(state_of(keep(asked, store), store), store)
+        _print_plan(state_of(keep(asked, store), store), store, as_json)
     else:
         state = run_study(asked)
         out.print(_study_table(state))
@@ -186,20 +187,21 @@ def study(
             out.print(f"written  {write_bundle(state, store, to.expanduser())}")
 
 
-def _print_plan(state: "StudyState", store: "Store") -> None:
-    """What is left to do of a study."""
-    from iclviz.jobs.study_plan import planned
+def _print_plan(state: "StudyState", store: "Store", as_json: bool) -> None:
+    """What is left to do of a study, and what it takes here."""
+    from iclviz.planning.of_study import planned
+    from iclviz.planning.words import study_lines, study_rows
 
     plan = planned(state, store)
-    table = _table("model", "tasks", "runs", "prompts", "tokens", "read", "shared")
-    for one in plan.groups:
-        shared = f"{1 - one.read / one.tokens:.0%}"
-        table.add_row(
-            one.model, one.task, str(one.n_runs), str(one.n_items), f"{one.tokens:,}", f"{one.read:,}", shared
-        )
+    if as_json:
+        print(json.dumps({**state.kept.told, **plan.to_dict()}))
+        return
+    table = _table("model", "what", "number", "prompts", "tokens", "read", "memory", "disk", "time")
+    for row in study_rows(plan):
+        table.add_row(*row)
     out.print(table)
-    out.print(f"runs     {plan.n_missing} to do, {plan.n_there} recorded")
-    out.print(f"maps     {plan.n_maps - plan.n_maps_there} to do, {plan.n_maps_there} made")
+    for line in study_lines(plan):
+        out.print(line)
     out.print(f"digest   {state.study.digest}")
     out.print(state.kept.words)
 

@@ -17,8 +17,9 @@ import numpy as np
 from iclviz import schemas
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import SpecError, StoreError
+from iclviz.mapping import Grid, Tracer, map_key
 from iclviz.recorded import Summary
-from iclviz.resolve import Resolved, resolve, resolve_map
+from iclviz.resolve import Resolved, resolve
 from iclviz.schemas import MisfitError
 from iclviz.store import Store
 from iclviz.study import Cell, Condition, Curve, Study, study
@@ -50,10 +51,19 @@ class Kept:
     at: str = ""
 
     @property
+    def told(self) -> dict[str, str]:
+        """What every table of the study says of it: name, digest, and when it was registered as it is now."""
+        is_same = self.registered == self.study.digest
+        return {"study": self.study.name, "digest": self.study.digest, "registered": self.at if is_same else ""}
+
+    @property
     def words(self) -> str:
         """Whether it was registered, in a sentence."""
         if not self.registered:
-            return "Not registered: what is compared may have been chosen after results were seen."
+            return (
+                "Not registered: what is compared may have been chosen after results were seen (digest "
+                f"{self.study.digest})."
+            )
         if self.registered == self.study.digest:
             return f"Registered before its first run, {self.at} (digest {self.registered})."
         return (
@@ -148,6 +158,15 @@ class CellState:
 
 
 @dataclass(frozen=True)
+class MapState:
+    """A map or a trace of one run of a study: of what, of which run, and its key."""
+
+    of: Grid | Tracer
+    run: CellState
+    key: str
+
+
+@dataclass(frozen=True)
 class StudyState:
     """How far a study is.
 
@@ -180,6 +199,15 @@ class StudyState:
     def missing(self) -> list[Resolved]:
         """Runs that are not."""
         return [one.resolved for one in self.cells if one.summary is None]
+
+    @cached_property
+    def maps(self) -> tuple[MapState, ...]:
+        """Every map of every run."""
+        return tuple(
+            MapState(of, one, map_key(one.resolved.spec, one.resolved.origin, of))
+            for of in self.study.maps
+            for one in self.cells
+        )
 
     def name(self, condition: str) -> str:
         """What a condition is called now."""
@@ -259,11 +287,6 @@ def state_of(one: Kept, store: Store) -> StudyState:
         one,
         tuple(CellState(cell, run, there.get(run.key)) for cell, run in zip(one.study.cells, resolved, strict=True)),
     )
-
-
-def map_keys(one: Study, store: Store) -> set[str]:
-    """The keys of every map of a study."""
-    return {resolve_map(spec, store.memo).key for _, spec in one.map_specs}
 
 
 def as_text(one: Study) -> str:

@@ -7,7 +7,6 @@ import pytest
 import iclviz
 from iclviz.errors import SpecError, StoreError
 from iclviz.figures import table
-from iclviz.jobs.study_plan import planned
 from iclviz.reporting.study_bundle import drawn, write_bundle
 from iclviz.store import Store
 from iclviz.studies import Kept, every_kept, keep, kept, register, state_of
@@ -53,15 +52,6 @@ def test_it_runs_what_is_missing_and_goes_on_where_it_was(asked, store):
     assert all(least <= mean <= most for least, mean, most in zip(curve.least, curve.mean, curve.most, strict=True))
     rows = table(drawn(state))
     assert sorted(set(rows["series"])) == ["correct", "none"]
-
-
-def test_a_plan_counts_what_prompts_share_and_what_is_left(asked, store):
-    plan = planned(state_of(Kept(asked), store), store)
-    (group,) = plan.groups
-    assert (group.n_runs, group.n_items, plan.n_missing, plan.n_there) == (5, 40, 5, 0)
-    assert group.read < group.tokens
-    iclviz.sweep([cell.spec for cell in asked.cells], progress=False)
-    assert planned(state_of(Kept(asked), store), store).n_missing == 0
 
 
 def test_it_is_registered_before_its_first_run_alone(asked, store):
