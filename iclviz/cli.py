@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from iclviz.jobs.table import Report
     from iclviz.recorded import Summary
     from iclviz.store import Store
-    from iclviz.studies import CellState, StudyState
+    from iclviz.studies import StudyState
+    from iclviz.study import Study
 
 INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -155,36 +156,65 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 
 @command(GOES_ON)
 def study(
-    file: Annotated[Path, typer.Argument(help="A YAML file: models, tasks, conditions, seeds, maps.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is left to do, and run nothing.")] = False,
+    file: Annotated[
+        Path, typer.Argument(help="A YAML file: models, tasks, conditions, seeds, maps; or the name of a study here.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is left to do and what that takes, and run nothing.")
+    ] = False,
     register: Annotated[
         bool, typer.Option("--register", help="Write down what it asks for before its first run, and run nothing.")
     ] = False,
     to: Annotated[Path | None, typer.Option(help="A .zip file for the whole study, when it has run.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print every number as JSON.")] = False,
+    with_recordings: Annotated[
+        bool, typer.Option("--with-recordings", help="Put the recordings and maps into that file, to be imported.")
+    ] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Run nothing: tell and write what is recorded.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="With --dry-run, print every number as JSON; else, for programs, progress as JSON, a line a step, and "
+            "end when standard input is closed.",
+        ),
+    ] = False,
 ) -> None:
     """Run a study: every combination of models, tasks, conditions and seeds; goes on after any stop."""
     from iclviz.api import run_study
     from iclviz.store import Store
     from iclviz.studies import keep, state_of
     from iclviz.studies import register as write_down
-    from iclviz.study import read_study
 
-    asked, store = read_study(file), Store()
+    store = Store()
+    asked = _study_of(file, store)
     if register:
         out.print(write_down(asked, store).words)
-    elif dry_run:
+        return
+    if dry_run:
         _print_plan(state_of(keep(asked, store), store), store, as_json)
-    else:
-        state = run_study(asked)
+        return
+    state = state_of(keep(asked, store), store) if no_run else run_study(asked)
+    if not as_json:
         out.print(_study_table(state))
         for line in state.left_out:
             out.print(f"left out {line}")
         out.print(state.kept.words)
-        if to is not None:
-            from iclviz.reporting.study_bundle import write_bundle
+    if to is not None:
+        from iclviz.reporting.study_bundle import write_bundle
+        from iclviz.terminal import showing
 
-            out.print(f"written  {write_bundle(state, store, to.expanduser())}")
+        with _telling() if as_json else showing("writing") as tell:
+            written = write_bundle(state, store, to.expanduser(), tell, with_recordings)
+        out.print(f"written  {written}")
+
+
+def _study_of(file: Path, store: "Store") -> "Study":
+    """The study of a file, or the one of that name that the cache keeps."""
+    from iclviz.studies import every_kept, kept
+    from iclviz.study import read_study
+
+    named = None if file.exists() or str(file) not in every_kept(store) else kept(str(file), store)
+    return read_study(file) if named is None else named.study
 
 
 def _print_plan(state: "StudyState", store: "Store", as_json: bool) -> None:
@@ -207,21 +237,12 @@ def _print_plan(state: "StudyState", store: "Store", as_json: bool) -> None:
 
 
 def _study_table(state: "StudyState") -> Table:
-    """A study's runs: conditions, with the mean main score of each model and task over seeds."""
-    study = state.study
-    places = [(model, task) for model in study.models for task in study.tasks]
-    table = _table("condition", *(f"{model}, {task}" if len(study.models) > 1 else task for model, task in places))
-    for condition in study.conditions:
-        each = [state.by_place[model, task, condition.name] for model, task in places]
-        table.add_row(state.name(condition.name), *(_mean_of(cells) for cells in each))
+    """A study's conditions, with the mean main score of each model and task over seeds."""
+    grid = state.grid()
+    table = _table(*grid)
+    for row in zip(*grid.values(), strict=True):
+        table.add_row(*row)
     return table
-
-
-def _mean_of(cells: "Sequence[CellState]") -> str:
-    """The mean score of those runs that are there, and how many they are where some are missing."""
-    scores = [one.score for one in cells if one.summary is not None]
-    there = "" if len(scores) == len(cells) else f" ({len(scores)} of {len(cells)})"
-    return f"{sum(scores) / len(scores):.3f}{there}" if scores else f"–{there}"
 
 
 @command(GOES_ON, "map")
@@ -602,8 +623,12 @@ def methods(
     """Write the methods paragraph of exactly what was run."""
     from iclviz.api import load
     from iclviz.reporting.methods import methods as write
+    from iclviz.store import Store
+    from iclviz.studies import registered_of
 
-    written = write([load(key) for key in keys])
+    recordings = [load(key) for key in keys]
+    notes = [one.sentence for one in registered_of([one.key for one in recordings], Store())]
+    written = write(recordings, notes=notes)
     texts = {"markdown": written.markdown, "latex": written.latex, "bibtex": written.bibtex}
     if form not in texts:
         raise unknown(SpecError, "format", form, list(texts))
