@@ -102,7 +102,7 @@ def as_a_and_b(state: StudyState) -> None:
     if len(names) < 2:
         return
     first, second = study.primary if study.primary and set(study.primary) <= set(names) else (names[0], names[-1])
-    columns = st.columns([2, 2, 2, 2, 1.4], vertical_alignment="bottom")
+    columns = st.columns([2, 2, 2, 2, 2], vertical_alignment="bottom")
     model = columns[0].selectbox("Model", list(dict.fromkeys(place[0] for place in there)))
     name = columns[1].selectbox("Task", list(dict.fromkeys(place[1] for place in there)))
     a = columns[2].selectbox("A", names, names.index(first))
