@@ -107,7 +107,7 @@ def row(model: str, n_runs: int) -> str:
 
 def lines(model: str) -> Iterator[str]:
     """The table."""
-    yield "| runs | state, first time | state, again | curves | page, first time | page, again | page, half of the runs missing |"
+    yield "| runs | state, first time | state, again | curves | page, first time | page, again | page, half missing |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for n_runs in ROWS:
         yield row(model, n_runs)

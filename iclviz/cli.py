@@ -26,6 +26,7 @@ from iclviz.spec import Demonstrations, RunSpec
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from iclviz.jobs.slurm import Settings
     from iclviz.jobs.table import Report
     from iclviz.recorded import Summary
     from iclviz.store import Store
@@ -178,6 +179,17 @@ def study(
             "end when standard input is closed.",
         ),
     ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="Who computes: slurm submits job arrays and returns; other names as of $ICLVIZ_EXECUTOR."),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Of slurm: the partition.")] = None,
+    gpus_per_job: Annotated[int, typer.Option(help="Of slurm: GPUs of each job.")] = 1,
+    minutes: Annotated[int, typer.Option(help="Of slurm: the longest that a job may run; it then goes on anew.")] = 240,
+    parallel: Annotated[int, typer.Option(help="Of slurm: jobs at the same time, at the most.")] = 8,
+    slurm_option: Annotated[
+        list[str] | None, typer.Option(help="Of slurm: an option of sbatch as name=value; repeat for more.")
+    ] = None,
 ) -> None:
     """Run a study: every combination of models, tasks, conditions and seeds; goes on after any stop."""
     from iclviz.api import run_study
@@ -190,10 +202,22 @@ def study(
     if register:
         out.print(write_down(asked, store).words)
         return
+    slurm = None
+    if executor == "slurm":
+        from iclviz.jobs.slurm import Settings
+
+        slurm = Settings(partition, gpus_per_job, minutes, parallel, _options(slurm_option))
     if dry_run:
-        _print_plan(state_of(keep(asked, store), store), store, as_json)
+        _print_plan(state_of(keep(asked, store), store), store, as_json, slurm)
         return
-    state = state_of(keep(asked, store), store) if no_run else run_study(asked)
+    if slurm is not None and not no_run:
+        _submit(state_of(keep(asked, store), store), store, slurm)
+        return
+    if no_run:
+        state = state_of(keep(asked, store), store)
+    else:
+        with _computed_by(executor):
+            state = run_study(asked)
     if not as_json:
         out.print(_study_table(state))
         for line in state.left_out:
@@ -208,6 +232,44 @@ def study(
         out.print(f"written  {written}")
 
 
+@contextmanager
+def _computed_by(executor: str | None) -> "Iterator[None]":
+    """Runs are computed by the executor of that name; None changes nothing."""
+    from iclviz.jobs.executors import SETTING
+
+    before = os.environ.get(SETTING)
+    if executor is not None:
+        os.environ[SETTING] = executor
+    try:
+        yield
+    finally:
+        if executor is not None:
+            os.environ.pop(SETTING)
+            os.environ.update({} if before is None else {SETTING: before})
+
+
+def _submit(state: "StudyState", store: "Store", settings: "Settings") -> None:
+    """Have Slurm compute what is left of a study; returns at once."""
+    from iclviz.jobs.slurm import advice, array_of, folder_of, submit
+
+    elements = array_of(state, store)
+    if not elements:
+        out.print("Nothing is left to do.")
+        return
+    out.print(advice(state, settings))
+    jobs = submit(elements, state, store, settings)
+    out.print(f"submitted  {_array_words(len(elements), settings)}: {', '.join(str(job.job_id) for job in jobs)}")
+    out.print(f"logs       {folder_of(state, store)}")
+    out.print(f"look       iclviz study {state.study.name} --no-run, or the page Study")
+
+
+def _array_words(n: int, settings: "Settings") -> str:
+    return (
+        f"{n} job{'s' if n != 1 else ''}, up to {settings.parallel} at the same time, each with {settings.gpus} GPU"
+        f"{'s' if settings.gpus != 1 else ''} for up to {settings.minutes} minutes"
+    )
+
+
 def _study_of(file: Path, store: "Store") -> "Study":
     """The study of a file, or the one of that name that the cache keeps."""
     from iclviz.studies import every_kept, kept
@@ -217,14 +279,16 @@ def _study_of(file: Path, store: "Store") -> "Study":
     return read_study(file) if named is None else named.study
 
 
-def _print_plan(state: "StudyState", store: "Store", as_json: bool) -> None:
-    """What is left to do of a study, and what it takes here."""
+def _print_plan(state: "StudyState", store: "Store", as_json: bool, slurm: "Settings | None") -> None:
+    """What is left to do of a study, and what it takes here; slurm: what a job array would be submitted with."""
+    from iclviz.jobs.slurm import advice, array_of
     from iclviz.planning.of_study import planned
     from iclviz.planning.words import study_lines, study_rows
 
     plan = planned(state, store)
+    n_jobs = None if slurm is None else len(array_of(state, store))
     if as_json:
-        print(json.dumps({**state.kept.told, **plan.to_dict()}))
+        print(json.dumps({**state.kept.told, **plan.to_dict(), **({} if n_jobs is None else {"jobs": n_jobs})}))
         return
     table = _table("model", "what", "number", "prompts", "tokens", "read", "memory", "disk", "time")
     for row in study_rows(plan):
@@ -232,6 +296,9 @@ def _print_plan(state: "StudyState", store: "Store", as_json: bool) -> None:
     out.print(table)
     for line in study_lines(plan):
         out.print(line)
+    if slurm is not None and n_jobs is not None:
+        out.print(f"array    {_array_words(n_jobs, slurm)}")
+        out.print(advice(state, slurm))
     out.print(f"digest   {state.study.digest}")
     out.print(state.kept.words)
 

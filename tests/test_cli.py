@@ -7,6 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,26 @@ def test_a_study_goes_by_its_name_and_is_written_as_it_is(study_file, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "– (0/1)" not in ran.stdout
     assert iclviz("import", str(to)).stdout.count("known") == 2
+
+
+@pytest.mark.usefixtures("soon_measured")
+def test_a_study_is_submitted_to_slurm(study_file, monkeypatch):
+    asked = ("study", study_file, "--executor", "slurm", "--gpus-per-job", "0", "--slurm-option", "account=lab")
+    made = iclviz(*asked, "--dry-run")
+    assert "array    1 job, up to 8 at the same time, each with 0 GPUs for up to 240 minutes" in made.stdout
+    assert json.loads(iclviz(*asked, "--dry-run", "--json").stdout)["jobs"] == 1
+    assert "sbatch was not found" in iclviz(*asked, PATH="/nowhere").stderr
+    monkeypatch.setattr("iclviz.jobs.slurm.submit", lambda elements, *rest: [SimpleNamespace(job_id="4711")])
+    made = iclviz(*asked)
+    assert "submitted  1 job" in made.stdout
+    assert "4711" in made.stdout
+    assert iclviz("study", study_file).returncode == 0
+    assert "Nothing is left to do." in iclviz(*asked).stdout
+
+
+def test_a_study_is_computed_by_the_executor_that_is_named(study_file):
+    assert "Unknown executor 'moon'" in iclviz("study", study_file, "--executor", "moon").stderr
+    assert iclviz("study", study_file, "--executor", "in_process").returncode == 0
 
 
 @pytest.fixture

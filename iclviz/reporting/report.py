@@ -81,8 +81,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f8fa; paddi
 {% for figure in section.figures %}
 <figure>{{ drawn(figure) }}<figcaption>{{ figure.layout.meta.caption }}{% if figure.layout.meta.details %}
 <details><summary>How</summary>{{ figure.layout.meta.details }}</details>{% endif %}{% if section.files %}
-<br>{% for file in section.files[loop.index0] %}<a href="{{ file }}">{{ file.split(".")[-1] }}</a> {% endfor %}{% endif %}
-</figcaption></figure>
+<br>{% for file in section.files[loop.index0] %}<a href="{{ file }}">{{ file.split(".")[-1] }}</a> {% endfor %}
+{% endif %}</figcaption></figure>
 {% endfor %}
 {% if section.points %}<details open><summary>In full</summary>
 <ul>{% for text in section.points %}<li>{{ text }}</li>{% endfor %}</ul></details>{% endif %}
