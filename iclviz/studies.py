@@ -285,6 +285,10 @@ class StudyState:
             found.setdefault((one.cell.model, one.cell.task, one.cell.condition), []).append(one)
         return found
 
+    def place(self, model: str, name: str) -> str:
+        """What a model and a task of the study are called together."""
+        return f"{name}, {self.study.shown_model(model)}"
+
     def grid(self) -> dict[str, list[str]]:
         """Conditions in rows, models and tasks in columns: the mean main score over a condition's runs, and how many
         of them there are where some are missing; column -> a text for each condition.
@@ -293,7 +297,7 @@ class StudyState:
         columns = {"condition": [self.name(one.name) for one in rows]}
         for model in self.study.models:
             for name in self.study.tasks:
-                title = f"{name}, {model}" if several else name
+                title = self.place(model, name) if several else name
                 columns[title] = [_mean_of(self.by_place[model, name, one.name]) for one in rows]
         return columns
 
@@ -308,7 +312,8 @@ class StudyState:
                     if scores:
                         shown = condition.shown.canonical()
                         by_kind.setdefault(self._kind(condition), {}).setdefault(shown.k, []).extend(scores)
-                found += [_curve(model, name, kind, of_k) for kind, of_k in by_kind.items()]
+                shown_model = self.study.shown_model(model)
+                found += [_curve(shown_model, name, kind, of_k) for kind, of_k in by_kind.items()]
         return found
 
     def _kind(self, condition: Condition) -> str:
@@ -324,7 +329,7 @@ class StudyState:
         for one in ordered:
             of = one.cell
             yield {
-                "model": of.model,
+                "model": self.study.shown_model(of.model),
                 "task": of.task,
                 "condition": self.name(of.condition),
                 "seed": of.seed,

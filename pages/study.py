@@ -55,7 +55,7 @@ def meant(state: StudyState) -> None:
     if state.study.primary is None:
         return
     a, b = map(state.name, state.study.primary)
-    found = {f"{name}, {model}": (model, name) for model, name in recorded_places(state)}
+    found = {state.place(model, name): (model, name) for model, name in recorded_places(state)}
     if not found:
         return
     st.subheader(f"The comparison that was meant: {as_text(a)} (A) against {as_text(b)} (B)")
@@ -103,7 +103,8 @@ def as_a_and_b(state: StudyState) -> None:
         return
     first, second = study.primary if study.primary and set(study.primary) <= set(names) else (names[0], names[-1])
     columns = st.columns([2, 2, 2, 2, 2], vertical_alignment="bottom")
-    model = columns[0].selectbox("Model", list(dict.fromkeys(place[0] for place in there)))
+    models = list(dict.fromkeys(place[0] for place in there))
+    model = columns[0].selectbox("Model", models, format_func=study.shown_model)
     name = columns[1].selectbox("Task", list(dict.fromkeys(place[1] for place in there)))
     a = columns[2].selectbox("A", names, names.index(first))
     b = columns[3].selectbox("B", names, names.index(second))

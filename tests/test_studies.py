@@ -53,6 +53,7 @@ def test_it_runs_what_is_missing_and_goes_on_where_it_was(asked, store):
     assert all(least <= mean <= most for least, mean, most in zip(curve.least, curve.mean, curve.most, strict=True))
     rows = table(drawn(state))
     assert sorted(set(rows["series"])) == ["correct", "none"]
+    assert (set(rows["study"]), set(rows["digest"])) == ({"small"}, {asked.digest})
 
 
 def test_it_is_registered_before_its_first_run_alone(asked, store):

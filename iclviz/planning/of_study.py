@@ -251,13 +251,15 @@ def _alike(missing: Sequence[MapState]) -> Iterator[list[MapState]]:
 
 
 def _cost_of(group: Sequence[Resolved], found: Reading, known: _Known) -> Cost | None:
-    """Runs of a group are sealed one after another, so that one at a time is whole in memory."""
+    """Of what is recorded, that of the prompts that are decoded together is in memory, or a run that is sealed."""
     counts = known.counts
     if counts is None or known.machine is None:
         return None
-    sealed = max(recorded_bytes(counts, found, run.spec, in_memory=True) for run in group)
+    kept = {run.key: recorded_bytes(counts, found, run.spec, in_memory=True) for run in group}
+    rows = max(one.rows for one in found.decoded)
+    of_batch = max(rows * kept[run.key] // run.spec.n_items for run in group)
     return Cost(
-        held_bytes(counts, found) + sealed,
+        held_bytes(counts, found) + max(of_batch, *kept.values()),
         sum(recorded_bytes(counts, found, run.spec) for run in group),
         seconds(counts, found, known.machine).total,
     )

@@ -74,7 +74,7 @@ def study_lines(plan: StudyPlan) -> Iterator[str]:
     yield f"maps     {plan.n_maps - plan.n_maps_there:,} to do, {plan.n_maps_there:,} made"
     for model, cost in plan.models.items():
         memory, disk, taken = _taken(cost)
-        yield f"takes    {model}: {memory} of memory at the most, {disk} of disk, about {taken} on this machine"
+        yield f"takes    {model}: about {memory} of memory, {disk} of disk and {taken} on this machine"
     total = sum(cost.disk for cost in plan.models.values())
     yield f"disk     {size(total)} of {size(plan.free)} that are free{'' if total < plan.free else ': too little'}"
     for line in plan.unforetold:

@@ -127,7 +127,7 @@ class _Bundle:
         """Every file."""
         state, folder = self.state, self.folder
         (folder / "README.txt").write_text(README, encoding="utf-8")
-        (folder / "study.json").write_text(as_text(state.study), encoding="utf-8")
+        (folder / "study.json").write_text(as_text(state.study.without_folders), encoding="utf-8")
         self._table("runs.csv", pd.DataFrame(state.rows()))
         self._table("grid.csv", pd.DataFrame(state.grid()))
         sections = [self._curves(), *self._comparisons(), Section("Grid", table=state.grid()), self._runs()]
@@ -185,7 +185,8 @@ class _Bundle:
         yield Section(title, found=f"{a} (A) against {b} (B)", texts=[] if found else [MISSING])
         for number, (model, name) in enumerate(found):
             self.report(Progress("comparing A and B", number, len(found)))
-            place, file = f"{name}, {model}", re.sub(r"[^\w.-]+", "-", f"{number + 1}-{name}-{Path(model).name}")
+            place = self.state.place(model, name)
+            file = re.sub(r"[^\w.-]+", "-", f"{number + 1}-{place}")
             try:
                 yield self._comparison(over_seeds(self.state, model, name, self.store.load), place, file)
             except AnalysisError as error:

@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -70,12 +71,16 @@ def code(notebook):
 def test_everything_of_a_study_is_in_it_and_names_its_digest(state, made, tmp_path):
     told = []
     found = files(write_bundle(state, Store(), tmp_path / "small.zip", told.append))
-    assert study(json.loads(found["study.json"])) == made.asked
+    written = study(json.loads(found["study.json"]))
+    assert written == replace(made.asked, models=("tiny",))  # as it is known here, wherever it lies
+    assert written.digest == made.asked.digest
+    assert not any(str(Path(made.asked.models[0]).parent).encode() in content for content in found.values())
     manifest = json.loads(found["bundle.json"])
     assert {one["name"] for one in manifest["figures"]} == {
         "curves", "1-reading-tiny-scores", "1-reading-tiny-alignment", "1-reading-tiny-attention_ratio",
     }  # fmt: skip
     index = found["index.html"].decode()
+    assert "reading, tiny" in index
     for one in manifest["figures"]:
         assert {f"figures/{one['name']}.csv", f"figures/{one['name']}.html"} <= set(one["files"])
         assert all(file in found and f'href="{file}"' in index for file in one["files"])
