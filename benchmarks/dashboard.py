@@ -279,9 +279,9 @@ def rows(cache: Path) -> Iterator[str]:
                 yield f"| {subject.name} | {what} | {value:,.0f} {unit} | {limit * subject.factor:,} {unit} |"
 
 
-def write(path: Path, lines: Sequence[str]) -> None:
+def write(path: Path, lines: Sequence[str], marks: tuple[str, str] = MARKS) -> None:
     """Put the table into a document, between its marks."""
-    start, end = MARKS
+    start, end = marks
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(start)
     path.write_text(f"{before}{start}\n{chr(10).join(lines)}\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -18,7 +18,7 @@ from iclviz.mapping import tracer as as_tracer
 from iclviz.maps import EffectMap, Trace
 from iclviz.recorded import Summary
 from iclviz.recording import Recording
-from iclviz.resolve import Resolved, build, check_before, resolve, resolve_map, run_together
+from iclviz.resolve import Resolved, build, check_before, resolve_all, resolve_map, run_together
 from iclviz.spec import Demonstrations, Dtype, FirstToken, PromptStyle, RunSpec
 from iclviz.store import Store
 from iclviz.studies import StudyState, keep, state_of
@@ -204,7 +204,7 @@ def _resolved(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> 
                 bars.append(shown.enter_context(showing("checking", progress)))
             bars[0](Progress.of_files(done, total))
 
-        return [resolve(spec, store.memo, tell) for spec in specs]
+        return resolve_all(specs, store.memo, tell)
 
 
 def _title(group: Sequence[Resolved]) -> str:

@@ -26,10 +26,12 @@ from iclviz.spec import Demonstrations, RunSpec
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from iclviz.jobs.slurm import Settings
     from iclviz.jobs.table import Report
     from iclviz.recorded import Summary
     from iclviz.store import Store
-    from iclviz.studies import CellState, StudyState
+    from iclviz.studies import StudyState
+    from iclviz.study import Study
 
 INTERRUPTED = 130
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -155,71 +157,159 @@ def sweep(file: Annotated[Path, typer.Argument(help="A YAML file: a spec, a list
 
 @command(GOES_ON)
 def study(
-    file: Annotated[Path, typer.Argument(help="A YAML file: models, tasks, conditions, seeds, maps.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is left to do, and run nothing.")] = False,
+    file: Annotated[
+        Path, typer.Argument(help="A YAML file: models, tasks, conditions, seeds, maps; or the name of a study here.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is left to do and what that takes, and run nothing.")
+    ] = False,
     register: Annotated[
         bool, typer.Option("--register", help="Write down what it asks for before its first run, and run nothing.")
     ] = False,
     to: Annotated[Path | None, typer.Option(help="A .zip file for the whole study, when it has run.")] = None,
+    with_recordings: Annotated[
+        bool, typer.Option("--with-recordings", help="Put the recordings and maps into that file, to be imported.")
+    ] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Run nothing: tell and write what is recorded.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="With --dry-run, print every number as JSON; else, for programs, progress as JSON, a line a step, and "
+            "end when standard input is closed.",
+        ),
+    ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(help="Who computes: slurm submits job arrays and returns; other names as of $ICLVIZ_EXECUTOR."),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Of slurm: the partition.")] = None,
+    gpus_per_job: Annotated[int, typer.Option(help="Of slurm: GPUs of each job.")] = 1,
+    minutes: Annotated[int, typer.Option(help="Of slurm: the longest that a job may run; it then goes on anew.")] = 240,
+    parallel: Annotated[int, typer.Option(help="Of slurm: jobs at the same time, at the most.")] = 8,
+    slurm_option: Annotated[
+        list[str] | None, typer.Option(help="Of slurm: an option of sbatch as name=value; repeat for more.")
+    ] = None,
 ) -> None:
     """Run a study: every combination of models, tasks, conditions and seeds; goes on after any stop."""
     from iclviz.api import run_study
     from iclviz.store import Store
     from iclviz.studies import keep, state_of
     from iclviz.studies import register as write_down
-    from iclviz.study import read_study
 
-    asked, store = read_study(file), Store()
+    store = Store()
+    asked = _study_of(file, store)
     if register:
         out.print(write_down(asked, store).words)
-    elif dry_run:
-        _print_plan(state_of(keep(asked, store), store), store)
+        return
+    slurm = None
+    if executor == "slurm":
+        from iclviz.jobs.slurm import Settings
+
+        slurm = Settings(partition, gpus_per_job, minutes, parallel, _options(slurm_option))
+    if dry_run:
+        _print_plan(state_of(keep(asked, store), store), store, as_json, slurm)
+        return
+    if slurm is not None and not no_run:
+        _submit(state_of(keep(asked, store), store), store, slurm)
+        return
+    if no_run:
+        state = state_of(keep(asked, store), store)
     else:
-        state = run_study(asked)
+        with _computed_by(executor):
+            state = run_study(asked)
+    if not as_json:
         out.print(_study_table(state))
         for line in state.left_out:
             out.print(f"left out {line}")
         out.print(state.kept.words)
-        if to is not None:
-            from iclviz.reporting.study_bundle import write_bundle
+    if to is not None:
+        from iclviz.reporting.study_bundle import write_bundle
+        from iclviz.terminal import showing
 
-            out.print(f"written  {write_bundle(state, store, to.expanduser())}")
+        with _telling() if as_json else showing("writing") as tell:
+            written = write_bundle(state, store, to.expanduser(), tell, with_recordings)
+        out.print(f"written  {written}")
 
 
-def _print_plan(state: "StudyState", store: "Store") -> None:
-    """What is left to do of a study."""
-    from iclviz.jobs.study_plan import planned
+@contextmanager
+def _computed_by(executor: str | None) -> "Iterator[None]":
+    """Runs are computed by the executor of that name; None changes nothing."""
+    from iclviz.jobs.executors import SETTING
+
+    before = os.environ.get(SETTING)
+    if executor is not None:
+        os.environ[SETTING] = executor
+    try:
+        yield
+    finally:
+        if executor is not None:
+            os.environ.pop(SETTING)
+            os.environ.update({} if before is None else {SETTING: before})
+
+
+def _submit(state: "StudyState", store: "Store", settings: "Settings") -> None:
+    """Have Slurm compute what is left of a study; returns at once."""
+    from iclviz.jobs.slurm import advice, array_of, folder_of, submit
+
+    elements = array_of(state, store)
+    if not elements:
+        out.print("Nothing is left to do.")
+        return
+    out.print(advice(state, settings))
+    jobs = submit(elements, state, store, settings)
+    out.print(f"submitted  {_array_words(len(elements), settings)}: {', '.join(str(job.job_id) for job in jobs)}")
+    out.print(f"logs       {folder_of(state, store)}")
+    out.print(f"look       iclviz study {state.study.name} --no-run, or the page Study")
+
+
+def _array_words(n: int, settings: "Settings") -> str:
+    return (
+        f"{n} job{'s' if n != 1 else ''}, up to {settings.parallel} at the same time, each with {settings.gpus} GPU"
+        f"{'s' if settings.gpus != 1 else ''} for up to {settings.minutes} minutes"
+    )
+
+
+def _study_of(file: Path, store: "Store") -> "Study":
+    """The study of a file, or the one of that name that the cache keeps."""
+    from iclviz.studies import every_kept, kept
+    from iclviz.study import read_study
+
+    named = None if file.exists() or str(file) not in every_kept(store) else kept(str(file), store)
+    return read_study(file) if named is None else named.study
+
+
+def _print_plan(state: "StudyState", store: "Store", as_json: bool, slurm: "Settings | None") -> None:
+    """What is left to do of a study, and what it takes here; slurm: what a job array would be submitted with."""
+    from iclviz.jobs.slurm import advice, array_of
+    from iclviz.planning.of_study import planned
+    from iclviz.planning.words import study_lines, study_rows
 
     plan = planned(state, store)
-    table = _table("model", "tasks", "runs", "prompts", "tokens", "read", "shared")
-    for one in plan.groups:
-        shared = f"{1 - one.read / one.tokens:.0%}"
-        table.add_row(
-            one.model, one.task, str(one.n_runs), str(one.n_items), f"{one.tokens:,}", f"{one.read:,}", shared
-        )
+    n_jobs = None if slurm is None else len(array_of(state, store))
+    if as_json:
+        print(json.dumps({**state.kept.told, **plan.to_dict(), **({} if n_jobs is None else {"jobs": n_jobs})}))
+        return
+    table = _table("model", "what", "number", "prompts", "tokens", "read", "memory", "disk", "time")
+    for row in study_rows(plan):
+        table.add_row(*row)
     out.print(table)
-    out.print(f"runs     {plan.n_missing} to do, {plan.n_there} recorded")
-    out.print(f"maps     {plan.n_maps - plan.n_maps_there} to do, {plan.n_maps_there} made")
+    for line in study_lines(plan):
+        out.print(line)
+    if slurm is not None and n_jobs is not None:
+        out.print(f"array    {_array_words(n_jobs, slurm)}")
+        out.print(advice(state, slurm))
     out.print(f"digest   {state.study.digest}")
     out.print(state.kept.words)
 
 
 def _study_table(state: "StudyState") -> Table:
-    """A study's runs: conditions, with the mean main score of each model and task over seeds."""
-    study = state.study
-    places = [(model, task) for model in study.models for task in study.tasks]
-    table = _table("condition", *(f"{model}, {task}" if len(study.models) > 1 else task for model, task in places))
-    for condition in study.conditions:
-        each = [state.by_place[model, task, condition.name] for model, task in places]
-        table.add_row(state.name(condition.name), *(_mean_of(cells) for cells in each))
+    """A study's conditions, with the mean main score of each model and task over seeds."""
+    grid = state.grid()
+    table = _table(*grid)
+    for row in zip(*grid.values(), strict=True):
+        table.add_row(*row)
     return table
-
-
-def _mean_of(cells: "Sequence[CellState]") -> str:
-    """The mean score of those runs that are there, and how many they are where some are missing."""
-    scores = [one.score for one in cells if one.summary is not None]
-    there = "" if len(scores) == len(cells) else f" ({len(scores)} of {len(cells)})"
-    return f"{sum(scores) / len(scores):.3f}{there}" if scores else f"–{there}"
 
 
 @command(GOES_ON, "map")
@@ -600,8 +690,12 @@ def methods(
     """Write the methods paragraph of exactly what was run."""
     from iclviz.api import load
     from iclviz.reporting.methods import methods as write
+    from iclviz.store import Store
+    from iclviz.studies import registered_of
 
-    written = write([load(key) for key in keys])
+    recordings = [load(key) for key in keys]
+    notes = [one.sentence for one in registered_of([one.key for one in recordings], Store())]
+    written = write(recordings, notes=notes)
     texts = {"markdown": written.markdown, "latex": written.latex, "bibtex": written.bibtex}
     if form not in texts:
         raise unknown(SpecError, "format", form, list(texts))

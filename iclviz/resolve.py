@@ -74,13 +74,26 @@ def resolve(spec: RunSpec, memo: MutableMapping[str, Any] | None = None, tell: T
     TaskFileError: the task's file is not there, or something in it is wrong.
     ModelError: the model is not there, or its files are damaged.
     """
+    return resolve_all([spec], memo, tell)[0]
+
+
+def resolve_all(
+    specs: Iterable[RunSpec], memo: MutableMapping[str, Any] | None = None, tell: Tell | None = None
+) -> list[Resolved]:
+    """As `resolve` for many specs, in their order; each model is looked for once."""
     memo = Store().memo if memo is None else memo
-    check_record(spec.record)
-    the_task = task(spec.task)
-    spec = spec.with_(demonstrations=the_task.check_demonstrations(spec.demonstrations))
-    model = the_model(spec.model, memo, tell)
-    found = _run(_filled(spec, the_task, model), the_task, model)
-    remember(FoundModel(found.located, found.origin.model), memo)
+    models: dict[str, FoundModel] = {}
+    found = []
+    for spec in specs:
+        check_record(spec.record)
+        the_task = task(spec.task)
+        shown = the_task.check_demonstrations(spec.demonstrations)
+        if spec.model not in models:
+            models[spec.model] = the_model(spec.model, memo, tell)
+        model = models[spec.model]
+        found.append(_run(_filled(spec.with_(demonstrations=shown), the_task, model), the_task, model))
+    for one in {(run.located, run.origin.model): run for run in found}.values():
+        remember(FoundModel(one.located, one.origin.model), memo)
     return found
 
 

@@ -184,7 +184,7 @@ class Rows(MutableMapping[str, Any]):
         return int(self._guarded(len))
 
     def written(self) -> dict[str, float]:
-        """When each row was written, by name, in seconds since the epoch: one that was written anew has another time."""
+        """When each row was written last, by name, in seconds since the epoch."""
         asked = "SELECT key, raw, store_time FROM Cache"
         rows = self._guarded(lambda cache: self._watcher.execute(asked).fetchall())
         return {self._cache.disk.get(name, raw): at for name, raw, at in rows}

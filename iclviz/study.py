@@ -28,6 +28,7 @@ import yaml
 from iclviz.errors import SpecError, unknown
 from iclviz.mapping import Grid, MapSpec, Tracer, grid_or_tracer
 from iclviz.spec import Demonstrations, RunSpec, digest
+from iclviz.whereabouts import without_folder
 
 MOST_RUNS = 10_000
 MOST_NAME = 80
@@ -169,9 +170,22 @@ class Study:
         }  # fmt: skip
 
     @cached_property
+    def without_folders(self) -> "Study":
+        """The same as others may read it: models of one's own by the last part of their path."""
+        return replace(self, models=tuple(map(without_folder, self.models)))
+
+    def shown_model(self, model: str) -> str:
+        """A model's name without its folder; with its place among the study's where several are called so."""
+        name, alike = (
+            without_folder(model),
+            [one for one in self.models if without_folder(one) == without_folder(model)],
+        )
+        return name if len(alike) == 1 else f"{name} ({alike.index(model) + 1})"
+
+    @cached_property
     def digest(self) -> str:
-        """What tells it from any study that asks for anything else."""
-        return digest(self.to_dict())
+        """What tells it from any study that asks for anything else, wherever its models lie."""
+        return digest(self.without_folders.to_dict())
 
 
 @dataclass(frozen=True)

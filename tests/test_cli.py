@@ -7,6 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,67 @@ def test_a_run_prints_its_key_and_where_to_look_and_is_listed_and_exported(tiny_
     assert (tmp_path / "out" / key / "recording.json").exists()
     assert iclviz("delete", key).returncode == 0
     assert "no runs yet" in iclviz("runs").stdout
+
+
+@pytest.fixture
+def study_file(tiny_model, tmp_path):
+    """A small study as a file."""
+    content = {
+        "study": "small",
+        "models": [str(tiny_model)],
+        "tasks": {"reading": {"task": "reading_comprehension", "n_items": 6}},
+        "conditions": {"none": {"kind": "none"}, "correct": {"kind": "correct", "k": 1}},
+        "measures": ["alignment"],
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+@pytest.mark.usefixtures("soon_measured")
+def test_a_dry_run_of_a_study_says_what_it_takes(study_file):
+    made = iclviz("study", study_file, "--dry-run")
+    assert made.returncode == 0, made.stderr
+    assert "runs     2 to do, 0 recorded" in made.stdout
+    assert "on this machine" in made.stdout
+    values = json.loads(iclviz("study", study_file, "--dry-run", "--json").stdout)
+    assert (values["study"], values["n_missing"]) == ("small", 2)
+    assert values["groups"][0]["cost"]["memory"] > 0
+
+
+def test_a_study_goes_by_its_name_and_is_written_as_it_is(study_file, tmp_path):
+    assert "The study 'small' cannot be read" in iclviz("study", "small").stderr
+    assert iclviz("study", study_file, "--no-run").returncode == 0
+    to = tmp_path / "small.zip"
+    made = iclviz("study", "small", "--no-run", "--to", str(to), BROWSER_PATH="")
+    assert made.returncode == 0, made.stderr
+    assert to.is_file()
+    assert "– (0/1)" in made.stdout
+    assert "no runs yet" in iclviz("runs").stdout
+    ran = iclviz("study", "small", "--to", str(to), "--with-recordings", BROWSER_PATH="")
+    assert ran.returncode == 0, ran.stderr
+    assert "– (0/1)" not in ran.stdout
+    assert iclviz("import", str(to)).stdout.count("known") == 2
+
+
+@pytest.mark.usefixtures("soon_measured")
+def test_a_study_is_submitted_to_slurm(study_file, monkeypatch):
+    asked = ("study", study_file, "--executor", "slurm", "--gpus-per-job", "0", "--slurm-option", "account=lab")
+    made = iclviz(*asked, "--dry-run")
+    assert "array    1 job, up to 8 at the same time, each with 0 GPUs for up to 240 minutes" in made.stdout
+    assert json.loads(iclviz(*asked, "--dry-run", "--json").stdout)["jobs"] == 1
+    assert "sbatch was not found" in iclviz(*asked, PATH="/nowhere").stderr
+    monkeypatch.setattr("iclviz.jobs.slurm.submit", lambda elements, *rest: [SimpleNamespace(job_id="4711")])
+    made = iclviz(*asked)
+    assert "submitted  1 job" in made.stdout
+    assert "4711" in made.stdout
+    assert iclviz("study", study_file).returncode == 0
+    assert "Nothing is left to do." in iclviz(*asked).stdout
+
+
+def test_a_study_is_computed_by_the_executor_that_is_named(study_file):
+    assert "Unknown executor 'moon'" in iclviz("study", study_file, "--executor", "moon").stderr
+    assert iclviz("study", study_file, "--executor", "in_process").returncode == 0
 
 
 @pytest.fixture

@@ -87,3 +87,12 @@ def test_a_file_that_is_none_is_refused_with_its_name(tmp_path):
     path.write_text("- a list")
     with pytest.raises(SpecError, match="is none"):
         read_study(path)
+
+
+def test_where_models_lie_tells_no_study_from_another():
+    here, there = (study({**WHOLE, "models": [f"{folder}/mine", "other"]}) for folder in ("/a", "/b"))
+    assert here != there
+    assert here.digest == there.digest == study({**WHOLE, "models": ["mine", "other"]}).digest
+    assert [here.shown_model(one) for one in here.models] == ["mine", "other"]
+    both = study({**WHOLE, "models": ["/a/mine", "/b/mine"]})
+    assert [both.shown_model(one) for one in both.models] == ["mine (1)", "mine (2)"]

@@ -1,7 +1,7 @@
 """A study as it fills: the main score over the number of demonstrations, kinds beside each other."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import plotly.graph_objects as go
@@ -17,7 +17,14 @@ COLUMNS = 2
 
 @named("study-curves")
 def study_curves(
-    curves: Sequence[Curve], *, study: str, there: int, asked: int, registered: str = "", demonstrations: str = ""
+    curves: Sequence[Curve],
+    *,
+    study: str,
+    there: int,
+    asked: int,
+    registered: str = "",
+    digest: str = "",
+    demonstrations: str = "",
 ) -> go.Figure:
     """The mean main score over k, a panel for each model and task.
 
@@ -25,7 +32,8 @@ def study_curves(
     ----------
     curves: what is recorded.
     study: its name; there, asked: runs that are recorded, and all.
-    registered: whether it was registered, as a sentence; demonstrations: what the statement is limited to.
+    registered: whether it was registered, as a sentence; digest: what its table tells it by, "" for nothing.
+    demonstrations: what the statement is limited to.
     """
     places = list(dict.fromkeys((one.model, one.task) for one in curves))
     several = len({model for model, _ in places}) > 1
@@ -38,7 +46,7 @@ def study_curves(
     seen: set[str] = set()
     for one in curves:
         place = places.index((one.model, one.task))
-        line = _line(one, looks[one.name], titles[place], one.name not in seen)
+        line = _line(one, looks[one.name], titles[place], one.name not in seen, {"study": study, "digest": digest})
         figure.add_trace(line, row=place // columns + 1, col=place % columns + 1)
         seen.add(one.name)
     figure.update_xaxes(title="Demonstrations (k)", tickformat="d", showgrid=False)
@@ -56,8 +64,10 @@ def study_curves(
     )  # fmt: skip
 
 
-def _line(one: Curve, look: tuple[str, str], panel: str, in_legend: bool) -> go.Scatter:
+def _line(one: Curve, look: tuple[str, str], panel: str, in_legend: bool, of_study: Mapping[str, str]) -> go.Scatter:
+    """of_study: what each row of the table says of it, where there is a digest."""
     colour, symbol = look
+    told = dict(of_study) if of_study["digest"] else {}
     above = [most - mean for most, mean in zip(one.most, one.mean, strict=True)]
     below = [mean - least for least, mean in zip(one.least, one.mean, strict=True)]
     return go.Scatter(
@@ -70,8 +80,8 @@ def _line(one: Curve, look: tuple[str, str], panel: str, in_legend: bool) -> go.
         line={"color": colour, "width": theme.LINE_WIDTH},
         marker={"size": theme.MARKER_SIZE, "symbol": symbol},
         error_y={"array": above, "arrayminus": below, "thickness": theme.THIN, "width": 3, "color": colour},
-        customdata=list(zip(one.least, one.most, one.n, strict=True)),
-        meta={"columns": ["lowest", "highest", "runs"], "panel": panel},
+        customdata=[(*row, *told.values()) for row in zip(one.least, one.most, one.n, strict=True)],
+        meta={"columns": ["lowest", "highest", "runs", *told], "panel": panel},
         hovertemplate="k = %{x}: %{y:.3~g} (%{customdata[0]:.3~g} to %{customdata[1]:.3~g}, %{customdata[2]} runs)"
         f"<extra>{in_pattern(one.name)}</extra>",
     )

@@ -9,7 +9,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from iclviz import __version__, whereabouts
 from iclviz.errors import Cancelled, UserError
+from iclviz.jobs.alone import held_alone
 from iclviz.jobs.executors.in_process import InProcess
 from iclviz.jobs.executors.ray import ADDRESS_SETTING
 from iclviz.jobs.queue import Queue, Wanted
@@ -88,13 +89,7 @@ class RayWorker:
         self._progress = {}
         jobs = {key: Queue.work_of(dict(values)) for key, values in written.items()}
         brought.unpack(self._store)
-        with ExitStack() as locks:
-            lock = self._store.storage.lock
-            own = {
-                key: spec
-                for key, spec in jobs.items()
-                if locks.enter_context(lock(f"running/locks/{key}", self._wait)) or self._store.holds(key)
-            }
+        with held_alone(self._store, jobs, self._wait) as own:
             with suppress(Cancelled):
                 InProcess(self._queue).submit(own, tell=self._progress.__setitem__)
             return {key: self._ended(key) if key in own else ("queued", BUSY) for key in jobs}

@@ -60,6 +60,11 @@ def memory(counts: ModelCounts, reading: Reading, spec: RunSpec) -> Memory:
     )
 
 
+def held_bytes(counts: ModelCounts, reading: Reading) -> int:
+    """Bytes at the worst moment of a reading, without what is recorded of it."""
+    return counts.weight_bytes + sum(int(max(part)) for part in zip(*_moments(counts, reading), strict=True))
+
+
 def _moments(counts: ModelCounts, reading: Reading) -> list[tuple[int, int]]:
     """Caches and activations at each moment of the run."""
     found = []

@@ -117,7 +117,7 @@ def planned(spec: RunSpec, grid: Grid | None = None, on: str | None = None) -> P
     counts = counts_of(located, run.spec.dtype, trusted)
     machine = this_machine(counts.width)
     limit = run.spec.max_new_tokens or 1
-    settings = _settings(counts, machine)
+    settings = engine_settings(counts, machine)
     read = reading(prompts, limit, settings, is_estimated=is_estimated)
     facts = model_facts(located, trusted)
     on_gpu = counts_of(located, spec.dtype or _gpu_dtype(located, facts.dtype), trusted)
@@ -153,8 +153,8 @@ def _on(counts: ModelCounts, read: Reading, where: Device) -> OnDevice:
     return OnDevice(found, seconds(counts, read, where) if found.how in ("whole", "split") else None)
 
 
-def _settings(counts: ModelCounts, machine: Device) -> PlanSettings:
-    """As the engine will make them, as far as the memory of the moment is that of then."""
+def engine_settings(counts: ModelCounts, machine: Device) -> PlanSettings:
+    """Those of a batch plan as the engine will make them, as far as the memory of the moment is that of then."""
     kind = "cuda" if machine.kind == "cuda" else "cpu"
     budget = named_budget() or budget_of(max(machine.memory - counts.weight_bytes, 1), counts.budgeted, kind)
     return PlanSettings(budget, torch.get_num_threads())

@@ -1,5 +1,8 @@
 """A plan in words."""
 
+from collections.abc import Iterator
+
+from iclviz.planning.of_study import Cost, StudyPlan
 from iclviz.planning.planned import OnDevice, Plan
 
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -40,7 +43,7 @@ def lines(plan: Plan) -> list[str]:
         of = plan.map
         found.append(
             f"map      {of.title}: {of.sites:,} sites, {of.read:,} tokens; about {duration(of.seconds)} and "
-            f"{size(of.disk)} of disk"
+            f"{size(of.disk)} of disk{''.join(f'; not in it: {one}' for one in of.unforetold)}"
         )
     return found
 
@@ -48,3 +51,31 @@ def lines(plan: Plan) -> list[str]:
 def row(one: OnDevice) -> tuple[str, str, str]:
     """A device, seconds there, and how the model fits."""
     return one.fit.device, duration(one.seconds.total) if one.seconds else "", one.fit.sentence
+
+
+def study_rows(plan: StudyPlan) -> Iterator[tuple[str, ...]]:
+    """What is left of a study, a row for each group of runs and each kind of maps: model, what, how many, prompts,
+    tokens, those that are read, memory, disk, time.
+    """
+    for one in plan.groups:
+        taken = _taken(one.cost)
+        yield one.model, one.task, f"{one.n_runs:,}", f"{one.n_items:,}", f"{one.tokens:,}", f"{one.read:,}", *taken
+    for each in plan.maps:
+        yield each.model, each.title, f"{each.n_maps:,}", "", "", f"{each.read:,}", *_taken(each.cost)
+
+
+def _taken(cost: Cost | None) -> tuple[str, str, str]:
+    return ("?", "?", "?") if cost is None else (size(cost.memory), size(cost.disk), duration(cost.seconds))
+
+
+def study_lines(plan: StudyPlan) -> Iterator[str]:
+    """What is left of a study in all, by model, and what is not foretold, a line each."""
+    yield f"runs     {plan.n_missing:,} to do, {plan.n_there:,} recorded"
+    yield f"maps     {plan.n_maps - plan.n_maps_there:,} to do, {plan.n_maps_there:,} made"
+    for model, cost in plan.models.items():
+        memory, disk, taken = _taken(cost)
+        yield f"takes    {model}: about {memory} of memory, {disk} of disk and {taken} on this machine"
+    total = sum(cost.disk for cost in plan.models.values())
+    yield f"disk     {size(total)} of {size(plan.free)} that are free{'' if total < plan.free else ': too little'}"
+    for line in plan.unforetold:
+        yield f"not foretold: {line}"

@@ -1,7 +1,7 @@
 """Recordings with their figures and tables as files: what `iclviz export` writes.
 
 README.txt             what is what
-bundle.json            the number of the bundle's format
+bundle.json            the number of the bundle's format, and of which registered studies the runs are part
 rebuild.py             a script that draws the same figures from the recordings again
 recipes.json           the same as data: analysis, recordings, options and figure of each
 <key>/                 the recording, as the cache keeps it
@@ -50,6 +50,7 @@ from iclviz.reporting.snippets import loading
 from iclviz.reporting.trace_recipes import recipes_of_traces
 from iclviz.spec import canonical_json
 from iclviz.store import Store
+from iclviz.studies import registered_of
 from iclviz.tasks import OwnTask, task
 from iclviz.tasks.task_files import written as task_file
 
@@ -59,7 +60,7 @@ WHOLE = 32
 README = f"""What iclviz exported.
 
 README.txt    this file
-bundle.json   the number of the bundle's format
+bundle.json   the number of the bundle's format, and of which registered studies the runs are part
 rebuild.py    a script that draws the same figures again from the recordings: python rebuild.py [FOLDER]
 recipes.json  the same figures as data: analysis, recordings, options and figure of each
 methods.md    the methods paragraph of exactly what was run; methods.tex the same for LaTeX, methods.bib what it cites
@@ -127,23 +128,32 @@ def _write(store: Store, keys: Sequence[str], folder: Path, report: Report, form
     recordings = [store.load(key) for key in keys]
     _write_tables(recordings, folder / "tables", formulas)
     of_tasks = by_task(recordings)
-    _write_tasks(list(of_tasks), folder / "tasks")
+    write_tasks(list(of_tasks), folder / "tasks")
     conditions = "".join(
         f"  {one.key}  {name}: {label}\n" for name, by_label in of_tasks.items() for label, one in by_label.items()
     )
     maps = {name: _maps_of(store, runs) for name, runs in of_tasks.items()}
     every_map = [one for of_task in maps.values() for one in of_task.values()]
     store.export_maps([one.key for one in every_map], folder)
-    methods(recordings, Resampling(probe_permutations=PERMUTATIONS), every_map).write(folder)
+    studies = registered_of(keys, store)
+    told = [one.sentence for one in studies]
+    methods(recordings, Resampling(probe_permutations=PERMUTATIONS), every_map, told).write(folder)
     drawn, left_out = _write_figures(of_tasks, maps, folder / "figures", answering(store), report, formulas)
     missing = f"\nFigures that have nothing to show\n{''.join(left_out)}" if left_out else ""
-    (folder / "README.txt").write_text(README + conditions + missing, encoding="utf-8")
-    (folder / FILE).write_bytes(canonical_json(FORMAT.numbered({"iclviz": __version__})).encode())
+    part = f"\n{' '.join(told)}\n" if told else ""
+    (folder / "README.txt").write_text(README + conditions + part + missing, encoding="utf-8")
+    write_manifest(folder, studies=[one.told for one in studies])
     loads = {name: loading({**runs, **maps[name]}, WHOLE) for name, runs in of_tasks.items()}
     (folder / "rebuild.py").write_text(script(loads, drawn), encoding="utf-8")
     _write_extensions(list(of_tasks), drawn, folder / "extensions")
     kept = {name: [recipe.to_dict() for recipe in of_task] for name, of_task in drawn.items()}
     (folder / "recipes.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def write_manifest(folder: Path, **told: Any) -> None:
+    """Write the number of the bundle's format, with the version that wrote it and what else is told."""
+    content = {"iclviz": __version__, **{name: value for name, value in told.items() if value}}
+    (folder / FILE).write_bytes(canonical_json(FORMAT.numbered(content)).encode())
 
 
 def _maps_of(store: Store, runs: Mapping[str, Recording]) -> dict[str, Made]:
@@ -188,7 +198,8 @@ def _write_tables(recordings: Sequence[Recording], folder: Path, formulas: bool)
         (folder / f"{recording.key}.parquet").write_bytes(figure_files.as_parquet(rows))
 
 
-def _write_tasks(names: Sequence[str], folder: Path) -> None:
+def write_tasks(names: Sequence[str], folder: Path) -> None:
+    """Write the files of those tasks that are a user's own."""
     own = [one for one in map(task, names) if isinstance(one, OwnTask)]
     for one in own:
         folder.mkdir(exist_ok=True)

@@ -52,7 +52,12 @@ class Methods:
             (folder / f"methods.{ending}").write_text(text)
 
 
-def methods(recordings: Sequence[Recording], used: Resampling | None = None, maps: Sequence[Made] = ()) -> Methods:
+def methods(
+    recordings: Sequence[Recording],
+    used: Resampling | None = None,
+    maps: Sequence[Made] = (),
+    notes: Sequence[str] = (),
+) -> Methods:
     """The methods paragraph of some recordings, one for each model, task and way of running among them.
 
     Parameters
@@ -61,6 +66,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None, map
         together.
     used: permutations and resamples; None = those of the library.
     maps: what was made of them by acting on the model, and by following it.
+    notes: sentences that stand at the end, such as which registered study the runs are part of.
 
     Raises
     ------
@@ -76,6 +82,7 @@ def methods(recordings: Sequence[Recording], used: Resampling | None = None, map
     traced = {str(one.tracer): one.tracer for one in maps if isinstance(one, Trace)}
     parts += [_acting(acted)] if acted else []
     parts += [_traced(list(traced.values()))] if traced else []
+    parts += [" ".join(notes)] if notes else []
     markdown = "\n\n".join(parts) + "\n"
     return Methods(
         markdown,

@@ -14,8 +14,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment
 from markupsafe import Markup
 
-from iclviz import __version__, analysis
-from iclviz.analysis.comparison import compare
+from iclviz import __version__
 from iclviz.analysis.measure import Resampling
 from iclviz.analysis.measures import present
 from iclviz.analysis.measures.probe import PERMUTATIONS
@@ -24,40 +23,35 @@ from iclviz.disk import writing
 from iclviz.errors import AnalysisError
 from iclviz.figures import theme
 from iclviz.jobs.table import Progress, Report
-from iclviz.primary import primary_measuring
 from iclviz.recording import Recording
 from iclviz.reporting.data_line import differences, shared
 from iclviz.reporting.export import answering, by_task, labelled
 from iclviz.reporting.first_glance import (
     changes_sentence,
-    difference,
-    headline_line,
     link_line,
     reservations,
     short_subjects,
     with_a_value,
 )
 from iclviz.reporting.item_rows import item_rows
-from iclviz.reporting.methods import methods
+from iclviz.reporting.methods import Methods, methods
+from iclviz.reporting.over_seeds import OverSeeds
 from iclviz.reporting.recipes import (
     Answer,
     Recipe,
-    change_by_layer,
     changes_at_a_glance,
     links_by_layer,
     n_recipes,
-    outcomes_recipe,
     pairs_of,
     recipes,
-    scores_at_a_glance,
     with_values,
 )
-from iclviz.reporting.scope import demonstration_scope, scope
 from iclviz.reporting.setting import setting
 from iclviz.reporting.snippets import command_lines
 from iclviz.reporting.statements import sentences
 from iclviz.spec import RunSpec
 from iclviz.store import Store
+from iclviz.studies import registered_of
 from iclviz.tasks import task
 
 TEMPLATE = """<!doctype html>
@@ -86,13 +80,17 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f8fa; paddi
 {% endfor %}
 {% for figure in section.figures %}
 <figure>{{ drawn(figure) }}<figcaption>{{ figure.layout.meta.caption }}{% if figure.layout.meta.details %}
-<details><summary>How</summary>{{ figure.layout.meta.details }}</details>{% endif %}</figcaption></figure>
+<details><summary>How</summary>{{ figure.layout.meta.details }}</details>{% endif %}{% if section.files %}
+<br>{% for file in section.files[loop.index0] %}<a href="{{ file }}">{{ file.split(".")[-1] }}</a> {% endfor %}
+{% endif %}</figcaption></figure>
 {% endfor %}
 {% if section.points %}<details open><summary>In full</summary>
 <ul>{% for text in section.points %}<li>{{ text }}</li>{% endfor %}</ul></details>{% endif %}
 {% if section.table %}<table><thead><tr>{% for name in section.table %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in section.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>{% endif %}
+{% if section.links %}<ul>{% for file, text in section.links.items() %}<li><a href="{{ file }}">{{ text }}</a></li>
+{% endfor %}</ul>{% endif %}
 {% for text in section.code %}<pre>{{ text }}</pre>
 {% endfor %}
 {% endfor %}
@@ -104,13 +102,19 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f8fa; paddi
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: what was found, sentences, points, figures, a table by column, and text as it is."""
+    """A part of the page: what was found, sentences, points, figures, a table by column, links, and text as it is.
+
+    files: the names of each figure's own files, where it has some.
+    links: file -> what it is called.
+    """
 
     title: str = ""
     found: str = ""
     texts: Sequence[str] = ()
     points: Sequence[str] = ()
     figures: Sequence[go.Figure] = ()
+    files: Sequence[Sequence[str]] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
     table: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     code: Sequence[str] = ()
 
@@ -136,15 +140,21 @@ def write_report(keys: Sequence[str], to: Path, report: Report = lambda progress
     """
     store = Store()
     recordings = [store.load(key) for key in dict.fromkeys(store.full_key(key) for key in keys)]
-    text = page(recordings, answering(store), report)
+    notes = [one.sentence for one in registered_of([one.key for one in recordings], store)]
+    text = page(recordings, answering(store), report, notes)
     with writing(to, "The file", "Choose another one."):
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(text, encoding="utf-8")
     return to
 
 
-def page(recordings: Sequence[Recording], answer: Answer, report: Report = lambda progress: None) -> str:
-    """The page as HTML."""
+def page(
+    recordings: Sequence[Recording],
+    answer: Answer,
+    report: Report = lambda progress: None,
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as HTML; notes: sentences that end its methods."""
     runs = labelled(recordings)
     pairs = pairs_of(runs) if len({one.spec.task for one in recordings}) == 1 else []
     if pairs:
@@ -155,15 +165,25 @@ def page(recordings: Sequence[Recording], answer: Answer, report: Report = lambd
     else:
         both, title = list(recordings), "Recorded runs"
         parts = _figures_alone(recordings, answer, report)
-    written = methods(recordings, Resampling(probe_permutations=PERMUTATIONS))
-    paragraphs = [text for text in written.markdown.split("\n\n") if text.strip()]
+    written = methods(recordings, Resampling(probe_permutations=PERMUTATIONS), notes=notes)
     parts += [
-        Section("Methods", texts=paragraphs, code=[written.bibtex]),
+        methods_section(written),
         Section("Run it again", code=["\n".join(command_lines([one.spec for one in recordings]))]),
     ]
+    return rendered(title, _data(both), parts)
+
+
+def methods_section(written: Methods) -> Section:
+    """The methods paragraph as a part of a page."""
+    paragraphs = [text for text in written.markdown.split("\n\n") if text.strip()]
+    return Section("Methods", texts=paragraphs, code=[written.bibtex])
+
+
+def rendered(title: str, data: str, sections: Sequence[Section]) -> str:
+    """A page of sections as HTML that needs no network; data: the line under its title."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(TEMPLATE).render(
-        title=title, data=_data(both), sections=parts, drawn=_Drawn(), version=__version__
+        title=title, data=data, sections=sections, drawn=_Drawn(), version=__version__
     )
 
 
@@ -206,29 +226,29 @@ def _figures_alone(recordings: Sequence[Recording], answer: Answer, report: Repo
         figures = []
         for recipe in recipes(runs, answer):
             with suppress(AnalysisError):
-                figures.append(_figure(recipe, runs, answer))
+                figures.append(figure_of(recipe, runs, answer))
             report(Progress("drawing figures", next(done), total))
         found.append(Section(task(name).title, figures=figures))
     return found
 
 
-def _figure(recipe: Recipe, runs: Mapping[str, Recording], answer: Answer) -> go.Figure:
+def figure_of(recipe: Recipe, runs: Mapping[str, Recording], answer: Answer) -> go.Figure:
+    """A recipe's figure of runs, label -> recording.
+
+    Raises
+    ------
+    AnalysisError: they cannot answer its questions, or have no number to show.
+    """
     found = {label: answer(one) for label, one in recipe.questions(runs).items()}
     return with_values(recipe.draw(found, runs), found)
 
 
-class _Compared:
+class _Compared(OverSeeds):
     """What the Summary says of A and B over their demonstration seeds."""
 
     def __init__(self, pairs: Sequence[tuple[Recording, Recording]], answer: Answer, report: Report) -> None:
-        self.comparison = compare([a for a, _ in pairs], [b for _, b in pairs])
-        self.a, self.b = (one.spec for one in pairs[0])
+        super().__init__(pairs)
         self.answer, self.report = answer, report
-        self.the_task = task(self.a.task)
-        self.measuring = primary_measuring(self.the_task, self.comparison.first)
-        self.limits = scope(len(pairs), self.a.demonstrations, self.b.demonstrations)
-        self.labels = [f"{side}{number or ''}" for number in range(len(pairs)) for side in "AB"]
-        self.runs = dict(zip(self.labels, (one for pair in pairs for one in pair), strict=True))
 
     def sections(self) -> Iterator[Section]:
         """What was found, then what changed inside by measure, then all items."""
@@ -240,31 +260,26 @@ class _Compared:
 
     def found(self) -> Section:
         """Behaviour, what changed inside, and the link of both, in a sentence and a picture each."""
-        the_task, comparison = self.the_task, self.comparison
-        asked = analysis.headline.of(
-            [one.key for one in self.runs.values()], the_task.primary.score, self.measuring, the_task.contrast
-        )
-        headline = self.answer(asked)
-        unit, name = the_task.natural_unit(headline.score), the_task.titles[headline.score]
-        hypothesis = the_task.titles.get(self.measuring.of(comparison.first)[0], "none")
-        expected = setting(the_task, self.a, self.b)
-        told = sentences(headline, name, self.a, self.b, expected, hypothesis)
-        options, counts, runs = self.b.task_options, None, self.runs
-        recipe = scores_at_a_glance(self.labels, the_task, headline.score, options, self.limits)
-        if the_task.contrast and the_task.outcomes:
-            runs = dict(zip("AB", comparison.pairs[0], strict=True))
-            recipe = outcomes_recipe(runs, the_task, the_task.contrast.factor, demonstration_scope(runs.values()))
+        the_task = self.the_task
+        headline = self.answer(self.headline)
+        name = the_task.titles[headline.score]
+        hypothesis = the_task.titles.get(self.measuring.of(self.comparison.first)[0], "none")
+        told = sentences(headline, name, self.a, self.b, setting(the_task, self.a, self.b), hypothesis)
+        recipe, runs = self.scores(headline.score)
+        counts = None
+        if self.outcomes:
             counts = {label: self.answer(one) for label, one in recipe.questions(runs).items()}
+        line, size = self.said(headline, counts)
         links = links_by_layer(
             self.labels, headline.score, self.measuring, the_task, headline.strongest_level, self.limits
         )
-        drawn = [_figure(recipe, runs, self.answer)]
+        drawn = [figure_of(recipe, runs, self.answer)]
         with suppress(AnalysisError):
-            drawn.append(_figure(links, self.runs, self.answer))
+            drawn.append(figure_of(links, self.runs, self.answer))
         return Section(
-            found=headline_line(headline, expected, unit, the_task, counts),
+            found=line,
             texts=[
-                difference(headline, unit),
+                size,
                 *filter(None, [reservations(headline, self.a, self.b, hypothesis)]),
                 link_line(headline),
             ],
@@ -283,11 +298,8 @@ class _Compared:
         tests = with_a_value(tests)
         figures = [recipe.draw(tests, self.runs)] if tests else []
         for name in tests:
-            one = change_by_layer(
-                measures[name], self.labels, self.comparison.first, self.measuring, self.the_task, self.limits
-            )
             with suppress(AnalysisError):
-                figures.append(_figure(one, self.runs, self.answer))
+                figures.append(figure_of(self.change(measures[name]), self.runs, self.answer))
         titles = short_subjects(measures, self.comparison.first, self.measuring, self.the_task)
         first = {name: one.first_layer for name, one in measures.items()}
         return Section("What changed inside", texts=[changes_sentence(tests, titles, first)], figures=figures)

@@ -25,13 +25,22 @@ def named_storage(cache: Path, groups: Sequence[str]) -> Storage:
     ------
     StoreError: nothing can be kept there.
     """
-    address = storage_address()
+    return storage_at(storage_address(), cache, groups) or FolderStorage(cache, groups)
+
+
+def storage_at(address: str, cache: Path, groups: Sequence[str]) -> Storage | None:
+    """The storage at an address that machines share, with its copies in a cache; None for none.
+
+    Raises
+    ------
+    StoreError: nothing can be kept there.
+    """
     if "://" in address and not address.startswith("file://"):
         from iclviz.storage.shared import SharedStorage  # loads fsspec and its networking, which a folder does without
 
         return SharedStorage(address, cache / MIRROR, groups)
     if not address:
-        return FolderStorage(cache, groups)
+        return None
     folder = Path(address.removeprefix("file://")).expanduser()
     if not folder.is_absolute():
         raise StoreError(f"ICLVIZ_STORAGE = {address!r} is no whole path.", "Name a folder from / on, or a URL.")

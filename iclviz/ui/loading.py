@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from iclviz import whereabouts
+from iclviz import studies, whereabouts
 from iclviz.errors import ModelError, StoreError, UserError
 from iclviz.jobs.queue import Queue
 from iclviz.keys import Origin
@@ -23,6 +23,7 @@ from iclviz.recording import Recording
 from iclviz.resolve import Resolved, ResolvedMap, build, resolve, resolve_map, run_facts, tokenized
 from iclviz.spec import RunSpec, canonical_json
 from iclviz.store import Store
+from iclviz.study import Study
 from iclviz.ui.page_state import is_only_linked
 from iclviz.ui.plain_text import as_text
 from iclviz.whereabouts import without_folder
@@ -118,6 +119,24 @@ def resolved(spec: RunSpec) -> Resolved:
     return slot.resolved
 
 
+@st.cache_resource(show_spinner=False, ttl=RESOLVE_SECONDS, max_entries=8)
+def _study_cells(folder: str, digest: str, _study: Study) -> list[Resolved]:
+    return studies.resolved_cells(_study, _store(folder))
+
+
+def study_state(name: str) -> studies.StudyState | None:
+    """How far a study is, None where there is none of that name; its runs are resolved at most half a minute ago.
+
+    Raises
+    ------
+    UserError: its file is damaged, or a model or a task is not there.
+    """
+    found = studies.kept(name, store())
+    if found is None:
+        return None
+    return studies.state_of(found, store(), _study_cells(str(cache_folder()), found.study.digest, found.study))
+
+
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _recording(folder: str, key: str, sealed: float) -> Recording:
     return _store(folder).load(key)
@@ -130,8 +149,16 @@ def recording(key: str) -> Recording | None:
     ------
     StoreError: its files are damaged.
     """
-    if key not in store():
-        return None
+    return sealed(key) if key in store() else None
+
+
+def sealed(key: str) -> Recording:
+    """A recording that is there.
+
+    Raises
+    ------
+    StoreError: it is not, or its files are damaged.
+    """
     return _recording(str(cache_folder()), key, store().summary(key).created)
 
 

@@ -1,4 +1,4 @@
-"""A comparison as one file: a command in a process of its own, its progress, and the file when it is there.
+"""A comparison or a study as one file: a command in a process of its own, its progress, and the file when it is there.
 
 Images take a while, which no page waits for; what they show is computed while somebody still reads. The process ends
 with the dashboard: it holds its standard input.
@@ -65,15 +65,28 @@ KINDS = (
 )
 
 
+STUDY = Kind(
+    "study",
+    "study.zip",
+    "application/zip",
+    "Save the study (ZIP)",
+    "Download the study",
+    "folder_zip",
+    "One page of all of it, figures with their tables, every run with its key and score, the comparison that was "
+    "meant, methods, and a notebook. The command line's --with-recordings adds the recordings.",
+)
+
+
 class Making:
     """The making of one file in a folder of its own, which goes when this does."""
 
-    def __init__(self, keys: Sequence[str], kind: Kind = KINDS[0]) -> None:
+    def __init__(self, arguments: Sequence[str], kind: Kind = KINDS[0]) -> None:
+        """arguments: of the command, such as the keys of recordings."""
         self._folder = TemporaryDirectory(prefix="iclviz-", ignore_cleanup_errors=True)
         self.file, self._told, self._problem = (
             Path(self._folder.name, name) for name in (kind.name, "told", "problem")
         )
-        command = [sys.executable, "-m", "iclviz", kind.command, *keys, "--to", str(self.file), "--json"]
+        command = [sys.executable, "-m", "iclviz", kind.command, *arguments, "--to", str(self.file), "--json"]
         with self._told.open("wb") as progress_file, self._problem.open("wb") as problem:
             self._process: Process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=progress_file, stderr=problem, start_new_session=True
@@ -107,8 +120,8 @@ class Making:
         self._process.wait()
 
 
-Asked = tuple[str, tuple[str, ...]]
-"""The command of a file, and the keys of its recordings."""
+Asked = tuple[str, tuple[str, ...], str]
+"""The command of a file, its arguments, and what tells their content from what it was before."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -123,12 +136,21 @@ def comparison_buttons(recordings: Mapping[str, Recording]) -> None:
         return
     keys = tuple(dict.fromkeys(one.key for one in recordings.values()))
     _prepare(dict(recordings), keys)
+    file_buttons(KINDS, keys)
+
+
+def file_buttons(kinds: Sequence[Kind], arguments: tuple[str, ...], content: str = "") -> None:
+    """A button for each kind of file that commands with these arguments make; its progress, and then the file.
+
+    content: what tells what is in the files from what was in them before.
+    """
+    every: list[tuple[Kind, Asked]] = [(kind, (kind.command, arguments, content)) for kind in kinds]
     with st.container(horizontal=True):
-        under_way = [kind for kind in KINDS if not _offered(kind, keys)]
-    for kind in under_way:
-        _watch((kind.command, keys), _makings()[kind.command, keys])
-    for kind in KINDS:
-        making = _makings().get((kind.command, keys))
+        under_way = [asked for kind, asked in every if not _offered(kind, asked)]
+    for asked in under_way:
+        _watch(asked, _makings()[asked])
+    for _, asked in every:
+        making = _makings().get(asked)
         if making is not None and making.problem:
             st.error(lines_as_text(making.problem))
 
@@ -142,9 +164,9 @@ def _prepare(recordings: Mapping[str, Recording], keys: tuple[str, ...]) -> None
             prepare(question)
 
 
-def _offered(kind: Kind, keys: tuple[str, ...]) -> bool:
+def _offered(kind: Kind, asked: Asked) -> bool:
     """A kind's button, or its file; False where it is being made."""
-    making = _makings().get((kind.command, keys))
+    making = _makings().get(asked)
     if making is not None and making.is_running:
         return False
     if making is not None and not making.problem:
@@ -159,13 +181,13 @@ def _offered(kind: Kind, keys: tuple[str, ...]) -> bool:
         )
     else:
         icon = f":material/{kind.icon}:"
-        st.button(kind.button, on_click=_make, args=(kind, keys), icon=icon, help=kind.about)
+        st.button(kind.button, on_click=_make, args=(kind, asked), icon=icon, help=kind.about)
     return True
 
 
-def _make(kind: Kind, keys: tuple[str, ...]) -> None:
+def _make(kind: Kind, asked: Asked) -> None:
     makings = _makings()
-    makings[kind.command, keys] = Making(keys, kind)
+    makings[asked] = Making(asked[1], kind)
     ended = [one for one, making in list(makings.items()) if not making.is_running]
     for one in ended[:-MOST_KEPT]:
         makings.pop(one, None)

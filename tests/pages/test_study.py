@@ -1,3 +1,5 @@
+import time
+import zipfile
 from pathlib import Path
 
 import streamlit as st
@@ -7,7 +9,8 @@ from iclviz.jobs.queue import Queue
 from iclviz.store import Store
 from iclviz.studies import keep
 from iclviz.study import study
-from tests.pages.conftest import charts, opened, pressed, said, text
+from iclviz.ui.saving_comparison import _makings
+from tests.pages.conftest import charts, labels, opened, pressed, said, text
 
 
 def asked(recorded, **more):
@@ -63,3 +66,32 @@ def test_hidden_conditions_are_numbers_until_all_is_there(recorded):
     (shown,) = test.dataframe
     assert sorted(shown.value.index) == ["condition 1", "condition 2", "condition 3"]
     assert "until then none can be opened" in " ".join(one.value for one in test.caption)
+
+
+def test_the_comparison_that_was_meant_is_told_with_the_studys_measures(recorded):
+    of = asked(recorded, primary={"a": "none", "b": "correct, k = 2"}, measures=["alignment", "attention_ratio"])
+    iclviz.run_study(of, progress=False)
+    test = opened("study", recorded)
+    assert not test.exception
+    assert any("none (A) against correct, k = 2 (B)" in one.value for one in test.subheader)
+    assert "####" in text(test)
+    assert "Nothing inside the model could be tested" in text(test)  # of four groups
+    assert len(charts(test)) == 1 + 1 + 2
+
+
+def test_the_whole_study_is_offered_as_one_file(recorded):
+    of = asked(recorded)
+    keep(of, Store())
+    iclviz.run_spec(of.cells[0].spec)
+    test = pressed(opened("study", recorded), "Save the study (ZIP)")
+    assert not test.exception
+    (making,) = _makings().values()
+    deadline = time.monotonic() + 60
+    while making.is_running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert making.problem == ""
+    assert [one.label for one in test.run().get("download_button")] == ["Download the study"]
+    assert zipfile.ZipFile(making.file).testzip() is None
+    iclviz.run_spec(of.cells[1].spec)
+    assert "Save the study (ZIP)" in labels(test.run())  # it holds more now
+    making.stop()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iclviz.planning import devices, planned
+from iclviz.planning import devices, of_study, planned
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ def machine():
 @pytest.fixture
 def at_once(machine, monkeypatch):
     """This machine is that one."""
-    for module in (devices, planned):
+    for module in (devices, planned, of_study):
         monkeypatch.setattr(module, "this_machine", lambda width=0: machine)
     return machine
