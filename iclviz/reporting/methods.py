@@ -156,9 +156,10 @@ def _model(recording: Recording) -> str:
     known = environment.get("model", {})
     hub = f", {known['hub_id']}" if known.get("hub_id") else ""
     revision = f"revision {known['identity']}" if known.get("identity") else "identified by its files' content"
+    place = f"{environment.get('device', 'cpu')}{_shared(environment)}"
     return (
         f"We analysed {name} ({revision}{hub}; {recording.n_layers} blocks, {spec.dtype} on "
-        f"{environment.get('device', 'cpu')}{_shared(environment)}{_loaded(spec)}) with iclviz {__version__}, following Yousefi et al. "
+        f"{place}{_loaded(spec)}) with iclviz {__version__}, following Yousefi et al. "
         "[@yousefi2023incontext] with the definitions below, and the Transformers library [@wolf2020transformers]."
     )
 

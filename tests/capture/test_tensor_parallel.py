@@ -104,6 +104,10 @@ def table(tmp_path_factory, tiny_model, tokenizer):
         "broken": with_tokenizer(folder / "broken", broken(tiny_model), tokenizer),
         "caches": [str(folder / "first"), str(folder / "second")],
         "found": str(folder / "found"),
+        "homes": [
+            str(Path(with_tokenizer(folder / home / "mine", tiny(name), tokenizer)).parent)
+            for home, name in (("here", "llama"), ("there", "mistral"))
+        ],
     }
 
 
@@ -205,6 +209,10 @@ def test_the_first_process_alone_writes(together, table):
     assert (first / "recordings").is_dir()
     written = [path for path in second.rglob("*") if path.is_file()]
     assert not [path for path in written if {"recordings", "unfinished", "maps"} & set(path.parts)], written
+
+
+def test_a_model_of_other_files_in_another_process_is_refused(together):
+    assert "Process 1 of 2 could not go on: The files of mine are others on this machine" in together.others
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def did(table):
     found.refused = {
         name: words_of(lambda folder=folder: captured(folder)) for name, folder in table["refused"].items()
     }
+    found.others = words_of(lambda: captured("mine"))
     split = spec_of(tiny).with_(model_options={"device_map": "auto"})
     found.with_option = words_of(lambda: iclviz.run_spec(split))
     found.broken = words_of(lambda: iclviz.run_spec(spec_of(table["broken"])))
@@ -129,7 +130,9 @@ def did(table):
 
 def main():
     table = json.loads(Path(sys.argv[1]).read_text())
-    os.environ["ICLVIZ_CACHE"] = table["caches"][int(os.environ["RANK"])]
+    rank = int(os.environ["RANK"])
+    os.environ["ICLVIZ_CACHE"] = table["caches"][rank]
+    os.chdir(table["homes"][rank])
     hugging_face.choose_way = lambda model, *how: (
         Chosen("eager", 0.0) if model.config.model_type == EAGER else choose_way(model, *how)
     )

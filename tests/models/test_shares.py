@@ -45,4 +45,6 @@ def test_a_model_without_a_plan_is_refused_by_its_name():
     ],
 )
 def test_heads_that_cannot_be_shared_evenly_are_refused_with_what_can(heads, keys, n, words):
-    assert re.match(re.escape(words), said(n, num_attention_heads=heads, num_key_value_heads=keys, head_dim=8))
+    assert re.match(
+        re.escape(words), said(n, num_attention_heads=heads, num_key_value_heads=keys, hidden_size=8 * heads)
+    )
