@@ -12,6 +12,7 @@ from iclviz.intervening import Intervention
 from iclviz.jobs.executors import Executor, executor
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
+from iclviz.jobs.taking_part import take_part
 from iclviz.mapping import Grid, MapSpec, Tracer
 from iclviz.mapping import grid as as_grid
 from iclviz.mapping import tracer as as_tracer
@@ -86,6 +87,7 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     ------
     UserError: one of the specs cannot be run; where that shows while it runs, the others are recorded all the same.
     """
+    take_part()
     store = Store()
     asked = _resolved(specs, store, progress)
     missing = [resolved for resolved in asked if resolved.key not in store]
@@ -119,6 +121,7 @@ def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | No
     ------
     UserError: the study or one of its runs cannot be; the message says why and what to do.
     """
+    take_part()
     store = Store()
     asked = read_study(Path(of)) if isinstance(of, str | Path) else of if isinstance(of, Study) else as_study(of)
     found = keep(asked, store)
@@ -181,6 +184,7 @@ def _made(
     run: RunSpec | Recording | str, wanted: Grid | Tracer, load_made: Callable[[Store, str], T], progress: bool | None
 ) -> T:
     """A map or a trace of a run, which is recorded first where it was not."""
+    take_part()
     recording = load(run) if isinstance(run, str) else run if isinstance(run, Recording) else run_spec(run)
     store = Store()
     if (key := store.map_of(recording, wanted)) is not None:

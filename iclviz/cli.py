@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from iclviz.errors import Cancelled, SpecError, UserError, unknown
+from iclviz.jobs.taking_part import take_part
 from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 
@@ -867,6 +868,7 @@ def main() -> None:
     """Run the command line; a user's mistake is one sentence on standard error."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        take_part()
         app()
     except UserError as error:
         print(error, file=sys.stderr)

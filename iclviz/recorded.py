@@ -131,6 +131,7 @@ ENVIRONMENT_SCHEMA = schemas.fields(
         "model": schemas.table_of(_WORD, 100),
         "plan": schemas.table_of(schemas.plain(2), 100),
         "layers": schemas.whole(1, MOST_LAYERS),
+        "processes": schemas.whole(2, 2**16),
         "reach": schemas.list_of(schemas.table_of(schemas.whole(1, MOST_TOKENS), 1), MOST_LAYERS),
         "together": schemas.list_of(schemas.text(128), MOST_ITEMS),
     },

@@ -62,7 +62,8 @@ class Recording:
         blank or line end after it, i from 0; none in recordings that were made before there were any.
     span_lengths: role -> (n,) tokens.
     timing, environment: seconds per stage and tokens per second; versions, device, dtype, attention way, batch plan,
-        and under "together" the keys of the runs that were planned together, of which batches were made.
+        under "processes" how many shared the model if several did, and under "together" the keys of the runs that were
+        planned together, of which batches were made.
     origin: what the key covers besides the spec; None in recordings made before it was kept.
     """
 

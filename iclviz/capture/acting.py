@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from iclviz.capture.sites import Donors, matched, members
 from iclviz.errors import SpecError
 from iclviz.intervening import At, Intervention, Part, first_block
+from iclviz.models.ranks import ALONE, Ranks
 from iclviz.prompts import TokenizedPrompt
 
 Array = NDArray[Any]
@@ -84,10 +85,10 @@ Likes = tuple[tuple[int, int], ...]
 
 
 class DonorValues:
-    """What donors' prompts hold: by part, block, donor and position."""
+    """What donors' prompts hold: by part, block, donor and position; of all heads, whoever computes them."""
 
-    def __init__(self, donors: Donors, blocks: Sequence[torch.nn.Module]) -> None:
-        self.donors, self._blocks = donors, blocks
+    def __init__(self, donors: Donors, blocks: Sequence[torch.nn.Module], ranks: Ranks = ALONE) -> None:
+        self.donors, self._blocks, self._ranks = donors, blocks, ranks
         self._kept: dict[tuple[Part, int, int, int], torch.Tensor] = {}
         self._likes: dict[tuple[int, int, str, Sequence[int]], dict[int, Likes]] = {}
         self._means: dict[tuple[Part, int, Likes], torch.Tensor] = {}
@@ -191,7 +192,7 @@ class DonorValues:
         projection = output_projection(self._blocks[layer - 1])
         alone = torch.zeros_like(values)
         alone[head] = values[head]
-        both: torch.Tensor = projection(torch.stack([alone, torch.zeros_like(alone)]).flatten(1))
+        both: torch.Tensor = projection(self._ranks.own(torch.stack([alone, torch.zeros_like(alone)])).flatten(1))
         return both[0] - both[1]
 
 
@@ -216,15 +217,17 @@ class Acting:
         blocks: Sequence[torch.nn.Module],
         values: DonorValues | None = None,
         keeps: DonorValues | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """done: the interventions of each prompt, in their order; values: what donors' prompts hold; keeps: where what
-        is kept of these prompts goes.
+        is kept of these prompts goes; ranks: the processes that share the model.
 
         Raises
         ------
         SpecError: a block or a part that the model does not have.
         """
         self.prompts, self._blocks, self.values, self.keeps = prompts, blocks, values, keeps
+        self._ranks = ranks
         placed = {(place, one) for each in done for place, one in enumerate(each)}
         self.kinds = sorted(placed, key=lambda entry: (entry[0], str(entry[1])))
         numbers = {entry: number for number, entry in enumerate(self.kinds)}
@@ -304,7 +307,7 @@ class Acting:
             for (part, layer), some in outputs.items():
                 hooks.enter_context(_changing(self._modules[part][layer - 1], part, layer, some))
             inside = [change for change in changes if change.part in IN_ATTENTION]
-            yield AttentionEdits(inside) if inside else None
+            yield AttentionEdits(inside, self._ranks) if inside else None
 
 
 class _Pass:
@@ -495,11 +498,12 @@ class AttentionEdits:
     """What is changed inside the attention of one forward pass."""
 
     changes: Sequence[_Change]
+    ranks: Ranks
 
     def of(self, layer: int) -> "LayerEdits | None":
         """What is changed in one block, counted from 0; None where nothing is."""
         here = [one for one in self.changes if one.intervention.layers is None or layer + 1 in one.intervention.layers]
-        return LayerEdits(layer + 1, here) if here else None
+        return LayerEdits(layer + 1, here, self.ranks) if here else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -508,16 +512,19 @@ class LayerEdits:
 
     layer: int
     changes: Sequence[_Change]
+    ranks: Ranks
 
     def apply(self, part: Part, values: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
-        """Values (B, H, q, X) of a part with what acts on it, rows being those of the pass's."""
+        """Values (B, H, q, X) of a part with what acts on it, rows being those of the pass's. Each of several processes
+        has its own heads' and changes all heads', since heads are numbered, and counted together, over all of them.
+        """
         here = [change for change in self.changes if change.part == part]
         if not here:
             return values
-        changed = values.transpose(1, 2).clone()
+        changed = self.ranks.whole(values).transpose(1, 2).clone()
         for change in here:
             change.write(changed, self.layer, rows)
-        return changed.transpose(1, 2)
+        return self.ranks.own(changed.transpose(1, 2))
 
 
 def attention_of(block: torch.nn.Module) -> torch.nn.Module:

@@ -26,6 +26,7 @@ from iclviz.capture.plan import PlanSettings
 from iclviz.capture.recorders.attention import RECORDER as ATTENTION
 from iclviz.capture.recorders.embeddings import RECORDER as EMBEDDINGS
 from iclviz.errors import ModelError, UserError
+from iclviz.models.ranks import ranks_of
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Array, Asked
 from iclviz.spans import ROLES, Span
@@ -211,13 +212,15 @@ def _differences(
     texts = [_text(length, trial.shared, vocabulary) for length in trial.prompts]
     expected = [_rows_of_matrices(model, ids, trial.shared, n_layers, device) for ids in texts]
     found: dict[Way, float] = {}
-    reason = ""
+    reason, ranks = "", ranks_of(model)
     for place, way in enumerate(ways):
         engine = Engine(model, way, n_layers, device)
         try:
             found[way] = _difference(engine, texts, trial.shared, expected)
         except Exception as error:  # each architecture fails in its own way
             found[way], reason = float("inf"), _shortened(error)
+        if not ranks.least(int(np.isfinite(found[way]))):
+            found[way] = float("inf")
         if found[way] <= tolerance:
             return _Found(found, ways[place:])
     return _Found(found, [], reason)
@@ -237,6 +240,8 @@ def _exact_in_float64(model: Any, n_layers: int, device: torch.device, trial: Tr
             f"({found.reason}).",
             "Take a model of another architecture.",
         )
+    if ranks_of(model).n > 1:
+        raise _inexact(model, trial, found.differences, "a model that processes share is not compared in float64")
     if not _has_room_in_float64(model, device):
         raise _inexact(
             model, trial, found.differences, "there is no room to compare in float64 whether that is rounding"
@@ -327,7 +332,8 @@ def _rows_of_matrices(model: Any, ids: list[int], n_shared: int, n_layers: int, 
     with eagerly(model), torch.inference_mode():
         output = model(input_ids=torch.tensor([ids], device=device), output_attentions=True, use_cache=False)
     weights = [layer for layer in getattr(output, "attentions", None) or () if layer is not None]
-    layers = [layer[0].float().cpu().numpy() for layer in weights if _is_attention(layer, len(ids))]
+    whole = ranks_of(model).whole
+    layers = [whole(layer)[0].float().cpu().numpy() for layer in weights if _is_attention(layer, len(ids))]
     if len(layers) != n_layers:
         raise ModelError(
             f"{type(model).__name__} has attention in {len(layers)} of its {n_layers} blocks, and all are needed.",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from iclviz.capture.recorders_of_ones_own import guarded, is_out_of_memory
 from iclviz.capture.sites import Done, Donors, reading_as
 from iclviz.errors import Cancelled, SpecError
 from iclviz.intervening import Intervention
+from iclviz.models.ranks import ranks_of
 from iclviz.prompts import TokenizedPrompt
 from iclviz.recorders import Asked, Batch, BatchRecord, Hook, PassRecord, ReadRow, Recorder, Subject
 
@@ -49,6 +51,7 @@ class Engine:
         self.reads_whole_caches = way != "interface"
         self.n_layers = n_layers
         self.blocks = blocks_of(model, n_layers)
+        self.ranks = ranks_of(model)
         self.device = device or model.get_input_embeddings().weight.device
 
     def captures(
@@ -91,7 +94,7 @@ class Engine:
 
     def values_of(self, donors: Donors, should_stop: Callable[[], bool]) -> DonorValues:
         """What donors' prompts hold where it is needed."""
-        kept, prompts = DonorValues(donors, self.blocks), donors.prompts
+        kept, prompts = DonorValues(donors, self.blocks, self.ranks), donors.prompts
         done = [kept.wanted()] * len(prompts)
         self._read_through(prompts, done, self.acting(done, prompts, keeps=kept), donors=None, should_stop=should_stop)
         for one, of_fold in kept.in_turn():
@@ -105,7 +108,7 @@ class Engine:
         *below, layer = one.layers or ()
         prompts = [values.donors.prompts[donor] for donor in donors]
         changed = replace(one, layers=tuple(below))
-        kept, known = DonorValues(Donors(prompts), self.blocks), values.for_donors(changed, donors)
+        kept, known = DonorValues(Donors(prompts), self.blocks, self.ranks), values.for_donors(changed, donors)
         done = [[changed, Keeping.of_place(one.rows, one.part, (layer,))] for _ in prompts]
         acting = self.acting(done, prompts, known, keeps=kept)
         self._read_through(prompts, done, acting, known.donors, should_stop)
@@ -191,7 +194,7 @@ class Engine:
         ------
         SpecError: they cannot act on this model.
         """
-        acting = Acting(done_to_model, prompts, self.blocks, values, keeps)
+        acting = Acting(done_to_model, prompts, self.blocks, values, keeps, self.ranks)
         if acting.acts_in_attention and self.way != "interface":
             raise SpecError(
                 f"The attention of {type(self.model).__name__} runs in its own code alone, so neither it nor single "
@@ -336,7 +339,7 @@ class PlanRun:
 
     def check(self) -> None:
         """Stop where the caller says so."""
-        if self.should_stop():
+        if self.engine.ranks.agreed(self.should_stop):
             raise Cancelled
 
     def read(self, rows: Sequence[BatchRow], held: Held) -> Held:
@@ -363,7 +366,8 @@ class PlanRun:
             with torch.inference_mode():
                 return work()
         except RuntimeError as error:
-            if n_rows == 1 or not is_out_of_memory(error):
+            # Several processes would have to halve together, and some of them may have had room.
+            if n_rows == 1 or self.engine.ranks.n > 1 or not is_out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
         self.acting.counts[:] = counts
@@ -561,21 +565,27 @@ class _DecodeBatch:
         waiting = {row for row, index in enumerate(indices) if decoding.limit(index)}
         if not waiting and not self._of("states", "rows", "logits") and self.run.acting.keeps is None:
             return responses
+        agreed = self.engine.ranks.agreed
         with attention_way(self.engine.model, self.engine.way, decoding=True):
             logits = self._last_prompt_token()
             while waiting:
                 self.run.check()
-                chosen = self._largest(logits, waiting)
+                chosen = agreed(partial(self._largest, logits, waiting))
                 fed = [self._next_token(row, chosen[row], responses[row]) for row in range(len(indices))]
                 for row in sorted(waiting):
                     responses[row].append(fed[row])
                 going_on = waiting
-                waiting = {row for row in waiting if not decoding.is_end(indices[row], responses[row])}
+                waiting = agreed(partial(self._without_ends, going_on, responses))
                 self._grow()
                 ids = torch.tensor(fed, device=self.engine.device)[:, None]
                 with self.run.states(self._of("response states")):
                     logits = self._step(ids, is_last=not waiting, counted=dict.fromkeys(going_on, 1))
         return responses
+
+    def _without_ends(self, waiting: set[int], responses: Sequence[list[int]]) -> set[int]:
+        """The rows whose responses go on."""
+        is_end, indices = self.run.decoding.is_end, self.indices
+        return {row for row in waiting if not is_end(indices[row], responses[row])}
 
     def _largest(self, logits: torch.Tensor, waiting: set[int]) -> list[int]:
         """The tokens of the largest logits (B, V); NaN is larger than any number.
@@ -626,7 +636,9 @@ class _DecodeBatch:
         return logits
 
     def _take(self, layer: int, weights: torch.Tensor, beside: torch.Tensor | None = None) -> None:
-        """Hand one layer's rows (B, H, K) to all that take something of them."""
+        """Hand one layer's rows (B, H, K), of all heads, to all that take something of them."""
+        weights = self.engine.ranks.whole(weights)
+        beside = None if beside is None else self.engine.ranks.whole(beside)
         for taker in self._of("rows"):
             taker.row(layer, weights, beside)
 

@@ -40,6 +40,8 @@ from iclviz.models.identity import identity
 from iclviz.models.locating import LocatedModel, download
 from iclviz.models.options import check_options, check_trust
 from iclviz.models.placing import input_device, placing
+from iclviz.models.ranks import n_joined
+from iclviz.models.shares import check_shares
 from iclviz.models.tokenizing import converted_tokenizer, load_tokenizer, tokenizer_folder
 from iclviz.places import cache_folder
 
@@ -158,12 +160,20 @@ def _model(
     memo: MutableMapping[str, Any] | None = None,
 ) -> PreTrainedModel:
     assert located.path is not None  # download() saw to it
+    n = n_joined()
+    if located.kind == "gguf" and n > 1:
+        raise ModelError(
+            f"{located.name} is a .gguf file, whose weights one process unpacks as a whole.",
+            "Take the folder of the model's ordinary weights, or start without torchrun.",
+        )
     path = located.path if located.kind != "gguf" else _kept_gguf(located, located.path, dtype, memo)
     if path is None:
         return unpacked_gguf(located.path, dtype, **placement)
     folder = str(path)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
     _refuse_other_purposes(located, config)
+    if n > 1:
+        check_shares(located.name, config, n)
     model, info = AutoModelForCausalLM.from_pretrained(
         folder, config=config, dtype=dtype, trust_remote_code=trusted, output_loading_info=True, **placement
     )

@@ -50,7 +50,6 @@ OPTIONS: Mapping[str, ModelOption] = {
         lambda text: _MEMORY.fullmatch(text) is not None,
     ),
     "quantization": ModelOption(str, None, '"8bit" or "4bit"', lambda name: name in ("8bit", "4bit")),
-    "tp_plan": ModelOption(str, None, '"auto"', lambda name: name == "auto"),
     "trust_remote_code": ModelOption(bool, False, "true or false"),
 }
 

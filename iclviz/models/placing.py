@@ -1,4 +1,6 @@
-"""Where a model's weights go: one device, several, or partly the disk; whole or packed into fewer bits."""
+"""Where a model's weights go: one device, several, or partly the disk; or a share to each of several processes; whole
+or packed into fewer bits.
+"""
 
 import importlib.util
 from collections.abc import Mapping
@@ -6,8 +8,10 @@ from typing import Any
 
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers.distributed import DistributedConfig
 
 from iclviz.errors import ModelError
+from iclviz.models.ranks import n_joined
 
 
 def placing(
@@ -26,11 +30,8 @@ def placing(
     ModelError: options that exclude or need each other, or need a package or a device that is not here.
     """
     _check_together(options)
-    if "tp_plan" in options:
-        raise ModelError(
-            "Tensor parallelism gives each process some of the heads only, so that no process could record them all.",
-            'Split the model over its layers: the option device_map = "auto".',
-        )
+    if (n := n_joined()) > 1:
+        return _shared(options, n)
     arguments: dict[str, Any] = {}
     if device.type != "cpu":
         # Each weight goes to the GPU as it is read, instead of a whole copy in memory first.
@@ -43,6 +44,17 @@ def placing(
         arguments["quantization_config"] = _packed(options["quantization"], device, dtype)
         arguments.setdefault("device_map", {"": device})
     return arguments
+
+
+def _shared(options: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Of a model that n processes share by tensor parallelism, each on its device."""
+    for option in ("device", "device_map", "quantization"):
+        if option in options:
+            raise ModelError(
+                f"The model option {option} does not go with {n} processes that share the model.",
+                "Leave it out, or start without torchrun.",
+            )
+    return {"distributed_config": DistributedConfig(tp_plan="auto", tp_size=n)}
 
 
 def input_device(model: PreTrainedModel) -> torch.device:

@@ -4,9 +4,10 @@ It is written once, in Markdown with citations as [@key], and turned into LaTeX 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -162,11 +163,18 @@ def _model(recording: Recording) -> str:
     known = environment.get("model", {})
     hub = f", {known['hub_id']}" if known.get("hub_id") else ""
     revision = f"revision {known['identity']}" if known.get("identity") else "identified by its files' content"
+    place = f"{environment.get('device', 'cpu')}{_shared(environment)}"
     return (
         f"We analysed {name} ({revision}{hub}; {recording.n_layers} blocks, {spec.dtype} on "
-        f"{environment.get('device', 'cpu')}{_loaded(spec)}) with iclviz {__version__}, following Yousefi et al. "
+        f"{place}{_loaded(spec)}) with iclviz {__version__}, following Yousefi et al. "
         "[@yousefi2023incontext] with the definitions below, and the Transformers library [@wolf2020transformers]."
     )
+
+
+def _shared(environment: Mapping[str, Any]) -> str:
+    """Of a model that several processes computed together."""
+    processes = environment.get("processes")
+    return f", shared by {processes} processes by tensor parallelism" if processes else ""
 
 
 def _loaded(spec: RunSpec) -> str:

@@ -31,7 +31,7 @@ def test_devices_are_known_by_their_form(name):
         (
             {"device_mapp": "auto"},
             "Unknown model option 'device_mapp'. Did you mean device_map? "
-            "Known: device, device_map, max_memory, quantization, tp_plan, trust_remote_code.",
+            "Known: device, device_map, max_memory, quantization, trust_remote_code.",
         ),
         (
             {"trust_remote_code": "yes"},

@@ -82,9 +82,17 @@ def test_packed_weights_need_their_package_and_a_gpu(monkeypatch, name):
     [
         ({"device": "cpu", "device_map": "auto"}, "exclude each other"),
         ({"max_memory": "cpu=1GiB"}, "needs device_map"),
-        ({"tp_plan": "auto"}, "some of the heads only.*device_map"),
     ],
 )
 def test_options_that_do_not_go_together_get_a_sentence(options, said):
     with pytest.raises(ModelError, match=said):
         told(options)
+
+
+def test_several_processes_share_a_model_and_take_no_other_place(monkeypatch):
+    monkeypatch.setattr("iclviz.models.placing.n_joined", lambda: 4)
+    shared = told({})["distributed_config"]
+    assert (shared.tp_size, shared.tp_plan) == (4, "auto")
+    for options in ({"device": "cpu"}, {"device_map": "auto"}, {"quantization": "8bit"}):
+        with pytest.raises(ModelError, match=f"{next(iter(options))} does not go with 4 processes"):
+            told(options)

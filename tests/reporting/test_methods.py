@@ -100,6 +100,13 @@ def test_nothing_to_describe_is_refused():
         methods([])
 
 
+def test_a_model_that_processes_shared_is_said_to_have_been(runs):
+    shared = replace(runs[0], environment={**runs[0].environment, "processes": 4})
+    words = ", shared by 4 processes by tensor parallelism)"
+    assert words in methods([shared]).markdown
+    assert words not in methods(runs[:1]).markdown
+
+
 @pytest.mark.parametrize("entry", BIBTEX.values())
 def test_entries_are_balanced(entry):
     assert entry.count("{") == entry.count("}")

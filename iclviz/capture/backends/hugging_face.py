@@ -25,9 +25,15 @@ class HuggingFace:
         return tokenizer
 
     def load(self, located: LocatedModel, dtype: str | None, options: Any, memo: Memo) -> BackendModel:
-        """The model, loaded."""
+        """The model, loaded; by all processes together, where several were started."""
         from iclviz.capture.hugging_face import HuggingFaceModel
         from iclviz.models.loading import load
+        from iclviz.models.ranks import n_joined
+
+        if n_joined() > 1:
+            from iclviz.capture.tensor_parallel import SharedModel
+
+            return SharedModel(located, dtype, options, memo)
 
         return HuggingFaceModel(load(located, dtype, options, memo=memo))
 
