@@ -13,7 +13,7 @@ from iclviz.jobs.executors import Executor, executor
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
 from iclviz.jobs.taking_part import take_part
-from iclviz.mapping import Grid, MapSpec, Tracer
+from iclviz.mapping import Grid, MapSpec, Tracer, as_mapped
 from iclviz.mapping import grid as as_grid
 from iclviz.mapping import tracer as as_tracer
 from iclviz.maps import EffectMap, Trace
@@ -89,6 +89,11 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     """
     take_part()
     store = Store()
+    return [store.load(resolved.key) for resolved in _recorded(specs, store, progress)]
+
+
+def _recorded(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> list[Resolved]:
+    """The runs of specs, in their order, after each is recorded; raises as `sweep`."""
     asked = _resolved(specs, store, progress)
     missing = [resolved for resolved in asked if resolved.key not in store]
     check_before(missing, store.memo)
@@ -102,12 +107,13 @@ def sweep(specs: Iterable[RunSpec], *, progress: bool | None = None) -> list[Rec
     for group in groups:
         try:
             with showing(_title(group), progress) as report:
-                _compute_or_wait({one.key: one.spec for one in group}, computing, queue, report)
+                wanted = {one.key: one.spec for one in group}
+                _compute_or_wait(wanted, computing, queue, report, is_asked=computing.returns_at_once)
         except UserError as error:
             failed.append(error)
     if failed:
         raise failed[0]
-    return [store.load(resolved.key) for resolved in asked]
+    return asked
 
 
 def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | None = None) -> StudyState:
@@ -125,7 +131,8 @@ def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | No
     store = Store()
     asked = read_study(Path(of)) if isinstance(of, str | Path) else of if isinstance(of, Study) else as_study(of)
     found = keep(asked, store)
-    sweep([cell.spec for cell in asked.cells], progress=progress)
+    _recorded([cell.spec for cell in asked.cells], store, progress)
+    _ask_for_maps(state_of(found, store), store)
     left_out: dict[str, None] = {}
     for cell, spec in asked.map_specs:
         try:
@@ -133,6 +140,15 @@ def run_study(of: Study | Mapping[str, Any] | str | Path, *, progress: bool | No
         except UserError as error:
             left_out.setdefault(f"{spec.grid} of {cell.task}, {cell.condition}: {error}")
     return replace(state_of(found, store), left_out=tuple(left_out))
+
+
+def _ask_for_maps(state: StudyState, store: Store) -> None:
+    """Where maps can be made side by side, ask for all that a study lacks before the first is waited for."""
+    queue = Queue(store)
+    computing = executor(queue, default="in_process")
+    if computing.returns_at_once:
+        specs = {one.key: MapSpec(as_mapped(one.run.resolved.spec), one.of) for one in state.maps}
+        computing.submit({key: spec for key, spec in specs.items() if not store.has_map(key)})
 
 
 def effect_map(
@@ -233,15 +249,21 @@ def load(key: str) -> Recording:
     return store.load(store.full_key(key))
 
 
-def _compute_or_wait(asked: Mapping[str, Wanted], computing: Executor, queue: Queue, report: Report) -> None:
-    """Have an executor compute runs or maps, key -> spec, and wait for those that somebody else computes."""
+def _compute_or_wait(
+    asked: Mapping[str, Wanted], computing: Executor, queue: Queue, report: Report, is_asked: bool = False
+) -> None:
+    """Have an executor compute runs or maps, key -> spec, and wait for those that somebody else computes.
+
+    is_asked: whether the executor was asked for them before; what failed since is not asked for again.
+    """
     latest = {key: Progress(items_total=spec.n_items) for key, spec in asked.items()}
 
     def tell(key: str, progress: Progress) -> None:
         latest[key] = progress
         report(_together(progress, list(latest.values())))
 
-    computing.submit(asked, tell=tell)
+    if not is_asked:
+        computing.submit(asked, tell=tell)
     while missing := {key: spec for key, spec in asked.items() if not queue.store.holds(key)}:
         for job in [job for job in map(queue.get, missing) if job is not None and not queue.store.holds(job.key)]:
             _raise_if_ended(job)
