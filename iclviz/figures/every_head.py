@@ -58,7 +58,7 @@ def head_scores(found: HeadScores, *, model: str, run: str = "", demonstrations:
 
 def _span(values: Array) -> str:
     known = values[np.isfinite(values)]
-    return f"{plain(round(float(known.min()), 2))} to {plain(round(float(known.max()), 2))}" if len(known) else "none"
+    return f"{plain(float(known.min()))} to {plain(float(known.max()))}" if len(known) else "none"
 
 
 def _cells(values: Array, title: str, is_amount: bool) -> go.Heatmap:

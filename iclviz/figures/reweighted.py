@@ -48,9 +48,9 @@ def reweighting(conditions: Mapping[str, Reweighted], *, blind: str, demonstrati
 
 def gain_in_words(found: Reweighted) -> str:
     """The gain, beside that at random."""
-    gain, low, high = (signed(round(float(one[0]), 2)) for one in (found.estimate, found.low, found.high))
+    gain, low, high = (signed(float(one[0])) for one in (found.estimate, found.low, found.high))
     return (
-        f"{gain} nats ({low} to {high}), at random {signed(round(float(found.estimate[1]), 2))}; both halves’ factors "
+        f"{gain} nats ({low} to {high}), at random {signed(float(found.estimate[1]))}; both halves’ factors "
         f"agree to {plain(round(found.agreement, 2))}"
     )
 

@@ -181,12 +181,22 @@ class Hired:
         """Ask for the end of a job."""
         self._actor.stop.remote(key)
 
+    @property
+    def answer(self) -> Any:
+        """What stands for how the jobs will end."""
+        return self._answer
+
     def dismiss(self) -> None:
         """Give back what it has of the cluster."""
         with suppress(Exception):
             ray.kill(self._actor)
         with suppress(Exception):
             remove_placement_group(self._group)
+
+
+def wait_for_one(workers: Sequence[Hired], seconds: float) -> None:
+    """Until one of some workers has ended, or so many seconds are over."""
+    ray.wait([worker.answer for worker in workers], timeout=seconds)
 
 
 class LostError(Exception):

@@ -14,7 +14,18 @@ from dataclasses import dataclass, field
 from iclviz.errors import StoreError, UserError
 from iclviz.jobs.executors.ray import address
 from iclviz.jobs.queue import Order, Queue
-from iclviz.jobs.ray_workers import BUSY, Brought, Hired, LostError, Needs, State, connect, most_workers, needs_of
+from iclviz.jobs.ray_workers import (
+    BUSY,
+    Brought,
+    Hired,
+    LostError,
+    Needs,
+    State,
+    connect,
+    most_workers,
+    needs_of,
+    wait_for_one,
+)
 from iclviz.jobs.starting import SCHEDULER
 from iclviz.jobs.stopping import stop_on_termination, work_until_idle
 from iclviz.jobs.table import Progress
@@ -100,6 +111,8 @@ class Scheduler:
             self._look_at(handed)
         self._hand_out()
         self._dismiss_idle()
+        if self._handed:
+            wait_for_one([handed.worker for handed in self._handed], POLL_SECONDS)
         return bool(self._handed)
 
     def close(self) -> None:

@@ -95,7 +95,7 @@ def _gain_of(label: str, found: Reweighted) -> str:
     is_more = found.p[2] < SIGNIFICANT and found.estimate[2] > 0
     beyond = "more than" if is_more else "no more than can be told from"
     gain, low, high, random = (
-        signed(round(float(one), 2)) for one in (found.estimate[0], found.low[0], found.high[0], found.estimate[1])
+        signed(float(one)) for one in (found.estimate[0], found.low[0], found.high[0], found.estimate[1])
     )
     return (
         f"{label}: attention to the answers times learned factors moves the margin by {gain} nats ({low} to {high}), "
@@ -114,7 +114,7 @@ def _foretold_of(label: str, found: Foretold) -> str:
     where = "the last prompt token" if found.places[place] == "last" else place_words(found.places[place])
     told = (
         f"{label}: one gradient foretells most at {where} in block {block + 1}: "
-        f"{signed(round(float(found.estimate[place, block]), 2))} nats"
+        f"{signed(float(found.estimate[place, block]))} nats"
     )
     if not np.isfinite(found.agreement[place]):
         return f"{told}. No true patch stands beside it yet."

@@ -237,7 +237,7 @@ def test_a_storage_that_is_away_for_a_while_loses_nothing(cluster_on_s3, specs, 
 
 def test_a_job_is_cancelled_on_its_node_and_goes_on_later(cluster, specs, surroundings):
     queue = Queue(Store())
-    (one,) = [resolve(specs[1])]
+    one = resolve(specs[1].with_(n_items=48))
     asking = executor(queue)
     asking.submit({one.key: one.spec})
     wait_for(lambda: len(batches(surroundings)) > 1)

@@ -50,6 +50,7 @@ def workers(monkeypatch):
     monkeypatch.setattr(scheduling, "needs_of", lambda spec: Needs(1, spec.model_options.get("gpus", 0)))
     monkeypatch.setattr(scheduling, "most_workers", lambda needs: 2)
     monkeypatch.setattr(scheduling, "Hired", Worker)
+    monkeypatch.setattr(scheduling, "wait_for_one", lambda workers, seconds: None)
     return WORKERS
 
 
