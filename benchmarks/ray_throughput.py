@@ -1,7 +1,7 @@
 """Runs a minute with 1, 2 and 4 workers on a Ray cluster of this machine, beside the worker without a cluster:
 `OMP_NUM_THREADS=1 python -m benchmarks.ray_throughput --write docs/clusters.md`.
 
-Eight sweeps, each of another demonstration seed, of two runs (demo model, reading comprehension, 8 items, k = 1 and 2),
+Eight sweeps, each of another demonstration seed, of two runs (demo model, reading comprehension, 32 items, k = 1 and 2),
 after one sweep for each worker, so that workers have started and have their model.
 """
 
@@ -24,13 +24,13 @@ from iclviz.models.presets import DEMO_MODEL
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.storage.named import SETTING as STORAGE_SETTING
 
-SWEEPS, KS, WORKERS = 8, (1, 2), (1, 2, 4)
+SWEEPS, KS, N_ITEMS, WORKERS = 8, (1, 2), 32, (1, 2, 4)
 
 
 def specs(seeds: range) -> list[RunSpec]:
     """Two runs for each demonstration seed."""
     return [
-        RunSpec(DEMO_MODEL, "reading_comprehension", Demonstrations("correct", k, seed), 8)
+        RunSpec(DEMO_MODEL, "reading_comprehension", Demonstrations("correct", k, seed), N_ITEMS)
         for seed in seeds
         for k in KS
     ]
