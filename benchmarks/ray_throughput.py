@@ -1,8 +1,8 @@
 """Runs a minute with 1, 2 and 4 workers on a Ray cluster of this machine, beside the worker without a cluster:
 `OMP_NUM_THREADS=1 python -m benchmarks.ray_throughput --write docs/clusters.md`.
 
-Eight sweeps, each of another demonstration seed, of two runs (demo model, reading comprehension, 32 items, k = 1 and 2),
-after one sweep for each worker, so that workers have started and have their model.
+Eight sweeps, each of another demonstration seed, of two runs (demo model, reading comprehension, 32 items, k = 1 and
+2), after one sweep for each worker, so that workers have started and have their model.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iclviz.errors import UserError
 from iclviz.intervening import Intervention
-from iclviz.jobs.executors import Executor, executor
+from iclviz.jobs.executors import Executor, executor, returns_at_once
 from iclviz.jobs.queue import Order, Queue, Wanted
 from iclviz.jobs.table import Progress, Report
 from iclviz.jobs.taking_part import take_part
@@ -102,13 +102,13 @@ def _recorded(specs: Iterable[RunSpec], store: Store, progress: bool | None) -> 
             build(resolved)
     failed, groups, queue = [], run_together(missing), Queue(store)
     computing = executor(queue, default="in_process")
-    if computing.returns_at_once:  # groups may be computed side by side
+    if returns_at_once(computing):  # groups may be computed side by side
         computing.submit({one.key: one.spec for group in groups for one in group})
     for group in groups:
         try:
             with showing(_title(group), progress) as report:
                 wanted = {one.key: one.spec for one in group}
-                _compute_or_wait(wanted, computing, queue, report, is_asked=computing.returns_at_once)
+                _compute_or_wait(wanted, computing, queue, report, is_asked=returns_at_once(computing))
         except UserError as error:
             failed.append(error)
     if failed:
@@ -146,7 +146,7 @@ def _ask_for_maps(state: StudyState, store: Store) -> None:
     """Where maps can be made side by side, ask for all that a study lacks before the first is waited for."""
     queue = Queue(store)
     computing = executor(queue, default="in_process")
-    if computing.returns_at_once:
+    if returns_at_once(computing):
         specs = {one.key: MapSpec(as_mapped(one.run.resolved.spec), one.of) for one in state.maps}
         computing.submit({key: spec for key, spec in specs.items() if not store.has_map(key)})
 

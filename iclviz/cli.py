@@ -56,6 +56,15 @@ Style = Annotated[str | None, typer.Option(help="plain or chat.")]
 WeightType = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 LongestResponse = Annotated[int | None, typer.Option(help="Longest response, in tokens.")]
 Poolings = Annotated[list[str] | None, typer.Option(help="A pooled embedding to keep; repeat for more.")]
+DemonstrationSeed = Annotated[int, typer.Option(help="Seed of the demonstrations.")]
+DemonstrationOrder = Annotated[
+    int, typer.Option(help="Order of the demonstrations: 0 as drawn, or another one's number.")
+]
+ItemSeed = Annotated[int, typer.Option(help="Seed of the items.")]
+Interventions = Annotated[
+    list[str] | None,
+    typer.Option(help='What is done to the model, such as "knock_out to=relevant layers=12-14"; repeat for more.'),
+]
 Recorders = Annotated[list[str] | None, typer.Option(help="A further recorder, such as trajectory; repeat for more.")]
 
 app = typer.Typer(
@@ -87,11 +96,11 @@ def run(
     task: TaskName = "linear_regression",
     kind: Kind = "correct",
     k: NumberShown = 8,
-    demo_seed: Annotated[int, typer.Option(help="Seed of the demonstrations.")] = 0,
-    order: Annotated[int, typer.Option(help="Order of the demonstrations: 0 as drawn, or another one's number.")] = 0,
+    demo_seed: DemonstrationSeed = 0,
+    order: DemonstrationOrder = 0,
     example: Annotated[list[str] | None, typer.Option(help="A demonstration of your own; repeat for more.")] = None,
     n_items: NumberOfItems = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the items.")] = 0,
+    seed: ItemSeed = 0,
     task_option: TaskOptions = None,
     model_option: Annotated[list[str] | None, typer.Option(help="A model option as name=value.")] = None,
     prompt_style: Style = None,
@@ -109,10 +118,7 @@ def run(
         list[str] | None, typer.Option(help="What the chat template reads, as name=value; repeat for more.")
     ] = None,
     record: Recorders = None,
-    intervention: Annotated[
-        list[str] | None,
-        typer.Option(help='What is done to the model, such as "knock_out to=relevant layers=12-14"; repeat for more.'),
-    ] = None,
+    intervention: Interventions = None,
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
@@ -385,6 +391,10 @@ def plan(
         str | None, typer.Option(help='One device, such as H100 or "this machine"; without it all that are known.')
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+    demo_seed: DemonstrationSeed = 0,
+    order: DemonstrationOrder = 0,
+    seed: ItemSeed = 0,
+    intervention: Interventions = None,
 ) -> None:
     """Say what a run would take: memory, disk and time, here and on other devices, from a configuration alone."""
     from iclviz.api import plan as planned
@@ -393,8 +403,10 @@ def plan(
     spec = RunSpec(
         model=model,
         task=task,
-        demonstrations=Demonstrations(kind, k),
+        demonstrations=Demonstrations(kind, k, demo_seed, (), order),
         n_items=n_items,
+        seed=seed,
+        interventions=tuple(intervention or ()),  # type: ignore[arg-type]
         task_options=_options(task_option),
         prompt_style=prompt_style,  # type: ignore[arg-type]
         dtype=dtype,  # type: ignore[arg-type]

@@ -136,8 +136,8 @@ def class_of_answer(built: Built, label: str) -> dict[str, Any]:
     several = next((own for own, answers in found.items() if len(answers) > 1), None)
     if several is not None:
         raise SpecError(
-            f"Items whose {label} is {several!r} have different right answers, so that nobody can say what to answer when "
-            "that label is moved.",
+            f"Items whose {label} is {several!r} have different right answers, so that nobody can say what to answer "
+            "when that label is moved.",
             "Take a label whose classes are the answers.",
         )
     return {next(iter(answers)): own for own, answers in found.items()}

@@ -133,13 +133,13 @@ def specs(tiny_model, surroundings):
     return [RunSpec(str(tiny_model), "reading_comprehension", each, 12, record=("slow",)) for each in shown]
 
 
-def in_background(specs):
+def in_background(ask_for):
     """Asking for runs, and what comes of it."""
     found = {}
 
     def ask():
         try:
-            found["recordings"] = iclviz.sweep(specs, progress=False)
+            found["made"] = ask_for()
         except BaseException as error:
             found["error"] = error
 
@@ -183,11 +183,18 @@ def of_a_local_worker(specs, tmp_path, monkeypatch):
         return {key: content(store, key) for key in keys}
 
 
-def test_a_node_killed_in_the_middle_changes_no_byte(cluster, specs, surroundings, tmp_path, monkeypatch):
+def test_a_node_killed_in_the_middle_of_a_study_changes_no_byte(cluster, specs, surroundings, tmp_path, monkeypatch):
     expected = of_a_local_worker(specs, tmp_path, monkeypatch)
     alone = [line.split(" ", 1)[1] for line in batches(surroundings)]
     (surroundings / "batches").unlink()
-    asked = in_background(specs)
+    table = {
+        "study": "killed",
+        "models": [specs[0].model],
+        "tasks": {"reading": {"task": "reading_comprehension", "n_items": 12, "record": ["slow"]}},
+        "conditions": {"correct": {"kind": "correct", "k": [1, 2]}},
+        "seeds": [0, 1],
+    }
+    asked = in_background(lambda: iclviz.run_study(table, progress=False))
     wait_for(lambda: len(batches(surroundings)) > 3)
     store = Store()
     worker = int(batches(surroundings)[-1].split()[0])
@@ -195,7 +202,9 @@ def test_a_node_killed_in_the_middle_changes_no_byte(cluster, specs, surrounding
     cluster.remove_node(node, allow_graceful=False)
     asked["thread"].join(120)
     assert "error" not in asked, asked["error"]
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
+    keys = [cell.resolved.key for cell in asked["made"].cells]
+    assert asked["made"].is_complete
+    assert {key: content(store, key) for key in keys} == expected
     assert sorted(path.name for path in (surroundings / "shared" / "recordings").iterdir()) == sorted(expected)
     again = len(batches(surroundings)) - len(alone)
     assert 0 <= again <= 1, "only the batch that was being read is read again"
@@ -206,14 +215,14 @@ def test_jobs_of_a_killed_scheduler_go_on_with_the_next_one(cluster, specs, surr
     expected = of_a_local_worker(specs, tmp_path, monkeypatch)
     alone = len(batches(surroundings))
     (surroundings / "batches").unlink()
-    asked = in_background(specs)
+    asked = in_background(lambda: iclviz.sweep(specs, progress=False))
     wait_for(lambda: len(batches(surroundings)) > 2)
     for process in starting.started():
         process.kill()
     asked["thread"].join(120)
     assert "error" not in asked, asked["error"]
     store = Store()
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
+    assert {one.key: content(store, one.key) for one in asked["made"]} == expected
     assert len(batches(surroundings)) - alone <= 2, "only the batches that were being read are read again"
 
 
@@ -222,7 +231,7 @@ def test_a_storage_that_is_away_for_a_while_loses_nothing(cluster_on_s3, specs, 
     expected = of_a_local_worker(specs[:2], tmp_path, monkeypatch)
     alone = len(batches(surroundings))
     (surroundings / "batches").unlink()
-    asked = in_background(specs[:2])
+    asked = in_background(lambda: iclviz.sweep(specs[:2], progress=False))
     wait_for(lambda: len(batches(surroundings)) > 2)
     bucket.stop()
     time.sleep(3)
@@ -230,7 +239,7 @@ def test_a_storage_that_is_away_for_a_while_loses_nothing(cluster_on_s3, specs, 
     asked["thread"].join(120)
     assert "error" not in asked, asked["error"]
     store = Store()
-    assert {one.key: content(store, one.key) for one in asked["recordings"]} == expected
+    assert {one.key: content(store, one.key) for one in asked["made"]} == expected
     assert store.unfinished_keys() == []
     assert len(batches(surroundings)) == alone
 

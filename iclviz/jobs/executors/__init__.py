@@ -31,11 +31,11 @@ class Executor(Protocol):
     Attributes
     ----------
     where: where it runs, to go on "Runs are computed ...".
-    returns_at_once: whether what is asked for is computed after `submit` has returned.
+    returns_at_once: whether what is asked for is computed after `submit` has returned, so that much may be asked for
+        at once; one that does not say so does not.
     """
 
     where: str
-    returns_at_once: bool
 
     def __init__(self, queue: Queue) -> None:
         """The executor of a cache's queue."""
@@ -59,6 +59,11 @@ class Executor(Protocol):
 
     def alive(self) -> bool:
         """Whether somebody is there who does what waits."""
+
+
+def returns_at_once(one: Executor) -> bool:
+    """Whether an executor says that it returns before what it was asked for is computed."""
+    return bool(getattr(one, "returns_at_once", False))
 
 
 def executor(queue: Queue, default: str = "local") -> Executor:

@@ -25,7 +25,6 @@ class InProcess:
     """As `Executor`."""
 
     where = "in the process that asks"
-    returns_at_once = False
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
