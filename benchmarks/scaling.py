@@ -9,6 +9,7 @@ import argparse
 import heapq
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -27,9 +28,13 @@ from iclviz.models.presets import DEMO_MODEL
 from iclviz.resolve import resolve
 from iclviz.spec import Demonstrations, RunSpec, digest
 from iclviz.store import Store
+from iclviz.study import MOST_RUNS
 
 COMMAND = "python -m benchmarks.scaling --write docs/scaling.md"
 SIZES = (1_000, 10_000, 100_000)
+MOST_LINKS = 50_000
+"""Hard links of one file, of which file systems allow no more than some ten thousands."""
+
 GPUS, JOBS, IN_A_SWEEP, SWEEP_SECONDS = 1_000, 1_000_000, 4, (20.0, 60.0, 300.0)
 
 
@@ -57,10 +62,13 @@ def grown(store: Store, template: Path, start: int, end: int) -> None:
     run = (template / recorded.RUN).read_text()
     manifest = json.loads((template / recorded.MANIFEST).read_text())
     for number in range(start, end):
+        source = template.with_name(f"{template.name}-{number // MOST_LINKS}")
+        if not source.exists():
+            shutil.copytree(template, source)
         key = digest(["recording", number])
         folder = store.folder / "recordings" / key
         folder.mkdir(parents=True)
-        for path in template.iterdir():
+        for path in source.iterdir():
             if path.name not in (recorded.RUN, recorded.MANIFEST):
                 os.link(path, folder / path.name)
         values = json.loads(run.replace(template.name, key))
@@ -125,21 +133,23 @@ def of_jobs(sizes: tuple[int, ...]) -> tuple[list[list[str]], list[float]]:
 
 
 def simulated(gpus: int, sweep_seconds: float, waiting: int, cost: Callable[[int], float], seed: int = 0) -> float:
-    """The share of time that GPUs work while one scheduler serves them all, in the first thousand seconds; sweeps take
-    times spread as half to twice (lognormal), and each has to be handed out and ended by the scheduler, one by one.
+    """The share of time that GPUs work while one scheduler serves them all, in the first thousand seconds or for as
+    long as anything waits; sweeps take times spread as half to twice (lognormal), and each has to be handed out and
+    ended by the scheduler, one by one.
     """
-    draw, horizon = np.random.default_rng(seed), 1_000.0
-    clock, busy, left = 0.0, 0.0, waiting // IN_A_SWEEP
+    draw, clock, left = np.random.default_rng(seed), 0.0, waiting // IN_A_SWEEP
+    begins, ends = [], []
     free = [0.0] * gpus
     heapq.heapify(free)
-    while left and clock < horizon:
+    while left and clock < 1_000:
         ready = heapq.heappop(free)
         clock = max(clock, ready) + cost(left * IN_A_SWEEP)
-        takes = float(sweep_seconds * draw.lognormal(0, 0.35))
-        busy += max(0.0, min(clock + takes, horizon) - min(clock, horizon))
-        heapq.heappush(free, clock + takes)
+        begins.append(clock)
+        ends.append(clock + float(sweep_seconds * draw.lognormal(0, 0.35)))
+        heapq.heappush(free, ends[-1])
         left -= 1
-    return busy / (gpus * horizon)
+    busy = np.minimum(ends, clock) - np.minimum(begins, clock)
+    return float(busy.sum() / (gpus * clock))
 
 
 def line(sizes: tuple[int, ...], costs: list[float]) -> Callable[[int], float]:
@@ -192,11 +202,11 @@ def main() -> None:
             ["waiting jobs", "asked for, s each", "first look, s", "a sweep handed out, s", "a sweep ended, s",
              "queue, MB"], jobs),
         "gpus": table(
-            ["GPUs", *(f"sweeps of {each:g} s" for each in SWEEP_SECONDS)], of_gpus(cost, sizes[-1])),
+            ["GPUs", *(f"sweeps of {each:g} s" for each in SWEEP_SECONDS)], of_gpus(cost, MOST_RUNS)),
         "million": table(
             ["waiting jobs", *(f"sweeps of {each:g} s" for each in SWEEP_SECONDS)],
             [[f"{waiting:,}", *(f"{simulated(GPUS, each, waiting, cost):.0%}" for each in SWEEP_SECONDS)]
-             for waiting in (10_000, 100_000, JOBS)]),
+             for waiting in (MOST_RUNS, 100_000, JOBS)]),
     }  # fmt: skip
     if arguments.write:
         write(arguments.write, tables)

@@ -122,7 +122,7 @@ def run(
 ) -> None:
     """Record one condition, or find it in the cache; prints its key and where to look."""
     from iclviz.api import run_spec
-    from iclviz.places import cache_folder
+    from iclviz.store import Store
 
     spec = RunSpec(
         model=model,
@@ -144,7 +144,7 @@ def run(
     )
     recording = run_spec(spec)
     out.print(f"key      {recording.key}")
-    out.print(f"folder   {cache_folder() / 'recordings' / recording.key}")
+    out.print(f"folder   {Store().place(recording.key)}")
     for name, values in recording.scores.items():
         out.print(f"{name:<22} mean {_mean(values)}")
     out.print(f'look     iclviz dashboard, or iclviz.load("{recording.key[:8]}") in Python')
@@ -342,10 +342,10 @@ def map_(
 
 def _print_place(key: str) -> None:
     """The key of a map or a trace, and where it lies."""
-    from iclviz.places import cache_folder
+    from iclviz.store import Store
 
     out.print(f"key      {key}")
-    out.print(f"folder   {cache_folder() / 'maps' / key}")
+    out.print(f"folder   {Store().map_place(key)}")
 
 
 @command(GOES_ON, "trace")

@@ -26,6 +26,7 @@ from iclviz.jobs.queue import Queue
 from iclviz.jobs.starting import Process, ensure_analyst, started
 from iclviz.owner import owner
 from iclviz.places import dashboard_folder
+from iclviz.storage.named import PATIENCE_SETTING
 from iclviz.store import Store
 
 READY_SECONDS = 60
@@ -37,6 +38,9 @@ POLL_SECONDS = 0.05
 SUPERVISE_SECONDS = 1.0
 MOST_RESTARTS, OFTEN_SECONDS = 3, 60.0
 """How often pages may end within a time before they are given up."""
+
+PAGES_PATIENCE = "10"
+"""For how many seconds a page waits for a storage that is away, unless told otherwise; jobs wait longer."""
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -171,7 +175,8 @@ def _start_pages(command: list[str], queue: Queue) -> Process:
 
     It ends when its standard input does, which this process holds for as long as it lives.
     """
-    environment, folder = {**_environment(queue), "ICLVIZ_TIED": "1"}, dashboard_folder()
+    environment = {PATIENCE_SETTING: PAGES_PATIENCE, **_environment(queue), "ICLVIZ_TIED": "1"}
+    folder = dashboard_folder()
     return subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.PIPE, process_group=0)
 
 

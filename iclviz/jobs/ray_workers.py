@@ -6,7 +6,6 @@ finished; so one that is lost with its node takes nothing along but the batch th
 
 import os
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,15 +22,16 @@ from iclviz import __version__, whereabouts
 from iclviz.errors import Cancelled, UserError
 from iclviz.jobs.alone import held_alone
 from iclviz.jobs.executors.in_process import InProcess
-from iclviz.jobs.executors.ray import ADDRESS_SETTING
+from iclviz.jobs.executors.ray import check_reachable, unreachable
 from iclviz.jobs.queue import Queue, Wanted
 from iclviz.jobs.table import Progress
 from iclviz.spec import RunSpec
+from iclviz.storage.named import PATIENCE_SETTING
 from iclviz.storage.named import SETTING as STORAGE_SETTING
 from iclviz.store import Store
 
 WORKERS_SETTING, CPUS_SETTING, GPUS_SETTING = "ICLVIZ_RAY_WORKERS", "ICLVIZ_RAY_CPUS", "ICLVIZ_RAY_GPUS"
-PASSED_ON = (STORAGE_SETTING, "ICLVIZ_STORAGE_PATIENCE", "ICLVIZ_TOKEN_BUDGET", "ICLVIZ_EXTENSIONS")
+PASSED_ON = (STORAGE_SETTING, PATIENCE_SETTING, "ICLVIZ_TOKEN_BUDGET", "ICLVIZ_EXTENSIONS")
 """Settings that a worker has as whoever asks has them; the rest is its node's."""
 
 MOST_CPUS = 4
@@ -227,31 +227,6 @@ def _signals_kept() -> Iterator[None]:
     finally:
         with suppress(ValueError):  # only the main thread may
             signal.signal(signal.SIGTERM, before)
-
-
-def check_reachable(address: str) -> None:
-    """Refuse an address at which nobody listens, before Ray ends the process over it.
-
-    Raises
-    ------
-    UserError: nobody does.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        return
-    try:
-        with socket.create_connection((host, int(port)), timeout=5):
-            pass
-    except OSError as error:
-        raise unreachable(address, str(error.strerror or error)) from error
-
-
-def unreachable(address: str, reason: str) -> UserError:
-    """The error of a cluster that is not there."""
-    return UserError(
-        f"The Ray cluster {address} cannot be reached ({reason}).",
-        f"Start one with `ray start --head`, or name another address in {ADDRESS_SETTING}.",
-    )
 
 
 def needs_of(spec: RunSpec) -> Needs:

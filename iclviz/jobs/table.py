@@ -300,7 +300,8 @@ class JobTable(Generic[W]):
     def finish(self, key: str, state: State, error: str | None = None) -> Job[W] | None:
         """Mark a job as ended; of those that ended the oldest are forgotten when there are too many."""
         ended = self.change(key, state=state, finished=time.time(), error=error, cancel_requested=False)
-        if len(self._jobs) > 1.1 * MOST_ENDED:
+        waiting = len(self._known.open) if self._known else 0
+        if len(self._jobs) - waiting > 1.1 * MOST_ENDED:
             self.forget_ended(MOST_ENDED)
         self._jobs.settle()
         return ended

@@ -8,7 +8,7 @@ from iclviz.errors import StoreError
 from iclviz.storage import Storage
 from iclviz.storage.folder import FolderStorage
 
-SETTING = "ICLVIZ_STORAGE"
+SETTING, PATIENCE_SETTING = "ICLVIZ_STORAGE", "ICLVIZ_STORAGE_PATIENCE"
 MIRROR = "copies"
 """The folder in the cache of what was read from a storage elsewhere."""
 

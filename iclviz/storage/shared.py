@@ -11,6 +11,7 @@ cannot be reached is asked again for some minutes.
 """
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -27,14 +28,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 from filelock import FileLock
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import StoreError
 from iclviz.storage import parts_of
 from iclviz.storage.folder import SCRATCH
+from iclviz.storage.named import PATIENCE_SETTING
 
-PATIENCE_SETTING, PATIENCE_SECONDS = "ICLVIZ_STORAGE_PATIENCE", 600.0
+PATIENCE_SECONDS = 600.0
+SAID_AFTER = 3.0
+"""Seconds of waiting for a storage after which that is said."""
+
 LEASE_SECONDS = 30.0
 """For how long a lock outlives its holder's last word."""
 
@@ -46,6 +51,8 @@ SCRATCH_SECONDS = 86400.0
 _PASSING = {"ConnectionError", "HTTPClientError", "ClientConnectionError", "TimeoutError", "OSError"}
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -387,6 +394,7 @@ class SharedStorage:
                 stop=stop_after_delay(_patience()),
                 wait=wait_exponential(multiplier=0.2, max=10),
                 retry=retry_if_exception(_is_passing),
+                before_sleep=self._say_waiting,
                 reraise=True,
             )(call)
         except FileNotFoundError:
@@ -397,6 +405,12 @@ class SharedStorage:
                 f"The shared storage {self.address} cannot be used ({reason}).",
                 "See that it can be reached and that you may write there; what is finished is kept, so go on later.",
             ) from error
+
+    def _say_waiting(self, state: RetryCallState) -> None:
+        """Once for a call that has failed for some seconds."""
+        before = state.idle_for - (state.next_action.sleep if state.next_action else 0.0)
+        if before < SAID_AFTER <= state.idle_for:
+            log.warning("Waiting for the storage %s, which cannot be reached.", self.address)
 
     def _remove(self, path: str) -> None:
         def remove() -> None:

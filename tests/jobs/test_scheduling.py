@@ -3,9 +3,9 @@ import pytest
 from iclviz.errors import UserError
 from iclviz.jobs import scheduling
 from iclviz.jobs.executors import SETTING, executor
-from iclviz.jobs.executors.ray import ADDRESS_SETTING
+from iclviz.jobs.executors.ray import ADDRESS_SETTING, check_reachable
 from iclviz.jobs.queue import Queue
-from iclviz.jobs.ray_workers import BUSY, LostError, Needs, check_reachable
+from iclviz.jobs.ray_workers import BUSY, LostError, Needs
 from iclviz.jobs.scheduling import Scheduler, schedule
 from iclviz.jobs.starting import SCHEDULER
 from iclviz.jobs.table import MOST_ENDS, Progress
@@ -210,3 +210,10 @@ def test_workers_on_a_cluster_need_a_storage_that_they_reach(own_cache, monkeypa
     assert (found.where, found.alive()) == ("on the Ray cluster head:6379", False)
     with pytest.raises(UserError, match=r"need a storage .* ICLVIZ_STORAGE"):
         found.submit({digest("a"): spec()})
+
+
+def test_who_asks_a_cluster_that_is_not_there_is_told_at_once(queue, monkeypatch):
+    monkeypatch.setenv(ADDRESS_SETTING, "127.0.0.1:9")
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9 cannot be reached"):
+        executor(queue, default="ray").submit({digest("a"): spec()})
+    assert queue.jobs() == []

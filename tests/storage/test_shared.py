@@ -5,7 +5,8 @@ import pytest
 
 from iclviz.errors import StoreError
 from iclviz.storage import shared
-from iclviz.storage.shared import PATIENCE_SETTING, SharedStorage
+from iclviz.storage.named import PATIENCE_SETTING
+from iclviz.storage.shared import SharedStorage
 from tests.storage.conformance import StorageConformance, content, filled
 
 GROUPS = ("recordings", "unfinished", "discarded")
@@ -147,6 +148,23 @@ def test_a_storage_that_stays_away_is_one_sentence(storage, monkeypatch):
     monkeypatch.setattr(storage._files, "pipe_file", away)
     with pytest.raises(StoreError, match=r"shared storage memory://.* cannot be used \(the network is down\)"):
         storage.put("recordings/a/one", b"1")
+
+
+def test_a_long_wait_is_said_once(storage, monkeypatch, caplog):
+    calls = []
+
+    def away_at_first(path, content):
+        calls.append(path)
+        if len(calls) < 6:
+            raise ConnectionResetError("the network is down")
+
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(storage._files, "pipe_file", away_at_first)
+    storage.put("recordings/a/one", b"1")
+    assert len(calls) == 6
+    assert [record.message for record in caplog.records] == [
+        f"Waiting for the storage {storage.address}, which cannot be reached."
+    ]
 
 
 def test_what_waiting_does_not_mend_is_told_at_once(storage, monkeypatch):

@@ -1,6 +1,7 @@
 """Workers on a Ray cluster: jobs wait in the queue of this machine, and a scheduler hands them out."""
 
 import os
+import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
 
@@ -18,6 +19,31 @@ def address() -> str:
     return os.environ.get(ADDRESS_SETTING, "").strip() or "auto"
 
 
+def check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens, before Ray ends the process over it.
+
+    Raises
+    ------
+    UserError: nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        with socket.create_connection((host, int(port)), timeout=5):
+            pass
+    except OSError as error:
+        raise unreachable(address, str(error.strerror or error)) from error
+
+
+def unreachable(address: str, reason: str) -> UserError:
+    """The error of a cluster that is not there."""
+    return UserError(
+        f"The Ray cluster {address} cannot be reached ({reason}).",
+        f"Start one with `ray start --head`, or name another address in {ADDRESS_SETTING}.",
+    )
+
+
 class OnRay:
     """As `Executor`."""
 
@@ -32,7 +58,7 @@ class OnRay:
 
         Raises
         ------
-        UserError: Ray is not installed, or workers elsewhere could not leave their recordings anywhere.
+        UserError: Ray is not installed, the cluster is not there, or its workers could not leave recordings anywhere.
         """
         if find_spec("ray") is None:
             raise UserError("Ray is not installed.", "Install it with: pip install 'iclviz[ray]'")
@@ -41,6 +67,8 @@ class OnRay:
                 "Workers on a cluster need a storage that all of its machines reach.",
                 f"Set {STORAGE_SETTING} to a shared folder or an address such as s3://bucket/iclviz.",
             )
+        if runs and not self.alive():
+            check_reachable(address())
         self._queue.submit_all(runs, asker=asker)
         ensure_scheduler(self._queue)
 
