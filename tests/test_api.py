@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 import iclviz
+from iclviz import api
 from iclviz.errors import UserError
 from iclviz.fields import changes
 from iclviz.jobs.computing import ModelKeeper, compute_together
 from iclviz.jobs.queue import Queue
+from iclviz.jobs.running import compute_jobs
 from iclviz.resolve import resolve, run_together
 from iclviz.spec import Demonstrations, RunSpec
 from iclviz.store import Store
@@ -240,3 +242,33 @@ class Steered(RunSpec):
     """A spec with one more field, which changes the forward pass."""
 
     steering: int = field(default=0, metadata=changes("forward", "steering"))
+
+
+class Failing:
+    """Puts jobs into the queue, where each fails a moment later, but for the last."""
+
+    where, returns_at_once = "nowhere", True
+
+    def __init__(self, queue):
+        self.queue, self.asked = queue, []
+
+    def submit(self, runs, asker="", tell=None):
+        self.asked.append(list(runs))
+        self.queue.submit_all(runs)
+        for key in list(runs)[:-1]:
+            self.queue.finish(key, "failed", "It cannot be.")
+        for key in list(runs)[-1:]:
+            compute_jobs([self.queue.get(key)], self.queue, ModelKeeper())
+
+    def alive(self):
+        return True
+
+
+def test_a_run_that_fails_elsewhere_is_told_and_not_asked_for_again(model, monkeypatch):
+    specs = [RunSpec(model, **SMALL).with_(n_items=n) for n in (6, 7)]
+    failing = Failing(Queue(Store()))
+    monkeypatch.setattr(api, "executor", lambda queue, default: failing)
+    with pytest.raises(UserError, match="It cannot be"):
+        iclviz.sweep(specs, progress=False)
+    assert failing.asked == [[resolve(one).key for one in specs]]
+    assert resolve(specs[1]).key in Store()

@@ -12,7 +12,8 @@ from iclviz.curating import Annotation, annotate, discard, discarded, restore
 from iclviz.jobs.queue import Queue
 from iclviz.questions.question import Question
 from iclviz.spec import Demonstrations, RunSpec, digest
-from iclviz.store import Store
+from iclviz.storage.shared import SharedStorage
+from iclviz.store import GROUPS, Store
 from iclviz.upkeep import Limits, check, gc, room
 from tests.test_store import KEY, OTHER, facts, recording
 
@@ -81,6 +82,20 @@ def test_recordings_go_only_when_asked(store):
     assert gc(store) == []
     gc(store, Limits(recordings_bytes=max(room(store)["recordings"] // 2 + 500, 1)))
     assert [entry.key for entry in store.summaries()] == [KEY]
+
+
+def test_what_lies_in_a_shared_storage_stays_and_its_copies_make_room(own_cache, tmp_path):
+    store = Store(own_cache, SharedStorage(f"memory://{tmp_path.name}", own_cache / "copies", GROUPS))
+    store.save(recording(), "log_accuracy")
+    store.save(recording("another model"), "log_accuracy")
+    store.discard(KEY)
+    store.unfinished(KEY).save_plan({"left": 1})
+    freed = gc(store, Limits(recordings_bytes=1, bin_bytes=0, unfinished_days=0.0))
+    assert {one.what.partition(" ")[0] for one in freed} == {"copy"}
+    assert store.storage.copies() == []
+    assert [entry.key for entry in store.summaries()] == [OTHER]
+    assert (store.discarded(), store.unfinished_keys()) == ([KEY], [KEY])
+    store.verify(OTHER)
 
 
 def test_jobs_that_ended_are_forgotten_beyond_a_number_and_open_ones_never(own_cache, monkeypatch):
