@@ -89,7 +89,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"The cache folder {self.folder} cannot be written (it is a file).", CACHE_REMEDY)
         self.storage: Storage = storage if storage is not None else named_storage(self.folder, GROUPS)
-        self._summaries: dict[str, tuple[int, Summary]] = {}
+        self._summaries: dict[str, tuple[tuple[int, float], Summary]] = {}
 
     @cached_property
     def index(self) -> Rows:
@@ -164,10 +164,10 @@ class Store:
 
     def listing(self) -> tuple[list[Summary], list[Ailing]]:
         """What can be read, newest first, and what cannot."""
-        found, wrong = [], []
+        found, wrong, rows = [], [], self._rows_written()
         for key in self._sealed():
             try:
-                found.append(self.summary(key))
+                found.append(self._known(key, rows.get(f"run:{key}")))
             except StoreError as error:
                 wrong.append(self._ailing(key, error))
         return sorted(found, key=lambda entry: -entry.created), wrong
@@ -184,16 +184,33 @@ class Store:
         StoreError: its files are damaged.
         """
         try:
-            written = (self.place(key, MANIFEST) / MANIFEST).stat().st_mtime_ns
-            if (known := self._summaries.get(key)) and known[0] == written:
-                return known[1]
             entry = self._indexed(key)
             if entry is not None:
-                self._summaries[key] = written, entry
                 return entry
         except (StoreError, SpecError, sqlite3.Error, OSError, KeyError, ValueError):
             pass
         return self._listed_again(key)
+
+    def _rows_written(self) -> dict[str, float]:
+        """When each row of the index was written; nothing where it cannot be opened."""
+        try:
+            return self.index.written()
+        except (StoreError, sqlite3.Error, OSError):
+            return {}
+
+    def _known(self, key: str, row: float | None) -> Summary:
+        """The summary that was read before, where neither manifest nor row of the index was written since."""
+        try:
+            written = (self.place(key, MANIFEST) / MANIFEST).stat().st_mtime_ns
+        except OSError:
+            return self.summary(key)
+        if row is None:
+            return self.summary(key)
+        known = self._summaries.get(key)
+        if known is None or known[0] != (written, row):
+            known = (written, row), self.summary(key)
+            self._summaries[key] = known
+        return known[1]
 
     def _indexed(self, key: str) -> Summary | None:
         """The summary in the index of a recording whose manifest is whole and of no newer format."""

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from iclviz import schemas
-from iclviz.analysis.measures import all_measures
 from iclviz.disk import write_atomically, writing
 from iclviz.errors import SpecError, StoreError, UserError, unknown
 from iclviz.mapping import Grid, Tracer, map_key
@@ -124,6 +123,8 @@ def check(asked: Study) -> None:
     ------
     SpecError: so; it names the nearest one.
     """
+    from iclviz.analysis.measures import all_measures  # loads what analyses need, for which no page waits
+
     for name in asked.measures:
         if name not in all_measures():
             raise unknown(SpecError, "measure of the study", name, list(all_measures()))

@@ -125,9 +125,7 @@ def compute_together(
         fellow.done = set(range(len(fellow.prompts)))
     tell("running")
     drawn = together(donors, list(map(len, prompts)))
-    for run in _captured(runs, ready, settings, drawn, report, should_stop):
-        if run in runs[own:]:
-            continue
+    for run in _captured(runs, own, ready, settings, drawn, report, should_stop):
         resolved = run.resolved
         report(resolved.key, Progress("saving", len(run.prompts), len(run.prompts)))
         seconds = {"loading": loading, "total": time.perf_counter() - start}
@@ -137,17 +135,17 @@ def compute_together(
 
 
 def _fellows(asked: Sequence[Resolved], store: Store) -> list[Resolved]:
-    """Runs that the first attempt read together with these and that are not asked for now, most often since they are
-    sealed: with them the rest is computed in the same shapes, to the last bit.
+    """Sealed runs that the first attempt read together with these: with them the rest is computed in the same shapes,
+    to the last bit.
     """
     plans = [store.unfinished(each.key).plan() or {} for each in asked]
     specs = {key: spec for plan in plans for key, spec in plan.get("specs", {}).items()}
-    missing = {key: spec for key, spec in specs.items() if key not in {each.key for each in asked}}
+    sealed = {key: spec for key, spec in specs.items() if key in store and key not in {each.key for each in asked}}
     found = []
-    for key, spec in missing.items():
+    for key, spec in sealed.items():
         with suppress(UserError):  # without one whose task is gone the rest can go on all the same
             found.append(resolved_before(RunSpec.from_dict(spec), key, store.memo))
-    return [each for each in found if each.key in missing and each.may_run_with(asked[0])]
+    return [each for each in found if each.key in sealed and each.may_run_with(asked[0])]
 
 
 Stage = Callable[[str], None]
@@ -186,13 +184,14 @@ def prepared(
 
 def _captured(
     runs: Sequence[RunningRun],
+    n_own: int,
     ready: ReadyModel,
     settings: PlanSettings,
     donors: Donors | None,
     report: Callable[[str, Progress], None],
     should_stop: Callable[[], bool],
 ) -> Iterator[RunningRun]:
-    """Capture every prompt that is not there yet; yields each run when it is complete."""
+    """Capture every prompt that is not there yet; yields each of the first `n_own` runs when it is complete."""
     owners = [(run, item) for run in runs for item in range(len(run.prompts))]
     prompts = [run.prompts[item] for run, item in owners]
     decoding = Decoding(
@@ -200,9 +199,9 @@ def _captured(
         ready.end_tokens,
         lambda index, ids: owners[index][0].is_finished(owners[index][1], ids),
     )
-    kept = recorders.asked([(run.resolved.spec, item) for run, item in owners])
+    kept = recorders.asked([(run.resolved.spec, item) for run in runs[:n_own] for item in range(len(run.prompts))])
     done = frozenset(index for index, (run, item) in enumerate(owners) if item in run.done)
-    yield from (run for run in runs if run.is_complete)
+    yield from (run for run in runs[:n_own] if run.is_complete)
     done_to_model = [run.resolved.spec.interventions for run, _ in owners]
     plan = plan_prompts(prompts, decoding, settings, reading_as(done_to_model, prompts, donors))
     steps = min(USUAL_STEPS, max(decoding.limit(index) for index in range(len(prompts))) + 1)
