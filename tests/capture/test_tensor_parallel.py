@@ -21,6 +21,8 @@ from iclviz.store import Store
 from tests.capture.models import SHAPE, tiny
 from tests.capture.together import ACTING, EAGER, captured_whole, spec_of
 
+pytestmark = pytest.mark.xdist_group("tensor parallel")  # whose processes are started once
+
 SHARES = {"llama": 2, "qwen3": 2, "gemma2": 2, "phi3": 1, EAGER: 2}
 """Grouped keys; norms of heads; capped scores and windows; heads that every process has all of; and a model whose own
 attention is recorded.
