@@ -164,8 +164,9 @@ class Store:
 
     def listing(self) -> tuple[list[Summary], list[Ailing]]:
         """What can be read, newest first, and what cannot."""
-        found, wrong, rows = [], [], self._rows_written()
-        for key in self._sealed():
+        found, wrong, sealed = [], [], self._sealed()
+        rows = self._rows_written() if sealed else {}
+        for key in sealed:
             try:
                 found.append(self._known(key, rows.get(f"run:{key}")))
             except StoreError as error:

@@ -5,6 +5,7 @@ finished; so one that is lost with its node takes nothing along but the batch th
 """
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,7 @@ class RayWorker:
         self._queue = Queue(self._store)
         self._progress: dict[str, Progress] = {}
 
-    def compute(self, written: Mapping[str, Mapping[str, Any]], brought: "Brought", release: str) -> dict[str, State]:
+    def compute(self, written: Mapping[str, Mapping[str, Any]], brought: Brought, release: str) -> dict[str, State]:
         """How each job ended, by key.
 
         Parameters
@@ -95,8 +96,11 @@ class RayWorker:
             return {key: self._ended(key) if key in own else ("queued", BUSY) for key in jobs}
 
     def _ended(self, key: str) -> State:
-        """How a job ended; its copy on this node goes, since it lies in the storage."""
+        """How a job ended; a copy of what it made goes from this node, since it lies in the storage."""
         if self._store.holds(key):
+            for copy in self._store.storage.copies():
+                if copy.name == key:
+                    shutil.rmtree(copy, ignore_errors=True)
             return "done", None
         job = self._queue.get(key)
         return ("cancelled", None) if job is None else (job.state, job.error)

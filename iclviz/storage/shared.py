@@ -360,7 +360,7 @@ class SharedStorage:
             return None
         seat = f"{at}/{seats[-1] + 1 if seats else 0}"
         try:
-            self._files.pipe_file(self._path(seat), _until(time.time() + self._lease), mode="create")
+            self._ask(lambda: self._files.pipe_file(self._path(seat), _until(time.time() + self._lease), mode="create"))
         except FileExistsError:
             return None
         for number in seats:
@@ -387,7 +387,7 @@ class SharedStorage:
         Raises
         ------
         StoreError: the storage cannot be reached or used.
-        FileNotFoundError: what is asked for is not there.
+        FileNotFoundError: what is asked for is not there; FileExistsError: what must not be there is.
         """
         try:
             return Retrying(
@@ -397,7 +397,7 @@ class SharedStorage:
                 before_sleep=self._say_waiting,
                 reraise=True,
             )(call)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__

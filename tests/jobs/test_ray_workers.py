@@ -241,6 +241,8 @@ def test_a_storage_that_is_away_for_a_while_loses_nothing(cluster_on_s3, specs, 
     store = Store()
     assert {one.key: content(store, one.key) for one in asked["made"]} == expected
     assert store.unfinished_keys() == []
+    copies = (surroundings / "scratch").glob("iclviz-worker-*/copies/recordings/*")
+    assert [path.name for path in copies if path.is_dir()] == [], "nodes keep no copy of what they made"
     assert len(batches(surroundings)) == alone
 
 
