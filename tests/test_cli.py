@@ -255,7 +255,7 @@ def test_every_command_says_what_is_true_after_ctrl_c():
 def test_ctrl_c_during_an_export_says_that_there_is_no_zip_file(few_and_many, tmp_path):
     key = few_and_many[0].key
     arguments = ["export", key, "--to", str(tmp_path / "to" / "out.zip")]
-    said = interrupted(arguments, lambda: list(tmp_path.glob("to/.exporting-*")))
+    said = interrupted(arguments, lambda: list(tmp_path.glob("to/.exporting-*/*")))
     assert said.strip() == f"Stopped. {STOPPED['export']}"
     assert not list((tmp_path / "to").iterdir())
 
