@@ -100,8 +100,10 @@ def compute_together(
         raise ValueError("runs that differ in what changes the forward pass cannot be read together")
     start = time.perf_counter()
 
+    wanted = tuple(asked)
+
     def tell(stage: str) -> None:
-        for each in asked:
+        for each in wanted:
             report(each.key, Progress(stage, 0, each.spec.n_items))
         if should_stop():
             raise Cancelled
@@ -135,17 +137,17 @@ def compute_together(
 
 
 def _fellows(asked: Sequence[Resolved], store: Store) -> list[Resolved]:
-    """Sealed runs that the first attempt read together with these: with them the rest is computed in the same shapes,
-    to the last bit.
+    """Runs that the first attempt read together with these and that are not computed now, sealed or not: with them the
+    rest is computed in the same shapes, to the last bit.
     """
     plans = [store.unfinished(each.key).plan() or {} for each in asked]
     specs = {key: spec for plan in plans for key, spec in plan.get("specs", {}).items()}
-    sealed = {key: spec for key, spec in specs.items() if key in store and key not in {each.key for each in asked}}
+    others = {key: spec for key, spec in specs.items() if key not in {each.key for each in asked}}
     found = []
-    for key, spec in sealed.items():
+    for key, spec in others.items():
         with suppress(UserError):  # without one whose task is gone the rest can go on all the same
             found.append(resolved_before(RunSpec.from_dict(spec), key, store.memo))
-    return [each for each in found if each.key in sealed and each.may_run_with(asked[0])]
+    return [each for each in found if each.key in others and each.may_run_with(asked[0])]
 
 
 Stage = Callable[[str], None]
